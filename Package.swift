@@ -1,0 +1,150 @@
+// swift-tools-version: 6.2
+// Targets only, grouped by room, in dependency order. The allowed arrows between them are written in
+// ARCHITECTURE.md and enforced by Tests/Tidy.
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+func library(_ name: String, in room: String, _ dependencies: [String]) -> Target {
+  .target(
+    name: name, dependencies: dependencies.map { .byName(name: $0) }, path: "Sources/\(room)/\(name)",
+    swiftSettings: strict)
+}
+
+func program(_ name: String, in room: String = "Programs", _ dependencies: [String]) -> Target {
+  .executableTarget(
+    name: name, dependencies: dependencies.map { .byName(name: $0) }, path: "Sources/\(room)/\(name)",
+    swiftSettings: strict)
+}
+
+func tests(of name: String, in room: String, _ more: [String] = []) -> Target {
+  .testTarget(
+    name: "\(name)Tests", dependencies: ([name] + more).map { .byName(name: $0) },
+    path: "Tests/\(room)/\(name)Tests", swiftSettings: strict)
+}
+
+func system(_ name: String, pkgConfig: String, apt: String) -> Target {
+  .systemLibrary(name: name, path: "Sources/C/\(name)", pkgConfig: pkgConfig, providers: [.apt([apt])])
+}
+
+let package = Package(
+  name: "weft",
+  targets: [
+    // Level 0: C. Shims hold no logic beyond what Swift cannot say.
+    .target(name: "CLinux", path: "Sources/C/CLinux"),
+    system("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
+    system("CYAML", pkgConfig: "yaml-0.1", apt: "libyaml-dev"),
+    system("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
+    system("CAres", pkgConfig: "libcares", apt: "libc-ares-dev"),
+    system("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
+    .target(name: "CRE2", path: "Sources/C/CRE2", linkerSettings: [.linkedLibrary("re2")]),
+
+    // Base
+    library("WeftBase", in: "Base", []),
+    library("WeftYAML", in: "Base", ["WeftBase", "CYAML"]),
+    library("WeftTelemetry", in: "Base", ["WeftBase", "CLinux"]),
+
+    // Protocol: sans-I/O codecs.
+    library("WeftHTTP", in: "Protocol", ["WeftBase"]),
+    library("WeftProtobuf", in: "Protocol", ["WeftBase"]),
+    library("WeftGRPC", in: "Protocol", ["WeftBase", "CZlib"]),
+
+    // Runtime
+    library("WeftRuntime", in: "Runtime", ["WeftBase", "CLinux", "CAres"]),
+    library("WeftTLS", in: "Runtime", ["WeftBase", "WeftRuntime", "COpenSSL"]),
+    library("WeftService", in: "Runtime", ["WeftBase", "WeftRuntime", "WeftTLS", "WeftHTTP", "WeftGRPC", "WeftProtobuf"]),
+
+    // Model
+    library("WeftModel", in: "Model", ["WeftBase"]),
+    library("WeftKinds", in: "Model", ["WeftBase", "WeftProtobuf"]),
+    library("WeftXDS", in: "Model", ["WeftBase", "WeftProtobuf", "WeftModel"]),
+
+    // Data plane
+    library("WeftUpstream", in: "DataPlane", ["WeftBase", "WeftTelemetry", "WeftModel", "WeftRuntime", "WeftTLS", "WeftHTTP"]),
+    library(
+      "WeftProxy", in: "DataPlane",
+      [
+        "WeftBase", "WeftYAML", "WeftTelemetry", "WeftModel", "WeftRuntime", "WeftTLS", "WeftHTTP", "WeftGRPC",
+        "WeftProtobuf", "WeftXDS", "WeftService", "WeftUpstream", "CRE2",
+      ]),
+
+    // Control plane
+    library("WeftControlAPI", in: "ControlPlane", ["WeftBase", "WeftKinds"]),
+    library(
+      "WeftConfig", in: "ControlPlane",
+      ["WeftBase", "WeftYAML", "WeftProtobuf", "WeftKinds", "WeftControlAPI", "CSQLite", "CRE2", "CLinux"]),
+    library(
+      "WeftTranslation", in: "ControlPlane", ["WeftBase", "WeftProtobuf", "WeftKinds", "WeftXDS", "WeftControlAPI"]),
+    library(
+      "WeftDiscovery", in: "ControlPlane",
+      ["WeftBase", "WeftTelemetry", "WeftProtobuf", "WeftXDS", "WeftControlAPI", "WeftTranslation", "WeftService", "WeftGRPC"]),
+    library(
+      "WeftControl", in: "ControlPlane",
+      [
+        "WeftBase", "WeftTelemetry", "WeftProtobuf", "WeftKinds", "WeftControlAPI", "WeftConfig", "WeftTranslation",
+        "WeftDiscovery", "WeftService",
+      ]),
+
+    // Agent and command line
+    library("WeftAgent", in: "Agent", ["WeftBase", "WeftYAML", "WeftTelemetry", "WeftRuntime", "WeftService", "CLinux"]),
+    library("WeftCLI", in: "CLI", ["WeftBase", "WeftYAML", "WeftService", "WeftAgent", "CLinux"]),
+
+    // Programs: parse, compose, run.
+    program("weft-proxy", ["WeftBase", "WeftTelemetry", "WeftProxy"]),
+    program("weft-control", ["WeftBase", "WeftTelemetry", "WeftService", "WeftControl"]),
+    program("weft-agent", ["WeftBase", "WeftTelemetry", "WeftAgent"]),
+    program("weft", ["WeftBase", "WeftCLI"]),
+
+    // Tools
+    .executableTarget(
+      name: "protoc-gen-weft", dependencies: ["WeftBase", "WeftProtobuf"], path: "Tools/protoc-gen-weft",
+      swiftSettings: strict),
+    .executableTarget(
+      name: "protobuf-conformance", dependencies: ["WeftBase", "WeftProtobuf"], path: "Tools/protobuf-conformance",
+      swiftSettings: strict),
+    .executableTarget(
+      name: "bookstore", dependencies: ["WeftBase", "WeftService"], path: "Examples/01-bookstore/app",
+      swiftSettings: strict),
+
+    // Tests mirror Sources room by room.
+    .target(
+      name: "WeftTestKit", dependencies: ["WeftBase", "CLinux"], path: "Sources/TestKit/WeftTestKit",
+      swiftSettings: strict),
+    tests(of: "WeftBase", in: "Base"),
+    tests(of: "WeftYAML", in: "Base", ["WeftBase"]),
+    tests(of: "WeftTelemetry", in: "Base", ["WeftBase"]),
+    tests(of: "WeftHTTP", in: "Protocol", ["WeftBase", "WeftTestKit"]),
+    tests(of: "WeftProtobuf", in: "Protocol", ["WeftBase", "WeftTestKit"]),
+    tests(of: "WeftGRPC", in: "Protocol", ["WeftBase"]),
+    tests(of: "WeftRuntime", in: "Runtime", ["WeftBase", "WeftTestKit"]),
+    tests(of: "WeftTLS", in: "Runtime", ["WeftBase", "WeftRuntime", "WeftTestKit"]),
+    tests(of: "WeftService", in: "Runtime", ["WeftBase", "WeftRuntime", "WeftTLS", "WeftHTTP", "WeftGRPC", "WeftTestKit"]),
+    tests(of: "WeftModel", in: "Model", ["WeftBase"]),
+    tests(of: "WeftKinds", in: "Model", ["WeftBase", "WeftProtobuf"]),
+    tests(of: "WeftXDS", in: "Model", ["WeftBase", "WeftProtobuf", "WeftModel", "WeftYAML", "WeftTestKit"]),
+    tests(of: "WeftUpstream", in: "DataPlane", ["WeftBase", "WeftModel", "WeftTestKit"]),
+    tests(
+      of: "WeftProxy", in: "DataPlane",
+      ["WeftBase", "WeftModel", "WeftRuntime", "WeftHTTP", "WeftTLS", "WeftTelemetry", "WeftUpstream", "WeftXDS", "WeftTestKit"]),
+    tests(of: "WeftConfig", in: "ControlPlane", ["WeftBase", "WeftKinds", "WeftControlAPI", "WeftTestKit"]),
+    tests(
+      of: "WeftTranslation", in: "ControlPlane",
+      ["WeftBase", "WeftProtobuf", "WeftKinds", "WeftXDS", "WeftControlAPI", "WeftTestKit"]),
+    tests(
+      of: "WeftDiscovery", in: "ControlPlane",
+      ["WeftBase", "WeftProtobuf", "WeftXDS", "WeftControlAPI", "WeftTranslation", "WeftService", "WeftTestKit"]),
+    tests(of: "WeftControl", in: "ControlPlane", ["WeftBase", "WeftControlAPI", "WeftConfig", "WeftService", "WeftTestKit"]),
+    tests(of: "WeftAgent", in: "Agent", ["WeftBase", "WeftTestKit"]),
+    tests(of: "WeftCLI", in: "CLI", ["WeftBase", "WeftTestKit"]),
+    .testTarget(name: "TidyTests", dependencies: ["WeftTestKit"], path: "Tests/Tidy", swiftSettings: strict),
+  ],
+  cLanguageStandard: .gnu11,
+  cxxLanguageStandard: .cxx17
+)

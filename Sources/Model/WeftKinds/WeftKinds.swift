@@ -1,0 +1,1 @@
+// WeftKinds: what it owns, what it never does, its neighbours, its threads. Written by the room that fills it.

@@ -1,0 +1,1 @@
+// WeftTestKit: what tests of every room share. Never imported outside Tests.
