@@ -1,0 +1,60 @@
+# The only task runner. `make` alone lists the targets; .ci/run calls `make ci`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .build/release
+JOBS ?= 2
+export WEFT_PARTNERS ?= $(HOME)/.cache/weft-partners
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: setup release ## the bookstore behind sidecars, under load, with every check printed (KEEP=1 leaves it running)
+	@Examples/01-bookstore/demo.sh
+
+test: setup setup-test debug release ## every test: units, golden files, fuzz replays, real partners
+	@Tests/run.sh
+
+unit: setup debug ## unit tests only
+	@swift test --skip-build
+
+check: setup ## format, generated code, tidy
+	@swift format lint --strict --recursive --parallel Package.swift Sources Tests Tools Examples
+	@Tools/generate.sh --check
+
+ci: check test ## what continuous integration runs
+
+debug: ## build everything with its tests
+	@swift build --build-tests --jobs $(JOBS) 2>&1 | Tools/progress.sh
+
+release: setup ## build the programs as shipped: optimised, Swift runtime linked in
+	@swift build -c release --static-swift-stdlib --jobs $(JOBS) 2>&1 | Tools/progress.sh
+
+fuzz: setup ## fuzz one parser: make fuzz T=http1|http2|hpack|protobuf|yaml S=60
+	@Fuzz/run.sh "$(T)" "$(S)"
+
+bench: setup setup-bench release ## our proxy beside nginx, HAProxy, Envoy and a raw relay; prints ratios
+	@Benchmarks/run.py $(ARGS)
+
+gen: ## rewrite generated code from Protos/
+	@Tools/generate.sh
+
+docs: debug ## rewrite docs/reference from the code
+	@Tools/docs.sh
+
+golden-update: debug ## rewrite golden files; read the diff before committing
+	@WEFT_GOLDEN_UPDATE=1 swift test --skip-build --filter golden
+
+setup: ## install what building needs
+	@Tools/setup.sh build
+
+setup-test: ## install what the tests need: tools and real partners
+	@Tools/setup.sh build test
+	@Tests/Partners/setup.sh
+
+setup-bench: setup-test ## install the peers of the benchmark
+	@Tools/setup.sh bench
+
+clean: ## remove build products
+	@rm -rf .build
+
+.PHONY: help demo test unit check ci debug release fuzz bench gen docs golden-update setup setup-test setup-bench clean

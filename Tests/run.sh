@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Every test, in one run: swift-testing suites, then the cases against real partners. Ends with one closing line and fails if anything failed,
+# or, under CI, if a partner case was skipped.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+swift test --skip-build --parallel >"$log" 2>&1
+unit=$?
+grep -E 'recorded an issue|error:|Fatal error|failed after|^✘|Suite .* failed' "$log" | head -n 80
+grep -E 'Test run with' "$log"
+[ $unit -eq 0 ] || { tail -n 40 "$log"; }
+unit_passed=$(sed -nE 's/.*Test run with ([0-9]+) tests?.* passed.*/\1/p' "$log" | tail -n 1)
+unit_failed=0
+if [ $unit -ne 0 ] || [ -z "$unit_passed" ]; then unit_failed=1; unit_passed=${unit_passed:-0}; fi
+
+python3 Tests/Partners/run.py --summary "$log.partners"
+partners=$?
+read -r passed failed skipped <"$log.partners" || { passed=0 failed=1 skipped=0; }
+rm -f "$log.partners"
+
+echo "$((unit_passed + passed)) passed, $((unit_failed + failed)) failed, $skipped skipped"
+[ $unit -eq 0 ] && [ $partners -eq 0 ]
