@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""weft-proxy beside nginx, HAProxy, Envoy and a raw relay: interleaved rounds, one worker pinned to one core, CPU per request.
+
+  run.py [SCENARIO …] [--rounds N] [--seconds S] [--record TEXT]   h1-small h1-64k h2-small grpc-unary (all when none is named)
+  run.py --gates                                                   heap calls and instructions per request against thresholds.json
+  run.py --memory                                                  resident memory idle and with 1,000 idle connections
+
+Prints `ratio SCENARIO PEER VALUE` (our CPU per request over the peer's: below 1 we are cheaper). Load generator and backend share the first
+core, the proxy under test has the last one. --record appends a line to LEDGER.md.
+"""
+import argparse, json, os, re, shutil, statistics, subprocess, sys, time
+
+import harness
+
+SCENARIOS = {
+    "h1-small": {"peers": ["weft", "relay", "nginx", "haproxy", "envoy"], "body": 128},
+    "h1-64k": {"peers": ["weft", "nginx", "haproxy", "envoy"], "body": 65536},
+    "h2-small": {"peers": ["weft", "nginx", "haproxy", "envoy"], "body": 128, "http2": True},
+    "grpc-unary": {"peers": ["weft", "nginx", "haproxy", "envoy"], "body": 128, "http2": True, "grpc": True},
+}
+GRPC_HEADERS = ("content-type: application/grpc", "te: trailers")
+UNAVAILABLE = {"nginx": "nginx", "haproxy": "haproxy"}
+
+
+def available(peer):
+    if peer == "envoy":
+        return (harness.PARTNERS / "venv" / "bin" / "envoy").exists()
+    return shutil.which(UNAVAILABLE[peer]) is not None if peer in UNAVAILABLE else True
+
+
+def load(name, scenario, port, seconds, message):
+    if scenario.get("grpc"):
+        return harness.h2load(port, int(6000 * seconds), path="/echo.Echo/Unary", data=message, headers=GRPC_HEADERS)
+    if scenario.get("http2"):
+        return harness.h2load(port, int(12000 * seconds))
+    return harness.wrk(port, 16 if name == "h1-64k" else 64, seconds)
+
+
+def measure(name, rounds, seconds):
+    scenario = SCENARIOS[name]
+    peers = [p for p in scenario["peers"] if available(p)]
+    for missing in set(scenario["peers"]) - set(peers):
+        print(f"note: {missing} is not installed, no ratio against it")
+    with harness.Lab() as lab:
+        backend, _ = lab.backend(scenario["body"])
+        grpc, _ = lab.grpc_backend() if scenario.get("grpc") else (9, None)
+        message = lab.directory / "message"
+        message.write_bytes(b"\0\0\0\0\x40" + b"m" * 64)
+        proxies = {p: lab.proxy(p, backend, grpc, scenario.get("http2", False)) for p in peers}
+        cost = {p: [] for p in peers}
+        rate = {p: [] for p in peers}
+        for peer, (port, _) in proxies.items():
+            load(name, scenario, port, 1, message)
+        for round_number in range(rounds):
+            for peer, (port, process) in proxies.items():
+                before = harness.cpu_nanoseconds(process.pid)
+                requests, per_second = load(name, scenario, port, seconds, message)
+                cost[peer].append((harness.cpu_nanoseconds(process.pid) - before) / 1000 / requests)
+                rate[peer].append(per_second)
+            print(f"  {name}: round {round_number + 1} of {rounds}", file=sys.stderr, flush=True)
+        resident = {p: harness.resident_kilobytes(process.pid) / 1024 for p, (_, process) in proxies.items()}
+    print(f"{name}: {'proxy':8s} {'cpu us/request':>15s} {'min':>7s} {'requests/s':>11s} {'RSS MB':>7s}")
+    for peer in peers:
+        print(f"{name}: {peer:8s} {statistics.median(cost[peer]):15.2f} {min(cost[peer]):7.2f} "
+              f"{statistics.median(rate[peer]):11.0f} {resident[peer]:7.1f}")
+    ratios = {}
+    for peer in peers:
+        if peer != "weft":
+            ratios[peer] = statistics.median(a / b for a, b in zip(cost["weft"], cost[peer]))
+            print(f"ratio {name} {peer} {ratios[peer]:.2f}")
+    return statistics.median(cost["weft"]), ratios
+
+
+def allocations_per_request():
+    """Heap calls per request on the HTTP/1.1 path after warm-up, over 64 connections."""
+    with harness.Lab() as lab:
+        backend, _ = lab.backend(128)
+        counter = harness.AllocationCounter(lab)
+        port, _ = lab.proxy("weft", backend, env=counter.env)
+        harness.wrk(port, 64, 2)
+        time.sleep(0.5)
+        # The same connections are opened and closed in both runs; only the number of requests differs.
+        def run(seconds):
+            before = counter.value()
+            requests, _ = harness.wrk(port, 64, seconds)
+            return counter.value() - before, requests
+        short, few = run(1)
+        long, many = run(3)
+        return max(0.0, (long - short) / (many - few)), long, many
+
+
+def instructions_per_request():
+    """User-space instructions per HTTP/1.1 request, from two callgrind runs that differ only in the number of requests."""
+    def run(requests):
+        with harness.Lab() as lab:
+            backend, _ = lab.backend(128)
+            out = lab.directory / "callgrind.out"
+            port, process = lab.proxy("weft", backend, wrapper=(
+                "valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--error-limit=no", "-q"))
+            for _ in range(requests // 1000):
+                subprocess.run(["h2load", "--h1", "-n", "1000", "-c", "1", "-H", "host: svc-a.mesh.local",
+                                f"http://127.0.0.1:{port}/api/x"], capture_output=True, check=True)
+            process.terminate()
+            process.wait(30)
+            return int(re.search(r"^(?:summary|totals): (\d+)", out.read_text(), re.M).group(1))
+    few, many = 2000, 6000
+    return (run(many) - run(few)) / (many - few)
+
+
+def memory():
+    """(idle MB, MB added by 1,000 idle connections)."""
+    with harness.Lab() as lab:
+        backend, _ = lab.backend(128)
+        port, process = lab.proxy("weft", backend)
+        time.sleep(1)
+        idle = harness.resident_kilobytes(process.pid) / 1024
+        harness.wrk(port, 1, 1)
+        warm = harness.resident_kilobytes(process.pid) / 1024
+        holder = subprocess.Popen([lab.directory / "idle", str(port), "1000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  text=True)
+        line = holder.stdout.readline().strip()
+        time.sleep(0.5)
+        held = harness.resident_kilobytes(process.pid) / 1024
+        holder.stdin.close()
+        holder.wait(10)
+        if line != "open 1000":
+            raise RuntimeError(f"only '{line}'")
+        return idle, held - warm
+
+
+def gates():
+    thresholds = json.loads((harness.HERE / "thresholds.json").read_text())
+    failed = 0
+
+    def gate(name, value, limit):
+        nonlocal failed
+        good = value <= limit
+        failed += not good
+        print(f"{'ok' if good else 'OVER'}  {name}  {value:.2f}  (limit {limit})", flush=True)
+
+    per_request, calls, requests = allocations_per_request()
+    gate("h1 allocations per request", round(per_request, 3), thresholds["h1AllocationsPerRequest"])
+    if shutil.which("valgrind"):
+        gate("h1 instructions per request", instructions_per_request(), thresholds["h1InstructionsPerRequest"])
+    return failed
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--gates", action="store_true")
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--record", metavar="TEXT", help="append the result to LEDGER.md with this reason")
+    arguments = parser.parse_args()
+    unknown = set(arguments.scenarios) - set(SCENARIOS)
+    if unknown:
+        parser.error(f"no scenario named {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
+    if arguments.gates:
+        sys.exit(1 if gates() else 0)
+    if arguments.memory:
+        idle, added = memory()
+        print(f"memory idle {idle:.1f} MB; 1,000 idle connections add {added:.2f} MB")
+        return
+    results = {name: measure(name, arguments.rounds, arguments.seconds) for name in arguments.scenarios or SCENARIOS}
+    if arguments.record:
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=harness.ROOT, capture_output=True, text=True).stdout.strip()
+        with open(harness.HERE / "LEDGER.md", "a") as ledger:
+            for name, (cost, ratios) in results.items():
+                row = " · ".join(f"{p} {v:.2f}" for p, v in ratios.items())
+                ledger.write(f"| {time.strftime('%Y-%m-%d')} | {commit} | {name} | {cost:.2f} | {row} | {arguments.record} |\n")
+
+
+if __name__ == "__main__":
+    main()
