@@ -1,0 +1,44 @@
+/// What a proxy knows before it has spoken to anyone.
+package struct Bootstrap: Hashable, Sendable {
+  package struct Node: Hashable, Sendable {
+    package var id = ""
+    package var cluster = ""
+    package var locality = Locality()
+    package init() {}
+  }
+  package struct Admin: Hashable, Sendable {
+    package var address: Address
+    package var accessLogs: [AccessLog] = []
+    package init(address: Address) { self.address = address }
+  }
+  /// How resources are fetched over one aggregated stream.
+  package struct ADS: Hashable, Sendable {
+    package var cluster: String
+    package var authority = ""
+    package var delta = false
+    package var initialMetadata: [MetadataEntry] = []
+    package init(cluster: String) { self.cluster = cluster }
+  }
+  package struct MetadataEntry: Hashable, Sendable {
+    package var name: String
+    package var value: String
+    package init(name: String, value: String) {
+      self.name = name
+      self.value = value
+    }
+  }
+
+  package var node = Node()
+  package var admin: Admin?
+  package var listeners: [Listener] = []
+  package var clusters: [Cluster] = []
+  package var secrets: [Secret] = []
+  package var ads: ADS?
+  package var listenersFromADS = false
+  package var clustersFromADS = false
+  package var statsFlushInterval: Duration = .seconds(5)
+  package var drainTimeout: Duration = .seconds(600)
+  /// Runtime keys of static layers, later layers winning.
+  package var runtime: [String: String] = [:]
+  package init() {}
+}

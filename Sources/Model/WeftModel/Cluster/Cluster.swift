@@ -1,0 +1,128 @@
+/// A named group of endpoints and how to reach them.
+package struct Cluster: Hashable, Sendable {
+  package enum Discovery: Hashable, Sendable {
+    case fixed
+    /// Every address of every name is a host.
+    case strictDNS
+    /// One host, whose address is whatever the name gives for the next connection.
+    case logicalDNS
+    case eds(serviceName: String, source: ConfigSource)
+    /// The address the connection was going to.
+    case originalDestination(useHTTPHeader: Bool, headerName: String, cleanupInterval: Duration)
+  }
+  package enum DNSFamily: Hashable, Sendable { case auto, v4Only, v6Only, v4Preferred, all }
+  /// What is spoken to the endpoints.
+  package enum UpstreamProtocol: Hashable, Sendable {
+    case http1, http2
+    /// HTTP/2 where ALPN agrees on it, else HTTP/1.1.
+    case automatic
+    /// The version the downstream request came in.
+    case useDownstream
+  }
+
+  package var name: String
+  /// Name in the statistics; `name` when empty.
+  package var altStatName = ""
+  package var discovery: Discovery
+  package var loadBalancing = LoadBalancing()
+  /// Endpoints of `fixed` and DNS clusters.
+  package var loadAssignment: LoadAssignment
+  package var connectTimeout: Duration = .seconds(5)
+  package var perConnectionBufferLimitBytes: UInt32 = 1 << 20
+  package var circuitBreakers = CircuitBreakers()
+  package var outlierDetection: OutlierDetection?
+  package var tls: UpstreamTLSContext?
+  package var upstreamProtocol: UpstreamProtocol = .http1
+  package var http1 = HTTP1Options()
+  package var http2 = HTTP2Options()
+
+  package var idleTimeout: Duration? = .seconds(3600)
+  package var maxConnectionDuration: Duration?
+  package var maxRequestsPerConnection: UInt32?
+  package var maxResponseHeadersBytes: UInt32 = 60 * 1024
+  package var tcpPoolIdleTimeout: Duration? = .seconds(600)
+  package var closeConnectionsOnHostHealthFailure = false
+  package var ignoreHealthOnHostRemoval = false
+  package var autoSNI = false
+  package var autoSANValidation = false
+
+  package var dnsRefreshRate: Duration = .seconds(5)
+  package var dnsFailureRefreshBase: Duration?
+  package var dnsFailureRefreshMax: Duration?
+  package var respectDNSTTL = false
+  package var dnsFamily: DNSFamily = .auto
+  package var dnsResolvers: [Address] = []
+
+  package var bindAddress: Address?
+  package var tcpKeepalive: TCPKeepalive?
+  package var socketOptions: [SocketOption] = []
+  package var healthChecks: [HealthCheck] = []
+  package var waitForWarmOnInit = true
+  package var trackTimeoutBudgets = false
+
+  package init(name: String, discovery: Discovery = .fixed) {
+    self.name = name
+    self.discovery = discovery
+    self.loadAssignment = LoadAssignment(clusterName: name)
+  }
+
+  /// The name under which statistics are kept.
+  package var statName: String { altStatName.isEmpty ? name : altStatName }
+}
+
+/// How a host is chosen.
+package struct LoadBalancing: Hashable, Sendable {
+  package enum Policy: Hashable, Sendable {
+    case roundRobin
+    case leastRequest(choices: UInt32, activeRequestBias: Double)
+    case random
+    case ringHash(minimumSize: UInt64, maximumSize: UInt64, useHostname: Bool)
+    case maglev(tableSize: UInt64)
+    case clusterProvided
+  }
+  package struct SlowStart: Hashable, Sendable {
+    package var window: Duration
+    package var aggression = 1.0
+    package var minimumWeightPercent = 10.0
+    package init(window: Duration) { self.window = window }
+  }
+  package var policy: Policy = .roundRobin
+  package var slowStart: SlowStart?
+  /// Below this share of healthy hosts the whole priority is used; 0 never does.
+  package var panicThresholdPercent = 50.0
+  package var failTrafficOnPanic = false
+  package var localityWeighted = false
+  package var zoneAware: ZoneAware?
+  package var overrideHostStatus: Set<HealthStatus> = []
+  package var ignoreNewHostsUntilFirstHealthCheck = false
+  package struct ZoneAware: Hashable, Sendable {
+    package var routingEnabledPercent = 100.0
+    package var minimumClusterSize: UInt64 = 6
+    package var failTrafficOnPanic = false
+    package init() {}
+  }
+  package init() {}
+}
+
+/// An active health check.
+package struct HealthCheck: Hashable, Sendable {
+  package enum Checker: Hashable, Sendable {
+    case http(path: String, host: String, expectedStatuses: [Range<UInt16>])
+    case tcp(send: [UInt8], receive: [[UInt8]])
+    case grpc(serviceName: String, authority: String)
+  }
+  package var checker: Checker
+  package var timeout: Duration
+  package var interval: Duration
+  package var unhealthyThreshold: UInt32
+  package var healthyThreshold: UInt32
+  package var noTrafficInterval: Duration = .seconds(60)
+  package init(checker: Checker, timeout: Duration, interval: Duration, unhealthyThreshold: UInt32, healthyThreshold: UInt32)
+  {
+    self.checker = checker
+    self.timeout = timeout
+    self.interval = interval
+    self.unhealthyThreshold = unhealthyThreshold
+    self.healthyThreshold = healthyThreshold
+  }
+}

@@ -1,0 +1,71 @@
+/// Network filters for the connections that match, optionally behind TLS.
+package struct FilterChain: Hashable, Sendable {
+  package var name: String
+  package var match = FilterChainMatch()
+  package var filters: [NetworkFilter] = []
+  /// `nil` takes the bytes as they are.
+  package var tls: DownstreamTLSContext?
+  /// Limit of the downstream handshake; `nil` is unlimited.
+  package var transportSocketConnectTimeout: Duration?
+
+  package init(name: String = "") { self.name = name }
+}
+
+/// Which connections a chain takes. Empty members match everything; the most specific chain wins step by step, in the order of the members.
+package struct FilterChainMatch: Hashable, Sendable {
+  package enum SourceType: UInt8, Hashable, Sendable { case any, sameIPOrLoopback, external }
+
+  package var destinationPort: UInt16?
+  package var destinationPrefixes: [CIDRRange] = []
+  /// Exact names or `*.suffix`.
+  package var serverNames: [String] = []
+  /// `raw_buffer` or `tls`; empty matches any.
+  package var transportProtocol = ""
+  package var applicationProtocols: [String] = []
+  package var directSourcePrefixes: [CIDRRange] = []
+  package var sourceType: SourceType = .any
+  package var sourcePrefixes: [CIDRRange] = []
+  package var sourcePorts: [UInt16] = []
+
+  package init() {}
+}
+
+/// What a connection goes through; the last one of a chain is terminal.
+package enum NetworkFilter: Hashable, Sendable {
+  case httpConnectionManager(HTTPConnectionManager)
+  case tcpProxy(TCPProxy)
+  /// Writes the bytes and closes.
+  case directResponse([UInt8])
+  case echo
+}
+
+/// Relays bytes to a cluster.
+package struct TCPProxy: Hashable, Sendable {
+  package var statPrefix: String
+  package var cluster: ClusterChoice
+  /// Closes when no byte moved for this long; `nil` never does.
+  package var idleTimeout: Duration? = .seconds(3600)
+  package var maxDownstreamConnectionDuration: Duration?
+  package var maxConnectAttempts: UInt32 = 1
+  package var accessLogs: [AccessLog] = []
+  /// A line every so often while the connection lives.
+  package var accessLogFlushInterval: Duration?
+
+  package enum ClusterChoice: Hashable, Sendable {
+    case single(String)
+    case weighted([Weighted])
+  }
+  package struct Weighted: Hashable, Sendable {
+    package var name: String
+    package var weight: UInt32
+    package init(name: String, weight: UInt32) {
+      self.name = name
+      self.weight = weight
+    }
+  }
+
+  package init(statPrefix: String, cluster: ClusterChoice) {
+    self.statPrefix = statPrefix
+    self.cluster = cluster
+  }
+}

@@ -1,0 +1,54 @@
+/// An address that accepts connections, and what becomes of them.
+package struct Listener: Hashable, Sendable {
+  package enum TrafficDirection: Hashable, Sendable { case unspecified, inbound, outbound }
+  package enum DrainType: Hashable, Sendable {
+    case standard
+    /// Drains on removal and modification only, not when health checks are failed by hand.
+    case modifyOnly
+  }
+
+  package var name: String
+  package var address: Address
+  package var additionalAddresses: [Address] = []
+  /// Prefix of the statistics; the address when empty.
+  package var statPrefix = ""
+  package var filterChains: [FilterChain] = []
+  package var defaultFilterChain: FilterChain?
+  package var listenerFilters: [ListenerFilter] = []
+  package var listenerFiltersTimeout: Duration = .seconds(15)
+  package var continueOnListenerFiltersTimeout = false
+  /// Soft limit of what one connection may have buffered, in each direction.
+  package var perConnectionBufferLimitBytes: UInt32 = 1 << 20
+  /// Hand the connection to the listener that owns its original destination.
+  package var useOriginalDestination = false
+  /// `false` for a listener that only receives connections from another one.
+  package var bindToPort = true
+  package var transparent = false
+  package var freebind = false
+  package var reusePort = true
+  package var tcpBacklog: UInt32?
+  package var tcpFastOpenQueueLength: UInt32?
+  package var tcpKeepalive: TCPKeepalive?
+  package var socketOptions: [SocketOption] = []
+  package var trafficDirection: TrafficDirection = .unspecified
+  package var drainType: DrainType = .standard
+  package var ignoreGlobalConnectionLimit = false
+  package var maxConnections: UInt32?
+  package var maxConnectionsToAcceptPerSocketEvent: UInt32?
+  package var exactBalance = false
+  /// One line per connection, whatever its filter chain logs.
+  package var accessLogs: [AccessLog] = []
+
+  package init(name: String, address: Address) {
+    self.name = name
+    self.address = address
+  }
+}
+
+/// What looks at a connection before its filter chain is chosen.
+package enum ListenerFilter: Hashable, Sendable {
+  case tlsInspector
+  case httpInspector
+  case originalDestination
+  case proxyProtocol(allowRequestsWithoutHeader: Bool)
+}
