@@ -39,6 +39,7 @@ let package = Package(
   targets: [
     // Level 0: C. Shims hold no logic beyond what Swift cannot say.
     .target(name: "CLinux", path: "Sources/C/CLinux"),
+    .target(name: "CAtomics", path: "Sources/C/CAtomics"),
     system("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
     system("CYAML", pkgConfig: "yaml-0.1", apt: "libyaml-dev"),
     system("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
@@ -49,7 +50,7 @@ let package = Package(
     // Base
     library("WeftBase", in: "Base", []),
     library("WeftYAML", in: "Base", ["WeftBase", "CYAML"]),
-    library("WeftTelemetry", in: "Base", ["WeftBase", "CLinux"]),
+    library("WeftTelemetry", in: "Base", ["WeftBase", "CLinux", "CAtomics"]),
 
     // Protocol: sans-I/O codecs.
     library("WeftHTTP", in: "Protocol", ["WeftBase"]),
@@ -67,7 +68,7 @@ let package = Package(
     library("WeftXDS", in: "Model", ["WeftBase", "WeftProtobuf", "WeftModel"]),
 
     // Data plane
-    library("WeftUpstream", in: "DataPlane", ["WeftBase", "WeftTelemetry", "WeftModel", "WeftRuntime", "WeftTLS", "WeftHTTP"]),
+    library("WeftUpstream", in: "DataPlane", ["WeftBase", "WeftTelemetry", "WeftModel", "WeftRuntime", "WeftTLS", "WeftHTTP", "CAtomics"]),
     library(
       "WeftProxy", in: "DataPlane",
       [
