@@ -37,6 +37,11 @@ package struct GRPCMetadata: Hashable, Sendable {
     return true
   }
 
+  /// Adds what a peer sent, past the rules for what we may send.
+  mutating func append(received name: String, _ bytes: [UInt8]) {
+    entries.append(Entry(name: name, value: bytes))
+  }
+
   package mutating func remove(_ name: String) {
     let lowered = name.lowercased()
     entries.removeAll { $0.name == lowered }
