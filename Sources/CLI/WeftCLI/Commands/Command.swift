@@ -1,0 +1,136 @@
+// What a command is, and the tool that runs one.
+
+/// How a command ended; the process's exit code.
+package enum ExitCode: Sendable, Equatable {
+  case success
+  /// The command ran and the answer is "no": something was refused, not found, or not healthy.
+  case failure
+  /// The command line could not be understood.
+  case usage
+  /// The control plane or a proxy could not be reached.
+  case unavailable
+  /// `weft diff` found differences.
+  case different
+  /// The code of the program that was run.
+  case program(Int32)
+
+  package var rawValue: Int32 {
+    switch self {
+    case .success: 0
+    case .failure: 1
+    case .usage: 2
+    case .unavailable: 3
+    case .different: 4
+    case .program(let code): code
+    }
+  }
+}
+
+/// What a command works with.
+package struct CommandContext: Sendable {
+  package var terminal: Terminal
+  package var environment: [String: String]
+  /// The path this program was started by: its siblings are looked for beside it.
+  package var program: String
+
+  package init(terminal: Terminal, environment: [String: String], program: String) {
+    self.terminal = terminal
+    self.environment = environment
+    self.program = program
+  }
+}
+
+/// One command of `weft`.
+package protocol Command: Sendable {
+  /// The words that call it: `["proxy", "status"]`.
+  static var path: [String] { get }
+  /// One line for the list of commands.
+  static var summary: String { get }
+  /// What stands after the flags: `[KIND [NAME]]`, or empty.
+  static var operands: String { get }
+  /// A paragraph and examples for `--help`.
+  static var discussion: String { get }
+  static var flags: [Flag] { get }
+
+  /// Does the work. *Errors*: `UsageError` prints with a hint at `--help`; others print as they are.
+  static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode
+}
+
+extension Command {
+  static var name: String { path.joined(separator: " ") }
+
+  static var allFlags: [Flag] { flags + [.help] }
+
+  /// The text of `--help`.
+  package static func help() -> String {
+    var text = "\(summary)\n\nusage: weft \(name)\(flags.isEmpty ? "" : " [flags]")\(operands.isEmpty ? "" : " \(operands)")\n"
+    if !discussion.isEmpty { text += "\n\(discussion)\n" }
+    let width = allFlags.map(\.usage.count).max() ?? 0
+    text += "\nflags:\n"
+    for flag in allFlags {
+      let gap = String(repeating: " ", count: width - flag.usage.count + 2)
+      text += "  \(flag.usage)\(gap)\(flag.help)\(flag.defaultValue.map { " (default \($0))" } ?? "")\n"
+    }
+    return text
+  }
+}
+
+/// The tool: finds the command, parses, runs, and turns errors into words and exit codes.
+package enum CommandLineTool {
+  package static func main(_ words: [String], _ context: CommandContext) async -> Int32 {
+    let terminal = context.terminal
+    guard let first = words.first else {
+      terminal.print(overview())
+      return ExitCode.success.rawValue
+    }
+    if first == "help" || first == "--help" || first == "-h" {
+      let wanted = Array(words.dropFirst())
+      if let command = find(wanted)?.command {
+        terminal.print(command.help())
+      } else {
+        terminal.print(overview())
+      }
+      return ExitCode.success.rawValue
+    }
+    guard let (command, rest) = find(words) else {
+      let name = words.prefix { !$0.hasPrefix("-") }.joined(separator: " ")
+      let near = Commands.all.filter { $0.name.hasPrefix(first) || distance($0.name, name) <= 2 }.map(\.name)
+      let hint = near.isEmpty ? "see 'weft help'" : "did you mean \(near.map { "'weft \($0)'" }.joined(separator: " or "))?"
+      terminal.complain("weft: there is no command '\(name)'; \(hint)")
+      return ExitCode.usage.rawValue
+    }
+    do {
+      let arguments = try Arguments(rest, flags: command.allFlags)
+      if arguments.has(.help) {
+        terminal.print(command.help())
+        return ExitCode.success.rawValue
+      }
+      return try await command.run(arguments, context).rawValue
+    } catch let error as UsageError {
+      terminal.complain("weft \(command.name): \(error). See 'weft \(command.name) --help'.")
+      return ExitCode.usage.rawValue
+    } catch let error as Unavailable {
+      terminal.complain("weft \(command.name): \(error)")
+      return ExitCode.unavailable.rawValue
+    } catch {
+      terminal.complain("weft \(command.name): \(error)")
+      return ExitCode.failure.rawValue
+    }
+  }
+
+  /// The longest command path that `words` start with, and what follows it.
+  static func find(_ words: [String]) -> (command: any Command.Type, rest: [String])? {
+    Commands.all.filter { words.starts(with: $0.path) }.max { $0.path.count < $1.path.count }
+      .map { ($0, Array(words.dropFirst($0.path.count))) }
+  }
+
+  /// The list of commands.
+  package static func overview() -> String {
+    let width = Commands.all.map(\.name.count).max() ?? 0
+    var text = "weft: the service mesh's command line\n\nusage: weft COMMAND [flags]\n\n"
+    for command in Commands.all {
+      text += "  \(command.name)\(String(repeating: " ", count: width - command.name.count + 2))\(command.summary)\n"
+    }
+    return text + "\n'weft COMMAND --help' tells more."
+  }
+}
