@@ -94,7 +94,7 @@ package enum CommandLineTool {
     }
     guard let (command, rest) = find(words) else {
       let name = words.prefix { !$0.hasPrefix("-") }.joined(separator: " ")
-      let near = Commands.all.filter { $0.name.hasPrefix(first) || distance($0.name, name) <= 2 }.map(\.name)
+      let near = Commands.all.filter { $0.name.hasPrefix(first) || distance($0.name, name) <= 2 }.map { $0.name }
       let hint = near.isEmpty ? "see 'weft help'" : "did you mean \(near.map { "'weft \($0)'" }.joined(separator: " or "))?"
       terminal.complain("weft: there is no command '\(name)'; \(hint)")
       return ExitCode.usage.rawValue
@@ -126,11 +126,20 @@ package enum CommandLineTool {
 
   /// The list of commands.
   package static func overview() -> String {
-    let width = Commands.all.map(\.name.count).max() ?? 0
+    let width = Commands.all.map { $0.name.count }.max() ?? 0
     var text = "weft: the service mesh's command line\n\nusage: weft COMMAND [flags]\n\n"
     for command in Commands.all {
       text += "  \(command.name)\(String(repeating: " ", count: width - command.name.count + 2))\(command.summary)\n"
     }
     return text + "\n'weft COMMAND --help' tells more."
+  }
+}
+
+/// The control plane or a proxy cannot be reached: what was tried, and what to do.
+package struct Unavailable: Error, CustomStringConvertible {
+  package var description: String
+
+  package init(_ description: String) {
+    self.description = description
   }
 }

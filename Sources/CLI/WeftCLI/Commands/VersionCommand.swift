@@ -1,0 +1,22 @@
+/// The version of this build; every program of Weft reports the same one.
+package enum WeftVersion {
+  package static let text = "0.1.0"
+}
+
+/// `weft version`.
+enum VersionCommand: Command {
+  static let path = ["version"]
+  static let summary = "print the version of this program"
+  static let operands = ""
+  static let discussion = ""
+  static let flags: [Flag] = [.output]
+
+  static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
+    switch arguments.value(.output) {
+    case "json": context.terminal.print("{\"version\":\"\(WeftVersion.text)\"}")
+    case "yaml": context.terminal.print("version: \"\(WeftVersion.text)\"")
+    default: context.terminal.print("weft \(WeftVersion.text)")
+    }
+    return .success
+  }
+}
