@@ -1,0 +1,71 @@
+// Options of listeners and connections.
+
+/// TCP keepalive.
+package struct Keepalive: Hashable, Sendable {
+  /// Silence before the first probe. *Units*: whole seconds.
+  package var idle: Duration
+  /// Time between probes. *Units*: whole seconds.
+  package var interval: Duration
+  /// Unanswered probes before the connection is given up.
+  package var probes: Int
+
+  package init(idle: Duration = .seconds(300), interval: Duration = .seconds(30), probes: Int = 5) {
+    self.idle = idle
+    self.interval = interval
+    self.probes = probes
+  }
+}
+
+/// How much output a connection queues before its writer is told to stop.
+package struct Watermarks: Hashable, Sendable {
+  /// Above this many queued bytes `write` answers `.blocked`.
+  package var high: Int
+  /// `drained` comes when the queue has fallen to this many bytes.
+  package var low: Int
+
+  package init(high: Int = 1 << 20) { self.init(high: high, low: high / 2) }
+
+  package init(high: Int, low: Int) {
+    self.high = high
+    self.low = low
+  }
+}
+
+/// Options of one connection, accepted or made.
+package struct ConnectionOptions: Hashable, Sendable {
+  package var watermarks = Watermarks()
+  /// TCP_NODELAY.
+  package var noDelay = true
+  package var keepalive: Keepalive?
+  /// TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged.
+  package var userTimeout: Duration?
+  /// Local address to connect from (IP_TRANSPARENT sockets set it to the client's).
+  package var bindTo: SocketAddress?
+  /// IP_TRANSPARENT on the connecting socket; needs CAP_NET_ADMIN.
+  package var transparent = false
+  /// SO_MARK; 0 leaves it alone.
+  package var mark: UInt32 = 0
+  /// SO_SNDBUF and SO_RCVBUF; 0 leaves the kernel's tuning on. *Units*: bytes.
+  package var kernelBufferBytes = 0
+
+  package init() {}
+}
+
+/// Options of a listener.
+package struct ListenOptions: Hashable, Sendable {
+  /// SO_REUSEPORT: every worker listens on the same address and the kernel shares out connections.
+  package var reusePort = true
+  package var backlog = 4096
+  /// IP_TRANSPARENT: accept connections to foreign addresses (TPROXY); needs CAP_NET_ADMIN.
+  package var transparent = false
+  /// IP_FREEBIND: listen on addresses the machine does not have yet.
+  package var freeBind = false
+  /// IPV6_V6ONLY.
+  package var v6Only = false
+  /// Mode of a Unix-domain socket file; an old socket file is removed first.
+  package var unixMode: UInt32 = 0o600
+  /// Options of the accepted connections.
+  package var accepted = ConnectionOptions()
+
+  package init() {}
+}
