@@ -1,5 +1,6 @@
 // A JSON document as a value. Numbers keep their text, so 64-bit integers and unusual exponents survive;
 // objects keep the order of their members. Parser: JSONParser.swift. Writer: JSONWriter.swift.
+internal import Glibc  // links libm, which whole-number checks of Double call
 
 /// One member of a JSON object.
 package struct JSONMember: Sendable, Hashable {

@@ -1,4 +1,5 @@
 // bool, float, double, string, bytes, enums, messages and groups.
+internal import Glibc  // links libm, which rounding calls
 package import WeftBase
 
 package enum BoolField: MapKeyKind {
