@@ -11,7 +11,7 @@ package struct ProtobufError: Error, Sendable, Hashable, CustomStringConvertible
     self.message = message
   }
 
-  package var description: String { path.isEmpty ? message : "\(path): \(message)" }
+  package var description: String { path.isRoot ? message : "\(path): \(message)" }
 }
 
 /// Bounds on what a decoder accepts.

@@ -4,22 +4,22 @@ package import WeftBase
 package final class JSONFieldDecoder: FieldDecoder {
   package let options: JSONDecodingOptions
   package private(set) var unknownPaths: [FieldPath] = []
-  private var path = FieldPath()
+  private var path: [FieldPath.Element] = []
   private var value = JSONValue.null
   private var depth = 0
 
   init(options: JSONDecodingOptions) { self.options = options }
 
   /// An error at the field being decoded.
-  package func error(_ message: String) -> ProtobufError { ProtobufError(message, at: path) }
+  package func error(_ message: String) -> ProtobufError { ProtobufError(message, at: FieldPath(path)) }
 
   /// Reads `json` as one `K`, one step further down.
   func read<K: FieldKind>(
-    _ kind: K.Type, _ json: JSONValue, at step: FieldPath.Step, into value: inout K.Value
+    _ kind: K.Type, _ json: JSONValue, at step: FieldPath.Element, into value: inout K.Value
   ) throws(ProtobufError) -> Bool {
     path.append(step)
     let known = try K.readJSON(json, self, into: &value)
-    path.steps.removeLast()
+    path.removeLast()
     return known
   }
 
@@ -59,10 +59,10 @@ package final class JSONFieldDecoder: FieldDecoder {
         switch options.unknownFields {
         case .refuse: throw error("unknown field of \(schema.name)")
         case .ignore: break
-        case .collect: unknownPaths.append(path)
+        case .collect: unknownPaths.append(FieldPath(path))
         }
       }
-      path.steps.removeLast()
+      path.removeLast()
     }
     leave()
   }

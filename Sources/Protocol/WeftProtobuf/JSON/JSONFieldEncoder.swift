@@ -6,13 +6,13 @@ package final class JSONFieldEncoder: FieldVisitor {
   package private(set) var error: ProtobufError?
   private var members: [JSONMember] = []
   private var schema: MessageSchema?
-  private var path = FieldPath()
+  private var path: [FieldPath.Element] = []
 
   init(options: JSONEncodingOptions) { self.options = options }
 
   /// Records that the value has no JSON form.
   package func fail(_ message: String) {
-    if error == nil { error = ProtobufError(message, at: path) }
+    if error == nil { error = ProtobufError(message, at: FieldPath(path)) }
   }
 
   /// The default JSON of messages: an object of the fields that are set, in the order of their numbers.
@@ -30,7 +30,7 @@ package final class JSONFieldEncoder: FieldVisitor {
     let name = options.protoNames ? field.name : field.jsonName
     path.append(.field(name))
     let value = make()
-    path.steps.removeLast()
+    path.removeLast()
     members.append(JSONMember(name, value))
   }
 
