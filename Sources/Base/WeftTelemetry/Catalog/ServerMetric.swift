@@ -1,0 +1,138 @@
+/// `server.…`
+package enum ServerMetric: Int, Metric {
+  case watchdogMiss, staticUnknownFields, dynamicUnknownFields, configRejected, connectionLimitReached
+  case uptime, concurrency, memoryAllocated, memoryPhysicalSize, live, parentConnections, totalConnections, version, state
+  case daysUntilFirstCertExpiring, hotRestartEpoch
+  case initializationTimeMs
+
+  package static var scopeKind: ScopeKind { .server }
+  @inlinable package static var firstHistogram: Int { ServerMetric.initializationTimeMs.rawValue }
+
+  package var definition: MetricDefinition {
+    switch self {
+    case .watchdogMiss: .counter("watchdog_miss", "Turns of a loop that took too long")
+    case .staticUnknownFields: .counter("static_unknown_fields", "Unknown fields in the bootstrap")
+    case .dynamicUnknownFields: .counter("dynamic_unknown_fields", "Unknown fields in discovered resources")
+    case .configRejected: .counter("config_rejected", "Resources that were refused")
+    case .connectionLimitReached: .counter("connection_limit_reached", "Connections refused by a worker's limit")
+    case .uptime: .gauge("uptime", "Seconds since the start")
+    case .concurrency: .gauge("concurrency", "Workers")
+    case .memoryAllocated: .gauge("memory_allocated", "Bytes in use")
+    case .memoryPhysicalSize: .gauge("memory_physical_size", "Bytes resident")
+    case .live: .gauge("live", "1 while the server takes traffic")
+    case .parentConnections: .gauge("parent_connections", "Connections of the process that is being replaced")
+    case .totalConnections: .gauge("total_connections", "Open connections, old process included")
+    case .version: .gauge("version", "Number made of the build's revision")
+    case .state: .gauge("state", "0 live, 1 draining, 2 before initialisation, 3 initialising")
+    case .daysUntilFirstCertExpiring: .gauge("days_until_first_cert_expiring", "Days until the first certificate expires")
+    case .hotRestartEpoch: .gauge("hot_restart_epoch", "Number of the process in its line of restarts")
+    case .initializationTimeMs: .histogram("initialization_time_ms", "Time from start to readiness, in milliseconds")
+    }
+  }
+}
+
+/// `cluster_manager.…`
+package enum ClusterManagerMetric: Int, Metric {
+  case clusterAdded, clusterModified, clusterRemoved, clusterUpdated, clusterUpdatedViaMerge, updateMergeCancelled
+  case updateOutOfMergeWindow, cdsUpdateAttempt, cdsUpdateSuccess, cdsUpdateFailure, cdsUpdateRejected
+  case activeClusters, warmingClusters, cdsVersion
+
+  package static var scopeKind: ScopeKind { .clusterManager }
+  @inlinable package static var firstHistogram: Int { 14 }
+
+  package var definition: MetricDefinition {
+    switch self {
+    case .clusterAdded: .counter("cluster_added", "Clusters added")
+    case .clusterModified: .counter("cluster_modified", "Clusters changed")
+    case .clusterRemoved: .counter("cluster_removed", "Clusters removed")
+    case .clusterUpdated: .counter("cluster_updated", "Updates of hosts")
+    case .clusterUpdatedViaMerge: .counter("cluster_updated_via_merge", "Updates of hosts taken together")
+    case .updateMergeCancelled: .counter("update_merge_cancelled", "Merged updates delivered early")
+    case .updateOutOfMergeWindow: .counter("update_out_of_merge_window", "Updates that came too late to be merged")
+    case .cdsUpdateAttempt: .counter("cds.update_attempt", "Attempts to fetch clusters")
+    case .cdsUpdateSuccess: .counter("cds.update_success", "Updates of clusters accepted")
+    case .cdsUpdateFailure: .counter("cds.update_failure", "Fetches of clusters that failed")
+    case .cdsUpdateRejected: .counter("cds.update_rejected", "Updates of clusters refused")
+    case .activeClusters: .gauge("active_clusters", "Clusters in use")
+    case .warmingClusters: .gauge("warming_clusters", "Clusters not yet warm")
+    case .cdsVersion: .gauge("cds.version", "Hash of the last accepted version")
+    }
+  }
+}
+
+/// `listener_manager.…`
+package enum ListenerManagerMetric: Int, Metric {
+  case listenerAdded, listenerModified, listenerRemoved, listenerStopped, listenerInPlaceUpdated
+  case listenerCreateSuccess, listenerCreateFailure
+  case ldsUpdateAttempt, ldsUpdateSuccess, ldsUpdateFailure, ldsUpdateRejected
+  case totalListenersActive, totalListenersWarming, totalListenersDraining, totalFilterChainsDraining, workersStarted
+  case ldsVersion
+
+  package static var scopeKind: ScopeKind { .listenerManager }
+  @inlinable package static var firstHistogram: Int { 17 }
+
+  package var definition: MetricDefinition {
+    switch self {
+    case .listenerAdded: .counter("listener_added", "Listeners added")
+    case .listenerModified: .counter("listener_modified", "Listeners changed")
+    case .listenerRemoved: .counter("listener_removed", "Listeners removed")
+    case .listenerStopped: .counter("listener_stopped", "Listeners stopped")
+    case .listenerInPlaceUpdated: .counter("listener_in_place_updated", "Listeners whose filter chains were updated")
+    case .listenerCreateSuccess: .counter("listener_create_success", "Listeners bound on a worker")
+    case .listenerCreateFailure: .counter("listener_create_failure", "Listeners that could not be bound")
+    case .ldsUpdateAttempt: .counter("lds.update_attempt", "Attempts to fetch listeners")
+    case .ldsUpdateSuccess: .counter("lds.update_success", "Updates of listeners accepted")
+    case .ldsUpdateFailure: .counter("lds.update_failure", "Fetches of listeners that failed")
+    case .ldsUpdateRejected: .counter("lds.update_rejected", "Updates of listeners refused")
+    case .totalListenersActive: .gauge("total_listeners_active", "Listeners in use")
+    case .totalListenersWarming: .gauge("total_listeners_warming", "Listeners not yet warm")
+    case .totalListenersDraining: .gauge("total_listeners_draining", "Listeners that drain")
+    case .totalFilterChainsDraining: .gauge("total_filter_chains_draining", "Filter chains that drain")
+    case .workersStarted: .gauge("workers_started", "1 once all workers run")
+    case .ldsVersion: .gauge("lds.version", "Hash of the last accepted version")
+    }
+  }
+}
+
+/// `control_plane.…`
+package enum ControlPlaneMetric: Int, Metric {
+  case rateLimitEnforced, streamsOpened, requestsSent, responsesReceived, acknowledged, refused
+  case connectedState, pendingRequests
+
+  package static var scopeKind: ScopeKind { .controlPlane }
+  @inlinable package static var firstHistogram: Int { 8 }
+
+  package var definition: MetricDefinition {
+    switch self {
+    case .rateLimitEnforced: .counter("rate_limit_enforced", "Discovery requests held back by the rate limit")
+    case .streamsOpened: .counter("streams_opened", "Discovery streams opened")
+    case .requestsSent: .counter("requests_sent", "Discovery requests sent")
+    case .responsesReceived: .counter("responses_received", "Discovery responses received")
+    case .acknowledged: .counter("acknowledged", "Discovery responses acknowledged")
+    case .refused: .counter("refused", "Discovery responses refused")
+    case .connectedState: .gauge("connected_state", "1 while the control plane is connected")
+    case .pendingRequests: .gauge("pending_requests", "Discovery requests held back now")
+    }
+  }
+}
+
+/// `access_log_file.…`
+package enum AccessLogFileMetric: Int, Metric {
+  case writeBuffered, writeCompleted, writeFailed, flushedByTimer, reopenFailed, dropped
+  case writeTotalBuffered
+
+  package static var scopeKind: ScopeKind { .accessLogFile }
+  @inlinable package static var firstHistogram: Int { 7 }
+
+  package var definition: MetricDefinition {
+    switch self {
+    case .writeBuffered: .counter("write_buffered", "Lines put into a buffer")
+    case .writeCompleted: .counter("write_completed", "Buffers written to a file")
+    case .writeFailed: .counter("write_failed", "Writes that failed")
+    case .flushedByTimer: .counter("flushed_by_timer", "Buffers written because time had passed")
+    case .reopenFailed: .counter("reopen_failed", "Files that could not be opened again")
+    case .dropped: .counter("dropped", "Lines dropped because the buffer was full")
+    case .writeTotalBuffered: .gauge("write_total_buffered", "Bytes in buffers")
+    }
+  }
+}

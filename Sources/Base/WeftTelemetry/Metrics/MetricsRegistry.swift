@@ -1,0 +1,230 @@
+import CAtomics
+import Glibc
+import Synchronization
+
+/// Names a scope of statistics: which cluster, which listener, …
+package struct ScopeKey: Hashable, Sendable {
+  package var kind: ScopeKind
+  /// The cluster, stat prefix or listener address as configured, before any character is replaced.
+  package var name: String
+  /// The stat prefix of `listenerHTTP`.
+  package var secondName: String
+
+  package init(_ kind: ScopeKind, _ name: String = "", _ secondName: String = "") {
+    self.kind = kind
+    self.name = name
+    self.secondName = secondName
+  }
+}
+
+/// The number of a scope in its registry. Stays the same for as long as the process lives.
+package struct ScopeID: BitwiseCopyable, Hashable, Sendable {
+  package let rawValue: UInt32
+  package init(rawValue: UInt32) { self.rawValue = rawValue }
+}
+
+/// All statistics of a process.
+///
+/// *Shape*: a page per worker and one for everybody else. A page is a two-level table from scope number to a block of cells, which is
+/// allocated when its worker first counts there, so that a cluster without traffic costs two pointers.
+/// *Errors*: past `scopeLimit` scopes, new ones share one overflow scope per kind.
+package final class MetricsRegistry: @unchecked Sendable {  // tables are published with release stores; scopes sit behind the lock
+  package static let scopeLimit = 1 << 18
+  static let chunkSize = 256
+
+  package typealias Block = UnsafeMutablePointer<UInt64>
+  private typealias Chunk = UnsafeMutablePointer<UnsafeMutableRawPointer?>
+
+  struct Scopes {
+    var numbers: [ScopeKey: ScopeID] = [:]
+    var keys: [ScopeKey] = []
+    var sources: [any MetricSource] = []
+  }
+
+  package let workers: Int
+  private let pages: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+  private let scopes: Mutex<Scopes>
+
+  package init(workers: Int) {
+    precondition(workers >= 0)
+    self.workers = workers
+    let chunks = Self.scopeLimit / Self.chunkSize
+    unsafe pages = .allocate(capacity: (workers + 1) * chunks)
+    unsafe pages.initialize(repeating: nil, count: (workers + 1) * chunks)
+    scopes = Mutex(Scopes())
+  }
+
+  deinit {
+    let chunks = Self.scopeLimit / Self.chunkSize
+    for i in 0..<(workers + 1) * chunks {
+      guard let raw = unsafe pages[i] else { continue }
+      let chunk = unsafe raw.assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
+      for j in 0..<Self.chunkSize { unsafe free(chunk[j]) }
+      unsafe chunk.deallocate()
+    }
+    unsafe pages.deallocate()
+  }
+
+  /// The number of a scope, made when it is first asked for. *Cost*: a lock and a dictionary; do it when configuration is compiled.
+  package func scope(_ key: ScopeKey) -> ScopeID {
+    scopes.withLock { scopes in
+      if let known = scopes.numbers[key] { return known }
+      var key = key
+      if scopes.keys.count >= Self.scopeLimit - ScopeKind.allCases.count {
+        key = ScopeKey(key.kind, "overflow", key.secondName.isEmpty ? "" : "overflow")
+        if let known = scopes.numbers[key] { return known }
+      }
+      let id = ScopeID(rawValue: UInt32(scopes.keys.count))
+      scopes.keys.append(key)
+      scopes.numbers[key] = id
+      if Int(id.rawValue) % Self.chunkSize == 0 { addChunk(Int(id.rawValue) / Self.chunkSize) }
+      return id
+    }
+  }
+
+  private func addChunk(_ number: Int) {
+    let chunks = Self.scopeLimit / Self.chunkSize
+    for page in 0...workers {
+      let chunk = unsafe Chunk.allocate(capacity: Self.chunkSize)
+      unsafe chunk.initialize(repeating: nil, count: Self.chunkSize)
+      unsafe weft_publish_pointer(pages + page * chunks + number, chunk)
+    }
+  }
+
+  private func entry(_ scope: ScopeID, page: Int) -> UnsafeMutablePointer<UnsafeMutableRawPointer?> {
+    precondition(page >= 0 && page <= workers && scope.rawValue < UInt32(Self.scopeLimit))
+    let chunks = Self.scopeLimit / Self.chunkSize
+    let number = Int(scope.rawValue)
+    guard let raw = unsafe weft_load_pointer(pages + page * chunks + number / Self.chunkSize) else {
+      preconditionFailure("scope of another registry")
+    }
+    return unsafe raw.assumingMemoryBound(to: UnsafeMutableRawPointer?.self) + number % Self.chunkSize
+  }
+
+  /// The block of `scope` that `worker` writes. Call it on that worker's thread and keep the result. *Cost*: two loads; allocates once.
+  package func block<M: Metric>(_ metric: M.Type, _ scope: ScopeID, worker: Int) -> StatBlock<M> {
+    precondition(worker < workers, "the cold page is written through the registry")
+    return unsafe StatBlock(cells: cells(scope, page: worker, count: M.cellCount))
+  }
+
+  private func cells(_ scope: ScopeID, page: Int, count: Int) -> Block {
+    let entry = unsafe entry(scope, page: page)
+    if let block = unsafe weft_load_pointer(entry) { return unsafe block.assumingMemoryBound(to: UInt64.self) }
+    guard let block = unsafe calloc(count, MemoryLayout<UInt64>.size) else { fatalError("out of memory for statistics") }
+    unsafe weft_publish_pointer(entry, block)
+    return unsafe block.assumingMemoryBound(to: UInt64.self)
+  }
+
+  /// Adds from a thread that is no worker. *Cost*: a lock; cold path only.
+  package func add<M: Metric>(_ metric: M, _ scope: ScopeID, _ amount: UInt64 = 1) {
+    scopes.withLock { _ in
+      unsafe weft_bump(cells(scope, page: workers, count: M.cellCount) + metric.rawValue, amount)
+    }
+  }
+
+  /// Sets a gauge that only cold threads write.
+  package func set<M: Metric>(_ metric: M, _ scope: ScopeID, _ value: UInt64) {
+    scopes.withLock { _ in
+      unsafe weft_store(cells(scope, page: workers, count: M.cellCount) + metric.rawValue, value)
+    }
+  }
+
+  /// Adds to a histogram from a thread that is no worker. *Units*: milliseconds.
+  package func record<M: Metric>(_ metric: M, _ scope: ScopeID, _ milliseconds: UInt64) {
+    scopes.withLock { _ in
+      let first = unsafe cells(scope, page: workers, count: M.cellCount) + metric.cell
+      unsafe weft_bump(first + HistogramBuckets.index(milliseconds), 1)
+      unsafe weft_bump(first + HistogramBuckets.sumCell, milliseconds)
+    }
+  }
+
+  /// The sum of a number over all workers. Gauges come out as their two's complement.
+  package func value<M: Metric>(_ metric: M, _ scope: ScopeID) -> UInt64 { sum(scope, cell: metric.cell) }
+
+  func sum(_ scope: ScopeID, cell: Int) -> UInt64 {
+    var total: UInt64 = 0
+    for page in 0...workers {
+      guard let raw = unsafe weft_load_pointer(entry(scope, page: page)) else { continue }
+      total &+= unsafe weft_load(raw.assumingMemoryBound(to: UInt64.self) + cell)
+    }
+    return total
+  }
+
+  /// Whether anyone has counted in the scope.
+  func isTouched(_ scope: ScopeID) -> Bool {
+    for page in 0...workers where unsafe weft_load_pointer(entry(scope, page: page)) != nil { return true }
+    return false
+  }
+
+  /// Adds families that are kept elsewhere, such as `istio_requests_total`.
+  package func addSource(_ source: any MetricSource) { scopes.withLock { $0.sources.append(source) } }
+
+  func contents() -> (keys: [ScopeKey], sources: [any MetricSource]) {
+    scopes.withLock { ($0.keys, $0.sources) }
+  }
+}
+
+extension Metric {
+  /// Cells of a block of this kind.
+  package static var cellCount: Int { statusCell + (statusPrefix == nil ? 0 : CountedStatus.codes.count) }
+}
+
+/// A metric family kept outside the registry's blocks.
+package struct MetricFamily: Sendable {
+  package struct Series: Sendable {
+    package var labels: [(name: String, value: String)]
+    package var value: Reading
+    package init(labels: [(name: String, value: String)], value: Reading) {
+      self.labels = labels
+      self.value = value
+    }
+  }
+  package enum Reading: Sendable {
+    case counter(UInt64)
+    case gauge(Int64)
+    case histogram(HistogramReading)
+  }
+  /// Full name in Prometheus, no prefix is put before it.
+  package var name: String
+  package var help: String
+  package var series: [Series]
+  package init(name: String, help: String, series: [Series]) {
+    self.name = name
+    self.help = help
+    self.series = series
+  }
+}
+
+/// Whoever keeps metrics of its own shape and gives them away when they are read.
+package protocol MetricSource: Sendable {
+  func families() -> [MetricFamily]
+}
+
+/// A histogram at one moment.
+package struct HistogramReading: Sendable {
+  /// Observations per bucket of `HistogramBuckets.bounds`, then those above.
+  package var buckets: [UInt64]
+  package var sum: UInt64
+  package init(buckets: [UInt64], sum: UInt64) {
+    self.buckets = buckets
+    self.sum = sum
+  }
+  package var count: UInt64 { buckets.reduce(0, &+) }
+
+  /// An estimate of the value below which `share` (0…1) of the observations lie; `nil` without any.
+  package func quantile(_ share: Double) -> Double? {
+    let total = count
+    guard total > 0 else { return nil }
+    let target = share * Double(total)
+    var seen = 0.0
+    for (i, n) in buckets.enumerated() where n > 0 {
+      let low = i == 0 ? 0 : HistogramBuckets.bounds[i - 1]
+      guard i < HistogramBuckets.bounds.count else { return low }
+      if seen + Double(n) >= target {
+        return low + (HistogramBuckets.bounds[i] - low) * max(0, target - seen) / Double(n)
+      }
+      seen += Double(n)
+    }
+    return HistogramBuckets.bounds.last
+  }
+}

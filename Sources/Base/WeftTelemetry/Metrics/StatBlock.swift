@@ -1,0 +1,40 @@
+package import CAtomics
+
+/// The numbers of one scope as one worker sees them.
+///
+/// *Shape*: a run of 64-bit cells that only this worker writes and that anyone may read; two words, trivially copyable.
+/// *Cost*: an addition to memory, no lock prefix.
+/// Why sound: the registry never frees a block while it lives, and cell offsets come from the metric's type.
+@frozen @safe
+package struct StatBlock<M: Metric>: BitwiseCopyable, @unchecked Sendable {  // one writer per block, relaxed atomic cells
+  @usableFromInline let cells: UnsafeMutablePointer<UInt64>
+
+  @usableFromInline init(cells: UnsafeMutablePointer<UInt64>) { unsafe self.cells = cells }
+
+  /// Adds to a counter, or raises a gauge.
+  @inlinable package func add(_ metric: M, _ amount: UInt64 = 1) { unsafe weft_bump(cells + metric.rawValue, amount) }
+
+  /// Lowers a gauge.
+  @inlinable package func subtract(_ metric: M, _ amount: UInt64 = 1) {
+    unsafe weft_bump(cells + metric.rawValue, 0 &- amount)
+  }
+
+  /// Sets a gauge to this worker's share of it.
+  @inlinable package func set(_ metric: M, _ value: UInt64) { unsafe weft_store(cells + metric.rawValue, value) }
+
+  /// This worker's own share of a number.
+  @inlinable package func value(_ metric: M) -> UInt64 { unsafe weft_load(cells + metric.rawValue) }
+
+  /// Adds a time to a histogram. *Units*: milliseconds.
+  @inlinable package func record(_ metric: M, _ milliseconds: UInt64) {
+    let first = metric.cell
+    unsafe weft_bump(cells + first + HistogramBuckets.index(milliseconds), 1)
+    unsafe weft_bump(cells + first + HistogramBuckets.sumCell, milliseconds)
+  }
+
+  /// Counts a response by its exact status (its class is a counter of its own).
+  @inlinable package func countStatus(_ status: UInt16) {
+    guard let index = CountedStatus.index(status) else { return }
+    unsafe weft_bump(cells + M.statusCell + index, 1)
+  }
+}
