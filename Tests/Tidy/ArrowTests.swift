@@ -6,7 +6,7 @@ import Testing
 struct ArrowTests {
   /// A target may depend only on targets of a lower level.
   static let levels: [String: Int] = [
-    "CLinux": 0, "COpenSSL": 0, "CYAML": 0, "CSQLite": 0, "CAres": 0, "CZlib": 0, "CRE2": 0,
+    "CLinux": 0, "COpenSSL": 0, "CYAML": 0, "CSQLite": 0, "CAres": 0, "CZlib": 0, "CRE2": 0, "CAtomics": 0,
     "WeftBase": 1,
     "WeftYAML": 2, "WeftTelemetry": 2, "WeftHTTP": 2, "WeftProtobuf": 2, "WeftGRPC": 2, "WeftRuntime": 2, "WeftModel": 2,
     "WeftTLS": 3, "WeftKinds": 3, "WeftXDS": 3,

@@ -28,6 +28,7 @@ package struct ScopeID: BitwiseCopyable, Hashable, Sendable {
 /// *Shape*: a page per worker and one for everybody else. A page is a two-level table from scope number to a block of cells, which is
 /// allocated when its worker first counts there, so that a cluster without traffic costs two pointers.
 /// *Errors*: past `scopeLimit` scopes, new ones share one overflow scope per kind.
+@safe
 package final class MetricsRegistry: @unchecked Sendable {  // tables are published with release stores; scopes sit behind the lock
   package static let scopeLimit = 1 << 18
   static let chunkSize = 256
@@ -85,7 +86,7 @@ package final class MetricsRegistry: @unchecked Sendable {  // tables are publis
   private func addChunk(_ number: Int) {
     let chunks = Self.scopeLimit / Self.chunkSize
     for page in 0...workers {
-      let chunk = unsafe Chunk.allocate(capacity: Self.chunkSize)
+      let chunk = Chunk.allocate(capacity: Self.chunkSize)
       unsafe chunk.initialize(repeating: nil, count: Self.chunkSize)
       unsafe weft_publish_pointer(pages + page * chunks + number, chunk)
     }

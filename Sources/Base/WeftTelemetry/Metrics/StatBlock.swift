@@ -1,4 +1,4 @@
-package import CAtomics
+import CAtomics
 
 /// The numbers of one scope as one worker sees them.
 ///

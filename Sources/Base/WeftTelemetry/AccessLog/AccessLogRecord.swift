@@ -1,0 +1,129 @@
+package import WeftBase
+
+/// What happened to one request or connection, as the access log prints it.
+///
+/// *Shape*: trivially copyable; views point into memory that lives until the line is written. *Units*: times are nanoseconds after
+/// `start`, −1 when the moment never came; sizes are bytes.
+package struct AccessLogRecord: BitwiseCopyable {
+  package enum ProtocolName: UInt8, BitwiseCopyable, Sendable { case none, http10, http11, http2 }
+  package enum Kind: UInt8, BitwiseCopyable, Sendable {
+    case notSet, tcpUpstreamConnected, tcpPeriodic, tcpConnectionEnd
+    case downstreamStart, downstreamPeriodic, downstreamEnd, upstreamPoolReady, upstreamPeriodic, upstreamEnd
+  }
+
+  package var kind = Kind.downstreamEnd
+  package var protocolName = ProtocolName.none
+  package var upstreamProtocol = ProtocolName.none
+  package var isHealthCheck = false
+  package var isTraced = false
+  /// 0 when no response was begun.
+  package var status: UInt16 = 0
+  package var flags = ResponseFlags()
+  /// −1 when the response carried none.
+  package var grpcStatus: Int32 = -1
+  package var attempts: UInt32 = 0
+
+  /// Wall clock. *Units*: nanoseconds since 1970.
+  package var startUnixNanoseconds: Int64 = 0
+  package var lastDownstreamRx: Int64 = -1
+  package var firstUpstreamTx: Int64 = -1
+  package var lastUpstreamTx: Int64 = -1
+  package var firstUpstreamRx: Int64 = -1
+  package var lastUpstreamRx: Int64 = -1
+  package var firstDownstreamTx: Int64 = -1
+  package var lastDownstreamTx: Int64 = -1
+  package var upstreamConnectStart: Int64 = -1
+  package var upstreamConnectEnd: Int64 = -1
+  package var upstreamPoolReady: Int64 = -1
+  package var downstreamHandshake: Int64 = -1
+  /// When the line is written: the whole duration.
+  package var end: Int64 = -1
+
+  package var bytesReceived: UInt64 = 0
+  package var bytesSent: UInt64 = 0
+  package var downstreamWireBytesReceived: UInt64 = 0
+  package var downstreamWireBytesSent: UInt64 = 0
+  package var downstreamHeaderBytesReceived: UInt64 = 0
+  package var downstreamHeaderBytesSent: UInt64 = 0
+  package var upstreamWireBytesReceived: UInt64 = 0
+  package var upstreamWireBytesSent: UInt64 = 0
+  package var upstreamHeaderBytesReceived: UInt64 = 0
+  package var upstreamHeaderBytesSent: UInt64 = 0
+
+  package var connectionID: UInt64 = 0
+  package var upstreamConnectionID: UInt64 = 0
+  package var streamID: UInt64 = 0
+  /// One draw per stream; decides sampling.
+  package var random: UInt64 = 0
+
+  package var responseCodeDetails = ByteView.empty
+  package var connectionTerminationDetails = ByteView.empty
+  package var routeName = ByteView.empty
+  package var virtualHostName = ByteView.empty
+  package var filterChainName = ByteView.empty
+  package var upstreamCluster = ByteView.empty
+  package var upstreamHostName = ByteView.empty
+  package var upstreamTransportFailureReason = ByteView.empty
+  package var downstreamTransportFailureReason = ByteView.empty
+  package var requestedServerName = ByteView.empty
+  package var localReplyBody = ByteView.empty
+  package var tlsVersion = ByteView.empty
+  package var tlsCipher = ByteView.empty
+  package var tlsSessionID = ByteView.empty
+  package var peerURISAN = ByteView.empty
+  package var peerDNSSAN = ByteView.empty
+  package var peerSubject = ByteView.empty
+  package var peerIssuer = ByteView.empty
+  package var peerSerial = ByteView.empty
+  package var peerFingerprint256 = ByteView.empty
+  package var localURISAN = ByteView.empty
+  package var localSubject = ByteView.empty
+  package var traceID = ByteView.empty
+
+  package var downstreamRemote = LogAddress()
+  package var downstreamDirectRemote = LogAddress()
+  package var downstreamLocal = LogAddress()
+  package var downstreamDirectLocal = LogAddress()
+  package var upstreamRemote = LogAddress()
+  package var upstreamLocal = LogAddress()
+
+  package init() {}
+}
+
+/// An address that becomes text only when a line needs it.
+package struct LogAddress: BitwiseCopyable {
+  package enum Family: UInt8, BitwiseCopyable, Sendable { case none, ipv4, ipv6, unix }
+  package var family = Family.none
+  package var port: UInt16 = 0
+  /// Network order; IPv4 in the first four bytes of `high`.
+  package var high: UInt64 = 0
+  package var low: UInt64 = 0
+  package var path = ByteView.empty
+
+  package init() {}
+  /// *Shape*: `address` as in `in_addr`, most significant byte first in the number.
+  package init(ipv4 address: UInt32, port: UInt16) {
+    family = .ipv4
+    high = UInt64(address) << 32
+    self.port = port
+  }
+  package init(ipv6High high: UInt64, low: UInt64, port: UInt16) {
+    family = .ipv6
+    self.high = high
+    self.low = low
+    self.port = port
+  }
+  package init(unix path: ByteView) {
+    family = .unix
+    self.path = path
+  }
+}
+
+/// Where a line takes what the record does not hold. Names are in lower case; pseudo-fields are `:method`, `:path`, `:authority`,
+/// `:scheme` and `:status`.
+package protocol AccessLogSource {
+  var record: AccessLogRecord { get }
+  func requestHeader(_ name: ByteView) -> ByteView?
+  func responseHeader(_ name: ByteView) -> ByteView?
+  func responseTrailer(_ name: ByteView) -> ByteView?
+}

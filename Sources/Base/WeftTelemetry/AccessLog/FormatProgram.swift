@@ -1,0 +1,206 @@
+import Glibc
+package import WeftBase
+
+/// A format string compiled into operators: access-log lines, JSON values, and the values of header mutations.
+///
+/// *Shape*: trivially copyable; the operators live in the arena it was compiled into.
+package struct FormatProgram: BitwiseCopyable, Sendable {
+  package let operators: ConstantTable<FormatOperator>
+
+  package init(operators: ConstantTable<FormatOperator> = ConstantTable()) { self.operators = operators }
+
+  /// Whether the result is the same for every request.
+  package var isConstant: Bool {
+    operators.indices.allSatisfy { if case .literal = operators[$0] { true } else { false } }
+  }
+
+  /// The text when it is one literal.
+  package var literal: ByteView? {
+    if operators.isEmpty { return .empty }
+    guard operators.count == 1, case .literal(let text) = operators[0] else { return nil }
+    return text
+  }
+
+  /// Envoy's default line.
+  package static let standardText = """
+    [%START_TIME%] "%REQUEST_HEADER(:METHOD)% %REQUEST_HEADER(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" \
+    %RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% \
+    %RESPONSE_HEADER(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQUEST_HEADER(X-FORWARDED-FOR)%" \
+    "%REQUEST_HEADER(USER-AGENT)%" "%REQUEST_HEADER(X-REQUEST-ID)%" "%REQUEST_HEADER(:AUTHORITY)%" "%UPSTREAM_HOST%"
+
+    """
+
+  /// Compiles `text`. *Errors*: an operator that does not exist, or an argument it does not take.
+  package static func compile(_ text: String, arena: ConstantArena) throws(ConfigError) -> FormatProgram {
+    var operators: [FormatOperator] = []
+    var literal: [UInt8] = []
+    func flush() {
+      if !literal.isEmpty { operators.append(.literal(literal.withByteView { arena.copy($0) })) }
+      literal = []
+    }
+    let bytes = Array(text.utf8)
+    var i = 0
+    while i < bytes.count {
+      guard bytes[i] == UInt8(ascii: "%") else {
+        literal.append(bytes[i])
+        i += 1
+        continue
+      }
+      if i + 1 < bytes.count, bytes[i + 1] == UInt8(ascii: "%") {
+        literal.append(UInt8(ascii: "%"))
+        i += 2
+        continue
+      }
+      let parsed = try FormatSyntax.parse(bytes, at: i, text)
+      flush()
+      operators.append(try FormatSyntax.compile(parsed, arena: arena))
+      i = parsed.end
+    }
+    flush()
+    return FormatProgram(operators: arena.table(operators))
+  }
+}
+
+/// The grammar: `%NAME%`, `%NAME(argument)%`, `%NAME(argument):length%`.
+enum FormatSyntax {
+  struct Parsed {
+    var name: String
+    var argument: String?
+    var maxLength: Int32
+    var end: Int
+  }
+
+  static func parse(_ bytes: [UInt8], at start: Int, _ text: String) throws(ConfigError) -> Parsed {
+    func isNameByte(_ b: UInt8) -> Bool { b == 0x5f || ASCII.isDigit(b) || (b >= 0x41 && b <= 0x5a) }
+    var i = start + 1
+    while i < bytes.count, isNameByte(bytes[i]) { i += 1 }
+    let name = String(decoding: bytes[start + 1..<i], as: UTF8.self)
+    guard !name.isEmpty else {
+      throw ConfigError("format has a % at byte \(start) that starts no operator; write %% for a percent sign")
+    }
+    var argument: String?
+    if i < bytes.count, bytes[i] == UInt8(ascii: "(") {
+      guard let close = bytes[i...].firstIndex(of: UInt8(ascii: ")")) else {
+        throw ConfigError("operator %\(name)( has no closing parenthesis")
+      }
+      argument = String(decoding: bytes[i + 1..<close], as: UTF8.self)
+      i = close + 1
+    }
+    var maxLength: Int32 = -1
+    if i < bytes.count, bytes[i] == UInt8(ascii: ":") {
+      var j = i + 1
+      while j < bytes.count, ASCII.isDigit(bytes[j]) { j += 1 }
+      guard j > i + 1, let length = Int32(String(decoding: bytes[i + 1..<j], as: UTF8.self)) else {
+        throw ConfigError("operator %\(name): the length after the colon must be a number")
+      }
+      maxLength = length
+      i = j
+    }
+    guard i < bytes.count, bytes[i] == UInt8(ascii: "%") else {
+      throw ConfigError("operator %\(name) is not closed by a percent sign")
+    }
+    return Parsed(name: name, argument: argument, maxLength: maxLength, end: i + 1)
+  }
+
+  static func compile(_ p: Parsed, arena: ConstantArena) throws(ConfigError) -> FormatOperator {
+    if let field = LogField.named[p.name] {
+      // `%REQUESTED_SERVER_NAME(SNI_FIRST:…)%` and the like narrow where a value comes from; there is one source here.
+      guard p.argument == nil || field == .requestedServerName || field == .accessLogType else {
+        throw ConfigError("operator %\(p.name)% takes no argument, has (\(p.argument ?? ""))")
+      }
+      return .field(field, maxLength: p.maxLength)
+    }
+    switch p.name {
+    case "REQ", "REQUEST_HEADER": return .requestHeader(try header(p, arena: arena))
+    case "RESP", "RESPONSE_HEADER": return .responseHeader(try header(p, arena: arena))
+    case "TRAILER", "RESPONSE_TRAILER": return .responseTrailer(try header(p, arena: arena))
+    case "REQ_WITHOUT_QUERY": return .requestHeader(try header(p, arena: arena, dropQuery: true))
+    case "RESPONSE_HEADERS_BYTES": return .field(.downstreamHeaderBytesSent, maxLength: -1)
+    case "REQUEST_HEADERS_BYTES": return .field(.downstreamHeaderBytesReceived, maxLength: -1)
+    case "START_TIME", "START_TIME_LOCAL":
+      return .time(.start, try TimePattern.compile(nonEmpty(p.argument) ?? TimePattern.standard, arena: arena))
+    case "EMIT_TIME", "EMIT_TIME_LOCAL":
+      return .time(.end, try TimePattern.compile(nonEmpty(p.argument) ?? TimePattern.standard, arena: arena))
+    case "COMMON_DURATION": return try commonDuration(p)
+    case "GRPC_STATUS": return try grpcStatus(p)
+    case "GRPC_STATUS_NUMBER": return .grpcStatus(style: .number)
+    case "PATH": return try path(p)
+    case "QUERY_PARAM", "QUERY_PARAMETER":
+      guard let name = nonEmpty(p.argument) else { throw ConfigError("operator %\(p.name)(NAME)% needs a name") }
+      return .queryParameter(arena.text(name), maxLength: p.maxLength)
+    case "ENVIRONMENT":
+      guard let name = nonEmpty(p.argument) else { throw ConfigError("operator %ENVIRONMENT(NAME)% needs a name") }
+      guard let value = unsafe getenv(name) else { return .literal(ByteView("-" as StaticString)) }
+      let text = unsafe String(cString: value)
+      return .literal(arena.text(p.maxLength >= 0 ? String(text.prefix(Int(p.maxLength))) : text))
+    case "DYNAMIC_METADATA", "CLUSTER_METADATA", "UPSTREAM_METADATA", "FILTER_STATE", "UPSTREAM_FILTER_STATE",
+      "METADATA", "VIRTUAL_CLUSTER_NAME", "TLS_JA3_FINGERPRINT", "TLS_JA4_FINGERPRINT", "UNIQUE_ID", "CUSTOM_FLAGS",
+      "UPSTREAM_TLS_VERSION", "UPSTREAM_TLS_CIPHER", "UPSTREAM_TLS_SESSION_ID", "UPSTREAM_PEER_SUBJECT",
+      "UPSTREAM_PEER_ISSUER", "UPSTREAM_PEER_URI_SAN", "UPSTREAM_PEER_DNS_SAN", "UPSTREAM_LOCAL_SUBJECT",
+      "UPSTREAM_LOCAL_URI_SAN", "DOWNSTREAM_PEER_IP_SAN", "DOWNSTREAM_PEER_EMAIL_SAN", "DOWNSTREAM_LOCAL_DNS_SAN",
+      "DOWNSTREAM_PEER_FINGERPRINT_1", "DOWNSTREAM_PEER_CERT", "DOWNSTREAM_PEER_CERT_V_START",
+      "DOWNSTREAM_PEER_CERT_V_END", "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256", "UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
+      "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", "UPSTREAM_HOSTS_ATTEMPTED", "UPSTREAM_HOST_NAMES_ATTEMPTED":
+      return .unavailable
+    default: throw ConfigError("operator %\(p.name)% does not exist")
+    }
+  }
+
+  private static func nonEmpty(_ text: String?) -> String? { text.flatMap { $0.isEmpty ? nil : $0 } }
+
+  private static func header(
+    _ p: Parsed, arena: ConstantArena, dropQuery: Bool = false
+  ) throws(ConfigError) -> FormatOperator.HeaderOperand {
+    guard let argument = nonEmpty(p.argument) else {
+      throw ConfigError("operator %\(p.name)(NAME)% needs the name of a header")
+    }
+    let names = argument.split(separator: "?", omittingEmptySubsequences: false).map { $0.lowercased() }
+    guard names.count <= 2 else {
+      throw ConfigError("operator %\(p.name)(\(argument))% names more than one alternative")
+    }
+    return FormatOperator.HeaderOperand(
+      name: arena.text(names[0]), alternative: names.count == 2 ? arena.text(names[1]) : .empty, maxLength: p.maxLength,
+      dropQuery: dropQuery)
+  }
+
+  private static func commonDuration(_ p: Parsed) throws(ConfigError) -> FormatOperator {
+    let parts = (p.argument ?? "").split(separator: ":").map(String.init)
+    guard parts.count == 2 || parts.count == 3, let from = LogMoment.named[parts[0]], let to = LogMoment.named[parts[1]]
+    else {
+      throw ConfigError(
+        "operator %COMMON_DURATION(START:END:PRECISION)% takes two of \(LogMoment.named.keys.sorted().joined(separator: ", "))")
+    }
+    switch parts.count == 3 ? parts[2] : "ms" {
+    case "ms": return .commonDuration(from: from, to: to, divisor: 1_000_000)
+    case "us": return .commonDuration(from: from, to: to, divisor: 1_000)
+    case "ns": return .commonDuration(from: from, to: to, divisor: 1)
+    default: throw ConfigError("operator %COMMON_DURATION%: the precision must be ms, us or ns, is \(parts[2])")
+    }
+  }
+
+  private static func grpcStatus(_ p: Parsed) throws(ConfigError) -> FormatOperator {
+    switch p.argument ?? "" {
+    case "", "CAMEL_STRING": return .grpcStatus(style: .camel)
+    case "SNAKE_STRING": return .grpcStatus(style: .snake)
+    case "NUMBER": return .grpcStatus(style: .number)
+    default:
+      throw ConfigError("operator %GRPC_STATUS(FORMAT)% takes CAMEL_STRING, SNAKE_STRING or NUMBER, has \(p.argument ?? "")")
+    }
+  }
+
+  private static func path(_ p: Parsed) throws(ConfigError) -> FormatOperator {
+    let parts = (p.argument ?? "").split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+    let withQuery: Bool
+    switch parts.first ?? "" {
+    case "", "WQ": withQuery = true
+    case "NQ": withQuery = false
+    default: throw ConfigError("operator %PATH(QUERY:ORIGINAL)% takes WQ or NQ first, has \(parts[0])")
+    }
+    switch parts.count > 1 ? parts[1] : "ORIG_OR_PATH" {
+    case "ORIG": return .path(withQuery: withQuery, original: .original)
+    case "PATH": return .path(withQuery: withQuery, original: .current)
+    case "ORIG_OR_PATH", "": return .path(withQuery: withQuery, original: .originalOrCurrent)
+    default: throw ConfigError("operator %PATH(QUERY:ORIGINAL)% takes ORIG, PATH or ORIG_OR_PATH second, has \(parts[1])")
+    }
+  }
+}
