@@ -106,6 +106,7 @@ let package = Package(
     // Tools
     .executableTarget(
       name: "protoc-gen-weft", dependencies: ["WeftBase", "WeftProtobuf"], path: "Tools/protoc-gen-weft",
+      exclude: ["plugin.proto"],
       swiftSettings: strict),
     .executableTarget(
       name: "protobuf-conformance", dependencies: ["WeftBase", "WeftProtobuf"], path: "Tools/protobuf-conformance",

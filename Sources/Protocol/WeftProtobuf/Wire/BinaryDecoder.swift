@@ -34,9 +34,10 @@ package final class BinaryDecoder: FieldDecoder {
         guard number == group else { throw error("end of group \(number) without its start") }
         return
       }
-      isUnknown = false
       try message.decodeField(number, from: self)
       if isUnknown {
+        // Nothing was read: number and wire type are still this field's. The outer message must not see the flag.
+        isUnknown = false
         try skip(number, wireType)
         message.unknownFields.bytes += bytes[start..<at]
       } else if !strays.isEmpty {
@@ -170,14 +171,18 @@ package final class BinaryDecoder: FieldDecoder {
   package override func optional<K: FieldKind>(_ kind: K.Type, _ value: inout K.Value?) throws(ProtobufError) {
     guard wireType == K.wireType else { return isUnknown = true }
     let start = at
-    var new: K.Value
-    if let old = value {
-      new = old
-      // The only reference must be `new`, or lists inside a merged message would be copied.
-      value = nil
-    } else {
-      new = K.zero
+    guard var new = value else {
+      var first = K.zero
+      if try K.read(self, into: &first) {
+        value = first
+      } else {
+        at = start
+        isUnknown = true
+      }
+      return
     }
+    // The only reference must be `new`, or lists inside a merged message would be copied.
+    value = nil
     if try !K.read(self, into: &new) {
       at = start
       isUnknown = true
