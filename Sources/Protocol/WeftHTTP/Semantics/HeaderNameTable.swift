@@ -1,0 +1,110 @@
+// The lookup behind `HeaderName.find`: a perfect hash over length, first and last word of the lower-cased name.
+
+internal import Glibc
+import WeftBase
+
+/// The process-wide lookup table of well-known names.
+///
+/// Why sound: both arrays are filled once in `init`, never written or freed after, and indexed below their fixed sizes.
+@safe
+package struct HeaderNameTable: @unchecked Sendable {
+  static let bits: UInt64 = 11
+  let slots: UnsafeMutablePointer<UInt8>
+  let entries: UnsafeMutablePointer<Entry>
+  let multiplier: UInt64
+
+  @safe
+  struct Entry {
+    var head: UInt64 = 0
+    var tail: UInt64 = 0
+    var text: UnsafeRawPointer
+    var count: Int = 0
+  }
+
+  package static let shared = HeaderNameTable()
+
+  private init() {
+    let names = HeaderName.allCases
+    unsafe entries = .allocate(capacity: names.count)
+    unsafe slots = .allocate(capacity: 1 << Int(Self.bits))
+    for name in names {
+      let view = ByteView(name.text)
+      let (head, tail) = name == .other ? (0, 0) : Self.words(view)
+      let entry = unsafe Entry(head: head, tail: tail, text: view.base, count: name == .other ? -1 : view.count)
+      unsafe (entries + Int(name.rawValue)).initialize(to: entry)
+    }
+    // Any odd multiplier is a hash; take the first that gives every name its own slot (about one in twenty does).
+    var random = RandomSource(seed: 0x5745_4654)
+    while true {
+      let candidate = random.next() | 1
+      unsafe slots.initialize(repeating: 0, count: 1 << Int(Self.bits))
+      var collision = false
+      for name in names where name != .other {
+        let slot = unsafe Self.slot(entries[Int(name.rawValue)].head, entries[Int(name.rawValue)].tail, candidate)
+        if unsafe slots[slot] != 0 {
+          collision = true
+          break
+        }
+        unsafe slots[slot] = name.rawValue
+      }
+      if !collision {
+        multiplier = candidate
+        break
+      }
+    }
+  }
+
+  /// The identifier of `name`, compared without case.
+  @inline(__always)
+  func find(_ name: ByteView) -> HeaderName {
+    if name.count == 0 { return .other }
+    let (head, tail) = Self.words(name)
+    let id = unsafe slots[Self.slot(head, tail, multiplier)]
+    let entry = unsafe entries + Int(id)
+    guard unsafe entry.pointee.count == name.count, unsafe entry.pointee.head == head,
+      unsafe entry.pointee.tail == tail
+    else { return .other }
+    if name.count > 16 {
+      var i = 8
+      while i < name.count - 8 {
+        let at = min(i, name.count - 8)
+        let word = unsafe name.base.loadUnaligned(fromByteOffset: at, as: UInt64.self) | 0x2020_2020_2020_2020
+        let mine = unsafe entry.pointee.text.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+        if word != mine { return .other }
+        i += 8
+      }
+    }
+    return HeaderName(rawValue: id) ?? .other
+  }
+
+  /// First and last bytes of `name` with the letter-case bit set, zero-extended. Never reads outside the view.
+  @inline(__always)
+  static func words(_ name: ByteView) -> (UInt64, UInt64) {
+    let fold: UInt64 = 0x2020_2020_2020_2020
+    let n = name.count
+    let base = unsafe name.base
+    if n >= 8 {
+      return (
+        unsafe base.loadUnaligned(as: UInt64.self) | fold,
+        unsafe base.loadUnaligned(fromByteOffset: n &- 8, as: UInt64.self) | fold
+      )
+    }
+    if n >= 4 {
+      return (
+        unsafe UInt64(base.loadUnaligned(as: UInt32.self)) | fold,
+        unsafe UInt64(base.loadUnaligned(fromByteOffset: n &- 4, as: UInt32.self)) | fold
+      )
+    }
+    let bytes =
+      unsafe UInt64(base.load(as: UInt8.self))
+      | UInt64(base.load(fromByteOffset: n &- 1, as: UInt8.self)) << 8
+      | UInt64(base.load(fromByteOffset: n &>> 1, as: UInt8.self)) << 16
+    return (bytes | fold, UInt64(n))
+  }
+
+  @inline(__always)
+  static func slot(_ head: UInt64, _ tail: UInt64, _ multiplier: UInt64) -> Int {
+    let mixed = (head ^ (tail &<< 23 | tail &>> 41)) &* multiplier
+    return Int(truncatingIfNeeded: mixed &>> (64 &- bits))
+  }
+}
