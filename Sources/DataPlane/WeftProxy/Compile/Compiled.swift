@@ -1,0 +1,115 @@
+// The compiled forms that requests and connections read. Values only; the compiler beside this file builds them.
+
+package import WeftBase
+package import WeftModel
+package import WeftRuntime
+package import WeftTelemetry
+package import WeftUpstream
+
+/// One immutable configuration as requests see it.
+///
+/// *Threads*: any; nothing in it changes after it was made. *Lifetimes*: everything a `ConfigRef` or `ByteView` in it points to lives as long
+/// as the snapshot.
+package final class Snapshot: Sendable {
+  package let version: UInt64
+  package let listeners: [ConfigRef<CompiledListener>]
+  /// Named by position in `CompiledRoute.cluster`.
+  package let clusters: [ConfigRef<CompiledCluster>]
+  /// The memory that views and tables point to, and the owners of the references.
+  private let arena: ConstantArena
+  private let boxes: SnapshotBoxes
+
+  package init(
+    version: UInt64, listeners: [ConfigRef<CompiledListener>], clusters: [ConfigRef<CompiledCluster>],
+    arena: ConstantArena, boxes: SnapshotBoxes
+  ) {
+    self.version = version
+    self.listeners = listeners
+    self.clusters = clusters
+    self.arena = arena
+    self.boxes = boxes
+  }
+}
+
+/// Keeps the boxes behind a snapshot's `ConfigRef`s.
+package final class SnapshotBoxes: @unchecked Sendable {  // filled by one thread before the snapshot is published
+  private var boxes: [AnyObject] = []
+
+  package init() {}
+
+  /// Moves `value` to a fixed address.
+  package func keep<Value>(_ value: consuming Value) -> ConfigRef<Value> {
+    let box = ConfigBox(value)
+    boxes.append(box)
+    return box.ref
+  }
+}
+
+/// A listener. Read once per connection.
+package struct CompiledListener {
+  package var name: ByteView
+  /// Hash of everything that makes up the socket; a change means a new socket, anything else is taken over in place.
+  package var socketIdentity: UInt64
+  package var address: SocketAddress
+  package var options: ListenOptions
+  package var bindsToPort: Bool
+  package var inspectsTLS: Bool
+  package var restoresOriginalDestination: Bool
+  package var usesOriginalDestination: Bool
+  package var filtersTimeout: UInt64
+  package var continuesOnFiltersTimeout: Bool
+  package var chains: [ConfigRef<CompiledFilterChain>]
+  /// Nil when every connection takes chain 0.
+  package var match: FilterChainTable?
+  package var stats: ScopeID
+  package var config: Listener
+
+  package init(
+    name: ByteView, socketIdentity: UInt64, address: SocketAddress, chains: [ConfigRef<CompiledFilterChain>], stats: ScopeID,
+    config: Listener
+  ) {
+    self.name = name
+    self.socketIdentity = socketIdentity
+    self.address = address
+    self.options = ListenOptions()
+    self.bindsToPort = config.bindToPort
+    self.inspectsTLS = false
+    self.restoresOriginalDestination = false
+    self.usesOriginalDestination = config.useOriginalDestination
+    self.filtersTimeout = UInt64(clamping: config.listenerFiltersTimeout.nanoseconds)
+    self.continuesOnFiltersTimeout = config.continueOnListenerFiltersTimeout
+    self.chains = chains
+    self.match = nil
+    self.stats = stats
+    self.config = config
+  }
+}
+
+/// What a connection goes through.
+package struct CompiledFilterChain {
+  package enum Terminal { case http, tcp, respond, echo }
+  package var name: ByteView
+  package var terminal: Terminal
+  /// Set when `terminal` is `http`, `tcp`.
+  package var http: ConfigRef<CompiledHTTPManager>?
+  package var tcp: ConfigRef<CompiledTCPProxy>?
+  package var response: ByteView
+  /// Makes a server session; nil for plain text.
+  package var tls: (any DownstreamSecurity)?
+  package var handshakeTimeout: UInt64
+
+  package init(name: ByteView, terminal: Terminal) {
+    self.name = name
+    self.terminal = terminal
+    self.http = nil
+    self.tcp = nil
+    self.response = .empty
+    self.tls = nil
+    self.handshakeTimeout = 0
+  }
+}
+
+/// Makes TLS sessions for accepted connections.
+package protocol DownstreamSecurity: AnyObject, Sendable {
+  func makeSession() -> any TransportSession
+}

@@ -1,0 +1,57 @@
+// What a filter chain match looks at, and the compiled TCP proxy.
+
+package import WeftModel
+package import WeftRuntime
+package import WeftTelemetry
+
+/// What of a connection its filter chain depends on.
+package struct FilterChainInput {
+  package var destination: SocketAddress
+  package var source: SocketAddress
+  package var directSource: SocketAddress
+  package var isTLS: Bool
+  package var serverName: String
+  package var applicationProtocols: [String]
+
+  package init(destination: SocketAddress, source: SocketAddress) {
+    self.destination = destination
+    self.source = source
+    self.directSource = source
+    self.isTLS = false
+    self.serverName = ""
+    self.applicationProtocols = []
+  }
+}
+
+/// A TCP proxy. *Units*: time-outs in nanoseconds, 0 is off.
+package struct CompiledTCPProxy {
+  package struct Choice: BitwiseCopyable {
+    /// Position in `Snapshot.clusters`; -1 names a cluster that does not exist.
+    package var cluster: Int32
+    package var upTo: UInt64
+    package init(cluster: Int32, upTo: UInt64) {
+      self.cluster = cluster
+      self.upTo = upTo
+    }
+  }
+  package var config: TCPProxy
+  package var scope: ScopeID
+  package var choices: ConstantTable<Choice>
+  package var totalWeight: UInt64
+  package var idleTimeout: UInt64 = 0
+  package var maxConnectionDuration: UInt64 = 0
+  package var maxConnectAttempts: UInt32 = 1
+  package var accessLogs: [any AccessLogWriter] = []
+
+  package init(config: TCPProxy, scope: ScopeID, choices: ConstantTable<Choice>, totalWeight: UInt64) {
+    self.config = config
+    self.scope = scope
+    self.choices = choices
+    self.totalWeight = totalWeight
+  }
+}
+
+/// Formats and writes one access log.
+package protocol AccessLogWriter: AnyObject, Sendable {
+  func write(_ source: any AccessLogSource, worker: Int)
+}

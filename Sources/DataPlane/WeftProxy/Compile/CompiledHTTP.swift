@@ -1,0 +1,160 @@
+// The compiled HTTP connection manager and route action: what the engine reads per request.
+
+package import WeftBase
+package import WeftHTTP
+package import WeftModel
+package import WeftTelemetry
+package import WeftUpstream
+
+/// An HTTP connection manager. Plain fields are read per request; *Units*: time-outs in nanoseconds, 0 is off.
+package struct CompiledHTTPManager {
+  package var config: HTTPConnectionManager
+  package var scope: ScopeID
+  package var routes: ConfigRef<RouteTable>
+  package var codec: HTTPConnectionManager.Codec
+  package var limits: HTTPLimits
+  package var paths: PathNormalization
+  package var normalizesPath: Bool
+
+  package var streamIdleTimeout: UInt64 = 0
+  package var requestTimeout: UInt64 = 0
+  package var requestHeadersTimeout: UInt64 = 0
+  package var idleTimeout: UInt64 = 0
+  package var maxConnectionDuration: UInt64 = 0
+  package var maxStreamDuration: UInt64 = 0
+  package var drainTimeout: UInt64 = 0
+  package var maxRequestsPerConnection: UInt32 = .max
+  package var bufferLimit: Int = 1 << 20
+
+  package var useRemoteAddress = false
+  package var trustedHops: Int = 0
+  package var skipsForwardedFor = false
+  package var generatesRequestID = true
+  package var keepsExternalRequestID = false
+  package var requestIDInResponse = false
+  package var proxiesContinue = false
+  package var serverName = ByteView.empty
+  package var serverHeader = HTTPConnectionManager.ServerHeader.overwrite
+  package var via = ByteView.empty
+  package var defaultHost = ByteView.empty
+  package var suppressesEnvoyHeaders = false
+  package var underscores = HTTPConnectionManager.Underscores.allow
+  package var portStripping = HTTPConnectionManager.PortStripping.none
+  package var stripsTrailingDot = false
+  package var forwardsTrailersToHTTP1 = false
+  /// Lower-case names of upgrades that are allowed for every route (`websocket`), and whether CONNECT is.
+  package var upgrades = ConstantTable<ByteView>()
+  package var allowsConnect = false
+  package var internalRanges: [CIDRRange] = []
+  /// Writers of the access log; `hasAccessLogs` says without a look at the array whether there are any.
+  package var accessLogs: [any AccessLogWriter] = []
+  package var hasAccessLogs = false
+
+  package init(
+    config: HTTPConnectionManager, scope: ScopeID, routes: ConfigRef<RouteTable>, limits: HTTPLimits,
+    paths: PathNormalization
+  ) {
+    self.config = config
+    self.scope = scope
+    self.routes = routes
+    self.codec = config.codec
+    self.limits = limits
+    self.paths = paths
+    self.normalizesPath = config.normalizePath
+  }
+}
+
+/// A route's action. Everything a request reads is a plain field.
+package struct CompiledRoute {
+  package enum Action: UInt8, BitwiseCopyable { case forward, redirect, respond, none }
+  package enum ClusterKind: UInt8, BitwiseCopyable { case fixed, weighted, header }
+  package enum PathRewrite: UInt8, BitwiseCopyable { case none, prefix, regex }
+  package enum HostRewrite: UInt8, BitwiseCopyable { case none, literal, automatic, header, pathRegex }
+
+  package var config: Route
+  package var name = ByteView.empty
+  package var virtualHost = ByteView.empty
+  package var action = Action.none
+
+  // forward
+  package var clusterKind = ClusterKind.fixed
+  /// Position in `Snapshot.clusters`; -1 names a cluster that does not exist.
+  package var cluster: Int32 = -1
+  package var clusterName = ByteView.empty
+  package var weighted = ConstantTable<WeightedCluster>()
+  package var totalWeight: UInt64 = 0
+  package var clusterHeader = ByteView.empty
+  package var clusterNotFoundStatus: UInt16 = 503
+  package var highPriority = false
+  package var timeout: UInt64 = 0
+  /// `.max`: not set, the connection manager's holds.
+  package var idleTimeout: UInt64 = .max
+  package var maxStreamDuration: UInt64 = .max
+  package var grpcTimeoutMax: UInt64 = .max
+  package var grpcTimeoutOffset: UInt64 = 0
+  package var pathRewrite = PathRewrite.none
+  package var matchedPrefix: Int = 0
+  package var prefixRewrite = ByteView.empty
+  package var hostRewrite = HostRewrite.none
+  package var hostRewriteText = ByteView.empty
+  package var appendsForwardedHost = false
+  package var includesAttemptCount = false
+  package var includesAttemptCountInResponse = false
+  package var retry: RetryPolicy?
+  package var bufferLimit: Int = .max
+  package var upgrades = ConstantTable<ByteView>()
+  package var allowsConnect = false
+  package var hasHashPolicies = false
+
+  // respond
+  package var status: UInt16 = 0
+  package var body = ByteView.empty
+
+  /// Header changes in Envoy's order: route, virtual host, table.
+  package var requestChanges = ConstantTable<CompiledHeaderChange>()
+  package var responseChanges = ConstantTable<CompiledHeaderChange>()
+
+  package struct WeightedCluster: BitwiseCopyable {
+    package var cluster: Int32
+    package var name: ByteView
+    /// Sum of the weights up to and including this one.
+    package var upTo: UInt64
+    package var requestChanges: ConstantTable<CompiledHeaderChange>
+    package var responseChanges: ConstantTable<CompiledHeaderChange>
+
+    package init(cluster: Int32, name: ByteView, upTo: UInt64) {
+      self.cluster = cluster
+      self.name = name
+      self.upTo = upTo
+      self.requestChanges = ConstantTable()
+      self.responseChanges = ConstantTable()
+    }
+  }
+
+  package init(config: Route) { self.config = config }
+}
+
+/// One change of a head.
+package struct CompiledHeaderChange: BitwiseCopyable {
+  package enum Operation: UInt8, BitwiseCopyable { case remove, append, addIfAbsent, overwrite, overwriteIfExists }
+  package var operation: Operation
+  package var id: HeaderName
+  package var name: ByteView
+  /// The value when it holds no operator.
+  package var value: ByteView
+  package var keepsEmpty: Bool
+  /// The value's format when it holds operators.
+  package var format: FormatProgram?
+
+  package init(
+    _ operation: Operation, id: HeaderName, name: ByteView, value: ByteView = .empty, keepsEmpty: Bool = false,
+    format: FormatProgram? = nil
+  ) {
+    self.operation = operation
+    self.id = id
+    self.name = name
+    self.value = value
+    self.keepsEmpty = keepsEmpty
+    self.format = format
+  }
+}

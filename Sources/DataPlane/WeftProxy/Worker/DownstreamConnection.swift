@@ -1,0 +1,88 @@
+// DownstreamConnection: a connection that a client made, as a slot.
+
+package import WeftBase
+package import WeftHTTP
+package import WeftRuntime
+package import WeftUpstream
+
+/// A connection that a client made. Trivially copyable: no class, closure, array or string inside.
+package struct DownstreamConnection: BitwiseCopyable {
+  package enum Kind: UInt8, BitwiseCopyable {
+    /// Its filter chain is not chosen yet: TLS handshake or inspection under way.
+    case unmatched
+    /// HTTP, version not known yet.
+    case http
+    case http1, http2, tcp
+  }
+
+  package struct Flags: OptionSet, BitwiseCopyable {
+    package let rawValue: UInt16
+    package init(rawValue: UInt16) { self.rawValue = rawValue }
+    /// Its write queue is above the high mark.
+    package static let writeBlocked = Flags(rawValue: 1 << 0)
+    /// The loop was asked to stop reading.
+    package static let readPaused = Flags(rawValue: 1 << 1)
+    /// No further request: it closes when what is in flight has ended.
+    package static let closing = Flags(rawValue: 1 << 2)
+    /// `close` was called; only `closed` is still to come.
+    package static let closed = Flags(rawValue: 1 << 3)
+    /// The first GOAWAY, the announcement, was sent.
+    package static let goAwayAnnounced = Flags(rawValue: 1 << 4)
+    package static let goAwayFinal = Flags(rawValue: 1 << 5)
+    package static let secure = Flags(rawValue: 1 << 6)
+    /// The peer finished sending.
+    package static let readEnded = Flags(rawValue: 1 << 7)
+    /// In the list of connections to flush at the end of the turn.
+    package static let flushQueued = Flags(rawValue: 1 << 8)
+    /// Part of a request head has arrived and `headDeadline` runs.
+    package static let headStarted = Flags(rawValue: 1 << 9)
+    /// Our side was finished (TCP).
+    package static let writeEnded = Flags(rawValue: 1 << 10)
+    /// Its time or its number of requests is over: say so with the next response.
+    package static let lastRequest = Flags(rawValue: 1 << 11)
+    package static let protocolError = Flags(rawValue: 1 << 12)
+    package static let closedByUs = Flags(rawValue: 1 << 13)
+    package static let transportStarted = Flags(rawValue: 1 << 14)
+  }
+
+  package var connection: ConnectionID
+  package var kind = Kind.unmatched
+  package var flags: Flags = []
+  /// The listener it came from: position in the worker's table.
+  package var listener: UInt32
+  /// The configuration it uses (`WorkerEngine.snapshots`), and its filter chain there (-1: none chosen).
+  package var snapshot: UInt32
+  package var chain: Int32 = -1
+  package var decoder: H1Decoder
+  package var h2 = H2Cell.none
+  /// HTTP/1 and TCP: the stream in progress.
+  package var stream = SlabIndex.none
+  package var active: UInt32 = 0
+  package var requests: UInt32 = 0
+  package var accepted: MonotonicInstant
+  /// When the last stream ended.
+  package var idleSince: MonotonicInstant
+  package var headDeadline = MonotonicInstant.distantFuture
+  package var drainDeadline = MonotonicInstant.distantFuture
+  package var timer = LazyTimer()
+  /// The address of the peer, and the address the client meant.
+  package var peer: SocketAddress
+  package var local: SocketAddress
+
+  package init(
+    connection: ConnectionID, listener: UInt32, snapshot: UInt32, peer: SocketAddress, local: SocketAddress,
+    decoder: H1Decoder, now: MonotonicInstant
+  ) {
+    self.connection = connection
+    self.listener = listener
+    self.snapshot = snapshot
+    self.peer = peer
+    self.local = local
+    self.decoder = decoder
+    self.accepted = now
+    self.idleSince = now
+  }
+
+  /// Still of use: not being closed.
+  package var isOpen: Bool { !flags.contains(.closed) }
+}

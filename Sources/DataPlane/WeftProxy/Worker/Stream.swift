@@ -1,0 +1,138 @@
+// Stream: one request with its response (or one TCP session), the only meeting point of the two sides.
+
+package import WeftBase
+package import WeftHTTP
+package import WeftTelemetry
+package import WeftUpstream
+
+/// One request and its response. Trivially copyable.
+///
+/// The request moves `received → sent` (its end has arrived / was passed to the upstream), the response the same way back. A stream ends when
+/// its response was sent, or when either side fails; `WorkerEngine.finish` is the only place where its slot is given back.
+package struct Stream: Linked {
+  package struct Flags: OptionSet, BitwiseCopyable {
+    package let rawValue: UInt32
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+    /// All of the request has arrived.
+    package static let requestEnded = Flags(rawValue: 1 << 0)
+    /// The end of the request was passed to the upstream.
+    package static let requestSent = Flags(rawValue: 1 << 1)
+    /// The head of this attempt was passed to the upstream.
+    package static let requestStarted = Flags(rawValue: 1 << 2)
+    /// The final response head was passed to the client.
+    package static let responseStarted = Flags(rawValue: 1 << 3)
+    /// All of the response has arrived.
+    package static let responseEnded = Flags(rawValue: 1 << 4)
+    /// The end of the response was passed to the client.
+    package static let responseSent = Flags(rawValue: 1 << 5)
+    package static let isHEAD = Flags(rawValue: 1 << 6)
+    /// CONNECT or an upgrade was asked for.
+    package static let wantsTunnel = Flags(rawValue: 1 << 7)
+    /// It was granted: opaque bytes both ways.
+    package static let tunnel = Flags(rawValue: 1 << 8)
+    package static let isGRPC = Flags(rawValue: 1 << 9)
+    /// In its host's `waiting` list.
+    package static let waiting = Flags(rawValue: 1 << 10)
+    /// The reading of the request is held back, of the response.
+    package static let requestPaused = Flags(rawValue: 1 << 11)
+    package static let responsePaused = Flags(rawValue: 1 << 12)
+    /// What was passed on of the body is kept for another attempt.
+    package static let keepsBody = Flags(rawValue: 1 << 13)
+    /// The client sends HTTP/1.0, or asked to close after this response.
+    package static let clientHTTP10 = Flags(rawValue: 1 << 14)
+    package static let clientCloses = Flags(rawValue: 1 << 15)
+    /// The attempt runs on a connection that has served before.
+    package static let reusedConnection = Flags(rawValue: 1 << 16)
+    /// Counted among the cluster's and host's active requests.
+    package static let counted = Flags(rawValue: 1 << 17)
+    /// Counted among the cluster's waiting requests, retries.
+    package static let countedWaiting = Flags(rawValue: 1 << 18)
+    package static let countedRetry = Flags(rawValue: 1 << 19)
+    /// The downstream side is gone; nothing may be sent to it.
+    package static let clientGone = Flags(rawValue: 1 << 20)
+    /// `100 Continue` is owed to the client.
+    package static let expectsContinue = Flags(rawValue: 1 << 21)
+    /// A part of the response arrived from this attempt.
+    package static let upstreamAnswered = Flags(rawValue: 1 << 22)
+    /// The body cannot be sent again: it outgrew its limit.
+    package static let bodyAbandoned = Flags(rawValue: 1 << 23)
+    /// A local reply is being given.
+    package static let localReply = Flags(rawValue: 1 << 24)
+    package static let idempotent = Flags(rawValue: 1 << 25)
+    /// The automatic retry of a connection that died unused was spent.
+    package static let autoRetried = Flags(rawValue: 1 << 26)
+    package static let requestChunked = Flags(rawValue: 1 << 27)
+    package static let responseChunked = Flags(rawValue: 1 << 28)
+    package static let clientAcceptsTrailers = Flags(rawValue: 1 << 29)
+    /// Trailers wait behind the body.
+    package static let hasRequestTrailers = Flags(rawValue: 1 << 30)
+    package static let hasResponseTrailers = Flags(rawValue: 1 << 31)
+  }
+
+  package var downstream: SlabIndex
+  package var downstreamID: H2StreamID
+  package var upstream = SlabIndex.none
+  package var upstreamID: H2StreamID = 0
+  package var flags: Flags = []
+  package var responseFlags = ResponseFlags()
+  /// In its host's waiting list.
+  package var links = SlotLinks()
+
+  package var snapshot: UInt32
+  /// Position of the route in its table; -1: none.
+  package var route: Int32 = -1
+  package var cluster = SlabIndex.none
+  package var host = SlabIndex.none
+  package var random: UInt64
+
+  package var head: StoredHead?
+  package var requestTrailers: StoredHead?
+  package var responseHead: StoredHead?
+  package var responseTrailers: StoredHead?
+  package var requestBody = StreamBuffer()
+  package var responseBody = StreamBuffer()
+  /// HTTP/2: bytes the other side has not taken, whose credit is held back.
+  package var requestCredit: Int = 0
+  package var responseCredit: Int = 0
+  /// Declared content still to come; -1 when not declared.
+  package var requestLeft: Int64 = -1
+  package var responseLeft: Int64 = -1
+
+  package var attempts: UInt16 = 0
+  package var retriesLeft: UInt16 = 0
+  package var status: UInt16 = 0
+  package var grpcStatus: Int32 = -1
+
+  // Deadlines of this stream; its downstream connection's timer looks at them.
+  package var totalDeadline = MonotonicInstant.distantFuture
+  package var tryDeadline = MonotonicInstant.distantFuture
+  package var lifeDeadline = MonotonicInstant.distantFuture
+  package var requestDeadline = MonotonicInstant.distantFuture
+  package var retryAt = MonotonicInstant.distantFuture
+  /// Nanoseconds; 0 never.
+  package var idleTimeout: UInt64 = 0
+  package var tryIdleTimeout: UInt64 = 0
+  package var lastActivity: MonotonicInstant
+
+  // Moments and sizes for the log and the statistics.
+  package var started: MonotonicInstant
+  package var requestEndedAt = MonotonicInstant.zero
+  package var upstreamStarted = MonotonicInstant.zero
+  package var upstreamFirstByte = MonotonicInstant.zero
+  package var responseStartedAt = MonotonicInstant.zero
+  package var bytesReceived: UInt64 = 0
+  package var bytesSent: UInt64 = 0
+  /// Static text: why the stream ended as it did.
+  package var details = ByteView("via_upstream")
+
+  package init(
+    downstream: SlabIndex, downstreamID: H2StreamID, snapshot: UInt32, random: UInt64, now: MonotonicInstant
+  ) {
+    self.downstream = downstream
+    self.downstreamID = downstreamID
+    self.snapshot = snapshot
+    self.random = random
+    self.started = now
+    self.lastActivity = now
+  }
+}

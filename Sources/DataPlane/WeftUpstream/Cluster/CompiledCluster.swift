@@ -1,0 +1,78 @@
+// CompiledCluster: a cluster as the engine reads it.
+
+package import WeftBase
+package import WeftHTTP
+package import WeftModel
+package import WeftRuntime
+package import WeftTelemetry
+
+/// A cluster of one snapshot. *Units*: time-outs in nanoseconds, 0 is off.
+///
+/// *Lifetimes*: pools, breakers and outlier state live in the worker's `ClusterState`, which goes on when name and `identity` are the same.
+package struct CompiledCluster {
+  package var config: Cluster
+  package var name: ByteView
+  /// Hash of everything a connection depends on: protocol, TLS, options. A change means new connections.
+  package var identity: UInt64
+  package var scope: ScopeID
+  package var endpoints: [CompiledEndpoint]
+  package var upstreamProtocol: Cluster.UpstreamProtocol
+  package var limits: HTTPLimits
+  package var options = ConnectionOptions()
+  package var connectTimeout: UInt64
+  package var idleTimeout: UInt64 = 0
+  package var maxConnectionDuration: UInt64 = 0
+  package var maxRequestsPerConnection: UInt32 = .max
+  /// HTTP/2: a PING after this much silence before the next stream, how often while streams run, and how long its answer may take.
+  package var pingAfterIdle: UInt64 = 0
+  package var pingInterval: UInt64 = 0
+  package var pingTimeout: UInt64 = 0
+  package var isOriginalDestination = false
+  package var security: (any UpstreamSecurity)?
+  /// SNI, when not taken from the request.
+  package var serverName = ""
+
+  package init(
+    config: Cluster, name: ByteView, identity: UInt64, scope: ScopeID, endpoints: [CompiledEndpoint], limits: HTTPLimits,
+    connectTimeout: UInt64
+  ) {
+    self.config = config
+    self.name = name
+    self.identity = identity
+    self.scope = scope
+    self.endpoints = endpoints
+    self.upstreamProtocol = config.upstreamProtocol
+    self.limits = limits
+    self.connectTimeout = connectTimeout
+  }
+}
+
+/// An endpoint of a compiled cluster.
+package struct CompiledEndpoint {
+  package var address: SocketAddress
+  package var hostname: ByteView
+  package var weight: UInt32
+  package var priority: UInt32
+  /// Position of its locality in the load assignment.
+  package var locality: UInt32
+  package var health: HealthStatus
+  package var isCanary: Bool
+
+  package init(
+    address: SocketAddress, hostname: ByteView = .empty, weight: UInt32 = 1, priority: UInt32 = 0, locality: UInt32 = 0,
+    health: HealthStatus = .unknown, isCanary: Bool = false
+  ) {
+    self.address = address
+    self.hostname = hostname
+    self.weight = weight
+    self.priority = priority
+    self.locality = locality
+    self.health = health
+    self.isCanary = isCanary
+  }
+}
+
+/// Makes TLS sessions for connections to endpoints.
+package protocol UpstreamSecurity: AnyObject, Sendable {
+  func makeSession(serverName: String) -> any TransportSession
+}

@@ -1,0 +1,41 @@
+// Host: one endpoint of a cluster as one worker sees it.
+
+package import WeftBase
+package import WeftRuntime
+
+/// An endpoint's state on one worker: where it is, how it fares, and its pools.
+///
+/// *Shape*: a slot, named by its slab index for as long as the endpoint is a member of its cluster or a connection or stream still uses it.
+package struct Host: BitwiseCopyable {
+  package var address: SocketAddress
+  /// The cluster it belongs to.
+  package var cluster: SlabIndex
+  /// Position in the cluster's list of endpoints; -1 once removed from the cluster.
+  package var position: Int32
+  package var weight: UInt32
+  package var activeRequests: UInt32 = 0
+  /// Connections open or being opened, and those of them being opened.
+  package var connections: UInt32 = 0
+  package var connecting: UInt32 = 0
+  /// Streams that connections being opened will be able to carry.
+  package var expectedCapacity: UInt32 = 0
+  /// HTTP/1 connections without a request; the most recently used first.
+  package var idle = SlotList()
+  /// HTTP/2 connections that take streams.
+  package var multiplexed = SlotList()
+  /// Streams that wait for a connection, oldest first.
+  package var waiting = SlotList()
+  /// It has left the cluster: its connections close as they become free.
+  package var isRemoved = false
+  package var requestsTotal: UInt64 = 0
+  package var requestsFailed: UInt64 = 0
+  package var connectionsTotal: UInt64 = 0
+  package var connectionsFailed: UInt64 = 0
+
+  package init(address: SocketAddress, cluster: SlabIndex, position: Int32, weight: UInt32) {
+    self.address = address
+    self.cluster = cluster
+    self.position = position
+    self.weight = weight
+  }
+}
