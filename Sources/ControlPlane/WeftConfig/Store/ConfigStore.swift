@@ -203,7 +203,8 @@ package final class ConfigStore {
     try sql("UPDATE meta SET value = ? WHERE key = 'revision'", [.integer(Int64(revision))])
   }
 
-  private static func check(_ precondition: WritePrecondition, _ key: ObjectKey, _ current: Envelope?) throws(StoreError)
+  private static func check(_ precondition: WritePrecondition, _ key: ObjectKey, _ current: Envelope?)
+    throws(StoreError)
   {
     switch precondition {
     case .none: return

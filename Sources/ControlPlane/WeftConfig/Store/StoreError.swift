@@ -27,7 +27,8 @@ package enum StoreError: Error, Equatable, CustomStringConvertible {
     case .ownedElsewhere(let key, let owner): "\(key) is managed by \(owner); change it there"
     case .tooOld(let requested, let oldest):
       "revision \(requested) is too old: the event log begins after \(oldest); list again"
-    case .futureRevision(let requested, let current): "revision \(requested) does not exist yet; the newest is \(current)"
+    case .futureRevision(let requested, let current):
+      "revision \(requested) does not exist yet; the newest is \(current)"
     case .limitReached(let what): "limit reached: \(what)"
     case .incompatible(let reason): "the store cannot be opened: \(reason)"
     case .failed(let reason): "the store failed: \(reason)"
