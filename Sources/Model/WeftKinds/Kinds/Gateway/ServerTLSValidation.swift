@@ -1,0 +1,74 @@
+/// Checks of the TLS block of a server.
+enum ServerTLSValidation {
+  static func check(_ tls: Istio.ServerTLSSettings, protocol wire: String, _ here: inout FindingCollector) {
+    if tls.httpsRedirect { here.error("httpsRedirect", "is only for plaintext HTTP ports") }
+    let files: [(String, String)] = [
+      ("serverCertificate", tls.serverCertificate), ("privateKey", tls.privateKey),
+      ("caCertificates", tls.caCertificates),
+    ]
+    switch tls.mode {
+    case .istioMutual:
+      for (field, value) in files where !value.isEmpty {
+        here.error(field, "must not be set with mode ISTIO_MUTUAL, whose certificates the mesh issues")
+      }
+      if !tls.credentialName.isEmpty || !tls.credentialNames.isEmpty {
+        here.error("credentialName", "must not be set with mode ISTIO_MUTUAL, whose certificates the mesh issues")
+      }
+    case .simple, .mutual, .optionalMutual: checkCertificates(tls, &here)
+    default: break
+    }
+    if !tls.caCrl.isEmpty {
+      if tls.mode == .simple { here.error("caCrl", "must not be set with mode SIMPLE") }
+      if !tls.credentialName.isEmpty || !tls.credentialNames.isEmpty {
+        here.error("caCrl", "must not be set beside credentialName; put it into the credential")
+      }
+    }
+    let low = tls.minProtocolVersion.rawValue
+    let high = tls.maxProtocolVersion.rawValue
+    if low != 0, high != 0, low > high { here.error("maxProtocolVersion", "must not be below minProtocolVersion") }
+    if low == 1 || low == 2 {
+      here.warning("minProtocolVersion", "TLS below 1.2 is not safe; it is used because this asks for it")
+    }
+    var ciphers: Set<String> = []
+    here.each("cipherSuites", tls.cipherSuites) { item, cipher, _ in
+      if cipher.isEmpty {
+        item.error("must not be empty")
+      } else if !ciphers.insert(cipher).inserted {
+        item.warning("duplicate cipher suite \"\(cipher)\"")
+      }
+    }
+  }
+
+  private static func checkCertificates(_ tls: Istio.ServerTLSSettings, _ here: inout FindingCollector) {
+    let hasCredential = !tls.credentialName.isEmpty || !tls.credentialNames.isEmpty
+    if !tls.credentialName.isEmpty, !tls.credentialNames.isEmpty {
+      here.error("only one of credentialName and credentialNames may be set")
+    }
+    if tls.credentialNames.count > 2 {
+      here.error("credentialNames", "must not have more than two names (one RSA, one ECDSA)")
+    }
+    if tls.tlsCertificates.count > 2 {
+      here.error("tlsCertificates", "must not have more than two certificates (one RSA, one ECDSA)")
+    }
+    if hasCredential || !tls.tlsCertificates.isEmpty {
+      if !tls.serverCertificate.isEmpty {
+        here.error("serverCertificate", "must not be set beside credentialName or tlsCertificates")
+      }
+      if !tls.privateKey.isEmpty {
+        here.error("privateKey", "must not be set beside credentialName or tlsCertificates")
+      }
+    } else {
+      if tls.serverCertificate.isEmpty { here.error("serverCertificate", "must be set, or credentialName") }
+      if tls.privateKey.isEmpty { here.error("privateKey", "must be set, or credentialName") }
+    }
+    if tls.mode == .mutual || tls.mode == .optionalMutual, !hasCredential, tls.caCertificates.isEmpty,
+      tls.tlsCertificates.allSatisfy({ $0.caCertificates.isEmpty })
+    {
+      here.error("caCertificates", "must be set to verify clients, or credentialName")
+    }
+    here.each("tlsCertificates", tls.tlsCertificates) { item, certificate, _ in
+      if certificate.serverCertificate.isEmpty { item.error("serverCertificate", "must be set") }
+      if certificate.privateKey.isEmpty { item.error("privateKey", "must be set") }
+    }
+  }
+}
