@@ -168,7 +168,8 @@ enum FormatSyntax {
     guard parts.count == 2 || parts.count == 3, let from = LogMoment.named[parts[0]], let to = LogMoment.named[parts[1]]
     else {
       throw ConfigError(
-        "operator %COMMON_DURATION(START:END:PRECISION)% takes two of \(LogMoment.named.keys.sorted().joined(separator: ", "))")
+        "operator %COMMON_DURATION(START:END:PRECISION)% takes two of \(LogMoment.named.keys.sorted().joined(separator: ", "))"
+      )
     }
     switch parts.count == 3 ? parts[2] : "ms" {
     case "ms": return .commonDuration(from: from, to: to, divisor: 1_000_000)
@@ -184,7 +185,8 @@ enum FormatSyntax {
     case "SNAKE_STRING": return .grpcStatus(style: .snake)
     case "NUMBER": return .grpcStatus(style: .number)
     default:
-      throw ConfigError("operator %GRPC_STATUS(FORMAT)% takes CAMEL_STRING, SNAKE_STRING or NUMBER, has \(p.argument ?? "")")
+      throw ConfigError(
+        "operator %GRPC_STATUS(FORMAT)% takes CAMEL_STRING, SNAKE_STRING or NUMBER, has \(p.argument ?? "")")
     }
   }
 
@@ -200,7 +202,8 @@ enum FormatSyntax {
     case "ORIG": return .path(withQuery: withQuery, original: .original)
     case "PATH": return .path(withQuery: withQuery, original: .current)
     case "ORIG_OR_PATH", "": return .path(withQuery: withQuery, original: .originalOrCurrent)
-    default: throw ConfigError("operator %PATH(QUERY:ORIGINAL)% takes ORIG, PATH or ORIG_OR_PATH second, has \(parts[1])")
+    default:
+      throw ConfigError("operator %PATH(QUERY:ORIGINAL)% takes ORIG, PATH or ORIG_OR_PATH second, has \(parts[1])")
     }
   }
 }

@@ -31,7 +31,8 @@ enum FormatEscaping: BitwiseCopyable { case text, json }
 
 enum FormatWriter {
   static func append<S: AccessLogSource>(
-    _ operation: FormatOperator, _ record: AccessLogRecord, _ source: S, escaping: FormatEscaping, to out: inout ByteBuffer
+    _ operation: FormatOperator, _ record: AccessLogRecord, _ source: S, escaping: FormatEscaping,
+    to out: inout ByteBuffer
   ) -> FormatOutcome {
     switch operation {
     case .literal(let text):
@@ -120,7 +121,9 @@ enum FormatWriter {
     out.append(value[start..<value.count])
   }
 
-  private static func appendDuration(_ from: Int64, _ to: Int64, _ divisor: Int64, _ out: inout ByteBuffer) -> FormatOutcome {
+  private static func appendDuration(_ from: Int64, _ to: Int64, _ divisor: Int64, _ out: inout ByteBuffer)
+    -> FormatOutcome
+  {
     guard from >= 0, to >= 0 else { return .missing }
     out.append(decimal: Int((to - from) / divisor))
     return .number
@@ -278,7 +281,9 @@ enum FormatWriter {
 
   /// RFC 5952: lower case, the longest run of two or more zero groups becomes `::`.
   private static func appendIPv6(_ address: LogAddress, _ out: inout ByteBuffer) {
-    func group(_ i: Int) -> UInt64 { (i < 4 ? address.high >> UInt64(48 - i * 16) : address.low >> UInt64(112 - i * 16)) & 0xffff }
+    func group(_ i: Int) -> UInt64 {
+      (i < 4 ? address.high >> UInt64(48 - i * 16) : address.low >> UInt64(112 - i * 16)) & 0xffff
+    }
     var best = -1
     var bestLength = 1
     var i = 0

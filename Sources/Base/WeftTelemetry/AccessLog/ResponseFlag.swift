@@ -111,7 +111,8 @@ package enum ResponseFlag: UInt8, CaseIterable, Sendable {
     case .upstreamRequestTimeout: "The upstream did not finish within the route's time-out, retries included."
     case .localReset: "The proxy itself reset the upstream stream."
     case .upstreamRemoteReset: "The upstream reset the stream before its response was complete."
-    case .upstreamConnectionFailure: "No connection to the chosen host could be made: refused, timed out, or its TLS failed."
+    case .upstreamConnectionFailure:
+      "No connection to the chosen host could be made: refused, timed out, or its TLS failed."
     case .upstreamConnectionTermination: "The upstream closed the connection while the request was on it."
     case .upstreamOverflow: "A circuit breaker of the cluster was at its limit."
     case .noRouteFound: "No route (or no filter chain) matched the request."
@@ -121,7 +122,8 @@ package enum ResponseFlag: UInt8, CaseIterable, Sendable {
     case .unauthorizedExternalService: "The external authorization service refused the request."
     case .rateLimitServiceError: "The rate-limit service could not be asked, and the rule says to refuse then."
     case .downstreamConnectionTermination: "The client went away before its response was complete."
-    case .upstreamRetryLimitExceeded: "The request failed and its retries were used up, or another limit forbade one more."
+    case .upstreamRetryLimitExceeded:
+      "The request failed and its retries were used up, or another limit forbade one more."
     case .streamIdleTimeout: "Nothing moved on the stream for the idle time-out."
     case .invalidEnvoyRequestHeaders: "An x-envoy-* request header had a value that is not allowed."
     case .downstreamProtocolError: "The client broke the HTTP protocol."

@@ -46,7 +46,9 @@ package enum TimePattern {
         case UInt8(ascii: "s") where [3, 6, 9].contains(digits):
           flush()
           pieces.append(.epochFraction(digits: digits))
-        default: throw ConfigError("time format has %\(digits)\(Character(UnicodeScalar(code))), allowed are %1f to %9f and %3s, %6s, %9s")
+        default:
+          throw ConfigError(
+            "time format has %\(digits)\(Character(UnicodeScalar(code))), allowed are %1f to %9f and %3s, %6s, %9s")
         }
         continue
       }

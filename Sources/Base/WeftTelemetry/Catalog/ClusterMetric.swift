@@ -1,12 +1,14 @@
 /// `cluster.<name>.…`
 package enum ClusterMetric: Int, Metric {
   case upstreamCxTotal, upstreamCxHTTP1Total, upstreamCxHTTP2Total, upstreamCxConnectFail, upstreamCxConnectTimeout
-  case upstreamCxConnectWithZeroRTT, upstreamCxOverflow, upstreamCxDestroy, upstreamCxDestroyLocal, upstreamCxDestroyRemote
+  case upstreamCxConnectWithZeroRTT, upstreamCxOverflow, upstreamCxDestroy, upstreamCxDestroyLocal,
+    upstreamCxDestroyRemote
   case upstreamCxDestroyWithActiveRq, upstreamCxDestroyLocalWithActiveRq, upstreamCxDestroyRemoteWithActiveRq
   case upstreamCxCloseNotify, upstreamCxRxBytesTotal, upstreamCxTxBytesTotal, upstreamCxPoolOverflow
   case upstreamCxProtocolError, upstreamCxMaxRequests, upstreamCxNoneHealthy, upstreamCxIdleTimeout
   case upstreamCxMaxDurationReached
-  case upstreamRqTotal, upstreamRqCompleted, upstreamRqPendingOverflow, upstreamRqPendingFailureEject, upstreamRqPendingTotal
+  case upstreamRqTotal, upstreamRqCompleted, upstreamRqPendingOverflow, upstreamRqPendingFailureEject,
+    upstreamRqPendingTotal
   case upstreamRqCancelled, upstreamRqMaintenanceMode, upstreamRqTimeout, upstreamRqMaxDurationReached
   case upstreamRqPerTryTimeout, upstreamRqPerTryIdleTimeout, upstreamRqRxReset, upstreamRqTxReset, upstreamRqRetry
   case upstreamRqRetryBackoffExponential, upstreamRqRetryBackoffRatelimited, upstreamRqRetrySuccess
@@ -35,7 +37,8 @@ package enum ClusterMetric: Int, Metric {
   case breakerDefaultCxOpen, breakerDefaultRqPendingOpen, breakerDefaultRqOpen, breakerDefaultRqRetryOpen
   case breakerDefaultCxPoolOpen
   case breakerHighCxOpen, breakerHighRqPendingOpen, breakerHighRqOpen, breakerHighRqRetryOpen, breakerHighCxPoolOpen
-  case breakerDefaultRemainingCx, breakerDefaultRemainingPending, breakerDefaultRemainingRq, breakerDefaultRemainingRetries
+  case breakerDefaultRemainingCx, breakerDefaultRemainingPending, breakerDefaultRemainingRq,
+    breakerDefaultRemainingRetries
   // Histograms.
   case upstreamCxConnectMs, upstreamCxLengthMs, upstreamRqTime
 
@@ -65,7 +68,8 @@ package enum ClusterMetric: Int, Metric {
       .counter("upstream_cx_close_notify", "Connections closed by Connection: close or GOAWAY")
     case .upstreamCxRxBytesTotal: .counter("upstream_cx_rx_bytes_total", "Bytes received")
     case .upstreamCxTxBytesTotal: .counter("upstream_cx_tx_bytes_total", "Bytes sent")
-    case .upstreamCxPoolOverflow: .counter("upstream_cx_pool_overflow", "Times the pool circuit breaker was at its limit")
+    case .upstreamCxPoolOverflow:
+      .counter("upstream_cx_pool_overflow", "Times the pool circuit breaker was at its limit")
     case .upstreamCxProtocolError: .counter("upstream_cx_protocol_error", "Connections closed for a protocol error")
     case .upstreamCxMaxRequests: .counter("upstream_cx_max_requests", "Connections closed after their last request")
     case .upstreamCxNoneHealthy: .counter("upstream_cx_none_healthy", "Requests that found no healthy host")
@@ -80,7 +84,8 @@ package enum ClusterMetric: Int, Metric {
       .counter("upstream_rq_pending_failure_eject", "Waiting requests failed with their connection")
     case .upstreamRqPendingTotal: .counter("upstream_rq_pending_total", "Requests that waited for a connection")
     case .upstreamRqCancelled: .counter("upstream_rq_cancelled", "Requests withdrawn before they had a connection")
-    case .upstreamRqMaintenanceMode: .counter("upstream_rq_maintenance_mode", "Requests answered 503 by maintenance mode")
+    case .upstreamRqMaintenanceMode:
+      .counter("upstream_rq_maintenance_mode", "Requests answered 503 by maintenance mode")
     case .upstreamRqTimeout: .counter("upstream_rq_timeout", "Requests that timed out")
     case .upstreamRqMaxDurationReached:
       .counter("upstream_rq_max_duration_reached", "Streams that lasted as long as they may")
@@ -94,7 +99,8 @@ package enum ClusterMetric: Int, Metric {
     case .upstreamRqRetryBackoffRatelimited:
       .counter("upstream_rq_retry_backoff_ratelimited", "Retries after a back-off which the upstream asked for")
     case .upstreamRqRetrySuccess: .counter("upstream_rq_retry_success", "Retries that succeeded")
-    case .upstreamRqRetryOverflow: .counter("upstream_rq_retry_overflow", "Retries refused by circuit breaker or budget")
+    case .upstreamRqRetryOverflow:
+      .counter("upstream_rq_retry_overflow", "Retries refused by circuit breaker or budget")
     case .upstreamRqRetryLimitExceeded:
       .counter("upstream_rq_retry_limit_exceeded", "Requests not retried because their retries were used up")
     case .upstreamRqDropOverload: .counter("upstream_rq_drop_overload", "Requests dropped as the control plane asked")
@@ -118,7 +124,8 @@ package enum ClusterMetric: Int, Metric {
     case .retryOrShadowAbandoned:
       .counter("retry_or_shadow_abandoned", "Retries or copies given up because the body outgrew its buffer")
     case .bindErrors: .counter("bind_errors", "Failures to bind the configured source address")
-    case .originalDestinationHostInvalid: .counter("original_dst_host_invalid", "Original destinations that were invalid")
+    case .originalDestinationHostInvalid:
+      .counter("original_dst_host_invalid", "Original destinations that were invalid")
     case .membershipChange: .counter("membership_change", "Changes of the cluster's hosts")
     case .updateAttempt: .counter("update_attempt", "Attempts to learn the cluster's hosts")
     case .updateSuccess: .counter("update_success", "Successful updates of the hosts")
@@ -145,7 +152,8 @@ package enum ClusterMetric: Int, Metric {
     case .outlierDetectedConsecutiveGatewayFailure:
       .counter("outlier_detection.ejections_detected_consecutive_gateway_failure", "Runs of gateway errors seen")
     case .outlierEnforcedConsecutiveGatewayFailure:
-      .counter("outlier_detection.ejections_enforced_consecutive_gateway_failure", "Ejections for runs of gateway errors")
+      .counter(
+        "outlier_detection.ejections_enforced_consecutive_gateway_failure", "Ejections for runs of gateway errors")
     case .outlierDetectedConsecutiveLocalOriginFailure:
       .counter("outlier_detection.ejections_detected_consecutive_local_origin_failure", "Runs of local failures seen")
     case .outlierEnforcedConsecutiveLocalOriginFailure:
@@ -158,7 +166,8 @@ package enum ClusterMetric: Int, Metric {
     case .outlierDetectedLocalOriginSuccessRate:
       .counter("outlier_detection.ejections_detected_local_origin_success_rate", "Local success-rate outliers seen")
     case .outlierEnforcedLocalOriginSuccessRate:
-      .counter("outlier_detection.ejections_enforced_local_origin_success_rate", "Ejections of local success-rate outliers")
+      .counter(
+        "outlier_detection.ejections_enforced_local_origin_success_rate", "Ejections of local success-rate outliers")
     case .outlierDetectedFailurePercentage:
       .counter("outlier_detection.ejections_detected_failure_percentage", "Failure-percentage outliers seen")
     case .outlierEnforcedFailurePercentage:
@@ -181,10 +190,12 @@ package enum ClusterMetric: Int, Metric {
     case .maxHostWeight: .gauge("max_host_weight", "Largest weight of a host")
     case .version: .gauge("version", "Hash of the configuration in use")
     case .outlierEjectionsActive: .gauge("outlier_detection.ejections_active", "Hosts ejected now")
-    case .breakerDefaultCxOpen: .gauge("circuit_breakers.default.cx_open", "1 while the connection breaker is at its limit")
+    case .breakerDefaultCxOpen:
+      .gauge("circuit_breakers.default.cx_open", "1 while the connection breaker is at its limit")
     case .breakerDefaultRqPendingOpen:
       .gauge("circuit_breakers.default.rq_pending_open", "1 while the pending breaker is at its limit")
-    case .breakerDefaultRqOpen: .gauge("circuit_breakers.default.rq_open", "1 while the request breaker is at its limit")
+    case .breakerDefaultRqOpen:
+      .gauge("circuit_breakers.default.rq_open", "1 while the request breaker is at its limit")
     case .breakerDefaultRqRetryOpen:
       .gauge("circuit_breakers.default.rq_retry_open", "1 while the retry breaker is at its limit")
     case .breakerDefaultCxPoolOpen:
@@ -193,13 +204,16 @@ package enum ClusterMetric: Int, Metric {
     case .breakerHighRqPendingOpen:
       .gauge("circuit_breakers.high.rq_pending_open", "1 while the pending breaker is at its limit")
     case .breakerHighRqOpen: .gauge("circuit_breakers.high.rq_open", "1 while the request breaker is at its limit")
-    case .breakerHighRqRetryOpen: .gauge("circuit_breakers.high.rq_retry_open", "1 while the retry breaker is at its limit")
-    case .breakerHighCxPoolOpen: .gauge("circuit_breakers.high.cx_pool_open", "1 while the pool breaker is at its limit")
+    case .breakerHighRqRetryOpen:
+      .gauge("circuit_breakers.high.rq_retry_open", "1 while the retry breaker is at its limit")
+    case .breakerHighCxPoolOpen:
+      .gauge("circuit_breakers.high.cx_pool_open", "1 while the pool breaker is at its limit")
     case .breakerDefaultRemainingCx:
       .gauge("circuit_breakers.default.remaining_cx", "Connections left until the breaker opens")
     case .breakerDefaultRemainingPending:
       .gauge("circuit_breakers.default.remaining_pending", "Waiting requests left until the breaker opens")
-    case .breakerDefaultRemainingRq: .gauge("circuit_breakers.default.remaining_rq", "Requests left until the breaker opens")
+    case .breakerDefaultRemainingRq:
+      .gauge("circuit_breakers.default.remaining_rq", "Requests left until the breaker opens")
     case .breakerDefaultRemainingRetries:
       .gauge("circuit_breakers.default.remaining_retries", "Retries left until the breaker opens")
     case .upstreamCxConnectMs: .histogram("upstream_cx_connect_ms", "Time to connect, in milliseconds")

@@ -1,7 +1,8 @@
 /// `listener.<address>.…`
 package enum ListenerMetric: Int, Metric {
   case downstreamCxTotal, downstreamCxDestroy, downstreamCxOverflow, downstreamCxOverloadReject
-  case downstreamPreCxTimeout, downstreamGlobalCxOverflow, downstreamListenerFilterError, downstreamListenerFilterRemoteClose
+  case downstreamPreCxTimeout, downstreamGlobalCxOverflow, downstreamListenerFilterError,
+    downstreamListenerFilterRemoteClose
   case noFilterChainMatch, connectionsAcceptedPerSocketEvent
   case sslHandshake, sslConnectionError, sslSessionReused, sslNoCertificate, sslFailVerifyNoCert, sslFailVerifyError
   case sslFailVerifySAN
@@ -16,9 +17,11 @@ package enum ListenerMetric: Int, Metric {
     case .downstreamCxTotal: .counter("downstream_cx_total", "Connections accepted")
     case .downstreamCxDestroy: .counter("downstream_cx_destroy", "Connections closed")
     case .downstreamCxOverflow: .counter("downstream_cx_overflow", "Connections refused by the listener's limit")
-    case .downstreamCxOverloadReject: .counter("downstream_cx_overload_reject", "Connections refused because of overload")
+    case .downstreamCxOverloadReject:
+      .counter("downstream_cx_overload_reject", "Connections refused because of overload")
     case .downstreamPreCxTimeout: .counter("downstream_pre_cx_timeout", "Connections whose listener filters timed out")
-    case .downstreamGlobalCxOverflow: .counter("downstream_global_cx_overflow", "Connections refused by the global limit")
+    case .downstreamGlobalCxOverflow:
+      .counter("downstream_global_cx_overflow", "Connections refused by the global limit")
     case .downstreamListenerFilterError:
       .counter("downstream_listener_filter_error", "Connections closed by a listener filter")
     case .downstreamListenerFilterRemoteClose:
@@ -83,7 +86,8 @@ package enum TCPMetric: Int, Metric {
     case .idleTimeout: .counter("idle_timeout", "Connections closed because they were idle")
     case .maxDownstreamConnectionDuration:
       .counter("max_downstream_connection_duration", "Connections closed because of their age")
-    case .upstreamFlushTotal: .counter("upstream_flush_total", "Connections that flushed to the upstream after the client left")
+    case .upstreamFlushTotal:
+      .counter("upstream_flush_total", "Connections that flushed to the upstream after the client left")
     case .downstreamCxRxBytesBuffered: .gauge("downstream_cx_rx_bytes_buffered", "Received bytes in buffers")
     case .downstreamCxTxBytesBuffered: .gauge("downstream_cx_tx_bytes_buffered", "Bytes to send in buffers")
     case .upstreamFlushActive: .gauge("upstream_flush_active", "Connections flushing to the upstream")

@@ -1,7 +1,8 @@
 /// `server.…`
 package enum ServerMetric: Int, Metric {
   case watchdogMiss, staticUnknownFields, dynamicUnknownFields, configRejected, connectionLimitReached
-  case uptime, concurrency, memoryAllocated, memoryPhysicalSize, live, parentConnections, totalConnections, version, state
+  case uptime, concurrency, memoryAllocated, memoryPhysicalSize, live, parentConnections, totalConnections, version,
+    state
   case daysUntilFirstCertExpiring, hotRestartEpoch
   case initializationTimeMs
 
@@ -24,7 +25,8 @@ package enum ServerMetric: Int, Metric {
     case .totalConnections: .gauge("total_connections", "Open connections, old process included")
     case .version: .gauge("version", "Number made of the build's revision")
     case .state: .gauge("state", "0 live, 1 draining, 2 before initialisation, 3 initialising")
-    case .daysUntilFirstCertExpiring: .gauge("days_until_first_cert_expiring", "Days until the first certificate expires")
+    case .daysUntilFirstCertExpiring:
+      .gauge("days_until_first_cert_expiring", "Days until the first certificate expires")
     case .hotRestartEpoch: .gauge("hot_restart_epoch", "Number of the process in its line of restarts")
     case .initializationTimeMs: .histogram("initialization_time_ms", "Time from start to readiness, in milliseconds")
     }

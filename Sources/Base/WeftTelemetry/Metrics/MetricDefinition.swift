@@ -23,7 +23,8 @@ package struct MetricDefinition: Sendable {
   package static func codeClass(
     _ name: StaticString, _ family: StaticString, _ digit: StaticString, _ help: StaticString
   ) -> MetricDefinition {
-    MetricDefinition(kind: .counter, name: name, family: family, label: ("envoy_response_code_class", digit), help: help)
+    MetricDefinition(
+      kind: .counter, name: name, family: family, label: ("envoy_response_code_class", digit), help: help)
   }
 }
 
@@ -95,8 +96,10 @@ package enum HistogramBuckets {
 /// The status codes that are counted one by one; others count in their class only.
 package enum CountedStatus {
   package static let codes: [UInt16] = [
-    100, 101, 102, 103, 200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 300, 301, 302, 303, 304, 305, 307, 308, 400, 401,
-    402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418, 421, 422, 423, 424, 425, 426, 428,
+    100, 101, 102, 103, 200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 300, 301, 302, 303, 304, 305, 307, 308, 400,
+    401,
+    402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418, 421, 422, 423, 424, 425, 426,
+    428,
     429, 431, 451, 499, 500, 501, 502, 503, 504, 505, 506, 507, 508, 510, 511,
   ]
 

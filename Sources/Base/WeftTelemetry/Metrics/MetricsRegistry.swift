@@ -111,7 +111,9 @@ package final class MetricsRegistry: @unchecked Sendable {  // tables are publis
   private func cells(_ scope: ScopeID, page: Int, count: Int) -> Block {
     let entry = unsafe entry(scope, page: page)
     if let block = unsafe weft_load_pointer(entry) { return unsafe block.assumingMemoryBound(to: UInt64.self) }
-    guard let block = unsafe calloc(count, MemoryLayout<UInt64>.size) else { fatalError("out of memory for statistics") }
+    guard let block = unsafe calloc(count, MemoryLayout<UInt64>.size) else {
+      fatalError("out of memory for statistics")
+    }
     unsafe weft_publish_pointer(entry, block)
     return unsafe block.assumingMemoryBound(to: UInt64.self)
   }

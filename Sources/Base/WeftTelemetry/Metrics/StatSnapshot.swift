@@ -83,7 +83,8 @@ package struct StatSnapshot: Sendable {
       entries.append(
         Entry(
           name: "\(prefix)\(name)\(code)", family: family + ScopeKey.promName(String(name.dropLast())),
-          labels: [("envoy_response_code", "\(code)")] + labels, help: "Responses by status", value: .counter(n), used: true))
+          labels: [("envoy_response_code", "\(code)")] + labels, help: "Responses by status", value: .counter(n),
+          used: true))
     }
   }
 }
@@ -131,7 +132,8 @@ extension ScopeKey {
     case .listener: [("envoy_listener_address", Self.sanitized(name))]
     case .listenerHTTP:
       [
-        ("envoy_http_conn_manager_prefix", Self.sanitized(secondName)), ("envoy_listener_address", Self.sanitized(name)),
+        ("envoy_http_conn_manager_prefix", Self.sanitized(secondName)),
+        ("envoy_listener_address", Self.sanitized(name)),
       ]
     case .tcp: [("envoy_tcp_prefix", Self.sanitized(name))]
     }

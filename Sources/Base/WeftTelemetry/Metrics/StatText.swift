@@ -48,7 +48,8 @@ extension StatSnapshot {
     if !histograms.isEmpty {
       let supported = Self.quantiles.map { Self.number($0.share * 100) }.joined(separator: ",")
       items.append(
-        "{\"histograms\":{\"supported_quantiles\":[\(supported)],\"computed_quantiles\":[\(histograms.joined(separator: ","))]}}")
+        "{\"histograms\":{\"supported_quantiles\":[\(supported)],\"computed_quantiles\":[\(histograms.joined(separator: ","))]}}"
+      )
     }
     return "{\"stats\":[\(items.joined(separator: ","))]}"
   }

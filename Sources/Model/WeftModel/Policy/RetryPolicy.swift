@@ -1,7 +1,7 @@
 /// When a request is sent again, how often and how soon.
 package struct RetryPolicy: Hashable, Sendable {
   /// Conditions as in `x-envoy-retry-on` and `x-envoy-retry-grpc-on`.
-  package struct Conditions: OptionSet, Hashable, Sendable {
+  package struct Conditions: OptionSet, BitwiseCopyable, Hashable, Sendable {
     package let rawValue: UInt32
     package init(rawValue: UInt32) { self.rawValue = rawValue }
     package static let serverError = Conditions(rawValue: 1 << 0)  // 5xx

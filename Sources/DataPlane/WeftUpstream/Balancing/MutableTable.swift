@@ -1,0 +1,40 @@
+/// A growable run of trivial values with one owner: what a Swift array would be without reference counts and uniqueness checks.
+///
+/// Why sound: every access checks its index; the memory is freed with the value.
+@safe
+struct MutableTable<T: BitwiseCopyable>: ~Copyable {
+  private var base: UnsafeMutablePointer<T>?
+  private(set) var count = 0
+  private var capacity = 0
+
+  init() { unsafe base = nil }
+
+  deinit { unsafe base?.deallocate() }
+
+  subscript(index: Int) -> T {
+    @inline(__always) unsafeAddress {
+      precondition(index >= 0 && index < count)
+      return unsafe UnsafePointer(base.unsafelyUnwrapped + index)
+    }
+    @inline(__always) nonmutating unsafeMutableAddress {
+      precondition(index >= 0 && index < count)
+      return unsafe base.unsafelyUnwrapped + index
+    }
+  }
+
+  mutating func append(_ value: T) {
+    if count == capacity {
+      let larger = UnsafeMutablePointer<T>.allocate(capacity: max(8, capacity * 2))
+      if let base = unsafe base {
+        unsafe larger.update(from: base, count: count)
+        unsafe base.deallocate()
+      }
+      unsafe base = larger
+      capacity = max(8, capacity * 2)
+    }
+    unsafe (base.unsafelyUnwrapped + count).initialize(to: value)
+    count += 1
+  }
+
+  mutating func removeAll() { count = 0 }
+}

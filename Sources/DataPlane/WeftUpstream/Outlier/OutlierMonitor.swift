@@ -1,0 +1,190 @@
+import CAtomics
+import Synchronization
+package import WeftBase
+package import WeftModel
+
+/// What one attempt says about a host.
+package enum UpstreamOutcome: UInt8, BitwiseCopyable, Sendable {
+  case success
+  /// 5xx, but no gateway error.
+  case serverError
+  /// 502, 503, 504.
+  case gatewayError
+  /// The answer did not come: refused, reset, timed out.
+  case localFailure
+
+  /// The outcome of a response.
+  @inlinable package static func response(_ status: UInt16) -> UpstreamOutcome {
+    status < 500 || status > 599 ? .success : (status >= 502 && status <= 504 ? .gatewayError : .serverError)
+  }
+}
+
+/// Outlier detection of one cluster, shared by all workers.
+///
+/// *Shape*: each host has a block of atomic cells that workers add to; the rules themselves sit behind a lock that is taken only when a run
+/// of failures is complete, when hosts change, and once per interval. Ejections are published by `version`: a worker that sees it change
+/// reads `isEjected` of its hosts again.
+@safe
+package final class OutlierMonitor: @unchecked Sendable {  // atomic cells; rules behind the lock
+  /// A host's cells. *Shape*: trivial; valid while the monitor lives, even after the host was removed.
+  @safe
+  package struct HostCells: BitwiseCopyable, @unchecked Sendable {  // atomic cells
+    let cells: UnsafeMutablePointer<UInt64>
+    package let number: UInt32
+    init(cells: UnsafeMutablePointer<UInt64>, number: UInt32) {
+      unsafe self.cells = cells
+      self.number = number
+    }
+    package var isEjected: Bool { unsafe weft_load(cells + Cell.ejected) != 0 }
+  }
+
+  enum Cell {
+    static let run5xx = 0
+    static let runGateway = 1
+    static let runLocal = 2
+    static let successes = 3
+    static let total = 4
+    static let localSuccesses = 5
+    static let localTotal = 6
+    static let ejected = 7
+    static let count = 8
+  }
+
+  struct State: Sendable {
+    var detector: OutlierDetector
+    var numbers: [String: UInt32] = [:]
+    var random: RandomSource
+  }
+
+  /// Something for the statistics: `outlier_detection.ejections_…`.
+  package struct Event: Sendable {
+    package var rule: OutlierRule
+    package var verdict: OutlierDetector.Verdict
+  }
+
+  private let state: Mutex<State>
+  /// Cells by number; only grows, so that handles stay valid.
+  private var blocks: [UnsafeMutablePointer<UInt64>] = unsafe []
+  private let versionCell: UnsafeMutablePointer<UInt64>
+  package let settings: OutlierDetection
+
+  package init(_ settings: OutlierDetection, random: RandomSource) {
+    self.settings = settings
+    state = Mutex(State(detector: OutlierDetector(settings), random: random))
+    unsafe versionCell = .allocate(capacity: 1)
+    unsafe versionCell.initialize(to: 0)
+  }
+
+  deinit {
+    for unsafeblock in unsafe blocks { unsafe block.deallocate() }
+    unsafe versionCell.deallocate()
+  }
+
+  /// Changes whenever a host was ejected or taken back.
+  package var version: UInt64 { unsafe weft_load(versionCell) }
+
+  package var ejectedCount: Int { state.withLock { $0.detector.ejectedCount } }
+
+  /// Takes the cluster's hosts, by address; those already known keep their state. *Cost*: cold path.
+  package func setHosts(_ addresses: [String]) -> [HostCells] {
+    state.withLock { state in
+      let wanted = Set(addresses)
+      for (address, number) in state.numbers where !wanted.contains(address) {
+        state.detector.remove(number)
+        state.numbers[address] = nil
+      }
+      return addresses.map { address in
+        if let number = state.numbers[address] { return unsafe HostCells(cells: blocks[Int(number)], number: number) }
+        let number = UInt32(unsafe blocks.count)
+        let block = UnsafeMutablePointer<UInt64>.allocate(capacity: Cell.count)
+        unsafe block.initialize(repeating: 0, count: Cell.count)
+        unsafe blocks.append(block)
+        state.numbers[address] = number
+        state.detector.add(number)
+        return unsafe HostCells(cells: block, number: number)
+      }
+    }
+  }
+
+  /// Records an attempt; call it from the worker. A non-nil result is an ejection or one that did not happen.
+  /// *Cost*: two or three atomic additions; the lock only when a run of failures is complete.
+  package func record(_ host: HostCells, _ outcome: UpstreamOutcome, now: MonotonicInstant) -> Event? {
+    let cells = unsafe host.cells
+    let split = settings.splitExternalLocalOriginErrors
+    if outcome == .localFailure, split {
+      _ = unsafe weft_fetch_add(cells + Cell.localTotal, 1)
+      return unsafe advance(
+        host, cells + Cell.runLocal, settings.consecutiveLocalOriginFailure, .consecutiveLocalOriginFailure, now)
+    }
+    if split {
+      _ = unsafe weft_fetch_add(cells + Cell.localTotal, 1)
+      _ = unsafe weft_fetch_add(cells + Cell.localSuccesses, 1)
+      unsafe weft_store(cells + Cell.runLocal, 0)
+    }
+    _ = unsafe weft_fetch_add(cells + Cell.total, 1)
+    if outcome == .success {
+      _ = unsafe weft_fetch_add(cells + Cell.successes, 1)
+      if unsafe weft_load(cells + Cell.run5xx) != 0 { unsafe weft_store(cells + Cell.run5xx, 0) }
+      if unsafe weft_load(cells + Cell.runGateway) != 0 { unsafe weft_store(cells + Cell.runGateway, 0) }
+      return nil
+    }
+    var event: Event?
+    if outcome == .serverError {
+      unsafe weft_store(cells + Cell.runGateway, 0)
+    } else {
+      event = unsafe advance(
+        host, cells + Cell.runGateway, settings.consecutiveGatewayFailure, .consecutiveGatewayFailure, now)
+    }
+    let second = unsafe advance(host, cells + Cell.run5xx, settings.consecutive5xx, .consecutive5xx, now)
+    guard let second else { return event }
+    if case .eject = event?.verdict { return event }
+    return second
+  }
+
+  private func advance(
+    _ host: HostCells, _ cell: UnsafeMutablePointer<UInt64>, _ limit: UInt32, _ rule: OutlierRule,
+    _ now: MonotonicInstant
+  ) -> Event? {
+    guard limit > 0 else { return nil }
+    guard unsafe weft_fetch_add(cell, 1) &+ 1 >= UInt64(limit) else { return nil }
+    unsafe weft_store(cell, 0)
+    let verdict = state.withLock { state in
+      let verdict = state.detector.suspect(host.number, rule, now: now, random: &state.random)
+      if case .eject = verdict { unsafe publish(host.cells, true) }
+      return verdict
+    }
+    return Event(rule: rule, verdict: verdict)
+  }
+
+  private func publish(_ cells: UnsafeMutablePointer<UInt64>, _ ejected: Bool) {
+    unsafe weft_store(cells + Cell.ejected, ejected ? 1 : 0)
+    if !ejected {
+      unsafe weft_store(cells + Cell.run5xx, 0)
+      unsafe weft_store(cells + Cell.runGateway, 0)
+      unsafe weft_store(cells + Cell.runLocal, 0)
+    }
+    _ = unsafe weft_fetch_add(versionCell, 1)
+  }
+
+  /// Call once per `settings.interval`, from any one thread.
+  package func endInterval(now: MonotonicInstant) -> [Event] {
+    state.withLock { state in
+      for (_, number) in state.numbers {
+        let cells = unsafe blocks[Int(number)]
+        state.detector.addResults(
+          number, successes: unsafe take(cells + Cell.successes), total: unsafe take(cells + Cell.total),
+          localSuccesses: unsafe take(cells + Cell.localSuccesses), localTotal: unsafe take(cells + Cell.localTotal))
+      }
+      let outcome = state.detector.endInterval(now: now, random: &state.random)
+      for number in outcome.unejected { unsafe publish(blocks[Int(number)], false) }
+      for number in outcome.ejected { unsafe publish(blocks[Int(number)], true) }
+      return outcome.detected.map { Event(rule: $0.rule, verdict: $0.verdict) }
+    }
+  }
+
+  private func take(_ cell: UnsafeMutablePointer<UInt64>) -> UInt64 {
+    let value = unsafe weft_load(cell)
+    _ = unsafe weft_fetch_add(cell, 0 &- value)
+    return value
+  }
+}
