@@ -18,7 +18,7 @@ package final class ConstantArena: @unchecked Sendable {  // written only while 
 
   deinit {
     for release in releases { release() }
-    for unsafeblock in unsafe blocks { unsafe block.deallocate() }
+    for i in unsafe blocks.indices { unsafe blocks[i].deallocate() }
   }
 
   /// Something to do when the arena goes away, such as freeing a compiled regular expression.

@@ -76,7 +76,7 @@ package final class OutlierMonitor: @unchecked Sendable {  // atomic cells; rule
   }
 
   deinit {
-    for unsafeblock in unsafe blocks { unsafe block.deallocate() }
+    for i in unsafe blocks.indices { unsafe blocks[i].deallocate() }
     unsafe versionCell.deallocate()
   }
 
