@@ -1,1 +1,198 @@
+#define _GNU_SOURCE
 #include "CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+// The kernel headers that define these clash with the C library's.
+#ifndef SO_ORIGINAL_DST
+#define SO_ORIGINAL_DST 80
+#endif
+#ifndef IP6T_SO_ORIGINAL_DST
+#define IP6T_SO_ORIGINAL_DST 80
+#endif
+
+static inline int64_t checked(int64_t result) { return result < 0 ? -(int64_t)errno : result; }
+
+static inline int set_int(int fd, int level, int name, int value) {
+  return (int)checked(setsockopt(fd, level, name, &value, sizeof value));
+}
+
+int weft_stream_socket(int family) { return (int)checked(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)); }
+
+int weft_accept(int listener, void *address, uint32_t *length) {
+  socklen_t n = 128;
+  int fd = accept4(listener, address, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  *length = n;
+  return (int)checked(fd);
+}
+
+int weft_bind(int fd, const void *address, uint32_t length) { return (int)checked(bind(fd, address, length)); }
+int weft_listen(int fd, int backlog) { return (int)checked(listen(fd, backlog)); }
+int weft_connect(int fd, const void *address, uint32_t length) { return (int)checked(connect(fd, address, length)); }
+
+int weft_local_address(int fd, void *address, uint32_t *length) {
+  socklen_t n = 128;
+  int result = getsockname(fd, address, &n);
+  *length = n;
+  return (int)checked(result);
+}
+
+int weft_peer_address(int fd, void *address, uint32_t *length) {
+  socklen_t n = 128;
+  int result = getpeername(fd, address, &n);
+  *length = n;
+  return (int)checked(result);
+}
+
+int weft_original_destination(int fd, int v6, void *address, uint32_t *length) {
+  socklen_t n = 128;
+  int result = v6 ? getsockopt(fd, IPPROTO_IPV6, IP6T_SO_ORIGINAL_DST, address, &n)
+                  : getsockopt(fd, IPPROTO_IP, SO_ORIGINAL_DST, address, &n);
+  *length = n;
+  return (int)checked(result);
+}
+
+int64_t weft_receive(int fd, void *base, size_t count) { return checked(recv(fd, base, count, 0)); }
+int64_t weft_send(int fd, const void *base, size_t count) { return checked(send(fd, base, count, MSG_NOSIGNAL)); }
+
+int64_t weft_send_vectors(int fd, const void *vectors, size_t count) {
+  struct msghdr message;
+  memset(&message, 0, sizeof message);
+  message.msg_iov = (struct iovec *)vectors;
+  message.msg_iovlen = count;
+  return checked(sendmsg(fd, &message, MSG_NOSIGNAL));
+}
+
+int weft_unread_bytes(int fd) {
+  int n = 0;
+  int result = ioctl(fd, FIONREAD, &n);
+  return result < 0 ? -errno : n;
+}
+
+int weft_shutdown_write(int fd) { return (int)checked(shutdown(fd, SHUT_WR)); }
+
+int weft_linger_reset(int fd) {
+  struct linger now = {1, 0};
+  return (int)checked(setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now));
+}
+
+int weft_take_error(int fd) {
+  int error = 0;
+  socklen_t n = sizeof error;
+  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0 ? errno : error;
+}
+
+int weft_set_reuse_address(int fd) { return set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1); }
+int weft_set_reuse_port(int fd) { return set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1); }
+int weft_set_no_delay(int fd) { return set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
+
+int weft_set_keepalive(int fd, int idle_seconds, int interval_seconds, int probes) {
+  int result = set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  if (result == 0) result = set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle_seconds);
+  if (result == 0) result = set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval_seconds);
+  if (result == 0) result = set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, probes);
+  return result;
+}
+
+int weft_set_user_timeout(int fd, unsigned milliseconds) {
+  return set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)milliseconds);
+}
+
+int weft_set_transparent(int fd, int v6) {
+  return v6 ? set_int(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1) : set_int(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
+}
+
+int weft_set_free_bind(int fd) { return set_int(fd, IPPROTO_IP, IP_FREEBIND, 1); }
+int weft_set_v6_only(int fd, int on) { return set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, on); }
+int weft_set_mark(int fd, unsigned mark) { return set_int(fd, SOL_SOCKET, SO_MARK, (int)mark); }
+
+int weft_set_buffers(int fd, int bytes) {
+  int result = set_int(fd, SOL_SOCKET, SO_SNDBUF, bytes);
+  return result == 0 ? set_int(fd, SOL_SOCKET, SO_RCVBUF, bytes) : result;
+}
+
+int weft_epoll_create(void) { return (int)checked(epoll_create1(EPOLL_CLOEXEC)); }
+
+static int epoll_change(int poller, int operation, int fd, uint32_t events, uint64_t key) {
+  struct epoll_event event = {.events = events, .data = {.u64 = key}};
+  return (int)checked(epoll_ctl(poller, operation, fd, &event));
+}
+
+int weft_epoll_add(int poller, int fd, uint32_t events, uint64_t key) {
+  return epoll_change(poller, EPOLL_CTL_ADD, fd, events, key);
+}
+
+int weft_epoll_modify(int poller, int fd, uint32_t events, uint64_t key) {
+  return epoll_change(poller, EPOLL_CTL_MOD, fd, events, key);
+}
+
+int weft_epoll_remove(int poller, int fd) { return epoll_change(poller, EPOLL_CTL_DEL, fd, 0, 0); }
+
+int weft_epoll_wait(int poller, void *events, int capacity, int timeout) {
+  return (int)checked(epoll_wait(poller, events, capacity, timeout));
+}
+
+int weft_eventfd(void) { return (int)checked(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)); }
+
+int weft_eventfd_signal(int fd) {
+  uint64_t one = 1;
+  return (int)checked(write(fd, &one, sizeof one));
+}
+
+int weft_eventfd_clear(int fd) {
+  uint64_t count;
+  return (int)checked(read(fd, &count, sizeof count));
+}
+
+int weft_signalfd(const int *signals, size_t count) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (size_t i = 0; i < count; i++) sigaddset(&set, signals[i]);
+  int result = pthread_sigmask(SIG_BLOCK, &set, NULL);
+  if (result != 0) return -result;
+  return (int)checked(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+}
+
+int weft_signalfd_next(int fd) {
+  struct signalfd_siginfo info;
+  return read(fd, &info, sizeof info) == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+}
+
+uint64_t weft_monotonic_nanoseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int weft_pin_thread(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  return (int)checked(sched_setaffinity(0, sizeof set, &set));
+}
+
+int weft_name_thread(const char *name) { return -pthread_setname_np(pthread_self(), name); }
+int weft_spare_descriptor(void) { return (int)checked(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+int weft_close(int fd) { return (int)checked(close(fd)); }
+
+int weft_remove_socket_file(const char *path) {
+  struct stat info;
+  if (lstat(path, &info) < 0) return -errno;
+  return S_ISSOCK(info.st_mode) ? (int)checked(unlink(path)) : -EEXIST;
+}
+
+int weft_change_mode(const char *path, unsigned mode) { return (int)checked(chmod(path, mode)); }

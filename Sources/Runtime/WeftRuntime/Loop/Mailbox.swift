@@ -11,11 +11,14 @@ package final class Mailbox: Sendable {
   }
 
   private let state = Mutex(State())
+  /// Read by the loop every turn without the lock.
+  private let filled = Atomic<Bool>(false)
   private let wake: @Sendable () -> Void
 
   init(wake: @escaping @Sendable () -> Void) { self.wake = wake }
 
-  /// Runs `work` on the loop's thread in one of its next turns. Returns false when the loop has ended (`work` will not run).
+  /// Runs `work` on the loop's thread in one of its next turns, in the order posted. Returns false when the loop has ended (`work` will not
+  /// run).
   @discardableResult
   package func post(_ work: @escaping @Sendable (EventLoop) -> Void) -> Bool {
     let (accepted, first) = state.withLock { state in
@@ -23,12 +26,18 @@ package final class Mailbox: Sendable {
       state.work.append(work)
       return (true, state.work.count == 1)
     }
-    if first { wake() }
+    if first {
+      filled.store(true, ordering: .releasing)
+      wake()
+    }
     return accepted
   }
 
+  var isFilled: Bool { filled.load(ordering: .acquiring) }
+
   func take() -> [@Sendable (EventLoop) -> Void] {
-    state.withLock { state in
+    filled.store(false, ordering: .relaxed)
+    return state.withLock { state in
       defer { state.work = [] }
       return state.work
     }

@@ -28,6 +28,8 @@ package protocol TransportSession: AnyObject {
   func send(_ plaintext: ByteView, output: inout ByteBuffer) -> Bool
   /// Ends our side in order (close_notify).
   func finish(output: inout ByteBuffer)
+  /// The peer's stream has ended; during the handshake that is a failure.
+  func inputEnded()
   /// The connection is gone; the session gives back what it holds. Called once.
   func end()
   /// The protocol agreed by ALPN, empty when none.

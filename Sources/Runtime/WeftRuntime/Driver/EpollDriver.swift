@@ -1,0 +1,255 @@
+// EpollDriver: the real driver. Sockets are registered once, edge-triggered, for both directions; listeners level-triggered.
+
+import CLinux
+import Glibc
+package import WeftBase
+
+/// The descriptor that wakes a waiting loop; shared with the threads that post to it.
+private final class Waker: Sendable {
+  let descriptor: Int32
+  init() {
+    descriptor = weft_eventfd()
+    precondition(descriptor >= 0, "no descriptor left for a loop")
+  }
+  deinit { _ = weft_close(descriptor) }
+  func wake() { _ = weft_eventfd_signal(descriptor) }
+}
+
+/// `Driver` over epoll.
+///
+/// *Errors*: when the process is out of descriptors, a spare one is given up to accept and close the waiting connection, so that clients
+/// see an end instead of a hang and the loop does not spin.
+///
+/// Why sound: the event array lives as long as the object and holds `capacity` events.
+@safe
+package final class EpollDriver: Driver {
+  private static let wakeKey = UInt64.max
+  private static let capacity = 512
+
+  private let poller: Int32
+  private let wakeUp = Waker()
+  private let received: UnsafeMutablePointer<epoll_event>
+  private let bytes = AddressBytes()
+  private var spare: Int32
+  /// Descriptors under `watch`.
+  private var watched: Set<Int32> = []
+
+  package override init() {
+    poller = weft_epoll_create()
+    precondition(poller >= 0, "no descriptor left for a loop")
+    unsafe received = .allocate(capacity: Self.capacity)
+    spare = weft_spare_descriptor()
+    super.init()
+    _ = weft_epoll_add(poller, wakeUp.descriptor, EPOLLIN.rawValue, Self.wakeKey)
+  }
+
+  deinit {
+    unsafe received.deallocate()
+    if spare >= 0 { _ = weft_close(spare) }
+    _ = weft_close(poller)
+  }
+
+  package override var waker: @Sendable () -> Void {
+    let wakeUp = wakeUp
+    return { wakeUp.wake() }
+  }
+
+  package override func now() -> MonotonicInstant { MonotonicInstant(nanoseconds: weft_monotonic_nanoseconds()) }
+
+  package override func wait(until deadline: MonotonicInstant?, events: UnsafeMutableBufferPointer<DriverEvent>) -> Int
+  {
+    let capacity = min(Self.capacity, events.count)
+    let count = unsafe Int(weft_epoll_wait(poller, received, Int32(capacity), timeout(deadline)))
+    var filled = 0
+    for index in 0..<max(count, 0) {
+      let event = unsafe received[index]
+      let key = unsafe event.data.u64
+      if key == Self.wakeKey {
+        _ = weft_eventfd_clear(wakeUp.descriptor)
+        continue
+      }
+      unsafe events[filled] = DriverEvent(key: key, flags: Self.flags(event.events))
+      filled += 1
+    }
+    return filled
+  }
+
+  /// Milliseconds, rounded up so that timers are never early.
+  private func timeout(_ deadline: MonotonicInstant?) -> Int32 {
+    guard let deadline else { return -1 }
+    if deadline == .zero { return 0 }
+    let rest = (deadline - now()).nanoseconds
+    return rest <= 0 ? 0 : Int32(clamping: (rest + 999_999) / 1_000_000)
+  }
+
+  private static func flags(_ bits: UInt32) -> DriverEvent.Flags {
+    var flags = DriverEvent.Flags()
+    if bits & EPOLLIN.rawValue != 0 { flags.insert(.readable) }
+    if bits & EPOLLOUT.rawValue != 0 { flags.insert(.writable) }
+    if bits & (EPOLLRDHUP.rawValue | EPOLLHUP.rawValue) != 0 { flags.insert(.hangup) }
+    if bits & EPOLLERR.rawValue != 0 { flags.insert(.error) }
+    return flags
+  }
+
+  private static let edge = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
+
+  // MARK: Opening
+
+  package override func listen(on address: SocketAddress, _ options: ListenOptions, key: UInt64) throws(WeftError) -> (
+    socket: Int32, address: SocketAddress
+  ) {
+    let socket = weft_stream_socket(AddressBytes.family(of: address))
+    guard socket >= 0 else { throw .system("socket for \(address)", -socket) }
+    do throws(WeftError) {
+      try configure(listener: socket, address, options)
+      let length = bytes.write(address)
+      try Self.check("bind \(address)", unsafe weft_bind(socket, bytes.base, length))
+      if let path = address.unixPath, !path.hasPrefix("@") {
+        try Self.check("chmod \(path)", unsafe weft_change_mode(path, options.unixMode))
+      }
+      try Self.check("listen on \(address)", weft_listen(socket, Int32(options.backlog)))
+      try Self.check("watch \(address)", weft_epoll_add(poller, socket, EPOLLIN.rawValue, key))
+      return (socket, address.isUnix ? address : localAddress(socket))
+    } catch {
+      _ = weft_close(socket)
+      throw error
+    }
+  }
+
+  private func configure(listener socket: Int32, _ address: SocketAddress, _ options: ListenOptions) throws(WeftError) {
+    if let path = address.unixPath {
+      if !path.hasPrefix("@") { _ = unsafe weft_remove_socket_file(path) }
+      return
+    }
+    let v6 = address.ip.family == .v6
+    try Self.check("SO_REUSEADDR on \(address)", weft_set_reuse_address(socket))
+    if options.reusePort { try Self.check("SO_REUSEPORT on \(address)", weft_set_reuse_port(socket)) }
+    if options.transparent { try Self.check("IP_TRANSPARENT on \(address)", weft_set_transparent(socket, v6 ? 1 : 0)) }
+    if options.freeBind { try Self.check("IP_FREEBIND on \(address)", weft_set_free_bind(socket)) }
+    if v6 { try Self.check("IPV6_V6ONLY on \(address)", weft_set_v6_only(socket, options.v6Only ? 1 : 0)) }
+  }
+
+  private static func check(_ call: String, _ result: Int32) throws(WeftError) {
+    if result < 0 { throw .system(call, -result) }
+  }
+
+  package override func accept(_ listener: Int32, _ options: ConnectionOptions, peer: inout SocketAddress) -> Int32 {
+    var length: UInt32 = 0
+    let socket = unsafe weft_accept(listener, bytes.base, &length)
+    if socket >= 0 {
+      peer = bytes.read(length)
+      if !peer.isUnix { configure(socket, options) }
+      return socket
+    }
+    guard socket == -EMFILE || socket == -ENFILE else { return socket }
+    if spare >= 0 { _ = weft_close(spare) }
+    let shed = unsafe weft_accept(listener, bytes.base, &length)
+    if shed >= 0 { _ = weft_close(shed) }
+    spare = weft_spare_descriptor()
+    return shed >= 0 ? -EMFILE : -EAGAIN
+  }
+
+  /// Best effort: an option the kernel refuses does not cost the connection.
+  private func configure(_ socket: Int32, _ options: ConnectionOptions) {
+    if options.noDelay { _ = weft_set_no_delay(socket) }
+    if let keepalive = options.keepalive {
+      let idle = Int32(clamping: max(1, keepalive.idle.components.seconds))
+      let interval = Int32(clamping: max(1, keepalive.interval.components.seconds))
+      _ = weft_set_keepalive(socket, idle, interval, Int32(clamping: keepalive.probes))
+    }
+    if let limit = options.userTimeout { _ = weft_set_user_timeout(socket, UInt32(clamping: limit.wholeMilliseconds)) }
+    if options.kernelBufferBytes > 0 { _ = weft_set_buffers(socket, Int32(clamping: options.kernelBufferBytes)) }
+  }
+
+  package override func register(_ socket: Int32, key: UInt64) -> Int32 {
+    weft_epoll_add(poller, socket, Self.edge, key)
+  }
+
+  package override func connect(to address: SocketAddress, _ options: ConnectionOptions, key: UInt64) -> Int32 {
+    let socket = weft_stream_socket(AddressBytes.family(of: address))
+    guard socket >= 0 else { return socket }
+    var result: Int32 = 0
+    if !address.isUnix { configure(socket, options) }
+    if options.mark != 0 { result = weft_set_mark(socket, options.mark) }
+    if result >= 0, options.transparent { result = weft_set_transparent(socket, address.ip.family == .v6 ? 1 : 0) }
+    if result >= 0, let local = options.bindTo {
+      let length = bytes.write(local)
+      result = unsafe weft_bind(socket, bytes.base, length)
+    }
+    if result >= 0 {
+      let length = bytes.write(address)
+      result = unsafe weft_connect(socket, bytes.base, length)
+      if result == -EINPROGRESS { result = 0 }
+    }
+    if result >= 0 { result = weft_epoll_add(poller, socket, Self.edge, key) }
+    if result >= 0 { return socket }
+    _ = weft_close(socket)
+    return result
+  }
+
+  package override func pendingError(_ socket: Int32) -> Int32 { weft_take_error(socket) }
+
+  // MARK: Bytes
+
+  package override func read(_ socket: Int32, into base: UnsafeMutableRawPointer, capacity: Int) -> Int {
+    unsafe Int(weft_receive(socket, base, capacity))
+  }
+
+  package override func write(_ socket: Int32, _ base: UnsafeRawPointer, count: Int) -> Int {
+    unsafe Int(weft_send(socket, base, count))
+  }
+
+  package override func write(_ socket: Int32, _ vectors: UnsafeBufferPointer<WriteVector>) -> Int {
+    // A WriteVector is laid out as struct iovec: an address and a size.
+    unsafe Int(weft_send_vectors(socket, vectors.baseAddress, vectors.count))
+  }
+
+  package override func unreadBytes(_ socket: Int32) -> Int { Int(weft_unread_bytes(socket)) }
+
+  // MARK: Closing
+
+  package override func shutdownWrite(_ socket: Int32) { _ = weft_shutdown_write(socket) }
+
+  package override func close(_ socket: Int32, reset: Bool) {
+    if reset { _ = weft_linger_reset(socket) }
+    _ = weft_close(socket)
+  }
+
+  // MARK: Addresses
+
+  package override func localAddress(_ socket: Int32) -> SocketAddress {
+    var length: UInt32 = 0
+    return unsafe weft_local_address(socket, bytes.base, &length) < 0 ? .unnamedUnix : bytes.read(length)
+  }
+
+  package override func peerAddress(_ socket: Int32) -> SocketAddress {
+    var length: UInt32 = 0
+    return unsafe weft_peer_address(socket, bytes.base, &length) < 0 ? .unnamedUnix : bytes.read(length)
+  }
+
+  package override func originalDestination(_ socket: Int32) -> SocketAddress? {
+    let local = localAddress(socket)
+    if local.isUnix { return nil }
+    // An IPv4 client of a dual-stack listener is tracked as IPv4.
+    let v6 = local.ip.unmapped.family == .v6
+    var length: UInt32 = 0
+    guard unsafe weft_original_destination(socket, v6 ? 1 : 0, bytes.base, &length) >= 0 else { return nil }
+    let address = bytes.read(length)
+    return address.isUnix || (address.port == local.port && address.ip.unmapped == local.ip.unmapped) ? nil : address
+  }
+
+  // MARK: Foreign descriptors
+
+  package override func watch(_ descriptor: Int32, _ interest: DriverEvent.Flags, key: UInt64) -> Int32 {
+    if interest.isEmpty {
+      return watched.remove(descriptor) == nil ? 0 : weft_epoll_remove(poller, descriptor)
+    }
+    var bits: UInt32 = 0
+    if interest.contains(.readable) { bits |= EPOLLIN.rawValue }
+    if interest.contains(.writable) { bits |= EPOLLOUT.rawValue }
+    if watched.contains(descriptor) { return weft_epoll_modify(poller, descriptor, bits, key) }
+    let result = weft_epoll_add(poller, descriptor, bits, key)
+    if result >= 0 { watched.insert(descriptor) }
+    return result
+  }
+}

@@ -1,0 +1,193 @@
+// MemoryDriver: the driver of tests. Sockets live in a MemoryNetwork; nothing ever sleeps.
+
+import Glibc
+package import WeftBase
+
+/// `Driver` over a `MemoryNetwork`. Turn its loop with `MemoryNetwork.run` or `EventLoop.turn`, not with `EventLoop.run`: waiting returns at
+/// once and only the network moves the clock.
+///
+/// Why sound: the raw memory it touches is what `read`, `write` and `wait` are given, within the lengths given.
+@safe
+package final class MemoryDriver: Driver {
+  package let network: MemoryNetwork
+  private var sockets: [MemorySocket?] = []
+  private var free: [Int32] = []
+  /// Makes the next accepts fail as if descriptors had run out.
+  package var shedsNext = 0
+
+  package init(network: MemoryNetwork) {
+    self.network = network
+    super.init()
+  }
+
+  package override func now() -> MonotonicInstant { network.time }
+
+  package override func wait(until deadline: MonotonicInstant?, events: UnsafeMutableBufferPointer<DriverEvent>) -> Int
+  {
+    var filled = 0
+    for socket in sockets {
+      guard filled < events.count else { break }
+      guard let socket, socket.isRegistered else { continue }
+      if socket.isListener {
+        guard !socket.backlog.isEmpty else { continue }
+        socket.edges.insert(.readable)
+      } else {
+        socket.arrive()
+        socket.offerWritable()
+      }
+      if socket.edges.isEmpty { continue }
+      unsafe events[filled] = DriverEvent(key: socket.key, flags: socket.edges)
+      filled += 1
+      socket.edges = []
+    }
+    return filled
+  }
+
+  private func insert(_ socket: MemorySocket) -> Int32 {
+    if let number = free.popLast() {
+      sockets[Int(number)] = socket
+      return number
+    }
+    sockets.append(socket)
+    return Int32(sockets.count - 1)
+  }
+
+  private func socket(_ number: Int32) -> MemorySocket {
+    guard let socket = sockets[Int(number)] else { preconditionFailure("socket \(number) is closed") }
+    return socket
+  }
+
+  package override func listen(on address: SocketAddress, _ options: ListenOptions, key: UInt64) throws(WeftError) -> (
+    socket: Int32, address: SocketAddress
+  ) {
+    let listener = MemorySocket(driver: self, local: address, remote: .unnamedUnix)
+    listener.isListener = true
+    listener.reusePort = options.reusePort
+    listener.key = key
+    listener.isRegistered = true
+    listener.local = try network.bind(listener, to: address)
+    return (insert(listener), listener.local)
+  }
+
+  package override func accept(_ listener: Int32, _ options: ConnectionOptions, peer: inout SocketAddress) -> Int32 {
+    let listener = socket(listener)
+    if listener.backlog.isEmpty { return -EAGAIN }
+    let socket = listener.backlog.removeFirst()
+    if shedsNext > 0 {
+      shedsNext -= 1
+      socket.peer?.finOnWire = true
+      socket.isClosed = true
+      return -EMFILE
+    }
+    peer = socket.remote
+    return insert(socket)
+  }
+
+  package override func register(_ number: Int32, key: UInt64) -> Int32 {
+    let socket = socket(number)
+    socket.key = key
+    socket.isRegistered = true
+    socket.edges.insert(.writable)
+    return 0
+  }
+
+  package override func connect(to address: SocketAddress, _ options: ConnectionOptions, key: UInt64) -> Int32 {
+    let local = options.bindTo ?? network.ephemeralAddress(like: address)
+    let socket = MemorySocket(driver: self, local: local, remote: address)
+    socket.key = key
+    socket.isRegistered = true
+    socket.edges.insert(.writable)
+    if let listener = network.listener(for: address) {
+      let other = MemorySocket(driver: listener.driver, local: address, remote: local)
+      other.peer = socket
+      socket.peer = other
+      listener.backlog.append(other)
+      accepted.append(other)
+    } else {
+      socket.error = ECONNREFUSED
+      socket.edges.formUnion([.error, .hangup])
+    }
+    return insert(socket)
+  }
+
+  /// Keeps connections alive until their listener takes them (peers know each other weakly).
+  private var accepted: [MemorySocket] = []
+
+  package override func pendingError(_ number: Int32) -> Int32 { socket(number).error }
+
+  package override func read(_ number: Int32, into base: UnsafeMutableRawPointer, capacity: Int) -> Int {
+    let socket = socket(number)
+    let n = min(capacity, socket.inbox.count)
+    if n > 0 {
+      unsafe socket.inbox.withUnsafeBytes { unsafe _ = memcpy(base, $0.baseAddress.unsafelyUnwrapped, n) }
+      socket.inbox.removeFirst(n)
+      return n
+    }
+    if socket.error != 0 { return -Int(socket.error) }
+    return socket.finArrived ? 0 : -Int(EAGAIN)
+  }
+
+  package override func write(_ number: Int32, _ base: UnsafeRawPointer, count: Int) -> Int {
+    let socket = socket(number)
+    if socket.error != 0 || socket.writeShut { return -Int(EPIPE) }
+    guard let peer = socket.peer, !peer.isClosed else {
+      socket.resetOnWire = true
+      return count
+    }
+    var n = min(count, peer.room)
+    if n > 0, network.behaviour.splits, network.random.chance(1, in: 4) { n = 1 + network.random.next(below: n) }
+    if n < count { socket.wantsWritable = true }
+    if n == 0 { return count == 0 ? 0 : -Int(EAGAIN) }
+    unsafe peer.wire += UnsafeRawBufferPointer(start: base, count: n)
+    return n
+  }
+
+  package override func write(_ number: Int32, _ vectors: UnsafeBufferPointer<WriteVector>) -> Int {
+    var total = 0
+    for index in 0..<vectors.count {
+      let vector = unsafe vectors[index]
+      let n = unsafe write(number, vector.base, count: vector.count)
+      if n < 0 { return total > 0 ? total : n }
+      total += n
+      if n < vector.count { break }
+    }
+    return total
+  }
+
+  package override func unreadBytes(_ number: Int32) -> Int { socket(number).inbox.count + socket(number).wire.count }
+
+  package override func shutdownWrite(_ number: Int32) {
+    let socket = socket(number)
+    socket.writeShut = true
+    socket.peer?.finOnWire = true
+  }
+
+  package override func close(_ number: Int32, reset: Bool) {
+    let socket = socket(number)
+    sockets[Int(number)] = nil
+    free.append(number)
+    socket.isClosed = true
+    if socket.isListener {
+      network.unbind(socket)
+      for waiting in socket.backlog { waiting.peer?.resetOnWire = true }
+      return
+    }
+    guard let peer = socket.peer else { return }
+    if reset || !socket.inbox.isEmpty || !socket.wire.isEmpty {
+      peer.resetOnWire = true
+    } else if !socket.writeShut {
+      peer.finOnWire = true
+    }
+    peer.driver.accepted.removeAll { $0 === socket }
+    accepted.removeAll { $0 === socket }
+  }
+
+  package override func localAddress(_ number: Int32) -> SocketAddress { socket(number).local }
+  package override func peerAddress(_ number: Int32) -> SocketAddress { socket(number).remote }
+  package override func originalDestination(_ number: Int32) -> SocketAddress? { socket(number).original }
+
+  /// Makes the next connections to `address` look as if they had been redirected from `original`.
+  package func setOriginalDestination(_ original: SocketAddress, of number: Int32) {
+    socket(number).original = original
+  }
+}

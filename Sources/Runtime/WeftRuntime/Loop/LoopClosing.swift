@@ -1,0 +1,108 @@
+// How connections end: gracefully, by reset, or broken; always with exactly one `closed`.
+
+import Glibc
+import WeftBase
+
+extension EventLoop {
+  /// How long a graceful close waits for the peer's FIN. *Source*: Envoy's delayed_close_timeout.
+  package static var lingerTime: Duration { .seconds(1) }
+
+  /// Ends the connection; `closed` comes later in this turn, or, gracefully, when the peer has ended as well.
+  package func close(_ c: ConnectionID, _ mode: CloseMode = .gracefully) {
+    guard let c = alive(c) else { return }
+    switch mode {
+    case .reset: end(c, CloseReason(.localReset), reset: true)
+    case .gracefully: if !c.it.flags.contains(.closing) { beginClosing(c, CloseReason(.ended)) }
+    }
+  }
+
+  /// Drains the queue, then FIN, then waits for the peer's FIN while input is discarded (unread input would turn our close into a reset
+  /// and could destroy our own last bytes on their way).
+  func beginClosing(_ c: ConnectionReference, _ reason: CloseReason) {
+    if c.it.flags.contains(.connecting) { return end(c, reason, reset: false) }
+    if c.it.flags.contains(.writeBroken) { return end(c, c.it.reason, reset: true) }
+    if !c.it.flags.contains(.finRequested) { finishTransport(c) }
+    if !c.it.flags.isDisjoint(with: [.dead, .writeBroken]) { return }
+    c.it.reason = reason
+    c.it.flags.insert([.closing, .finRequested])
+    c.it.flags.remove([.paused, .blocked, .feedStash])
+    releaseStash(c)
+    if c.it.flags.contains([.finSent, .peerEnded]) { return end(c, reason, reset: false) }
+    armLinger(c)
+    afterDraining(c)
+    if !c.it.flags.contains(.dead), c.it.flags.contains(.readReady) {
+      c.it.flags.insert(.resumed)
+      list(c)
+    }
+  }
+
+  func armLinger(_ c: ConnectionReference) {
+    c.it.lingerTimer = lingering.schedule(at: now + Self.lingerTime, token: c.id.rawValue)
+  }
+
+  /// The linger second is over.
+  func lingerDue(_ c: ConnectionID) {
+    guard let c = alive(c), c.it.flags.contains(.closing) else { return }
+    let reason = c.it.reason.kind == .ended ? CloseReason(.lingerTimeout) : c.it.reason
+    end(c, reason, reset: true)
+  }
+
+  /// Closes the socket and gives back what the connection holds; `closed` is owed.
+  func end(_ c: ConnectionReference, _ reason: CloseReason, reset: Bool) {
+    if c.it.flags.contains(.dead) { return }
+    c.it.flags.insert(.dead)
+    c.it.reason = reason
+    if c.it.socket >= 0 { driver.close(c.it.socket, reset: reset) }
+    c.it.socket = -1
+    releaseStash(c)
+    c.it.queue.clear(pool: pool)
+    lingering.cancel(c.it.lingerTimer)
+    list(c)
+  }
+
+  /// Ends a connection whose socket failed with `error`.
+  func endBroken(_ c: ConnectionReference, _ error: Int32) {
+    // After our FIN nothing of ours can be lost any more: how the peer goes away does not matter.
+    let harmless = c.it.flags.contains([.closing, .finSent])
+    end(c, harmless ? c.it.reason : Self.reason(of: error), reset: true)
+  }
+
+  /// A write failed. Bytes the peer sent before it went away are still delivered (an early response to a request that was never read).
+  func writeFailed(_ c: ConnectionReference, _ error: Int32) {
+    if c.it.flags.contains(.closing) { return endBroken(c, error) }
+    c.it.reason = Self.reason(of: error)
+    c.it.flags.insert(.writeBroken)
+    c.it.queue.clear(pool: pool)
+    list(c)
+  }
+
+  /// Reads what is left of a connection that cannot be written to, then ends it.
+  func finishBroken(_ c: ConnectionReference, _ handler: any LoopHandler) {
+    let reason = c.it.reason
+    readInput(c, handler)
+    if c.it.flags.contains(.dead) || c.it.flags.contains(.unread) { return }
+    // Paused with bytes to come: they are delivered when the handler resumes.
+    if c.it.flags.contains(.paused), driver.unreadBytes(c.it.socket) > 0 { return }
+    if c.it.flags.contains(.closing) || c.it.flags.isDisjoint(with: .feedStash) { end(c, reason, reset: true) }
+  }
+
+  /// The last word about a connection.
+  func report(_ c: ConnectionReference, _ handler: any LoopHandler) {
+    if c.it.flags.contains(.reported) { return }
+    c.it.flags.insert(.reported)
+    handler.closed(c.id, c.it.reason)
+    unsafe state.pointee.statistics.closed += 1
+    if c.it.flags.contains(.secure) {
+      transports[c.id.index]?.end()
+      transports[c.id.index] = nil
+    }
+    connections.remove(c.id.slot)
+  }
+
+  private static func reason(of error: Int32) -> CloseReason {
+    switch error {
+    case ECONNRESET, EPIPE, 0: CloseReason(.peerReset, systemError: error)
+    default: CloseReason(.failed, systemError: error)
+    }
+  }
+}
