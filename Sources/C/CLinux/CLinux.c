@@ -148,6 +148,8 @@ int weft_epoll_wait(int poller, void *events, int capacity, int timeout) {
 
 int weft_eventfd(void) { return (int)checked(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)); }
 
+int weft_blocking_eventfd(void) { return (int)checked(eventfd(0, EFD_CLOEXEC)); }
+
 int weft_eventfd_signal(int fd) {
   uint64_t one = 1;
   return (int)checked(write(fd, &one, sizeof one));

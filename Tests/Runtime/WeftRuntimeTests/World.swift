@@ -5,7 +5,7 @@ import WeftBase
 import WeftRuntime
 
 /// Which driver a law runs over.
-enum WorldKind: Sendable, CustomTestStringConvertible {
+enum WorldKind: Sendable, Equatable, CustomTestStringConvertible {
   case memory(seed: UInt64, splits: Bool)
   case epoll
 

@@ -50,6 +50,8 @@ int weft_epoll_remove(int poller, int fd);
 int weft_epoll_wait(int poller, void *events, int capacity, int timeout);
 
 int weft_eventfd(void);
+/// An eventfd whose reads wait.
+int weft_blocking_eventfd(void);
 /// Adds one to an eventfd.
 int weft_eventfd_signal(int fd);
 /// Reads an eventfd back to zero.

@@ -179,9 +179,10 @@ extension EventLoop {
       transports[c.id.index]?.inputEnded()
       if !c.it.flags.contains(.transportOpen) { return end(c, CloseReason(.transportFailed), reset: false) }
     }
+    // A read that ends after a write failed is a reset whose error the write has used up, not an orderly end.
+    if c.it.flags.contains(.writeBroken) { return end(c, c.it.reason, reset: true) }
     handler.readEnded(c.id)
     if c.it.flags.contains(.dead) { return }
-    if c.it.flags.contains(.writeBroken) { return end(c, c.it.reason, reset: true) }
     if c.it.flags.contains(.finSent) { end(c, CloseReason(.ended), reset: false) }
   }
 

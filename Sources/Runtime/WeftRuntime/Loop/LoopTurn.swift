@@ -106,8 +106,8 @@ extension EventLoop {
     if flags.isDisjoint(with: [.readable, .hangup, .error]) { return }
     if !flags.isDisjoint(with: [.hangup, .error]) { c.it.flags.insert(.hangup) }
     readInput(c, handler)
-    // A paused connection that broke is reported at once, unless its last bytes still wait to be read.
-    if flags.contains(.error), !c.it.flags.contains(.dead), c.it.flags.contains(.paused),
+    // A connection that broke while nothing is read from it is reported at once, unless its last bytes still wait to be read.
+    if flags.contains(.error), !c.it.flags.contains(.dead), !c.it.flags.isDisjoint(with: [.paused, .peerEnded]),
       driver.unreadBytes(c.it.socket) <= 0
     {
       endBroken(c, driver.pendingError(c.it.socket))
