@@ -1,0 +1,49 @@
+import WeftControlAPI
+import WeftProtobuf
+import WeftXDS
+
+/// The endpoints of one cluster, by locality.
+struct LoadAssignment {
+  let name: String
+  let port: ServicePort
+  let instances: [ServiceInstance]
+
+  var message: ClusterLoadAssignment {
+    var groups: [Locality: [Envoy_Config_Endpoint_V3_LbEndpoint]] = [:]
+    for instance in instances where instance.health != .unhealthy {
+      guard let number = instance.ports[port.number] ?? (instance.isUnixSocket ? 0 : nil) else { continue }
+      groups[instance.locality, default: []].append(Self.endpoint(instance, port: number))
+    }
+    var assignment = ClusterLoadAssignment()
+    assignment.clusterName = name
+    for locality in groups.keys.sorted() {
+      guard let endpoints = groups[locality] else { continue }
+      var group = Envoy_Config_Endpoint_V3_LocalityLbEndpoints()
+      group.locality = Envoy_Config_Core_V3_Locality(
+        region: locality.region, zone: locality.zone, subZone: locality.subZone)
+      group.lbEndpoints = endpoints
+      // The sum may not exceed 32 bits; a share that large has no meaning beyond its size.
+      let total = endpoints.reduce(UInt64(0)) { $0 + UInt64($1.loadBalancingWeight?.value ?? 1) }
+      group.loadBalancingWeight = Google_Protobuf_UInt32Value(UInt32(clamping: total))
+      assignment.endpoints.append(group)
+    }
+    return assignment
+  }
+
+  private static func endpoint(_ instance: ServiceInstance, port: UInt16) -> Envoy_Config_Endpoint_V3_LbEndpoint {
+    var target = Envoy_Config_Endpoint_V3_Endpoint()
+    target.address = .of(instance.address, port: port)
+    var endpoint = Envoy_Config_Endpoint_V3_LbEndpoint()
+    endpoint.hostIdentifier = .endpoint(target)
+    endpoint.healthStatus = instance.health == .draining ? .draining : .healthy
+    endpoint.loadBalancingWeight = Google_Protobuf_UInt32Value(max(instance.weight, 1))
+    if !instance.workloadName.isEmpty {
+      let app = instance.labels["app"] ?? ""
+      let version = instance.labels["version"] ?? ""
+      endpoint.metadata = .istio([
+        "workload": .text("\(instance.workloadName);\(instance.namespace);\(app);\(version);\(instance.network)")
+      ])
+    }
+    return endpoint
+  }
+}

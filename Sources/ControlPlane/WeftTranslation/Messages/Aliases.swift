@@ -1,0 +1,31 @@
+import WeftXDS
+
+// Envoy's messages by the names this target uses.
+
+typealias Cluster = Envoy_Config_Cluster_V3_Cluster
+typealias ClusterLoadAssignment = Envoy_Config_Endpoint_V3_ClusterLoadAssignment
+typealias Listener = Envoy_Config_Listener_V3_Listener
+typealias FilterChain = Envoy_Config_Listener_V3_FilterChain
+typealias FilterChainMatch = Envoy_Config_Listener_V3_FilterChainMatch
+typealias NetworkFilter = Envoy_Config_Listener_V3_Filter
+typealias ListenerFilter = Envoy_Config_Listener_V3_ListenerFilter
+typealias HTTPConnectionManager =
+  Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager
+typealias HTTPFilter = Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpFilter
+typealias TCPProxy = Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy
+typealias RouteConfiguration = Envoy_Config_Route_V3_RouteConfiguration
+typealias VirtualHost = Envoy_Config_Route_V3_VirtualHost
+typealias Route = Envoy_Config_Route_V3_Route
+typealias RouteMatch = Envoy_Config_Route_V3_RouteMatch
+typealias RouteAction = Envoy_Config_Route_V3_RouteAction
+typealias RetryPolicy = Envoy_Config_Route_V3_RetryPolicy
+typealias HeaderMatcher = Envoy_Config_Route_V3_HeaderMatcher
+typealias HeaderValueOption = Envoy_Config_Core_V3_HeaderValueOption
+typealias Address = Envoy_Config_Core_V3_Address
+typealias ConfigSource = Envoy_Config_Core_V3_ConfigSource
+typealias StringMatcher = Envoy_Type_Matcher_V3_StringMatcher
+typealias HTTPProtocolOptions = Envoy_Extensions_Upstreams_Http_V3_HttpProtocolOptions
+typealias UpstreamTLSContext = Envoy_Extensions_TransportSockets_Tls_V3_UpstreamTlsContext
+typealias DownstreamTLSContext = Envoy_Extensions_TransportSockets_Tls_V3_DownstreamTlsContext
+typealias CommonTLSContext = Envoy_Extensions_TransportSockets_Tls_V3_CommonTlsContext
+typealias Node = Envoy_Config_Core_V3_Node

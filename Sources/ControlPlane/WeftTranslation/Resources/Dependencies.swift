@@ -1,0 +1,80 @@
+package import WeftControlAPI
+import WeftKinds
+
+/// What the resources of one proxy were made from, and what would have mattered if it had existed: enough to tell
+/// whether a change concerns the proxy. Errs towards yes.
+package struct Dependencies: Sendable, Hashable {
+  package enum Hosts: Sendable, Hashable {
+    /// Every visible service.
+    case all
+    /// These hosts, known or not yet.
+    case only(Set<String>)
+  }
+
+  package var hosts: Hosts = .only([])
+  /// The proxy's namespace, for Sidecars.
+  package var namespace = ""
+  package var isGateway = false
+  /// The proxy's own workload.
+  package var workload: ObjectKey?
+  /// Rules that were used.
+  package var objects: Set<ObjectKey> = []
+
+  package init() {}
+
+  /// Whether `changes`, which led to `snapshot`, can change what the proxy is given.
+  package func areTouched(by changes: SnapshotChanges, in snapshot: WeftSnapshot) -> Bool {
+    if changes.mesh { return true }
+    if hostsAreTouched(by: changes.services) || hostsAreTouched(by: changes.endpoints) { return true }
+    for (kind, keys) in changes.objects {
+      for key in keys where isTouched(by: key, kind: kind, in: snapshot) { return true }
+    }
+    return false
+  }
+
+  /// Whether only endpoints of hosts in use changed, so that EDS alone has to be made anew.
+  package func onlyEndpointsAreTouched(by changes: SnapshotChanges, in snapshot: WeftSnapshot) -> Bool {
+    if changes.mesh || hostsAreTouched(by: changes.services) { return false }
+    for (kind, keys) in changes.objects {
+      // Instances come and go with their entries; their effect is in `endpoints`.
+      if kind == .workloadEntry || (kind == .workload && !keys.contains { $0 == workload }) { continue }
+      for key in keys where isTouched(by: key, kind: kind, in: snapshot) { return false }
+    }
+    return true
+  }
+
+  private func hostsAreTouched(by changed: Set<String>) -> Bool {
+    switch hosts {
+    case .all: !changed.isEmpty
+    case .only(let used):
+      // The smaller set is walked.
+      changed.count < used.count ? changed.contains { used.contains($0) } : used.contains { changed.contains($0) }
+    }
+  }
+
+  private func isTouched(by key: ObjectKey, kind: KindName, in snapshot: WeftSnapshot) -> Bool {
+    if objects.contains(key) { return true }
+    switch kind {
+    case .gateway: return isGateway
+    case .sidecar: return !isGateway && (key.namespace == namespace || key.namespace == snapshot.mesh.rootNamespace)
+    case .workload: return key == workload
+    case .virtualService: return covers(snapshot.virtualServices[key]?.hosts ?? [])
+    case .destinationRule: return covers(snapshot.destinationRules[key]?.hosts ?? [])
+    // Services and endpoints that entries make are compared themselves.
+    case .serviceEntry, .workloadEntry, .service: return false
+    default: return true
+    }
+  }
+
+  /// Whether a rule for `patterns` could speak about a host in use. A rule that is gone and was not used could not.
+  private func covers(_ patterns: [String]) -> Bool {
+    switch hosts {
+    case .all: !patterns.isEmpty
+    case .only(let used):
+      patterns.contains { pattern in
+        Hostname.isWildcard(pattern)
+          ? used.contains { Hostname.matches(pattern: pattern, $0) } : used.contains(pattern)
+      }
+    }
+  }
+}

@@ -1,0 +1,208 @@
+import WeftControlAPI
+import WeftKinds
+import WeftProtobuf
+import WeftXDS
+
+typealias VirtualServiceSpecRoute = Istio_Networking_V1alpha3_HTTPRoute
+typealias HTTPMatchRequest = Istio_Networking_V1alpha3_HTTPMatchRequest
+
+/// The HTTP routes of one VirtualService for one context: one Envoy route per match block, in the rule's order.
+struct HTTPRoutes {
+  let context: RouteContext
+  let rule: ConfigObject<VirtualServiceSpec>
+  /// Consistent hashing goes on routes: policies by host are looked up once.
+  var hashing: (_ host: String, _ subset: String, _ port: UInt16) -> [RouteAction.HashPolicy] = { _, _, _ in [] }
+
+  func make(_ sink: inout RouteSink) -> [Route] {
+    var routes: [Route] = []
+    sink.origins.append(rule.origin)
+    for (index, http) in rule.spec.http.enumerated() {
+      let matches: [HTTPMatchRequest?] = http.match.isEmpty ? [nil] : http.match.map { $0 }
+      for match in matches {
+        if let match, !isSelected(match) { continue }
+        guard let route = route(http, match, index, &sink) else { continue }
+        routes.append(route)
+        if Self.isCatchAll(route.match ?? RouteMatch()) { return routes }
+      }
+    }
+    return routes
+  }
+
+  /// Conditions that the control plane decides: they do not reach the proxy.
+  private func isSelected(_ match: HTTPMatchRequest) -> Bool {
+    if match.port != 0, match.port != UInt32(context.port) { return false }
+    if !match.sourceNamespace.isEmpty, match.sourceNamespace != context.proxy.namespace { return false }
+    if !context.proxy.carries(match.sourceLabels) { return false }
+    return match.gateways.isEmpty
+      || context.isAmong(match.gateways, ruleNamespace: rule.namespace, whenEmpty: true)
+  }
+
+  /// Any path and no other condition: nothing after it can be reached.
+  static func isCatchAll(_ match: RouteMatch) -> Bool {
+    guard match.headers.isEmpty, match.queryParameters.isEmpty else { return false }
+    switch match.pathSpecifier {
+    case .prefix(let text): return text == "/"
+    case .safeRegex(let regex): return regex.regex == ".*" || regex.regex == "/.*"
+    default: return false
+    }
+  }
+
+  private func route(
+    _ http: VirtualServiceSpecRoute, _ match: HTTPMatchRequest?, _ index: Int, _ sink: inout RouteSink
+  ) -> Route? {
+    var route = Route()
+    route.name = Self.name(http, match)
+    route.match = match.map { RouteMatch($0) } ?? .everything
+    route.metadata = .istio(["config": .text(ResourceName.apiPath(rule.origin, plural: "virtual-service"))])
+    if let match, !match.statPrefix.isEmpty { route.statPrefix = match.statPrefix }
+    let path = "spec.http[\(index)]"
+    if http.delegate != nil {
+      sink.issues.append(
+        TranslationIssue(rule.origin, path + ".delegate", "is not supported yet; the route is left out"))
+      return nil
+    }
+    if let headers = http.headers { HeaderOperations(headers).write(to: &route) }
+    if let redirect = http.redirect {
+      route.action = .redirect(self.redirect(redirect))
+    } else if let direct = http.directResponse {
+      route.action = .directResponse(Self.directResponse(direct))
+    } else {
+      guard let action = forward(http, match, &route, &sink) else { return nil }
+      route.action = .route(action)
+    }
+    for (field, isSet) in [("fault", http.fault != nil), ("corsPolicy", http.corsPolicy != nil)] where isSet {
+      sink.issues.append(TranslationIssue(rule.origin, "\(path).\(field)", "is not supported yet and has no effect"))
+    }
+    if http.mirror != nil || !http.mirrors.isEmpty {
+      let field = http.mirror != nil ? "mirror" : "mirrors"
+      sink.issues.append(TranslationIssue(rule.origin, "\(path).\(field)", "is not supported yet and has no effect"))
+    }
+    return route
+  }
+
+  private static func name(_ http: VirtualServiceSpecRoute, _ match: HTTPMatchRequest?) -> String {
+    let own = match?.name ?? ""
+    if http.name.isEmpty { return own }
+    return own.isEmpty ? http.name : "\(http.name).\(own)"
+  }
+
+  // MARK: Forwarding
+
+  private func forward(
+    _ http: VirtualServiceSpecRoute, _ match: HTTPMatchRequest?, _ route: inout Route, _ sink: inout RouteSink
+  ) -> RouteAction? {
+    var action = RouteAction()
+    var usable = http.route.filter { $0.destination != nil }
+    // With one destination its weight does not matter; among several, zero means none.
+    if usable.count > 1 { usable = usable.filter { $0.weight > 0 } }
+    guard let first = usable.first else { return nil }
+    if http.route.count == 1 {
+      action.clusterSpecifier = .cluster(clusterName(first.destination, &sink, &action))
+      if let headers = first.headers { HeaderOperations(headers).write(to: &route) }
+      if let host = first.headers.flatMap({ HeaderOperations($0).authority }) {
+        action.hostRewriteSpecifier = .hostRewriteLiteral(host)
+      }
+    } else {
+      var weighted = Envoy_Config_Route_V3_WeightedCluster()
+      for destination in usable {
+        var share = Envoy_Config_Route_V3_WeightedCluster.ClusterWeight()
+        share.name = clusterName(destination.destination, &sink, &action)
+        share.weight = Google_Protobuf_UInt32Value(UInt32(destination.weight))
+        if let headers = destination.headers {
+          let operations = HeaderOperations(headers)
+          operations.write(to: &share)
+          if let host = operations.authority { share.hostRewriteSpecifier = .hostRewriteLiteral(host) }
+        }
+        weighted.clusters.append(share)
+      }
+      action.clusterSpecifier = .weightedClusters(weighted)
+    }
+    if let authority = context.authority, action.hostRewriteSpecifier == nil {
+      action.hostRewriteSpecifier = .hostRewriteLiteral(authority)
+    }
+    if let host = http.headers.flatMap({ HeaderOperations($0).authority }) {
+      action.hostRewriteSpecifier = .hostRewriteLiteral(host)
+    }
+    if let rewrite = http.rewrite { Self.rewrite(rewrite, &action) }
+    let timeout = http.timeout ?? Google_Protobuf_Duration.none
+    action.timeout = timeout
+    action.maxGrpcTimeout = timeout
+    action.retryPolicy = RetryDefaults.policy(http.retries, hashes: !action.hashPolicy.isEmpty)
+    return action
+  }
+
+  private func clusterName(
+    _ destination: Istio_Networking_V1alpha3_Destination?, _ sink: inout RouteSink, _ action: inout RouteAction
+  ) -> String {
+    let host = Hostname.resolve(destination?.host ?? "", namespace: rule.namespace, domain: context.scope.domain)
+    let service = context.scope.destination(host)
+    var port = context.port
+    if let number = destination?.port?.number, number > 0 {
+      port = UInt16(truncatingIfNeeded: number)
+    } else if let service, service.service.ports.count == 1, let only = service.service.ports.first {
+      port = only.number
+    }
+    let subset = destination?.subset ?? ""
+    sink.destinations.insert(RouteSink.Destination(host: host, port: port, subset: subset))
+    if action.hashPolicy.isEmpty { action.hashPolicy = hashing(host, subset, port) }
+    return ResourceName.outbound(port: port, subset: subset, host: host)
+  }
+
+  private static func rewrite(_ rewrite: Istio_Networking_V1alpha3_HTTPRewrite, _ action: inout RouteAction) {
+    if let regex = rewrite.uriRegexRewrite {
+      var substitute = Envoy_Type_Matcher_V3_RegexMatchAndSubstitute()
+      substitute.pattern = .init(pattern: regex.match)
+      substitute.substitution = regex.rewrite
+      action.regexRewrite = substitute
+    } else if !rewrite.uri.isEmpty {
+      // Replaces the prefix that matched; for exact and regex matches that is the whole path.
+      action.prefixRewrite = rewrite.uri
+    }
+    if !rewrite.authority.isEmpty { action.hostRewriteSpecifier = .hostRewriteLiteral(rewrite.authority) }
+  }
+
+  // MARK: Answers without an upstream
+
+  private func redirect(_ redirect: Istio_Networking_V1alpha3_HTTPRedirect) -> Envoy_Config_Route_V3_RedirectAction {
+    var action = Envoy_Config_Route_V3_RedirectAction()
+    action.hostRedirect = redirect.authority
+    if !redirect.scheme.isEmpty { action.schemeRewriteSpecifier = .schemeRedirect(redirect.scheme) }
+    switch redirect.redirectPort {
+    case .port(let port): action.portRedirect = port
+    case .derivePort(.fromRequestPort): action.portRedirect = UInt32(context.port)
+    case .derivePort:
+      let isTLS = redirect.scheme.isEmpty ? context.isTLS : redirect.scheme == "https"
+      action.portRedirect = isTLS ? 443 : 80
+    case nil: break
+    }
+    if !redirect.prefixRewrite.isEmpty {
+      action.pathRewriteSpecifier = .prefixRewrite(redirect.prefixRewrite)
+    } else if !redirect.uri.isEmpty {
+      action.pathRewriteSpecifier = .pathRedirect(redirect.uri)
+    }
+    switch redirect.redirectCode {
+    case 302: action.responseCode = .found
+    case 303: action.responseCode = .seeOther
+    case 307: action.responseCode = .temporaryRedirect
+    case 308: action.responseCode = .permanentRedirect
+    default: action.responseCode = .movedPermanently
+    }
+    return action
+  }
+
+  private static func directResponse(
+    _ direct: Istio_Networking_V1alpha3_HTTPDirectResponse
+  ) -> Envoy_Config_Route_V3_DirectResponseAction {
+    var action = Envoy_Config_Route_V3_DirectResponseAction()
+    action.status = direct.status
+    switch direct.body?.specifier {
+    case .string(let text): action.body = .text(text)
+    case .bytes(let bytes):
+      var source = Envoy_Config_Core_V3_DataSource()
+      source.specifier = .inlineBytes(bytes)
+      action.body = source
+    case nil: break
+    }
+    return action
+  }
+}

@@ -1,0 +1,43 @@
+import WeftControlAPI
+import WeftKinds
+
+/// Where routes are being made for: who asks, and on which port.
+struct RouteContext {
+  let scope: ProxyScope
+  /// The port that requests are addressed to.
+  let port: UInt16
+  /// `namespace/name` of the gateway that is served, or nil for mesh traffic.
+  let gateway: String?
+  /// Whether clients come over TLS (for redirects to the default port).
+  var isTLS = false
+  /// The authority to send when a rule does not say: explicit listeners, whose clients use a local address.
+  var authority: String?
+
+  var proxy: ProxyIdentity { scope.proxy }
+
+  /// Whether a rule's gateway list, as written in `namespace`, names what is served here.
+  func isAmong(_ gateways: [String], ruleNamespace: String, whenEmpty: Bool) -> Bool {
+    if gateways.isEmpty { return whenEmpty }
+    guard let gateway else { return gateways.contains("mesh") }
+    return gateways.contains { Self.qualified($0, ruleNamespace) == gateway }
+  }
+
+  static func qualified(_ gateway: String, _ namespace: String) -> String {
+    gateway.contains("/") ? gateway : "\(namespace)/\(gateway)"
+  }
+}
+
+/// What route making leaves behind besides routes.
+struct RouteSink {
+  /// Rules that were used.
+  var origins: [Origin] = []
+  /// Hosts that routes lead to, with the ports used.
+  var destinations: Set<Destination> = []
+  var issues: [TranslationIssue] = []
+
+  struct Destination: Hashable {
+    var host: String
+    var port: UInt16
+    var subset: String
+  }
+}
