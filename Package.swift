@@ -24,10 +24,10 @@ func program(_ name: String, in room: String = "Programs", _ dependencies: [Stri
     swiftSettings: strict)
 }
 
-func tests(of name: String, in room: String, _ more: [String] = []) -> Target {
+func tests(of name: String, in room: String, _ more: [String] = [], exclude: [String] = []) -> Target {
   .testTarget(
     name: "\(name)Tests", dependencies: ([name] + more).map { .byName(name: $0) },
-    path: "Tests/\(room)/\(name)Tests", swiftSettings: strict)
+    path: "Tests/\(room)/\(name)Tests", exclude: exclude, swiftSettings: strict)
 }
 
 func system(_ name: String, pkgConfig: String, apt: String) -> Target {
@@ -110,6 +110,7 @@ let package = Package(
       swiftSettings: strict),
     .executableTarget(
       name: "protobuf-conformance", dependencies: ["WeftBase", "WeftProtobuf"], path: "Tools/protobuf-conformance",
+      exclude: ["Protos"],
       swiftSettings: strict),
     .executableTarget(
       name: "bookstore", dependencies: ["WeftBase", "WeftService"], path: "Examples/01-bookstore/app",
@@ -123,7 +124,7 @@ let package = Package(
     tests(of: "WeftYAML", in: "Base", ["WeftBase"]),
     tests(of: "WeftTelemetry", in: "Base", ["WeftBase"]),
     tests(of: "WeftHTTP", in: "Protocol", ["WeftBase", "WeftTestKit"]),
-    tests(of: "WeftProtobuf", in: "Protocol", ["WeftBase", "WeftTestKit"]),
+    tests(of: "WeftProtobuf", in: "Protocol", ["WeftBase", "WeftTestKit"], exclude: ["Protos"]),
     tests(of: "WeftGRPC", in: "Protocol", ["WeftBase"]),
     tests(of: "WeftRuntime", in: "Runtime", ["WeftBase", "WeftTestKit"]),
     tests(of: "WeftTLS", in: "Runtime", ["WeftBase", "WeftRuntime", "WeftTestKit"]),

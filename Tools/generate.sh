@@ -31,8 +31,10 @@ mapfile -t istio < <(protos istio)
 generate Sources/Model/WeftXDS/Generated EnvoyTypes Protos "${envoy[@]}"
 generate Sources/Model/WeftKinds/Generated IstioTypes Protos "${istio[@]}"
 generate Tools/protoc-gen-weft/Generated - Tools/protoc-gen-weft Tools/protoc-gen-weft/plugin.proto
+generate Tests/Protocol/WeftProtobufTests/Generated - Tests/Protocol/WeftProtobufTests/Protos -I Protos \
+  Tests/Protocol/WeftProtobufTests/Protos/sample.proto Tests/Protocol/WeftProtobufTests/Protos/legacy.proto
 mapfile -t conformance < <(find Tools/protobuf-conformance/Protos -name '*.proto' 2>/dev/null | LC_ALL=C sort)
-generate Tools/protobuf-conformance/Generated ConformanceTypes Tools/protobuf-conformance/Protos "${conformance[@]}"
+generate Tools/protobuf-conformance/Generated ConformanceTypes Tools/protobuf-conformance/Protos -I Protos "${conformance[@]}"
 
 status=0
 while read -r folder; do

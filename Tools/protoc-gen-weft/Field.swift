@@ -15,6 +15,8 @@ struct Field {
 
   let descriptor: Google_Protobuf_FieldDescriptorProto
   let name: String
+  /// In the schema: the field's own name, or an extension's full name in brackets.
+  let schemaName: String
   let number: Int32
   let shape: Shape
   /// The runtime's `FieldKind`: `StringField`, `MessageField<…>`.
@@ -26,10 +28,12 @@ struct Field {
   let isMessage: Bool
 
   init(
-    _ descriptor: Google_Protobuf_FieldDescriptorProto, name: String, features: Features, generator: Generator
+    _ descriptor: Google_Protobuf_FieldDescriptorProto, name: String, extensionScope: String? = nil,
+    features: Features, generator: Generator
   ) throws {
     self.descriptor = descriptor
     self.name = name
+    schemaName = extensionScope.map { "[\($0.dropFirst()).\(descriptor.name)]" } ?? descriptor.name
     number = descriptor.number
     let features = features.overridden(descriptor.options?.features)
     let (kind, valueType, zero) = try Field.type(of: descriptor, features, generator)

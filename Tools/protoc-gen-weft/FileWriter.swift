@@ -5,6 +5,7 @@ struct FileWriter {
   private let file: Google_Protobuf_FileDescriptorProto
   private let generator: Generator
   private let comments: [[Int32]: String]
+  private let extensions: [Extension]
   private var code = CodePrinter()
 
   init(file: Google_Protobuf_FileDescriptorProto, generator: Generator) {
@@ -16,6 +17,8 @@ struct FileWriter {
       if !text.isEmpty { comments[location.path] = text }
     }
     self.comments = comments
+    let scope = file.package.isEmpty ? "" : "." + file.package
+    extensions = file.extension.map { (scope, $0) } + file.messageType.flatMap { FileWriter.extensions(of: $0, scope) }
   }
 
   mutating func write() throws -> String {
@@ -77,7 +80,7 @@ struct FileWriter {
   ) throws {
     let features = features.overridden(message.options?.features)
     let scopeInside = "\(scope).\(message.name)"
-    let fields = try fields(of: message, features)
+    let fields = try fields(of: message, scopeInside, features)
     comment(path)
     code.line("package struct \(name): Message {")
     // Body of the struct, one level in.
@@ -127,21 +130,39 @@ struct FileWriter {
     code.line("}")
   }
 
-  private func fields(of message: Google_Protobuf_DescriptorProto, _ features: Features) throws -> [Field] {
+  private func fields(
+    of message: Google_Protobuf_DescriptorProto, _ fullName: String, _ features: Features
+  ) throws -> [Field] {
     var names: Set<String> = []
     for (i, oneof) in message.oneofDecl.enumerated()
     where message.field.contains(where: { $0.oneofIndex == Int32(i) && !$0.proto3Optional }) {
       names.insert(Naming.property(oneof.name))
     }
-    return try message.field.map { field in
+    func unique(_ field: Google_Protobuf_FieldDescriptorProto) -> String {
       var name = Naming.property(field.name)
       if !names.insert(name).inserted {
         name += "_\(field.number)"
         names.insert(name)
       }
-      return try Field(field, name: name, features: features, generator: generator)
+      return name
     }
-    .sorted { $0.number < $1.number }
+    var all = try message.field.map { field in
+      try Field(field, name: unique(field), features: features, generator: generator)
+    }
+    // Extensions declared in the same file become fields of the message; others stay among its unknown fields.
+    for (scope, field) in extensions where field.extendee == fullName {
+      all.append(
+        try Field(
+          field, name: unique(field), extensionScope: scope, features: Features(file: file), generator: generator))
+    }
+    return all.sorted { $0.number < $1.number }
+  }
+
+  private typealias Extension = (scope: String, field: Google_Protobuf_FieldDescriptorProto)
+
+  private static func extensions(of message: Google_Protobuf_DescriptorProto, _ scope: String) -> [Extension] {
+    let scope = "\(scope).\(message.name)"
+    return message.extension.map { (scope, $0) } + message.nestedType.flatMap { extensions(of: $0, scope) }
   }
 
   private func oneofName(_ message: Google_Protobuf_DescriptorProto, _ i: Int) -> String {
@@ -150,9 +171,9 @@ struct FileWriter {
 
   private func schemaText(_ fields: [Field]) -> String {
     fields.map { field in
-      var text = "\(field.number):\(field.descriptor.name)"
-      let json = field.descriptor.jsonName
-      if !json.isEmpty, json != jsonName(of: field.descriptor.name) { text += "=\(json)" }
+      var text = "\(field.number):\(field.schemaName)"
+      let json = field.schemaName.hasPrefix("[") ? field.schemaName : field.descriptor.jsonName
+      if !json.isEmpty, json != jsonName(of: field.schemaName) { text += "=\(json)" }
       if case .member(let i) = field.shape { text += "@\(i)" }
       return text
     }
@@ -229,7 +250,8 @@ struct FileWriter {
       case .member(let i):
         // In number order among all fields, so one test per member instead of one switch per oneof.
         code.line(
-          "  if case .\(name)(let v)? = self.\(oneofName(message, i)) { visitor.present(\(field.kind).self, \(field.number), v) }")
+          "  if case .\(name)(let v)? = self.\(oneofName(message, i)) { visitor.present(\(field.kind).self, \(field.number), v) }"
+        )
       }
     }
     code.line("  visitor.unknown(unknownFields)")

@@ -18,7 +18,6 @@ final class Generator {
   private var options: [String: String] = [:]
   /// By full name with a leading dot, as descriptors refer to types.
   private var types: [String: TypeEntry] = [:]
-  private var requiring: [String: Bool] = [:]
 
   init(_ request: Google_Protobuf_CodeGeneratorRequest) throws {
     self.request = request
@@ -60,21 +59,19 @@ final class Generator {
     return entry
   }
 
-  /// True when the message or one it contains has `required` fields.
+  /// True when the message, or one reachable through its fields, has `required` fields.
   func requiresCheck(_ fullName: String) throws -> Bool {
-    if let known = requiring[fullName] { return known }
-    // A cycle leads back to a message that is being looked at: it adds nothing.
-    requiring[fullName] = false
-    let entry = try type(fullName)
-    let features = Features(file: entry.file)
-    for field in entry.message?.field ?? [] {
-      let isRequired =
-        field.label == .required || features.overridden(field.options?.features).presence == .required
-      let below =
-        (field.type == .message || field.type == .group) ? try requiresCheck(field.typeName) : false
-      if isRequired || below {
-        requiring[fullName] = true
-        return true
+    var seen: Set<String> = [fullName]
+    var open = [fullName]
+    while let next = open.popLast() {
+      let entry = try type(next)
+      let features = Features(file: entry.file)
+      for field in entry.message?.field ?? [] {
+        if field.label == .required || features.overridden(field.options?.features).presence == .required {
+          return true
+        }
+        let isMessage = field.type == .message || field.type == .group
+        if isMessage, seen.insert(field.typeName).inserted { open.append(field.typeName) }
       }
     }
     return false

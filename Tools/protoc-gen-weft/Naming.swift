@@ -77,8 +77,7 @@ enum Naming {
     "typealias", "var", "where", "while", "actor", "any", "some", "await", "async", "borrowing", "consuming",
   ]
   private static let takenMembers: Set<String> = [
-    "self", "init", "schema", "unknownFields", "hashValue", "rawValue", "hash", "isClosed", "isNullValue", "name_",
-    "json", "merge", "serialized", "traverse", "typeURL",
+    "self", "init", "schema", "unknownFields", "hashValue", "rawValue", "isClosed", "isNullValue", "hasCustomJSON",
   ]
   private static let takenTypes: Set<String> = [
     "Any", "Array", "Bool", "BoolField", "Boxed", "BytesField", "Dictionary", "Double", "DoubleField", "EnumField",

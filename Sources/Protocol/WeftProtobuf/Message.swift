@@ -42,7 +42,8 @@ package protocol ProtobufEnum: Sendable, Hashable, RawRepresentable where RawVal
 extension ProtobufEnum {
   package static var isClosed: Bool { false }
   package static var isNullValue: Bool { false }
-  package init() { self.init(rawValue: Self.schema.defaultNumber) }
+  /// The first value; that of an open enum is always 0.
+  package init() { self.init(rawValue: Self.isClosed ? Self.schema.defaultNumber : 0) }
   /// The schema's name of this value, or its number as text.
   package var name: String { Self.schema.name(of: rawValue) ?? String(rawValue) }
 }

@@ -78,6 +78,10 @@ package struct TypeRegistry: Sendable {
 
   /// The type behind `type.googleapis.com/full.Name`; whatever stands before the last slash is not looked at.
   package func type(forURL url: String) -> (any Message.Type)? {
-    types[String(url[url.lastIndex(of: "/").map { url.index(after: $0) }.map { $0..<url.endIndex } ?? url.startIndex..<url.endIndex])]
+    types[
+      String(
+        url[
+          url.lastIndex(of: "/").map { url.index(after: $0) }.map { $0..<url.endIndex } ?? url.startIndex..<url.endIndex
+        ])]
   }
 }

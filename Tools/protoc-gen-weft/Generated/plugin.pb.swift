@@ -85,13 +85,14 @@ package struct Google_Protobuf_FileDescriptorProto: Message {
   package var messageType: [Google_Protobuf_DescriptorProto] = []
   package var enumType: [Google_Protobuf_EnumDescriptorProto] = []
   package var service: [Google_Protobuf_ServiceDescriptorProto] = []
+  package var `extension`: [Google_Protobuf_FieldDescriptorProto] = []
   @Boxed package var options: Google_Protobuf_FileOptions? = nil
   @Boxed package var sourceCodeInfo: Google_Protobuf_SourceCodeInfo? = nil
   package var syntax: String = ""
   package var edition: Int32 = 0
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("google.protobuf.FileDescriptorProto", "1:name 2:package 4:message_type 5:enum_type 6:service 8:options 9:source_code_info 12:syntax 14:edition")
+  package static let schema = MessageSchema("google.protobuf.FileDescriptorProto", "1:name 2:package 4:message_type 5:enum_type 6:service 7:extension 8:options 9:source_code_info 12:syntax 14:edition")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -100,6 +101,7 @@ package struct Google_Protobuf_FileDescriptorProto: Message {
     case 4: try decoder.repeated(MessageField<Google_Protobuf_DescriptorProto>.self, &self.messageType)
     case 5: try decoder.repeated(MessageField<Google_Protobuf_EnumDescriptorProto>.self, &self.enumType)
     case 6: try decoder.repeated(MessageField<Google_Protobuf_ServiceDescriptorProto>.self, &self.service)
+    case 7: try decoder.repeated(MessageField<Google_Protobuf_FieldDescriptorProto>.self, &self.`extension`)
     case 8: try decoder.optional(MessageField<Google_Protobuf_FileOptions>.self, &self.options)
     case 9: try decoder.optional(MessageField<Google_Protobuf_SourceCodeInfo>.self, &self.sourceCodeInfo)
     case 12: try decoder.singular(StringField.self, &self.syntax)
@@ -114,6 +116,7 @@ package struct Google_Protobuf_FileDescriptorProto: Message {
     visitor.repeated(MessageField<Google_Protobuf_DescriptorProto>.self, 4, self.messageType)
     visitor.repeated(MessageField<Google_Protobuf_EnumDescriptorProto>.self, 5, self.enumType)
     visitor.repeated(MessageField<Google_Protobuf_ServiceDescriptorProto>.self, 6, self.service)
+    visitor.repeated(MessageField<Google_Protobuf_FieldDescriptorProto>.self, 7, self.`extension`)
     visitor.optional(MessageField<Google_Protobuf_FileOptions>.self, 8, self.options)
     visitor.optional(MessageField<Google_Protobuf_SourceCodeInfo>.self, 9, self.sourceCodeInfo)
     visitor.singular(StringField.self, 12, self.syntax)
@@ -127,11 +130,12 @@ package struct Google_Protobuf_DescriptorProto: Message {
   package var field: [Google_Protobuf_FieldDescriptorProto] = []
   package var nestedType: [Google_Protobuf_DescriptorProto] = []
   package var enumType: [Google_Protobuf_EnumDescriptorProto] = []
+  package var `extension`: [Google_Protobuf_FieldDescriptorProto] = []
   @Boxed package var options: Google_Protobuf_MessageOptions? = nil
   package var oneofDecl: [Google_Protobuf_OneofDescriptorProto] = []
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("google.protobuf.DescriptorProto", "1:name 2:field 3:nested_type 4:enum_type 7:options 8:oneof_decl")
+  package static let schema = MessageSchema("google.protobuf.DescriptorProto", "1:name 2:field 3:nested_type 4:enum_type 6:extension 7:options 8:oneof_decl")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -139,6 +143,7 @@ package struct Google_Protobuf_DescriptorProto: Message {
     case 2: try decoder.repeated(MessageField<Google_Protobuf_FieldDescriptorProto>.self, &self.field)
     case 3: try decoder.repeated(MessageField<Google_Protobuf_DescriptorProto>.self, &self.nestedType)
     case 4: try decoder.repeated(MessageField<Google_Protobuf_EnumDescriptorProto>.self, &self.enumType)
+    case 6: try decoder.repeated(MessageField<Google_Protobuf_FieldDescriptorProto>.self, &self.`extension`)
     case 7: try decoder.optional(MessageField<Google_Protobuf_MessageOptions>.self, &self.options)
     case 8: try decoder.repeated(MessageField<Google_Protobuf_OneofDescriptorProto>.self, &self.oneofDecl)
     default: decoder.unknown()
@@ -150,6 +155,7 @@ package struct Google_Protobuf_DescriptorProto: Message {
     visitor.repeated(MessageField<Google_Protobuf_FieldDescriptorProto>.self, 2, self.field)
     visitor.repeated(MessageField<Google_Protobuf_DescriptorProto>.self, 3, self.nestedType)
     visitor.repeated(MessageField<Google_Protobuf_EnumDescriptorProto>.self, 4, self.enumType)
+    visitor.repeated(MessageField<Google_Protobuf_FieldDescriptorProto>.self, 6, self.`extension`)
     visitor.optional(MessageField<Google_Protobuf_MessageOptions>.self, 7, self.options)
     visitor.repeated(MessageField<Google_Protobuf_OneofDescriptorProto>.self, 8, self.oneofDecl)
     visitor.unknown(unknownFields)
@@ -193,6 +199,7 @@ package struct Google_Protobuf_FieldDescriptorProto: Message {
   }
 
   package var name: String = ""
+  package var extendee: String = ""
   package var number: Int32 = 0
   package var label: Google_Protobuf_FieldDescriptorProto.Label = .init(rawValue: 0)
   package var type: Google_Protobuf_FieldDescriptorProto.Type_ = .init(rawValue: 0)
@@ -203,11 +210,12 @@ package struct Google_Protobuf_FieldDescriptorProto: Message {
   package var proto3Optional: Bool = false
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("google.protobuf.FieldDescriptorProto", "1:name 3:number 4:label 5:type 6:type_name 8:options 9:oneof_index 10:json_name 17:proto3_optional")
+  package static let schema = MessageSchema("google.protobuf.FieldDescriptorProto", "1:name 2:extendee 3:number 4:label 5:type 6:type_name 8:options 9:oneof_index 10:json_name 17:proto3_optional")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
     case 1: try decoder.singular(StringField.self, &self.name)
+    case 2: try decoder.singular(StringField.self, &self.extendee)
     case 3: try decoder.singular(Int32Field.self, &self.number)
     case 4: try decoder.singular(EnumField<Google_Protobuf_FieldDescriptorProto.Label>.self, &self.label)
     case 5: try decoder.singular(EnumField<Google_Protobuf_FieldDescriptorProto.Type_>.self, &self.type)
@@ -222,6 +230,7 @@ package struct Google_Protobuf_FieldDescriptorProto: Message {
 
   package func traverse(_ visitor: FieldVisitor) {
     visitor.singular(StringField.self, 1, self.name)
+    visitor.singular(StringField.self, 2, self.extendee)
     visitor.singular(Int32Field.self, 3, self.number)
     visitor.singular(EnumField<Google_Protobuf_FieldDescriptorProto.Label>.self, 4, self.label)
     visitor.singular(EnumField<Google_Protobuf_FieldDescriptorProto.Type_>.self, 5, self.type)

@@ -19,7 +19,9 @@ package struct Google_Protobuf_Any: Message {
   }
 
   /// Full name of the packed type: what stands after the last slash.
-  package var typeName: Substring { typeUrl[(typeUrl.lastIndex(of: "/").map { typeUrl.index(after: $0) } ?? typeUrl.startIndex)...] }
+  package var typeName: Substring {
+    typeUrl[(typeUrl.lastIndex(of: "/").map { typeUrl.index(after: $0) } ?? typeUrl.startIndex)...]
+  }
 
   package func holds<M: Message>(_ type: M.Type) -> Bool { typeName == M.schema.name }
 

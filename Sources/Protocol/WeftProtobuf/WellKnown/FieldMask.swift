@@ -5,7 +5,6 @@ package struct Google_Protobuf_Empty: Message {
   package var unknownFields = UnknownFields()
   package init() {}
   package static let schema = MessageSchema("google.protobuf.Empty")
-  package static var hasCustomJSON: Bool { true }
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     decoder.unknown()
   }

@@ -49,9 +49,11 @@ package final class BinaryDecoder: FieldDecoder {
   }
 
   private func readTag() throws(ProtobufError) {
+    let start = at
     let tag = try varint()
-    // The largest field number is 2^29 - 1: a tag fits 32 bits.
-    guard tag <= UInt64(UInt32.max), tag >> 3 != 0, let type = WireType(rawValue: UInt8(tag & 7)) else {
+    // The largest field number is 2^29 - 1: a tag fits 32 bits and five bytes.
+    guard at - start <= 5, tag <= UInt64(UInt32.max), tag >> 3 != 0, let type = WireType(rawValue: UInt8(tag & 7))
+    else {
       throw error("invalid tag")
     }
     number = Int32(tag >> 3)

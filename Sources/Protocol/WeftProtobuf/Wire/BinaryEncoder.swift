@@ -118,7 +118,8 @@ package final class RequiredFieldVisitor: FieldVisitor {
   package override func required<K: FieldKind>(_ kind: K.Type, _ number: Int32, _ value: K.Value?) {
     if let value { return K.check(value, self) }
     if error == nil, let schema = path.last {
-      error = ProtobufError("required field \(schema.field(numbered: number)?.name ?? "?") of \(schema.name) is not set")
+      error = ProtobufError(
+        "required field \(schema.field(numbered: number)?.name ?? "?") of \(schema.name) is not set")
     }
   }
 }

@@ -82,7 +82,9 @@ package enum Int32Field: IntegerKind {
     value = Int32(truncatingIfNeeded: try decoder.varint())
     return true
   }
-  package static func write(_ value: Int32, to encoder: BinaryEncoder) { encoder.varint(UInt64(bitPattern: Int64(value))) }
+  package static func write(_ value: Int32, to encoder: BinaryEncoder) {
+    encoder.varint(UInt64(bitPattern: Int64(value)))
+  }
 }
 
 package enum SInt32Field: IntegerKind {

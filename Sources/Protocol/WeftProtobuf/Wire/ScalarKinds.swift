@@ -80,7 +80,9 @@ private func floatingPoint(_ json: JSONValue, _ decoder: JSONFieldDecoder) throw
   }
   // A string must spell a number as JSON does: no "inf", no hexadecimal, no blanks.
   let isPlain = text.utf8.allSatisfy { $0 >= 0x30 && $0 <= 0x39 || "+-.eE".utf8.contains($0) }
-  guard isPlain, let value = Double(text) else { throw decoder.error("expected a number, found \"\(text.prefix(40))\"") }
+  guard isPlain, let value = Double(text) else {
+    throw decoder.error("expected a number, found \"\(text.prefix(40))\"")
+  }
   guard value.isFinite else { throw decoder.error("number out of range of a double") }
   return value
 }
