@@ -109,6 +109,14 @@ struct HeadState {
   /// Gives back the last `n` bytes of the latest allocation.
   mutating func shrinkLast(by n: Int) { arenaUsed -= n }
 
+  /// Where the arena stands, to go back to when what was allocated since is not needed.
+  var arenaMark: (UnsafeMutableRawPointer?, Int) { unsafe (arena, arenaUsed) }
+
+  mutating func releaseArena(to mark: (UnsafeMutableRawPointer?, Int)) {
+    // A block taken since then stays: later allocations continue in it.
+    if unsafe arena == mark.0 { arenaUsed = unsafe mark.1 }
+  }
+
   @inline(never)
   private mutating func growFields() {
     let larger = UnsafeMutablePointer<HeaderField>.allocate(capacity: capacity * 2)
