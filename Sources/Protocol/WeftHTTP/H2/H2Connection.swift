@@ -11,84 +11,146 @@ package import WeftBase
 /// The owner: calls `next` until `needMore`, with the unconsumed rest repeated in front of new input; after any call
 /// that may have produced frames (every one below) writes out `output`, empties it, and calls `outputFlushed` once the
 /// bytes have left for the socket (not while they wait in a queue: that is what bounds response-queue floods).
+///
+/// A stream's slot lives until both sides have ended it and its content was `consumed`, or until it is reset; an owner
+/// that ends a server stream before the request has ended resets it with NO_ERROR.
 package struct H2Connection: ~Copyable {
   package enum Role: UInt8, Sendable { case server, client }
 
   /// Frames owed to the peer. The owner writes them out and empties the buffer (or swaps it for an empty one).
   package var output = ByteBuffer()
   package let role: Role
+  let limits: HTTPLimits
+
+  var encoder: HPACKEncoder
+  var decoder: HPACKDecoder
+  var streams = H2StreamTable()
+  /// Streams whose flags lack `dead` and that are not closed: what concurrency limits count.
+  var active = 0
+
+  // Receiving.
+  var failure: (code: H2ErrorCode, detail: H2ErrorDetail)?
+  var prefaceLeft: Int
+  var settingsReceived = false
+  var settingsAcknowledged = false
+  /// Inside a DATA frame: bytes of content and padding still to come, and the stream (0: content is dropped).
+  var dataLeft = 0
+  var paddingLeft = 0
+  var dataStream: H2StreamID = 0
+  var dataEndsStream = false
+  /// Inside a header block: the stream, its first frame's flags, what has been collected.
+  var blockStream: H2StreamID = 0
+  var blockFlags: UInt8 = 0
+  var blockFrames = 0
+  var block = ByteBuffer()
+  var lastPeer: H2StreamID = 0
+  /// The stream whose end the last event told: freed by the next call of `next`.
+  var dead: H2StreamID = 0
+  /// Numbers of streams we reset lately: frames the peer sent before it knew are ignored.
+  var recentResets = RecentStreams()
+  var receiveWindow: Int64 = 65_535
+  var pendingCredit = 0
+  var localInitialWindow: Int64
+
+  // Sending.
+  var nextStreamID: H2StreamID
+  var sendWindow: Int64 = 65_535
+  var connectionBlocked = false
+  var windowEventPending = false
+  var peerInitialWindow: Int64 = 65_535
+  var peerMaxFrame = 16_384
+  var peerMaxConcurrent: UInt32 = .max
+  var peerGoAway: H2StreamID?
+  /// The last stream our GOAWAY named; nil before it.
+  var goAwaySent: H2StreamID?
+  package internal(set) var peerAllowsExtendedConnect = false
+
+  // Counters against floods, and for the owner's statistics.
+  var flood = H2FloodCounters()
+  /// Frames received, ever: any change is a sign of life for keep-alive.
+  package internal(set) var framesReceived: UInt64 = 0
+  /// Requests refused before they became an event: malformed, over the concurrency limit, after GOAWAY.
+  package internal(set) var rejectedStreams: UInt64 = 0
+  /// Why a stream was last refused or reset by us.
+  package internal(set) var lastStreamError = H2ErrorDetail.none
 
   /// Queues the preface (client) and SETTINGS at once in `output`.
-  package init(role: Role, limits: HTTPLimits) { self.role = role }
-
-  /// Takes the next step. On return `input` starts at the first byte not consumed. Heads and trailers land in `head`.
-  package mutating func next(_ input: inout ByteView, head: MessageHead, now: MonotonicInstant) -> H2Event { .needMore }
-
-  // MARK: Sending
-
-  /// Client: opens a stream with the request in `head`. `user` is the owner's word for it.
-  /// Nil when no stream may be opened now: concurrency limit reached, GOAWAY seen, identifiers used up.
-  package mutating func sendRequest(_ head: MessageHead, endStream: Bool, user: UInt64, now: MonotonicInstant)
-    -> H2StreamID?
-  { nil }
-
-  /// Server: sends a response head; informational ones may precede the final one. False if the stream is gone or the head
-  /// cannot be sent (the stream is then reset with INTERNAL_ERROR).
-  @discardableResult
-  package mutating func sendResponse(_ stream: H2StreamID, _ head: MessageHead, endStream: Bool) -> Bool { false }
-
-  /// Sends as much of `data` as both windows and `limit` allow; returns how much. `endStream` takes effect when all of it
-  /// was accepted (empty data with `endStream` ends the stream always). When less was accepted, `windowOpened` follows.
-  package mutating func sendData(_ stream: H2StreamID, _ data: ByteView, endStream: Bool, limit: Int = .max) -> Int {
-    0
+  package init(role: Role, limits: HTTPLimits) {
+    self.role = role
+    self.limits = limits
+    encoder = HPACKEncoder(tableSize: Int(limits.http2.encoderTableSize))
+    decoder = HPACKDecoder(tableSize: Int(limits.http2.decoderTableSize))
+    prefaceLeft = role == .server ? H2Preface.text.utf8CodeUnitCount : 0
+    // Until our SETTINGS are acknowledged the peer may still use the protocol's initial window.
+    localInitialWindow = max(65_535, Int64(limits.http2.initialStreamWindow))
+    nextStreamID = role == .client ? 1 : 2
+    writeOpening()
   }
-
-  /// Sends trailers and ends our side. False if the stream is gone.
-  @discardableResult
-  package mutating func sendTrailers(_ stream: H2StreamID, _ trailers: MessageHead) -> Bool { false }
-
-  /// Ends the stream at once in both directions. Its unconsumed content is credited back. No event follows.
-  package mutating func reset(_ stream: H2StreamID, _ code: H2ErrorCode, now: MonotonicInstant) {}
-
-  /// `n` bytes of content that `data` delivered were taken: returns their credit to the peer, in steps of half a window.
-  /// A no-op for a stream that is gone.
-  package mutating func consumed(_ stream: H2StreamID, _ n: Int) {}
-
-  /// First step of a graceful end: tells the peer to open no more streams (GOAWAY with 2³¹−1) while those in flight arrive.
-  package mutating func shutdownNotice() {}
-
-  /// Final GOAWAY with the last stream we took; later ones are refused. Streams in flight go on.
-  package mutating func goAway(_ code: H2ErrorCode = .noError) {}
-
-  /// Sends PING with `payload`; `pong(payload)` is the answer.
-  package mutating func ping(_ payload: UInt64) {}
-
-  /// Everything ever put in `output` has left for the socket.
-  package mutating func outputFlushed() {}
 
   // MARK: State
 
   /// Streams that are open or half-closed.
-  package var activeStreams: Int { 0 }
+  package var activeStreams: Int { active }
   /// Client: how many more streams may be opened now.
-  package var availableStreams: Int { 0 }
-  package var hasReceivedGoAway: Bool { false }
-  package var hasReceivedSettings: Bool { false }
-  /// The peer offers extended CONNECT (RFC 8441).
-  package var peerAllowsExtendedConnect: Bool { false }
+  package var availableStreams: Int {
+    if role == .server || failure != nil || peerGoAway != nil || nextStreamID > 0x7fff_ffff { return 0 }
+    return max(0, Int(peerMaxConcurrent) - active)
+  }
+  package var hasReceivedGoAway: Bool { peerGoAway != nil }
+  package var hasReceivedSettings: Bool { settingsReceived }
   /// The highest stream the peer opened.
-  package var lastPeerStream: H2StreamID { 0 }
-  /// Frames received, ever: any change is a sign of life for keep-alive.
-  package var framesReceived: UInt64 { 0 }
+  package var lastPeerStream: H2StreamID { lastPeer }
 
-  package func contains(_ stream: H2StreamID) -> Bool { false }
-  /// The owner's word of `stream`; nil when it is gone.
-  package func user(_ stream: H2StreamID) -> UInt64? { nil }
-  package mutating func setUser(_ stream: H2StreamID, _ user: UInt64) {}
+  package func contains(_ stream: H2StreamID) -> Bool { streams.find(stream) != nil }
+
+  /// The owner's word of `stream`; nil when it is gone. Still there while its `reset` event is handled.
+  package func user(_ stream: H2StreamID) -> UInt64? {
+    guard let i = streams.find(stream) else { return nil }
+    return streams[i].user
+  }
+
+  package mutating func setUser(_ stream: H2StreamID, _ user: UInt64) {
+    if let i = streams.find(stream) { streams[i].user = user }
+  }
+
   /// How many bytes `sendData` would accept now.
-  package func sendWindow(_ stream: H2StreamID) -> Int { 0 }
-  /// The first stream in table order with an index at or after `cursor`; for tearing a connection down.
-  package func nextStream(after cursor: inout Int) -> H2StreamID? { nil }
+  package func sendWindow(_ stream: H2StreamID) -> Int {
+    guard let i = streams.find(stream), !streams[i].flags.contains(.localClosed) else { return 0 }
+    return Int(max(0, min(streams[i].sendWindow, sendWindow)))
+  }
+
+  /// The next live stream in table order; start with `cursor` 0. For tearing a connection down: `reset` may be called
+  /// on what it returns, after which `cursor` must start at 0 again.
+  package func nextStream(after cursor: inout Int) -> H2StreamID? {
+    while cursor < streams.capacity {
+      let stream = streams[cursor]
+      cursor += 1
+      if stream.id != 0, !stream.flags.contains(.dead) { return stream.id }
+    }
+    return nil
+  }
+
+  /// Gives back memory that an idle connection does not need.
+  package mutating func releaseIdleMemory() {
+    if output.isEmpty { output.release() }
+    if blockStream == 0 { block.release() }
+  }
+}
+
+/// The last few stream numbers, newest first out.
+struct RecentStreams {
+  private var ids: InlineArray<16, H2StreamID> = InlineArray(repeating: 0)
+  private var at = 0
+
+  mutating func insert(_ id: H2StreamID) {
+    ids[at] = id
+    at = (at + 1) & 15
+  }
+
+  func contains(_ id: H2StreamID) -> Bool {
+    for i in 0..<16 where ids[i] == id { return true }
+    return false
+  }
 }
 
 /// Recognises the client preface, for connections whose protocol is not known from ALPN.

@@ -48,8 +48,8 @@ package struct HTTP2Limits: Equatable, Sendable {
   package var maxPriorityPerStream = 100
   /// WINDOW_UPDATE frames allowed: 5 + this × (streams opened + 10 × DATA frames sent).
   package var maxWindowUpdatePerDataFrame = 2
-  /// SETTINGS and PING frames (not acknowledgements) allowed between two frames that move a request along.
-  package var maxIdleControlFrames = 1000
+  /// SETTINGS, PING and unknown frames accepted in ten seconds.
+  package var maxControlFramesPerTenSeconds = 1000
   /// Rapid reset: a stream reset by either side before it lived this long is premature.
   package var prematureResetAge: UInt64 = 1_000_000_000
   /// The connection ends when, after this many closed streams, half were premature; or earlier, half as many were.

@@ -1,0 +1,48 @@
+// Counters against peers that make us work for nothing.
+
+/// What a peer has made us do without getting a request further.
+struct H2FloodCounters {
+  /// Frames in our output that answer the peer's, not flushed yet.
+  var outboundControl = 0
+  var emptyFrames = 0
+  var priority = 0
+  var windowUpdates = 0
+  /// SETTINGS, PING and unknown frames in the current ten seconds.
+  var control = 0
+  var controlWindowStart: UInt64 = 0
+  var streamsOpened = 0
+  var dataFramesSent = 0
+  var closedStreams = 0
+  var prematureResets = 0
+
+  mutating func emptyFrame(_ limits: HTTP2Limits) -> Bool {
+    emptyFrames += 1
+    return emptyFrames > limits.maxEmptyFrames
+  }
+
+  mutating func priorityFrame(_ limits: HTTP2Limits) -> Bool {
+    priority += 1
+    return priority > limits.maxPriorityPerStream * (1 + streamsOpened)
+  }
+
+  mutating func windowUpdate(_ limits: HTTP2Limits) -> Bool {
+    windowUpdates += 1
+    return windowUpdates > 5 + limits.maxWindowUpdatePerDataFrame * (streamsOpened + 10 * dataFramesSent)
+  }
+
+  mutating func controlFrame(_ limits: HTTP2Limits, now: UInt64) -> Bool {
+    if now &- controlWindowStart > 10_000_000_000 {
+      controlWindowStart = now
+      control = 0
+    }
+    control += 1
+    return control > limits.maxControlFramesPerTenSeconds
+  }
+
+  /// A stream ended by a reset the peer sent or provoked. True when the connection must end: like Envoy's rule, half of
+  /// the streams after the first `prematureResetStreams`, or half that number earlier.
+  mutating func reset(age: UInt64, _ limits: HTTP2Limits) -> Bool {
+    if age < limits.prematureResetAge { prematureResets += 1 }
+    return prematureResets * 2 >= max(limits.prematureResetStreams, closedStreams)
+  }
+}
