@@ -33,7 +33,8 @@ package struct SpawnError: Error, Equatable, CustomStringConvertible {
 package final class ChildProcess: Sendable {
   private struct State {
     var status: ExitStatus?
-    var waiters: [CheckedContinuation<ExitStatus, Never>] = []
+    var waiters: [UInt64: CheckedContinuation<ExitStatus?, Never>] = [:]
+    var lastWaiter: UInt64 = 0
   }
 
   /// The process id; also the id of its group.
@@ -94,14 +95,24 @@ package final class ChildProcess: Sendable {
     return child
   }
 
-  /// The exit status, once there is one.
-  package func exit() async -> ExitStatus {
-    await withCheckedContinuation { continuation in
-      let known = state.withLock { state -> ExitStatus? in
-        if state.status == nil { state.waiters.append(continuation) }
-        return state.status
+  /// The exit status, once there is one; nil when the waiting task is cancelled first.
+  package func exit() async -> ExitStatus? {
+    let waiter = state.withLock { state in
+      state.lastWaiter += 1
+      return state.lastWaiter
+    }
+    return await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let now = state.withLock { state -> ExitStatus?? in
+          if let status = state.status { return .some(status) }
+          if Task.isCancelled { return .some(nil) }
+          state.waiters[waiter] = continuation
+          return nil
+        }
+        if let now { continuation.resume(returning: now) }
       }
-      if let known { continuation.resume(returning: known) }
+    } onCancel: {
+      state.withLock { $0.waiters.removeValue(forKey: waiter) }?.resume(returning: nil)
     }
   }
 
@@ -116,8 +127,8 @@ package final class ChildProcess: Sendable {
     kill(-pid, signal)
   }
 
-  /// Sends SIGTERM, and SIGKILL if the child is still there after `grace`. Returns its exit status.
-  package func terminate(grace: Duration) async -> ExitStatus {
+  /// Sends SIGTERM, and SIGKILL if the child is still there after `grace`. *Returns*: its exit status; nil when cancelled.
+  package func terminate(grace: Duration) async -> ExitStatus? {
     send(SIGTERM)
     return await withTaskGroup(of: Void.self) { group in
       group.addTask {
@@ -138,10 +149,10 @@ package final class ChildProcess: Sendable {
       let ended: ExitStatus = signal == 0 ? .exited((raw >> 8) & 0xFF) : .signalled(signal)
       let waiters = state.withLock { state in
         state.status = ended
-        defer { state.waiters = [] }
+        defer { state.waiters = [:] }
         return state.waiters
       }
-      for waiter in waiters { waiter.resume(returning: ended) }
+      for waiter in waiters.values { waiter.resume(returning: ended) }
     }
   }
 }
