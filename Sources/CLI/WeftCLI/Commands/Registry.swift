@@ -2,7 +2,16 @@
 
 package enum Commands {
   package static let all: [any Command.Type] = [
+    ApplyCommand.self,
+    CheckCommand.self,
     CompletionCommand.self,
+    DeleteCommand.self,
+    DiffCommand.self,
+    GetCommand.self,
+    ProxyConfigCommand.self,
+    ProxyStatusCommand.self,
+    RunCommand.self,
+    UpCommand.self,
     VersionCommand.self,
   ]
 }

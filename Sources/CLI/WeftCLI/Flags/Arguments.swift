@@ -81,6 +81,11 @@ package struct Arguments: Sendable, Equatable {
     values[flag.name] != nil
   }
 
+  /// Whether a flag was given at all, so that its default does not count.
+  package func isGiven(_ flag: Flag) -> Bool {
+    values[flag.name] != nil
+  }
+
   /// The value given, else the flag's default.
   package func value(_ flag: Flag) -> String? {
     values[flag.name]?.last ?? flag.defaultValue

@@ -1,0 +1,72 @@
+import WeftBase
+
+/// Flags and work that apply, diff and delete share: objects from files, one line an object.
+enum ObjectFiles {
+  static let file = Flag("filename", short: "f", .many("FILE"), help: "file, directory, or - for standard input")
+
+  /// Posts every input to `path` and returns the results in order, with the input's name added to each.
+  static func post(
+    _ inputs: [InputFile], to path: String, _ arguments: Arguments, _ control: ControlClient
+  ) async throws -> [JSONValue] {
+    var results: [JSONValue] = []
+    let separator = path.contains("?") ? "&" : "?"
+    let namespace = encoded(arguments.value(.namespace) ?? "default")
+    for input in inputs {
+      let (status, body) = try await control.call(
+        "POST", "\(path)\(separator)namespace=\(namespace)", body: input.bytes, contentType: "application/yaml")
+      guard let items = body["results"]?.arrayValue else {
+        let reason = CallRefused(status: status, body: body).description
+        results.append(["kind": "", "name": .string(input.name), "action": "refused", "errors": [["message": .string(reason)]]])
+        continue
+      }
+      results += items
+    }
+    return results
+  }
+
+  /// `virtualservice/reviews.default configured`, followed by its errors and warnings.
+  static func lines(_ result: JSONValue, _ terminal: Terminal) -> [String] {
+    let action = result["action"]?.stringValue ?? "unknown"
+    let refused = action == "refused"
+    let kind = (result["kind"]?.stringValue ?? "").lowercased()
+    let name = result["name"]?.stringValue ?? ""
+    let namespace = result["namespace"]?.stringValue ?? ""
+    let title = (kind.isEmpty ? name : "\(kind)/\(name)") + (namespace.isEmpty ? "" : ".\(namespace)")
+    var lines = ["\(title) \(refused ? terminal.bad(action) : terminal.good(action))"]
+    for error in result["errors"]?.arrayValue ?? [] { lines.append("  error: \(errorLine(error))") }
+    for warning in result["warnings"]?.arrayValue ?? [] { lines.append("  warning: \(errorLine(warning))") }
+    return lines
+  }
+
+  static func anyRefused(_ results: [JSONValue]) -> Bool {
+    results.contains { $0["action"]?.stringValue == "refused" }
+  }
+}
+
+/// `weft apply -f FILE`.
+enum ApplyCommand: Command {
+  static let path = ["apply"]
+  static let summary = "create or change objects from YAML or JSON"
+  static let operands = ""
+  static let discussion = """
+    Each object is taken or refused by itself; a refused one leaves the last good one in force.
+    Exit code 1 when any was refused.
+
+      weft apply -f rules/
+      kubectl get vs reviews -o yaml | weft apply -f -
+    """
+  static let dryRun = Flag("dry-run", help: "validate only; change nothing")
+  static let flags: [Flag] = [ObjectFiles.file, dryRun, .namespace, .control, .output]
+
+  static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
+    let inputs = try InputFile.read(arguments.all(ObjectFiles.file))
+    return try await ControlClient.with(arguments, context) { control in
+      let path = "/api/v1/apply" + (arguments.has(dryRun) ? "?dryRun=true" : "")
+      let results = try await ObjectFiles.post(inputs, to: path, arguments, control)
+      context.terminal.show(["results": .array(results)], as: arguments.value(.output)) {
+        results.flatMap { ObjectFiles.lines($0, context.terminal) }.joined(separator: "\n")
+      }
+      return ObjectFiles.anyRefused(results) ? .failure : .success
+    }
+  }
+}

@@ -1,0 +1,63 @@
+import WeftBase
+
+/// `weft check`.
+enum CheckCommand: Command {
+  static let path = ["check"]
+  static let summary = "check that the mesh is well: programs, control plane, workloads, proxies"
+  static let operands = ""
+  static let discussion = "Prints one line a check; exit code 1 when one fails. Start here when something does not work."
+  static let flags: [Flag] = [.control, .output]
+
+  private struct Finding {
+    var name: String
+    var good: Bool
+    var detail: String
+
+    var json: JSONValue { ["check": .string(name), "ok": .bool(good), "detail": .string(detail)] }
+  }
+
+  static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
+    var findings = ["weft-proxy", "weft-control"].map { name in
+      let path = Siblings.find(name, context)
+      return Finding(name: "program \(name)", good: path != nil, detail: path ?? "not beside weft, nor on PATH")
+    }
+    do {
+      findings += try await ControlClient.with(arguments, context) { try await remote($0) }
+    } catch let unavailable as Unavailable {
+      findings.append(Finding(name: "control plane", good: false, detail: unavailable.description))
+    }
+    context.terminal.show(["checks": .array(findings.map(\.json))], as: arguments.value(.output)) {
+      findings.map { finding in
+        let mark = finding.good ? context.terminal.good("ok  ") : context.terminal.bad("FAIL")
+        return "\(mark) \(finding.name): \(finding.detail)"
+      }.joined(separator: "\n")
+    }
+    return findings.allSatisfy(\.good) ? .success : .failure
+  }
+
+  private static func remote(_ control: ControlClient) async throws -> [Finding] {
+    let version = try await control.get("/version")["version"]?.stringValue ?? "unknown"
+    var findings = [
+      Finding(
+        name: "control plane", good: version == WeftVersion.text,
+        detail: version == WeftVersion.text
+          ? "version \(version)" : "version \(version), but this weft is \(WeftVersion.text); use the same release")
+    ]
+    let workloads = try await control.get("/api/v1/workloads")["items"]?.arrayValue ?? []
+    let unhealthy = workloads.filter { $0["health"]?.stringValue == "UNHEALTHY" }.compactMap { $0["id"]?.stringValue }
+    findings.append(
+      Finding(
+        name: "workloads", good: unhealthy.isEmpty,
+        detail: unhealthy.isEmpty ? "\(workloads.count) registered" : "not answering: \(unhealthy.joined(separator: ", "))"))
+    let proxies = try await control.get("/api/v1/proxies")["items"]?.arrayValue ?? []
+    let refusing = proxies.filter { proxy in
+      ProxyStatusCommand.types.contains { proxy["types"]?[$0]?["status"]?.stringValue == "ERROR" }
+    }.compactMap { $0["id"]?.stringValue }
+    findings.append(
+      Finding(
+        name: "proxies", good: refusing.isEmpty,
+        detail: refusing.isEmpty
+          ? "\(proxies.count) connected" : "refused configuration: \(refusing.joined(separator: ", ")); see 'weft proxy status'"))
+    return findings
+  }
+}

@@ -1,0 +1,48 @@
+import WeftBase
+
+/// `weft delete -f FILE`, `weft delete KIND NAME…`.
+enum DeleteCommand: Command {
+  static let path = ["delete"]
+  static let summary = "delete objects"
+  static let operands = "[KIND NAME…]"
+  static let discussion = """
+      weft delete virtualservice reviews
+      weft delete -f rules/
+
+    What is not there already counts as deleted when it is named by a file, and as an error when it is named by hand.
+    """
+  static let flags: [Flag] = [ObjectFiles.file, .namespace, .control, .output]
+
+  static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
+    let files = arguments.all(ObjectFiles.file)
+    if !files.isEmpty {
+      guard arguments.positionals.isEmpty else { throw UsageError("name files or a kind with names, not both") }
+      let inputs = try InputFile.read(files)
+      return try await ControlClient.with(arguments, context) { control in
+        let results = try await ObjectFiles.post(inputs, to: "/api/v1/remove", arguments, control)
+        context.terminal.show(["results": .array(results)], as: arguments.value(.output)) {
+          results.flatMap { ObjectFiles.lines($0, context.terminal) }.joined(separator: "\n")
+        }
+        return ObjectFiles.anyRefused(results) ? .failure : .success
+      }
+    }
+    guard let kind = arguments.positionals.first, arguments.positionals.count > 1 else {
+      throw UsageError("name a kind and at least one name, or a file with -f")
+    }
+    let namespace = arguments.value(.namespace) ?? "default"
+    return try await ControlClient.with(arguments, context) { control in
+      var code = ExitCode.success
+      for name in arguments.positionals.dropFirst() {
+        let path = "/api/v1/namespaces/\(encoded(namespace))/\(encoded(kind))/\(encoded(name))"
+        let (status, body) = try await control.call("DELETE", path)
+        if status < 300 {
+          context.terminal.print("\(kind.lowercased())/\(name).\(namespace) \(context.terminal.good("deleted"))")
+        } else {
+          context.terminal.complain(CallRefused(status: status, body: body).description)
+          code = .failure
+        }
+      }
+      return code
+    }
+  }
+}

@@ -1,0 +1,82 @@
+import WeftBase
+
+/// `weft proxy status`.
+enum ProxyStatusCommand: Command {
+  static let path = ["proxy", "status"]
+  static let summary = "show which proxies are connected and what they have taken"
+  static let operands = "[NODE…]"
+  static let discussion = "Exit code 1 when a proxy refused what was sent to it; the reason is printed."
+  static let flags: [Flag] = [.control, .output]
+  static let types = ["CDS", "LDS", "EDS", "RDS"]
+
+  static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
+    try await ControlClient.with(arguments, context) { control in
+      var items = try await control.get("/api/v1/proxies")["items"]?.arrayValue ?? []
+      if !arguments.positionals.isEmpty {
+        items = items.filter { item in arguments.positionals.contains { item["id"]?.stringValue?.contains($0) == true } }
+      }
+      let refusals = items.flatMap(refusals)
+      context.terminal.show(["items": .array(items)], as: arguments.value(.output)) {
+        let rows = items.map { item in
+          [item["id"]?.stringValue ?? ""]
+            + types.map { item["types"]?[$0]?["status"]?.stringValue ?? "-" }
+            + [item["form"]?.stringValue ?? ""]
+        }
+        return ([Table(["PROXY"] + types + ["FORM"], rows: rows).text()] + refusals.map(context.terminal.bad))
+          .joined(separator: "\n")
+      }
+      return refusals.isEmpty ? .success : .failure
+    }
+  }
+
+  private static func refusals(_ item: JSONValue) -> [String] {
+    types.compactMap { type in
+      guard let error = item["types"]?[type]?["error"]?.stringValue, !error.isEmpty else { return nil }
+      return "\(item["id"]?.stringValue ?? ""): refused \(type): \(error)"
+    }
+  }
+}
+
+/// `weft proxy config NODE`.
+enum ProxyConfigCommand: Command {
+  static let path = ["proxy", "config"]
+  static let summary = "show the resources the control plane sends a proxy"
+  static let operands = "NODE"
+  static let discussion = """
+      weft proxy config reviews-v1 --type CDS
+
+    NODE is a node id or any part of it that only one proxy has.
+    """
+  static let type = Flag("type", short: "t", .choice(["CDS", "EDS", "LDS", "RDS"]), help: "only resources of this type")
+  static let flags: [Flag] = [type, .control, .output]
+
+  static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
+    guard let wanted = arguments.positionals.first, arguments.positionals.count == 1 else {
+      throw UsageError("name one proxy; 'weft proxy status' lists them")
+    }
+    return try await ControlClient.with(arguments, context) { control in
+      let items = try await control.get("/api/v1/proxies")["items"]?.arrayValue ?? []
+      let ids = items.compactMap { $0["id"]?.stringValue }
+      let matches = ids.contains(wanted) ? [wanted] : ids.filter { $0.contains(wanted) }
+      guard let id = matches.first, matches.count == 1 else {
+        throw UsageError(
+          matches.isEmpty
+            ? "no connected proxy has '\(wanted)' in its id"
+            : "'\(wanted)' names \(matches.count) proxies: \(matches.joined(separator: ", "))")
+      }
+      let query = arguments.value(type).map { "?type=\($0)" } ?? ""
+      let config = try await control.get("/api/v1/proxies/\(encoded(id))/config\(query)")
+      context.terminal.show(config, as: arguments.value(.output)) {
+        let rows = (config["items"]?.arrayValue ?? []).map { item in
+          [shortType(item["@type"]?.stringValue ?? ""), item["name"]?.stringValue ?? item["clusterName"]?.stringValue ?? ""]
+        }
+        return Table(["TYPE", "NAME"], rows: rows).text()
+      }
+      return .success
+    }
+  }
+
+  private static func shortType(_ url: String) -> String {
+    url.split(separator: ".").last.map(String.init) ?? url
+  }
+}

@@ -1,0 +1,22 @@
+import Glibc
+
+/// The other programs of Weft: beside this one, else on PATH.
+enum Siblings {
+  static func find(_ name: String, _ context: CommandContext) -> String? {
+    var directories: [String] = []
+    if let slash = context.program.lastIndex(of: "/") { directories.append(String(context.program[..<slash])) }
+    if let own = ownDirectory() { directories.append(own) }
+    directories += (context.environment["PATH"] ?? "").split(separator: ":").map(String.init)
+    return directories.map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 }
+  }
+
+  /// Where the running program really lies, links followed.
+  private static func ownDirectory() -> String? {
+    var buffer = [UInt8](repeating: 0, count: 4096)
+    let count = unsafe buffer.withUnsafeMutableBytes { raw in
+      unsafe readlink("/proc/self/exe", raw.baseAddress?.assumingMemoryBound(to: CChar.self), raw.count)
+    }
+    guard count > 0, let slash = buffer[..<count].lastIndex(of: UInt8(ascii: "/")) else { return nil }
+    return String(decoding: buffer[..<slash], as: UTF8.self)
+  }
+}

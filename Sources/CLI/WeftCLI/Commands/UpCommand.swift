@@ -1,0 +1,46 @@
+import Glibc
+import WeftAgent
+
+/// `weft up`.
+enum UpCommand: Command {
+  static let path = ["up"]
+  static let summary = "start a control plane with an embedded store, in the foreground"
+  static let operands = ""
+  static let discussion = """
+    Configuration is kept under --data-dir and survives restarts. --config-dir names a directory of YAML that is watched.
+
+      weft up --config-dir ./rules
+    """
+  static let api = Flag("api-address", .one("HOST:PORT"), default: "127.0.0.1:15080", help: "where the API listens")
+  static let xds = Flag("xds-address", .one("HOST:PORT"), default: "127.0.0.1:15010", help: "where xDS listens")
+  static let data = Flag("data-dir", .one("DIR"), help: "where the store lies (default: the state directory)")
+  static let config = Flag("config-dir", .one("DIR"), help: "a directory of YAML to watch")
+  static let ready = Flag("ready-file", .one("FILE"), help: "write the bound addresses here once serving")
+  static let level = Flag("log-level", .one("LEVEL"), default: "info", help: "trace, debug, info, warning or error")
+  static let flags: [Flag] = [api, xds, data, config, ready, level]
+
+  static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
+    guard let program = Siblings.find("weft-control", context) else {
+      throw Unavailable("weft-control is neither beside weft nor on PATH; 'make release' builds it")
+    }
+    let data = arguments.value(data) ?? "\(StateDirectory.path(context.environment))/control"
+    guard makeDirectories(data) else { throw UsageError("cannot create the directory \(data)") }
+    var words = [program, "--data-dir", data]
+    for flag in [api, xds, config, ready, level] {
+      if let value = arguments.value(flag) { words += ["--\(flag.name)", value] }
+    }
+    // The control plane replaces this process: signals and exit code are its own.
+    var pointers = unsafe words.map { unsafe strdup($0) } + [nil]
+    unsafe execv(program, &pointers)
+    throw Unavailable("cannot start \(program): \(unsafe String(cString: strerror(errno)))")
+  }
+}
+
+/// Where Weft keeps its state: /var/lib/weft as root, else ~/.local/share/weft; WEFT_STATE overrides both.
+package enum StateDirectory {
+  package static func path(_ environment: [String: String]) -> String {
+    if let path = environment["WEFT_STATE"] { return path }
+    if geteuid() == 0 { return "/var/lib/weft" }
+    return (environment["HOME"] ?? "/tmp") + "/.local/share/weft"
+  }
+}
