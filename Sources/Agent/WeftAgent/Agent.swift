@@ -1,6 +1,6 @@
 // The life of one workload, in order. Each step names what undoes it on the way out.
 import Glibc
-package import WeftBase
+import WeftBase
 package import WeftService
 
 /// What the agent reports while it works; the program decides how to show it.

@@ -1,5 +1,4 @@
 // Everything the agent is told about its workload.
-package import WeftBase
 
 /// An upstream the application reaches through a local address.
 package struct Upstream: Sendable, Hashable {

@@ -3,11 +3,10 @@ import Glibc
 
 /// Creates a directory and its parents, readable by the owner only. *Returns*: false with `errno` set when it cannot.
 package func makeDirectories(_ path: String) -> Bool {
-  var prefix = ""
-  for part in path.split(separator: "/", omittingEmptySubsequences: false) {
-    prefix += prefix.isEmpty && part.isEmpty ? "/" : (prefix.hasSuffix("/") || prefix.isEmpty ? "\(part)" : "/\(part)")
-    if prefix.isEmpty || prefix == "/" { continue }
-    if mkdir(prefix, 0o700) != 0, errno != EEXIST { return false }
+  var prefix = path.hasPrefix("/") ? "" : "."
+  for part in path.split(separator: "/") {
+    prefix += "/\(part)"
+    if unsafe mkdir(prefix, 0o700) != 0, errno != EEXIST { return false }
   }
   return true
 }
@@ -16,7 +15,7 @@ package func makeDirectories(_ path: String) -> Bool {
 /// *Returns*: false with `errno` set when it cannot.
 package func replaceFile(_ path: String, _ bytes: [UInt8]) -> Bool {
   let temporary = "\(path).new"
-  let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+  let descriptor = unsafe open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
   guard descriptor >= 0 else { return false }
   var rest = bytes[...]
   while !rest.isEmpty {
@@ -29,7 +28,7 @@ package func replaceFile(_ path: String, _ bytes: [UInt8]) -> Bool {
     rest = rest.dropFirst(written)
   }
   guard close(descriptor) == 0 else { return false }
-  return rename(temporary, path) == 0
+  return unsafe rename(temporary, path) == 0
 }
 
 /// The words for an error number.
