@@ -58,6 +58,8 @@ package struct AgentConfiguration: Sendable {
   package var instance: String
   /// The application's port; nil when it serves nothing.
   package var port: UInt16?
+  /// The port clients of the service use; nil: the application's own.
+  package var servicePort: UInt16?
   /// How the application speaks: an Istio protocol name (`HTTP`, `HTTP2`, `GRPC`, `TCP`).
   package var applicationProtocol = "HTTP"
   /// The address other proxies reach this workload by.

@@ -55,8 +55,8 @@ package enum BootstrapFile {
           "WEFT_INBOUND",
           [
             [
-              "port": .int(port), "protocol": .string(configuration.applicationProtocol),
-              "app": .string("127.0.0.1:\(port)"), "listen": .string("\(configuration.address):\(inbound)"),
+              "port": .int(configuration.servicePort ?? port),
+              "protocol": .string(configuration.applicationProtocol), "app": .string("127.0.0.1:\(port)"), "listen": .string("\(configuration.address):\(inbound)"),
             ]
           ]))
     }

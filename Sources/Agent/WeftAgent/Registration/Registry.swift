@@ -38,7 +38,8 @@ package struct WorkloadRegistry: Sendable {
     var published: [JSONValue] = []
     if let port = configuration.port, let inbound = ports.inbound {
       published.append([
-        "number": .int(port), "name": .string(configuration.applicationProtocol.lowercased()),
+        "number": .int(configuration.servicePort ?? port),
+        "name": .string(configuration.applicationProtocol.lowercased()),
         "protocol": .string(configuration.applicationProtocol), "appPort": .int(port), "inboundPort": .int(inbound),
       ])
     }

@@ -18,6 +18,7 @@ enum RunCommand: Command {
   static let service = Flag("service", short: "s", .one("NAME"), help: "the service this program is an instance of")
   static let version = Flag("version", .one("NAME"), help: "its version, for subsets")
   static let port = Flag("port", short: "p", .one("PORT"), help: "where the program listens on the loopback address")
+  static let servicePort = Flag("service-port", .one("PORT"), help: "the port clients of the service use (default: --port)")
   static let kind = Flag(
     "protocol", .choice(["HTTP", "HTTP2", "GRPC", "TCP"]), default: "HTTP", help: "what the program speaks")
   static let upstreams = Flag(
@@ -37,7 +38,7 @@ enum RunCommand: Command {
   static let level = Flag("log-level", .one("LEVEL"), default: "warning", help: "the proxy's log level")
   static let quiet = Flag("quiet", short: "q", help: "report warnings and errors only")
   static let flags: [Flag] = [
-    service, version, port, kind, upstreams, labels, instance, address, inbound, proxied, gateway, discovery, admin,
+    service, version, port, servicePort, kind, upstreams, labels, instance, address, inbound, proxied, gateway, discovery, admin,
     drain, concurrency, state, level, quiet, .namespace, .control,
   ]
 
@@ -83,6 +84,7 @@ enum RunCommand: Command {
     result.version = version
     result.namespace = arguments.value(.namespace) ?? "default"
     result.port = try arguments.number(port, in: 1...65535).map { UInt16($0) }
+    result.servicePort = try arguments.number(servicePort, in: 1...65535).map { UInt16($0) }
     result.applicationProtocol = arguments.value(kind) ?? "HTTP"
     result.address = arguments.value(address) ?? "127.0.0.1"
     result.inboundPort = try arguments.number(inbound, in: 1...65535).map { UInt16($0) }
