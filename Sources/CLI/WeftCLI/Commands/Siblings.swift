@@ -7,14 +7,15 @@ enum Siblings {
     if let slash = context.program.lastIndex(of: "/") { directories.append(String(context.program[..<slash])) }
     if let own = ownDirectory() { directories.append(own) }
     directories += (context.environment["PATH"] ?? "").split(separator: ":").map(String.init)
-    return directories.map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 }
+    return directories.map { "\($0)/\(name)" }.first { unsafe access($0, X_OK) == 0 }
   }
 
   /// Where the running program really lies, links followed.
   private static func ownDirectory() -> String? {
     var buffer = [UInt8](repeating: 0, count: 4096)
-    let count = unsafe buffer.withUnsafeMutableBytes { raw in
-      unsafe readlink("/proc/self/exe", raw.baseAddress?.assumingMemoryBound(to: CChar.self), raw.count)
+    let count = unsafe buffer.withUnsafeMutableBytes { raw -> Int in
+      guard let base = raw.baseAddress else { return -1 }
+      return unsafe readlink("/proc/self/exe", base.assumingMemoryBound(to: CChar.self), raw.count)
     }
     guard count > 0, let slash = buffer[..<count].lastIndex(of: UInt8(ascii: "/")) else { return nil }
     return String(decoding: buffer[..<slash], as: UTF8.self)

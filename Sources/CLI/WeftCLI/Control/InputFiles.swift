@@ -16,7 +16,7 @@ struct InputFile: Sendable, Equatable {
         continue
       }
       for file in try expand(path) {
-        let descriptor = open(file, O_RDONLY | O_CLOEXEC)
+        let descriptor = unsafe open(file, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw problem(file) }
         defer { close(descriptor) }
         files.append(InputFile(name: file, bytes: try contents(of: descriptor, file)))
