@@ -100,8 +100,8 @@ let package = Package(
     // Programs: parse, compose, run.
     program("weft-proxy", ["WeftBase", "WeftTelemetry", "WeftProxy"]),
     program("weft-control", ["WeftBase", "WeftTelemetry", "WeftService", "WeftControl"]),
-    program("weft-agent", ["WeftBase", "WeftTelemetry", "WeftAgent"]),
-    program("weft", ["WeftBase", "WeftCLI"]),
+    program("weft-agent", ["WeftCLI"]),
+    program("weft", ["WeftCLI"]),
 
     // Tools
     .executableTarget(

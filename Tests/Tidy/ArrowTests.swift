@@ -8,7 +8,8 @@ struct ArrowTests {
   static let levels: [String: Int] = [
     "CLinux": 0, "COpenSSL": 0, "CYAML": 0, "CSQLite": 0, "CAres": 0, "CZlib": 0, "CRE2": 0, "CAtomics": 0,
     "WeftBase": 1,
-    "WeftYAML": 2, "WeftTelemetry": 2, "WeftHTTP": 2, "WeftProtobuf": 2, "WeftGRPC": 2, "WeftRuntime": 2, "WeftModel": 2,
+    "WeftYAML": 2, "WeftTelemetry": 2, "WeftHTTP": 2, "WeftProtobuf": 2, "WeftGRPC": 2, "WeftRuntime": 2,
+    "WeftModel": 2,
     "WeftTLS": 3, "WeftKinds": 3, "WeftXDS": 3,
     "WeftService": 4, "WeftUpstream": 4, "WeftControlAPI": 4,
     "WeftProxy": 5, "WeftConfig": 5, "WeftTranslation": 5,
@@ -59,7 +60,8 @@ struct ArrowTests {
   @Test("every import of one of our modules is declared in the manifest", arguments: targets.map(\.name))
   func importsAreDeclared(name: String) throws {
     let target = try #require(Self.targets.first { $0.name == name })
-    let pattern = #/^(?:package |public |internal |private |fileprivate |@testable )*import (?:\w+ )?(?<module>(?:Weft|C[A-Z])\w*)/#
+    let pattern =
+      #/^(?:package |public |internal |private |fileprivate |@testable )*import (?:\w+ )?(?<module>(?:Weft|C[A-Z])\w*)/#
     for path in Repository.files(under: target.folder, suffix: ".swift") {
       for line in Repository.lines(path) {
         guard let match = line.firstMatch(of: pattern) else { continue }

@@ -36,7 +36,9 @@ struct Bookstore: Sendable {
     case .page:
       async let details = upstreams.get("DETAILS_URL", "/details/0", headers)
       async let reviews = upstreams.get("REVIEWS_URL", "/reviews/0", headers)
-      return ["service": "page", "version": .string(version), "details": try await details, "reviews": try await reviews]
+      return [
+        "service": "page", "version": .string(version), "details": try await details, "reviews": try await reviews,
+      ]
     case .details:
       return ["service": "details", "version": .string(version), "title": "The Comedy of Errors", "pages": 200]
     case .reviews:

@@ -24,7 +24,8 @@ try await ServiceRuntime.with(name: "bookstore") { runtime in
     upstreams: Upstreams(runtime: runtime, ratingsOverGRPC: words.contains("--grpc")))
   let configuration = HTTPServerConfiguration(addresses: [.loopback(port: port)])
   try await HTTPServer.serving(configuration, on: runtime, handler: store.answer) { server in
-    print("bookstore: \(role.rawValue) \(store.version) on \(server.addresses.map(\.description).joined(separator: ", "))")
+    print(
+      "bookstore: \(role.rawValue) \(store.version) on \(server.addresses.map(\.description).joined(separator: ", "))")
     // A signal ends the program: the agent has drained it before it sends one.
     while true { try await Task.sleep(for: .seconds(3600)) }
   }

@@ -44,7 +44,8 @@ package enum BootstrapFile {
     if case .gateway(let name) = configuration.role { labels["istio"] = name }
     var members: [JSONMember] = [
       JSONMember("NAMESPACE", .string(configuration.namespace)),
-      JSONMember("LABELS", .object(JSONObject(labels.sorted { $0.key < $1.key }.map { JSONMember($0.key, .string($0.value)) }))),
+      JSONMember(
+        "LABELS", .object(JSONObject(labels.sorted { $0.key < $1.key }.map { JSONMember($0.key, .string($0.value)) }))),
       JSONMember("INSTANCE_IPS", .string(configuration.address)),
       JSONMember("WORKLOAD_NAME", .string(configuration.instance)),
       JSONMember("CLUSTER_ID", "universal"),
@@ -56,13 +57,17 @@ package enum BootstrapFile {
           [
             [
               "port": .int(configuration.servicePort ?? port),
-              "protocol": .string(configuration.applicationProtocol), "app": .string("127.0.0.1:\(port)"), "listen": .string("\(configuration.address):\(inbound)"),
+              "protocol": .string(configuration.applicationProtocol), "app": .string("127.0.0.1:\(port)"),
+              "listen": .string("\(configuration.address):\(inbound)"),
             ]
           ]))
     }
     if !configuration.upstreams.isEmpty {
       let upstreams = zip(configuration.upstreams, ports.upstreams).map { upstream, port -> JSONValue in
-        ["host": .string(upstream.host), "port": .int(upstream.port), "listen": .string("\(upstream.listenHost):\(port)")]
+        [
+          "host": .string(upstream.host), "port": .int(upstream.port),
+          "listen": .string("\(upstream.listenHost):\(port)"),
+        ]
       }
       members.append(JSONMember("WEFT_UPSTREAMS", .array(upstreams)))
     }

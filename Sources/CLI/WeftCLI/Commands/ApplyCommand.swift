@@ -16,7 +16,9 @@ enum ObjectFiles {
         "POST", "\(path)\(separator)namespace=\(namespace)", body: input.bytes, contentType: "application/yaml")
       guard let items = body["results"]?.arrayValue else {
         let reason = CallRefused(status: status, body: body).description
-        results.append(["kind": "", "name": .string(input.name), "action": "refused", "errors": [["message": .string(reason)]]])
+        results.append([
+          "kind": "", "name": .string(input.name), "action": "refused", "errors": [["message": .string(reason)]],
+        ])
         continue
       }
       results += items

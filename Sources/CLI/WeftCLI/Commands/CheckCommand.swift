@@ -5,7 +5,8 @@ enum CheckCommand: Command {
   static let path = ["check"]
   static let summary = "check that the mesh is well: programs, control plane, workloads, proxies"
   static let operands = ""
-  static let discussion = "Prints one line a check; exit code 1 when one fails. Start here when something does not work."
+  static let discussion =
+    "Prints one line a check; exit code 1 when one fails. Start here when something does not work."
   static let flags: [Flag] = [.control, .output]
 
   private struct Finding {
@@ -48,7 +49,8 @@ enum CheckCommand: Command {
     findings.append(
       Finding(
         name: "workloads", good: unhealthy.isEmpty,
-        detail: unhealthy.isEmpty ? "\(workloads.count) registered" : "not answering: \(unhealthy.joined(separator: ", "))"))
+        detail: unhealthy.isEmpty
+          ? "\(workloads.count) registered" : "not answering: \(unhealthy.joined(separator: ", "))"))
     let proxies = try await control.get("/api/v1/proxies")["items"]?.arrayValue ?? []
     let refusing = proxies.filter { proxy in
       ProxyStatusCommand.types.contains { proxy["types"]?[$0]?["status"]?.stringValue == "ERROR" }
@@ -57,7 +59,8 @@ enum CheckCommand: Command {
       Finding(
         name: "proxies", good: refusing.isEmpty,
         detail: refusing.isEmpty
-          ? "\(proxies.count) connected" : "refused configuration: \(refusing.joined(separator: ", ")); see 'weft proxy status'"))
+          ? "\(proxies.count) connected"
+          : "refused configuration: \(refusing.joined(separator: ", ")); see 'weft proxy status'"))
     return findings
   }
 }

@@ -1,4 +1,5 @@
 // What a command is, and the tool that runs one.
+import Glibc
 
 /// How a command ended; the process's exit code.
 package enum ExitCode: Sendable, Equatable {
@@ -40,6 +41,23 @@ package struct CommandContext: Sendable {
   }
 }
 
+extension CommandContext {
+  /// The context of this process: its terminal, environment and name.
+  package static func process() -> CommandContext {
+    var environment: [String: String] = [:]
+    var entry = unsafe environ
+    while let line = unsafe entry.pointee {
+      let text = unsafe String(cString: line)
+      if let equals = text.firstIndex(of: "=") {
+        environment[String(text[..<equals])] = String(text[text.index(after: equals)...])
+      }
+      unsafe entry += 1
+    }
+    return CommandContext(
+      terminal: .standard(), environment: environment, program: CommandLine.arguments.first ?? "weft")
+  }
+}
+
 /// One command of `weft`.
 package protocol Command: Sendable {
   /// The words that call it: `["proxy", "status"]`.
@@ -63,7 +81,8 @@ extension Command {
 
   /// The text of `--help`.
   package static func help() -> String {
-    var text = "\(summary)\n\nusage: weft \(name)\(flags.isEmpty ? "" : " [flags]")\(operands.isEmpty ? "" : " \(operands)")\n"
+    var text =
+      "\(summary)\n\nusage: weft \(name)\(flags.isEmpty ? "" : " [flags]")\(operands.isEmpty ? "" : " \(operands)")\n"
     if !discussion.isEmpty { text += "\n\(discussion)\n" }
     let width = allFlags.map(\.usage.count).max() ?? 0
     text += "\nflags:\n"
@@ -95,7 +114,8 @@ package enum CommandLineTool {
     guard let (command, rest) = find(words) else {
       let name = words.prefix { !$0.hasPrefix("-") }.joined(separator: " ")
       let near = Commands.all.filter { $0.name.hasPrefix(first) || distance($0.name, name) <= 2 }.map { $0.name }
-      let hint = near.isEmpty ? "see 'weft help'" : "did you mean \(near.map { "'weft \($0)'" }.joined(separator: " or "))?"
+      let hint =
+        near.isEmpty ? "see 'weft help'" : "did you mean \(near.map { "'weft \($0)'" }.joined(separator: " or "))?"
       terminal.complain("weft: there is no command '\(name)'; \(hint)")
       return ExitCode.usage.rawValue
     }

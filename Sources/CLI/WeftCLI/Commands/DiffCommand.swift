@@ -6,7 +6,8 @@ enum DiffCommand: Command {
   static let path = ["diff"]
   static let summary = "show what apply would change"
   static let operands = ""
-  static let discussion = "Exit code 0 when nothing would change, 4 when something would, 1 when something would be refused."
+  static let discussion =
+    "Exit code 0 when nothing would change, 4 when something would, 1 when something would be refused."
   static let flags: [Flag] = [ObjectFiles.file, .namespace, .control, .output]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
@@ -38,6 +39,6 @@ enum DiffCommand: Command {
 
   private static func specification(_ object: JSONValue?) -> [String] {
     guard let specification = object?["spec"] else { return [] }
-    return YAMLWriter.text(specification).split(separator: "\n").map(String.init)
+    return YAML.text(specification).split(separator: "\n").map(String.init)
   }
 }

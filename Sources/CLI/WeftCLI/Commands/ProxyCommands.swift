@@ -13,7 +13,8 @@ enum ProxyStatusCommand: Command {
     try await ControlClient.with(arguments, context) { control in
       var items = try await control.get("/api/v1/proxies")["items"]?.arrayValue ?? []
       if !arguments.positionals.isEmpty {
-        items = items.filter { item in arguments.positionals.contains { item["id"]?.stringValue?.contains($0) == true } }
+        items = items.filter { item in arguments.positionals.contains { item["id"]?.stringValue?.contains($0) == true }
+        }
       }
       let refusals = items.flatMap(refusals)
       context.terminal.show(["items": .array(items)], as: arguments.value(.output)) {
@@ -47,7 +48,8 @@ enum ProxyConfigCommand: Command {
 
     NODE is a node id or any part of it that only one proxy has.
     """
-  static let type = Flag("type", short: "t", .choice(["CDS", "EDS", "LDS", "RDS"]), help: "only resources of this type")
+  static let type = Flag(
+    "type", short: "t", .choice(["CDS", "EDS", "LDS", "RDS"]), help: "only resources of this type")
   static let flags: [Flag] = [type, .control, .output]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
@@ -68,7 +70,10 @@ enum ProxyConfigCommand: Command {
       let config = try await control.get("/api/v1/proxies/\(encoded(id))/config\(query)")
       context.terminal.show(config, as: arguments.value(.output)) {
         let rows = (config["items"]?.arrayValue ?? []).map { item in
-          [shortType(item["@type"]?.stringValue ?? ""), item["name"]?.stringValue ?? item["clusterName"]?.stringValue ?? ""]
+          [
+            shortType(item["@type"]?.stringValue ?? ""),
+            item["name"]?.stringValue ?? item["clusterName"]?.stringValue ?? "",
+          ]
         }
         return Table(["TYPE", "NAME"], rows: rows).text()
       }

@@ -18,7 +18,8 @@ enum RunCommand: Command {
   static let service = Flag("service", short: "s", .one("NAME"), help: "the service this program is an instance of")
   static let version = Flag("version", .one("NAME"), help: "its version, for subsets")
   static let port = Flag("port", short: "p", .one("PORT"), help: "where the program listens on the loopback address")
-  static let servicePort = Flag("service-port", .one("PORT"), help: "the port clients of the service use (default: --port)")
+  static let servicePort = Flag(
+    "service-port", .one("PORT"), help: "the port clients of the service use (default: --port)")
   static let kind = Flag(
     "protocol", .choice(["HTTP", "HTTP2", "GRPC", "TCP"]), default: "HTTP", help: "what the program speaks")
   static let upstreams = Flag(
@@ -30,15 +31,18 @@ enum RunCommand: Command {
   static let inbound = Flag("inbound-port", .one("PORT"), help: "where the proxy accepts traffic for the program")
   static let proxied = Flag("http-proxy", help: "also offer the program an HTTP_PROXY")
   static let gateway = Flag("gateway", .one("NAME"), help: "run a gateway that Gateway objects select by istio: NAME")
-  static let discovery = Flag("xds", .one("HOST:PORT"), default: "127.0.0.1:15010", help: "the control plane's xDS address")
+  static let discovery = Flag(
+    "xds", .one("HOST:PORT"), default: "127.0.0.1:15010", help: "the control plane's xDS address")
   static let admin = Flag("admin-port", .one("PORT"), help: "the proxy's admin page (default: a free port)")
   static let drain = Flag("drain-seconds", .one("SECONDS"), default: "5", help: "time for peers to let go when leaving")
   static let concurrency = Flag("concurrency", .one("N"), default: "1", help: "the proxy's workers")
-  static let state = Flag("state-dir", .one("DIR"), help: "where the proxy keeps bootstrap, log and last good configuration")
+  static let state = Flag(
+    "state-dir", .one("DIR"), help: "where the proxy keeps bootstrap, log and last good configuration")
   static let level = Flag("log-level", .one("LEVEL"), default: "warning", help: "the proxy's log level")
   static let quiet = Flag("quiet", short: "q", help: "report warnings and errors only")
   static let flags: [Flag] = [
-    service, version, port, servicePort, kind, upstreams, labels, instance, address, inbound, proxied, gateway, discovery, admin,
+    service, version, port, servicePort, kind, upstreams, labels, instance, address, inbound, proxied, gateway,
+    discovery, admin,
     drain, concurrency, state, level, quiet, .namespace, .control,
   ]
 
@@ -69,16 +73,19 @@ enum RunCommand: Command {
     guard let name = arguments.value(service) ?? gatewayName else { throw UsageError("--service NAME is required") }
     let command = arguments.rest ?? []
     guard arguments.positionals.isEmpty else {
-      throw UsageError("put the program after --: weft run --service \(name) … -- \(arguments.positionals.joined(separator: " "))")
+      throw UsageError(
+        "put the program after --: weft run --service \(name) … -- \(arguments.positionals.joined(separator: " "))")
     }
     guard gatewayName != nil || !command.isEmpty else { throw UsageError("name the program to run after --") }
     guard gatewayName == nil || command.isEmpty else { throw UsageError("a gateway runs no program") }
     for label in [name, arguments.value(.namespace) ?? "default"] where !isDNSLabel(label) {
-      throw UsageError("'\(label)' is not a name: lower-case letters, digits and '-', at most 63, starting with a letter or digit")
+      throw UsageError(
+        "'\(label)' is not a name: lower-case letters, digits and '-', at most 63, starting with a letter or digit")
     }
     let version = arguments.value(version) ?? ""
     let state = arguments.value(state) ?? StateDirectory.path(context.environment)
-    let instance = arguments.value(instance) ?? [name, version, randomSuffix()].filter { !$0.isEmpty }.joined(separator: "-")
+    let instance =
+      arguments.value(instance) ?? [name, version, randomSuffix()].filter { !$0.isEmpty }.joined(separator: "-")
     var result = AgentConfiguration(service: name, instance: instance, stateDirectory: state)
     if let gatewayName { result.role = .gateway(gatewayName) }
     result.version = version
@@ -107,7 +114,8 @@ enum RunCommand: Command {
     if arguments.has(proxied) { result.offersHTTPProxy = true }
     let control = arguments.isGiven(.control) ? nil : context.environment["WEFT_CONTROL"]
     result.control = hostAndPort(try control ?? arguments.required(.control))
-    result.discovery = arguments.isGiven(discovery)
+    result.discovery =
+      arguments.isGiven(discovery)
       ? try arguments.required(discovery) : context.environment["WEFT_XDS"] ?? "127.0.0.1:15010"
     guard let proxy = Siblings.find("weft-proxy", context) else {
       throw Unavailable("weft-proxy is neither beside weft nor on PATH; 'make release' builds it")

@@ -106,7 +106,8 @@ package struct Arguments: Sendable, Equatable {
   package func number(_ flag: Flag, in range: ClosedRange<Int>) throws(UsageError) -> Int? {
     guard let text = value(flag) else { return nil }
     guard let number = Int(text), range.contains(number) else {
-      throw UsageError("--\(flag.name) is a whole number from \(range.lowerBound) to \(range.upperBound), not '\(text)'")
+      throw UsageError(
+        "--\(flag.name) is a whole number from \(range.lowerBound) to \(range.upperBound), not '\(text)'")
     }
     return number
   }

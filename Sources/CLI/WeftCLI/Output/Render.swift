@@ -7,7 +7,7 @@ extension Terminal {
   func show(_ value: JSONValue, as form: String?, table: () -> String) {
     switch form {
     case "json": print(value.text(.pretty))
-    case "yaml": print(YAMLWriter.text(value).trimmingTrailingNewline())
+    case "yaml": print(YAML.text(value).trimmingTrailingNewline())
     default: print(table())
     }
   }

@@ -14,7 +14,9 @@ package struct Table: Sendable, Equatable {
   package func text() -> String {
     var widths = headings.map(\.count)
     for row in rows {
-      for (column, cell) in row.enumerated() where column < widths.count { widths[column] = max(widths[column], cell.count) }
+      for (column, cell) in row.enumerated() where column < widths.count {
+        widths[column] = max(widths[column], cell.count)
+      }
     }
     var lines: [String] = []
     for row in [headings] + rows {

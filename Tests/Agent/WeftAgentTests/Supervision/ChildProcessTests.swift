@@ -40,8 +40,17 @@ struct ChildProcessTests {
 
   @Test("terminate kills the whole group of a child that does not listen")
   func kills() async throws {
+    var template = Array("/tmp/weft-child-XXXXXX".utf8CString)
+    let descriptor = unsafe mkstemp(&template)
+    defer { close(descriptor) }
+    let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    defer { unsafe unlink(path) }
     let child = try ChildProcess.start(
-      ["/bin/sh", "-c", "trap '' TERM; echo ready; while :; do /bin/sleep 600; done"], name: "x", environment: [:])
+      ["/bin/sh", "-c", "trap '' TERM; echo ready; while :; do /bin/sleep 600; done"], name: "x", environment: [:],
+      output: path)
+    // It listens to nobody once it has said so.
+    let deadline = ContinuousClock.now + .seconds(20)
+    while lseek(descriptor, 0, SEEK_END) == 0, ContinuousClock.now < deadline { await Task.yield() }
     #expect(await child.terminate(grace: .milliseconds(200)) == .signalled(SIGKILL))
   }
 
