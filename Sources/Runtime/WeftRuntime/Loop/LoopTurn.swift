@@ -65,6 +65,7 @@ extension EventLoop {
     settleAll(handler)
     mailbox.close()
     watches = []
+    tasks = [:]
     self.handler = nil
   }
 
@@ -117,15 +118,20 @@ extension EventLoop {
   private func runTimers(_ handler: any LoopHandler) -> Bool {
     timers.advance(to: now)
     var fired = false
-    while let token = timers.popDue() {
+    // A timer armed for "now" while this one runs belongs to the next turn, or it could keep the loop here for ever.
+    var budget = timers.count
+    while budget > 0, let token = timers.popDue() {
+      budget -= 1
       fired = true
       unsafe state.pointee.statistics.timersFired += 1
       handler.timer(token: token)
     }
     lingering.advance(to: now)
-    while let token = lingering.popDue() {
+    budget = lingering.count
+    while budget > 0, let token = lingering.popDue() {
+      budget -= 1
       fired = true
-      lingerDue(ConnectionID(rawValue: token))
+      if token >> 32 == 0 { runTask(token) } else { lingerDue(ConnectionID(rawValue: token)) }
     }
     return fired
   }
