@@ -36,18 +36,17 @@ package struct IPAddress: BitwiseCopyable, Hashable, Sendable {
   package init?(_ text: String) {
     var text = text
     if text.hasPrefix("["), text.hasSuffix("]") { text = String(text.dropFirst().dropLast()) }
-    var v4 = in_addr()
-    if unsafe inet_pton(AF_INET, text, &v4) == 1 {
-      self.init(v4: UInt32(bigEndian: v4.s_addr))
+    // Plain bytes, not in_addr: which module that belongs to depends on how the target is compiled.
+    var bytes = [UInt8](repeating: 0, count: 16)
+    if unsafe inet_pton(AF_INET, text, &bytes) == 1 {
+      self.init(v4: UInt32(truncatingIfNeeded: Self.number(bytes[..<4])))
       return
     }
-    var v6 = in6_addr()
-    guard unsafe inet_pton(AF_INET6, text, &v6) == 1 else { return nil }
-    let (high, low) = unsafe withUnsafeBytes(of: &v6) {
-      unsafe ($0.loadUnaligned(as: UInt64.self), $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
-    }
-    self.init(v6High: UInt64(bigEndian: high), low: UInt64(bigEndian: low))
+    guard unsafe inet_pton(AF_INET6, text, &bytes) == 1 else { return nil }
+    self.init(v6High: Self.number(bytes[..<8]), low: Self.number(bytes[8...]))
   }
+
+  private static func number(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
 
   package static var loopback4: IPAddress { IPAddress(v4: 0x7f00_0001) }
   package static var loopback6: IPAddress { IPAddress(v6High: 0, low: 1) }
@@ -96,7 +95,7 @@ package struct IPAddress: BitwiseCopyable, Hashable, Sendable {
     return bytes
   }
 
-  /// Appends the canonical text. *Cost*: no allocation beyond the buffer's own growth.
+  /// Appends the canonical text. *Cost*: IPv4 without allocation beyond the buffer's own growth.
   package func write(to buffer: inout ByteBuffer) {
     if family == .v4 {
       for i in 0..<4 {
@@ -105,14 +104,10 @@ package struct IPAddress: BitwiseCopyable, Hashable, Sendable {
       }
       return
     }
-    var address = in6_addr()
-    unsafe withUnsafeMutableBytes(of: &address) {
-      unsafe $0.storeBytes(of: high.bigEndian, as: UInt64.self)
-      unsafe $0.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
-    }
+    let address = networkBytes
     unsafe buffer.appendUninitialized(Int(INET6_ADDRSTRLEN)) { room in
       let text = unsafe room.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: CChar.self)
-      unsafe inet_ntop(AF_INET6, &address, text, socklen_t(INET6_ADDRSTRLEN))
+      unsafe inet_ntop(AF_INET6, address, text, socklen_t(INET6_ADDRSTRLEN))
       return unsafe strlen(text)
     }
   }
