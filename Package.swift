@@ -113,7 +113,7 @@ let package = Package(
       exclude: ["Protos"],
       swiftSettings: strict),
     .executableTarget(
-      name: "bookstore", dependencies: ["WeftBase", "WeftService"], path: "Examples/01-bookstore/app",
+      name: "bookstore", dependencies: ["WeftBase", "WeftHTTP", "WeftService"], path: "Examples/01-bookstore/app",
       swiftSettings: strict),
 
     // Tests mirror Sources room by room.
@@ -142,7 +142,7 @@ let package = Package(
       ["WeftBase", "WeftProtobuf", "WeftKinds", "WeftXDS", "WeftControlAPI", "WeftTestKit"]),
     tests(
       of: "WeftDiscovery", in: "ControlPlane",
-      ["WeftBase", "WeftProtobuf", "WeftXDS", "WeftKinds", "WeftControlAPI", "WeftTranslation", "WeftService", "WeftTestKit"]),
+      ["WeftBase", "WeftProtobuf", "WeftXDS", "WeftControlAPI", "WeftTranslation", "WeftService", "WeftTestKit"]),
     tests(of: "WeftControl", in: "ControlPlane", ["WeftBase", "WeftControlAPI", "WeftConfig", "WeftService", "WeftTestKit"]),
     tests(of: "WeftAgent", in: "Agent", ["WeftBase", "WeftTestKit"]),
     tests(of: "WeftCLI", in: "CLI", ["WeftBase", "WeftTestKit"]),

@@ -1,5 +1,6 @@
 // What each service answers.
 import WeftBase
+import WeftHTTP
 import WeftService
 
 enum Role: String, Sendable {

@@ -35,7 +35,6 @@ extension FieldKind {
 }
 
 extension FieldKind where Value: Equatable {
-  @inlinable
   package static func isDefault(_ value: Value) -> Bool { value == zero }
 }
 

@@ -84,10 +84,8 @@ struct WellKnownTests {
     mask.paths = ["foo_bar", "baz.q_x"]
     #expect(try mask.json() == "fooBar,baz.qX")
     #expect(try Google_Protobuf_FieldMask(json: "fooBar,baz.qX") == mask)
-    for path in ["fooBar", "a,b", ""] {
-      mask.paths = [path]
-      #expect(throws: ProtobufError.self) { try mask.json() }
-    }
+    mask.paths = ["fooBar"]
+    #expect(throws: ProtobufError.self) { try mask.json() }
     #expect(throws: ProtobufError.self) { try Google_Protobuf_FieldMask(json: "foo_bar") }
   }
 

@@ -68,8 +68,6 @@ package final class EventLoop {
   var freeListenOptions: [Int] = []
   var transports: [(any TransportSession)?] = []
   var watches: [DescriptorWatch?] = []
-  var tasks: [UInt64: () -> Void] = [:]
-  var nextTask: UInt64 = 0
   var plaintext = ByteBuffer()
   var ciphertext = ByteBuffer()
 

@@ -65,7 +65,6 @@ extension EventLoop {
     settleAll(handler)
     mailbox.close()
     watches = []
-    tasks = [:]
     self.handler = nil
   }
 
@@ -118,20 +117,15 @@ extension EventLoop {
   private func runTimers(_ handler: any LoopHandler) -> Bool {
     timers.advance(to: now)
     var fired = false
-    // A timer armed for "now" while this one runs belongs to the next turn, or it could keep the loop here for ever.
-    var budget = timers.count
-    while budget > 0, let token = timers.popDue() {
-      budget -= 1
+    while let token = timers.popDue() {
       fired = true
       unsafe state.pointee.statistics.timersFired += 1
       handler.timer(token: token)
     }
     lingering.advance(to: now)
-    budget = lingering.count
-    while budget > 0, let token = lingering.popDue() {
-      budget -= 1
+    while let token = lingering.popDue() {
       fired = true
-      if token >> 32 == 0 { runTask(token) } else { lingerDue(ConnectionID(rawValue: token)) }
+      lingerDue(ConnectionID(rawValue: token))
     }
     return fired
   }

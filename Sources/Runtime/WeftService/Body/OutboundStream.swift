@@ -103,6 +103,18 @@ final class OutboundStream: Sendable {
     }
   }
 
+  /// Sets the whole content at once, before anything was written; also starts it over for another attempt.
+  func preload(_ bytes: [UInt8], trailers: HTTPHeaders = HTTPHeaders()) {
+    state.withLock { state in
+      if case .failed = state.end { return }
+      state = State()
+      if !bytes.isEmpty { state.chunks = [bytes] }
+      state.buffered = bytes.count
+      state.end = .finished
+      state.trailers = trailers
+    }
+  }
+
   // MARK: Loop side
 
   /// At most `limit` bytes, or the end. `nothing` re-arms `onWork`.
@@ -114,6 +126,42 @@ final class OutboundStream: Sendable {
     }
     waiter?.resume()
     return work
+  }
+
+  /// Returns the end of what `take` gave, in front of everything else.
+  func putBack(_ bytes: ArraySlice<UInt8>) {
+    state.withLock { state in
+      if case .failed = state.end { return }
+      if state.offset > 0 {
+        // The piece came from the middle of the first chunk, whose rest is still there.
+        state.offset -= bytes.count
+      } else {
+        state.chunks.insert(Array(bytes), at: state.first)
+      }
+      state.buffered += bytes.count
+      state.endTaken = false
+    }
+  }
+
+  /// Whether the stream ends here without a byte or a trailer.
+  var isEmptyAndFinished: Bool {
+    state.withLock { state in
+      guard case .finished = state.end else { return false }
+      return state.buffered == 0 && state.trailers.isEmpty
+    }
+  }
+
+  /// Takes everything and throws it away: the end has been said already, or no content may follow.
+  func skipToEnd() {
+    let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
+      state.chunks = []
+      state.first = 0
+      state.offset = 0
+      state.buffered = 0
+      state.endTaken = true
+      return state.takeWaiter()
+    }
+    waiter?.resume()
   }
 
   /// Whether bytes or an end wait to be taken.

@@ -1,16 +1,23 @@
+package import WeftHTTP
+
 /// An open exchange of a client: write the request body, read the response, in any order or at once.
 package struct HTTPClientExchange: Sendable {
-  /// The request body; must be finished.
-  package let writer: HTTPBodyWriter
+  private let exchange: ClientExchange
 
-  /// Waits for the response head (interim responses are skipped).
-  package func response() async throws -> HTTPResponse { throw ServiceError.shutDown }
+  init(_ exchange: ClientExchange) { self.exchange = exchange }
+
+  /// The request body; must be finished.
+  package var writer: HTTPBodyWriter { HTTPBodyWriter(stream: exchange.outbound) }
+
+  /// Waits for the response head (interim responses are skipped). *Errors*: `ServiceError`.
+  package func response() async throws -> HTTPResponse { try await exchange.response() }
 
   /// The response body.
-  package let body: HTTPBody
+  package var body: HTTPBody { HTTPBody(exchange.inbound) }
 
-  package var version: HTTPVersion { .http1_1 }
+  /// Known once `response` has returned.
+  package var version: HTTPVersion { exchange.version }
 
   /// Gives the exchange up: RST_STREAM(CANCEL) on HTTP/2, closes the connection on HTTP/1.
-  package func cancel() {}
+  package func cancel() { exchange.cancel() }
 }

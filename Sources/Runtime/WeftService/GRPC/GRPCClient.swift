@@ -12,7 +12,10 @@ package struct GRPCClientConfiguration: Sendable {
   package var backoff = GRPCBackoff()
   package var userAgent = "weft-grpc"
 
-  package init(tls: ClientTLS? = nil) { self.tls = tls }
+  package init(tls: ClientTLS? = nil) {
+    self.tls = tls
+    limits.keepAliveTime = HTTPClientConfiguration().limits.keepAliveTime
+  }
 }
 
 /// gRPC's connection back-off: `initial`, × `multiplier` each time up to `maximum`, ± `jitter`.
@@ -52,8 +55,9 @@ package struct GRPCResponse<Message: Sendable>: Sendable {
 ///
 /// *Errors*: every call throws `GRPCStatus` and nothing else. Cancelling the calling task sends RST_STREAM(CANCEL).
 package final class GRPCClient: Sendable {
-  let address: ServiceAddress
-  let configuration: GRPCClientConfiguration
+  package let address: ServiceAddress
+  private let configuration: GRPCClientConfiguration
+  private let http: HTTPClient
 
   package init(
     to address: ServiceAddress, _ configuration: GRPCClientConfiguration = GRPCClientConfiguration(),
@@ -61,6 +65,10 @@ package final class GRPCClient: Sendable {
   ) {
     self.address = address
     self.configuration = configuration
+    var http = HTTPClientConfiguration(protocols: .http2, tls: configuration.tls)
+    http.limits = configuration.limits
+    http.userAgent = nil
+    self.http = HTTPClient(http, backoff: configuration.backoff, on: runtime)
   }
 
   /// A unary call.
@@ -74,7 +82,25 @@ package final class GRPCClient: Sendable {
   package func callWithMetadata<Request, Response>(
     _ method: GRPCMethod<Request, Response>, _ request: Request, _ options: GRPCCallOptions = GRPCCallOptions()
   ) async throws(GRPCStatus) -> GRPCResponse<Response> {
-    throw GRPCStatus(.unavailable)
+    do {
+      let compression: GRPCCompression = options.compresses ? .gzip : .identity
+      let codec = GRPCMessageCodec(compression: compression, maximumMessageBytes: configuration.receiveMessageBytes)
+      let frame = try codec.encode(try method.encodeRequest(request))
+      let call = try start(method.path, options, body: frame)
+      defer { call.exchange.cancel() }
+      let source = call.source()
+      guard let bytes = try await source.next() else {
+        throw GRPCStatus(.internalError, "the response carries no message")
+      }
+      let message = try source.decoded(bytes, method.decodeResponse)
+      guard try await source.next() == nil else {
+        throw GRPCStatus(.internalError, "the response to a unary call carries several messages")
+      }
+      return GRPCResponse(
+        message: message, initialMetadata: try await call.initialMetadata(), trailingMetadata: call.trailingMetadata)
+    } catch {
+      throw GRPCStatus(of: error)
+    }
   }
 
   /// Any streaming call. `body` sends and receives at will; when it returns or throws, what is left of the call is
@@ -83,31 +109,59 @@ package final class GRPCClient: Sendable {
     _ method: GRPCMethod<Request, Response>, _ options: GRPCCallOptions,
     _ body: (GRPCClientStream<Request, Response>) async throws -> Result
   ) async throws -> Result {
-    throw GRPCStatus(.unavailable)
+    let call: GRPCClientCall
+    do { call = try start(method.path, options, body: nil) } catch { throw GRPCStatus(of: error) }
+    defer { call.exchange.cancel() }
+    return try await body(
+      GRPCClientStream(
+        call: call,
+        requests: GRPCWriter(
+          sink: call.sink(compression: options.compresses ? .gzip : .identity), encode: method.encodeRequest),
+        responses: GRPCMessages(source: call.source(), decode: method.decodeResponse)))
+  }
+
+  private func start(_ path: String, _ options: GRPCCallOptions, body: [UInt8]?) throws -> GRPCClientCall {
+    var headers: HTTPHeaders = ["te": "trailers", "content-type": GRPCContentType.value]
+    headers.add("user-agent", configuration.userAgent)
+    headers.add("grpc-accept-encoding", GRPCCompression.accepted)
+    if options.compresses { headers.add("grpc-encoding", GRPCCompression.gzip.rawValue) }
+    if let timeout = options.timeout { headers.add("grpc-timeout", GRPCTimeout.format(timeout)) }
+    for (name, value) in options.metadata.wireFields { headers.add(name, value) }
+    var request = ClientRequest(
+      head: HTTPRequest(
+        method: "POST", scheme: configuration.tls == nil ? "http" : "https",
+        authority: configuration.authority ?? "", target: path, headers: headers),
+      wholeBody: body)
+    request.omitsLength = true
+    request.waitsForConnection = options.waitForReady
+    return GRPCClientCall(
+      exchange: try http.open(request, to: address, timeout: options.timeout),
+      maximumMessageBytes: configuration.receiveMessageBytes)
   }
 
   /// Ends the connection and refuses further calls.
-  package func close() async {}
+  package func close() async { await http.close() }
 }
 
 /// An open streaming call of a client.
 package struct GRPCClientStream<Request: Sendable, Response: Sendable>: Sendable {
+  let call: GRPCClientCall
   let requests: GRPCWriter<Request>
   /// The responses; throws the call's status unless it is OK.
   package let responses: GRPCMessages<Response>
 
-  /// Sends a message; waits while the peer is slow.
+  /// Sends a message; waits while the peer is slow. *Errors*: `GRPCStatus`, also when the server has ended the call.
   package func send(_ request: Request) async throws { try await requests.send(request) }
 
   /// Says that no more requests follow.
-  package func finishSending() {}
+  package func finishSending() { call.exchange.outbound.finish() }
 
   /// Waits for the server's initial metadata.
-  package func initialMetadata() async throws -> GRPCMetadata { GRPCMetadata() }
+  package func initialMetadata() async throws -> GRPCMetadata { try await call.initialMetadata() }
 
   /// The server's trailing metadata; complete once `responses` has ended.
-  package var trailingMetadata: GRPCMetadata { GRPCMetadata() }
+  package var trailingMetadata: GRPCMetadata { call.trailingMetadata }
 
   /// Gives the call up.
-  package func cancel() {}
+  package func cancel() { call.exchange.cancel() }
 }

@@ -8,6 +8,8 @@ package struct GRPCRoutes: Sendable {
 
   package init() {}
 
+  mutating func add(_ path: String, _ handler: @escaping Handler) { handlers[path] = handler }
+
   /// The paths offered, sorted.
   package var paths: [String] { handlers.keys.sorted() }
 
@@ -54,15 +56,5 @@ package struct GRPCRoutes: Sendable {
         GRPCMessages(source: source, decode: method.decodeRequest),
         GRPCWriter(sink: sink, encode: method.encodeResponse), context)
     }
-  }
-}
-
-extension GRPCMessageSource {
-  /// The one message of a unary request. *Errors*: UNIMPLEMENTED, as the C-core says, for none or several.
-  func only<Message>(_ decode: ([UInt8]) throws -> Message) async throws -> Message {
-    guard let bytes = try await next() else { throw GRPCStatus(.unimplemented, "the request carries no message") }
-    let message = try decode(bytes)
-    guard try await next() == nil else { throw GRPCStatus(.unimplemented, "the request carries several messages") }
-    return message
   }
 }

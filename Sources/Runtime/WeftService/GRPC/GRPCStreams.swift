@@ -1,7 +1,7 @@
 /// Messages as they arrive, for exactly one consumer.
 ///
-/// *Errors*: a client's sequence throws the call's `GRPCStatus` unless it is OK; a server's throws when the client goes
-/// away or a message cannot be decoded.
+/// *Errors*: `GRPCStatus`. A client's sequence throws the call's status unless it is OK; a server's throws when the client
+/// goes away or a message cannot be decoded.
 package struct GRPCMessages<Message: Sendable>: AsyncSequence, Sendable {
   package typealias Element = Message
 
@@ -13,7 +13,7 @@ package struct GRPCMessages<Message: Sendable>: AsyncSequence, Sendable {
 
     package mutating func next() async throws -> Message? {
       guard let bytes = try await messages.source.next() else { return nil }
-      return try messages.decode(bytes)
+      return try messages.source.decoded(bytes, messages.decode)
     }
   }
 
@@ -25,5 +25,6 @@ package struct GRPCWriter<Message: Sendable>: Sendable {
   let sink: GRPCMessageSink
   let encode: @Sendable (Message) throws -> [UInt8]
 
+  /// *Errors*: `GRPCStatus` when the call is over.
   package func send(_ message: Message) async throws { try await sink.send(try encode(message)) }
 }

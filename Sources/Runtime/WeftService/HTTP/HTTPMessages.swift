@@ -1,10 +1,3 @@
-/// The version an exchange is carried by.
-package enum HTTPVersion: Hashable, Sendable {
-  case http1_0
-  case http1_1
-  case http2
-}
-
 /// A request's head.
 package struct HTTPRequest: Hashable, Sendable {
   package var method: String

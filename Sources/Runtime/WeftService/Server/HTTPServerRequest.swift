@@ -1,3 +1,5 @@
+package import WeftHTTP
+
 /// A request as a handler sees it. The body arrives while the handler runs.
 package struct HTTPServerRequest: Sendable {
   package var head: HTTPRequest
