@@ -8,3 +8,4 @@
 // Threads   values are Sendable; ByteBuffer, BufferPool, Slab and TimerWheel belong to one thread at a time.
 //
 // Unsafe memory lives in four types (ByteView, ByteBuffer, BufferPool, Slab), each marked `@safe` with the reason it holds.
+// Its types and their stored properties are `@usableFromInline`: only then are `@inlinable package` members inlined into other targets.

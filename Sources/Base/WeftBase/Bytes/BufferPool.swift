@@ -1,16 +1,16 @@
 // BufferPool: free lists of memory blocks in powers of two, one pool per loop.
 
-import Glibc
+public import Glibc
 
 /// A block lent by a `BufferPool`.
 ///
 /// Why sound: carries its true size; whoever holds it gives it back exactly once, to the pool it came from.
-@frozen @safe
+@frozen @safe @usableFromInline
 package struct PooledBlock: BitwiseCopyable {
   /// First byte, aligned to 64.
-  package let base: UnsafeMutableRawPointer
+  @usableFromInline package let base: UnsafeMutableRawPointer
   /// Usable bytes (`ByteBuffer.slack` more are readable).
-  package let capacity: Int
+  @usableFromInline package let capacity: Int
 
   @inlinable
   package init(base: UnsafeMutableRawPointer, capacity: Int) {
@@ -24,7 +24,7 @@ package struct PooledBlock: BitwiseCopyable {
 /// *Shape*: one intrusive list per power of two; at most `maximumCached` free bytes are kept, the rest goes back to the allocator, so that
 /// memory follows use. Larger requests come from the allocator and return to it.
 /// *Cost*: take and give are a few instructions when the list has a block.
-@safe
+@safe @usableFromInline
 package final class BufferPool {
   @usableFromInline static var smallest: Int { 2048 }
   @usableFromInline static var classes: Int { 10 }
@@ -39,7 +39,7 @@ package final class BufferPool {
   @usableFromInline let lists: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   @usableFromInline let state: UnsafeMutablePointer<State>
   /// Free bytes kept for reuse at most.
-  package let maximumCached: Int
+  @usableFromInline package let maximumCached: Int
 
   package init(maximumCached: Int = 4 << 20) {
     unsafe lists = .allocate(capacity: Self.classes)

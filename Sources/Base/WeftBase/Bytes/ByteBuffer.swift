@@ -1,6 +1,6 @@
 // ByteBuffer: a growable owner of bytes with append at the back and consumption at the front.
 
-import Glibc
+public import Glibc
 
 /// A growable run of bytes with one owner.
 ///
@@ -8,7 +8,7 @@ import Glibc
 /// reader that consumes little by little never causes quadratic moves.
 ///
 /// Why sound: `storage` holds `capacity + slack` bytes for the whole life of the value; `0 ≤ head ≤ tail ≤ capacity` always.
-@frozen @safe
+@frozen @safe @usableFromInline
 package struct ByteBuffer: ~Copyable {
   /// Readable (not meaningful) bytes kept past the end, so that word-wise scans may load beyond the last byte.
   @inlinable package static var slack: Int { 64 }
@@ -17,7 +17,7 @@ package struct ByteBuffer: ~Copyable {
   @usableFromInline var head: Int
   @usableFromInline var tail: Int
   /// Bytes that fit without growing.
-  package private(set) var capacity: Int
+  @usableFromInline package internal(set) var capacity: Int
 
   /// An empty buffer; takes memory at the first append unless `capacity` is given.
   @inlinable

@@ -1,6 +1,6 @@
 // ByteView: a borrowed run of bytes, two words, trivially copyable. The currency between loop, transport and codecs.
 
-import Glibc
+public import Glibc
 
 /// A borrowed run of bytes.
 ///
@@ -8,12 +8,12 @@ import Glibc
 /// `ByteBuffer` until that buffer is next mutated, a view of a `StaticString` for ever.
 ///
 /// Why sound: every read checks its bounds against `count`; the owner guarantees `count` readable bytes at `base`.
-@frozen @safe
+@frozen @safe @usableFromInline
 package struct ByteView: BitwiseCopyable {
   /// First byte; never null, also when empty.
-  package let base: UnsafeRawPointer
+  @usableFromInline package let base: UnsafeRawPointer
   /// Number of bytes.
-  package let count: Int
+  @usableFromInline package let count: Int
 
   /// A view of `count` bytes at `base`, which the caller keeps readable for as long as the view is used.
   @inlinable
@@ -217,7 +217,7 @@ extension ByteView {
 }
 
 extension ByteView: CustomStringConvertible {
-  package var description: String { string }
+  @usableFromInline package var description: String { string }
 }
 
 extension [UInt8] {

@@ -3,11 +3,11 @@
 import Glibc
 
 /// The address of a slot: an index and the generation it was handed out in. All zero bits mean "none".
-@frozen
+@frozen @usableFromInline
 package struct SlabIndex: BitwiseCopyable, Hashable, Sendable {
-  package let index: UInt32
+  @usableFromInline package let index: UInt32
   /// Starts at 1, so that zeroed memory never names a slot.
-  package let generation: UInt32
+  @usableFromInline package let generation: UInt32
 
   @inlinable
   package init(index: UInt32, generation: UInt32) {
@@ -36,7 +36,7 @@ package struct SlabIndex: BitwiseCopyable, Hashable, Sendable {
 /// `contains` where an index may be stale).
 ///
 /// Why sound: the range is reserved once and unmapped in deinit, elements are `BitwiseCopyable`, every access is checked.
-@frozen @safe
+@frozen @safe @usableFromInline
 package struct Slab<Element: BitwiseCopyable>: ~Copyable {
   @frozen @usableFromInline
   struct Slot {
@@ -57,7 +57,7 @@ package struct Slab<Element: BitwiseCopyable>: ~Copyable {
   @usableFromInline let slots: UnsafeMutablePointer<Slot>
   @usableFromInline let header: UnsafeMutablePointer<Header>
   /// Most slots that can be live at once.
-  package let maximum: Int
+  @usableFromInline package let maximum: Int
 
   /// An empty table for at most `maximum` slots. *Cost*: reserves address space, no memory.
   package init(maximum: Int, of type: Element.Type = Element.self) {

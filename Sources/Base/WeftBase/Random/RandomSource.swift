@@ -2,9 +2,9 @@
 
 /// The wyrand generator: 64 bits of state, about 1 ns a draw, passes BigCrush and PractRand.
 /// *Source*: wyhash final version 4, public domain.
-@frozen
+@frozen @usableFromInline
 package struct RandomSource: RandomNumberGenerator, Sendable {
-  package private(set) var state: UInt64
+  @usableFromInline package internal(set) var state: UInt64
 
   /// The same seed gives the same draws on every machine.
   @inlinable

@@ -1,6 +1,7 @@
 // Small ASCII work shared by codecs: case folding, decimal and hexadecimal numbers.
 
 /// ASCII tables and conversions. Nothing here knows a locale.
+@usableFromInline
 package enum ASCII {
   @inlinable
   package static func lowercased(_ byte: UInt8) -> UInt8 { byte &- 65 < 26 ? byte | 0x20 : byte }

@@ -1,9 +1,9 @@
 // Time as the mesh uses it: nanoseconds of a monotonic clock. Only the loop's driver reads a clock; everybody else is told `now`.
 
 /// A point of monotonic time. *Units*: nanoseconds since an arbitrary start.
-@frozen
+@frozen @usableFromInline
 package struct MonotonicInstant: BitwiseCopyable, Hashable, Comparable, Sendable {
-  package var nanoseconds: UInt64
+  @usableFromInline package var nanoseconds: UInt64
 
   @inlinable
   package init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
