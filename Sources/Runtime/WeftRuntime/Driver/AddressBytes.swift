@@ -42,7 +42,8 @@ final class AddressBytes {
     }
     unsafe base.storeBytes(of: address.port.bigEndian, toByteOffset: 2, as: UInt16.self)
     if address.ip.family == .v4 {
-      unsafe base.storeBytes(of: UInt32(truncatingIfNeeded: address.ip.low).bigEndian, toByteOffset: 4, as: UInt32.self)
+      unsafe base.storeBytes(
+        of: UInt32(truncatingIfNeeded: address.ip.low).bigEndian, toByteOffset: 4, as: UInt32.self)
       return 16
     }
     unsafe base.storeBytes(of: address.ip.high.bigEndian, toByteOffset: 8, as: UInt64.self)
@@ -65,5 +66,7 @@ final class AddressBytes {
     }
   }
 
-  private var port: UInt16 { unsafe UInt16(bigEndian: base.load(fromByteOffset: 2, as: UInt16.self)) }
+  private var port: UInt16 {
+    unsafe UInt16(bigEndian: base.load(fromByteOffset: 2, as: UInt16.self))
+  }
 }

@@ -3,15 +3,15 @@
 package import WeftBase
 
 /// A readiness event.
-@frozen
+@frozen @usableFromInline
 package struct DriverEvent: BitwiseCopyable {
   /// What the socket was registered with.
-  package var key: UInt64
-  package var flags: Flags
+  @usableFromInline package var key: UInt64
+  @usableFromInline package var flags: Flags
 
-  @frozen
+  @frozen @usableFromInline
   package struct Flags: OptionSet, BitwiseCopyable, Sendable {
-    package let rawValue: UInt8
+    @usableFromInline package let rawValue: UInt8
     @inlinable package init(rawValue: UInt8) { self.rawValue = rawValue }
     @inlinable package static var readable: Flags { Flags(rawValue: 1) }
     @inlinable package static var writable: Flags { Flags(rawValue: 2) }
@@ -28,10 +28,10 @@ package struct DriverEvent: BitwiseCopyable {
 }
 
 /// A run of bytes for a gathering write.
-@frozen @safe
+@frozen @safe @usableFromInline
 package struct WriteVector: BitwiseCopyable {
-  package var base: UnsafeRawPointer
-  package var count: Int
+  @usableFromInline package var base: UnsafeRawPointer
+  @usableFromInline package var count: Int
 
   @inlinable
   package init(base: UnsafeRawPointer, count: Int) {
@@ -55,21 +55,29 @@ package class Driver {
   package func now() -> MonotonicInstant { .zero }
 
   /// Waits until something is ready, `deadline` has come (nil: no limit), or the waker is called; fills `events`.
-  package func wait(until deadline: MonotonicInstant?, events: UnsafeMutableBufferPointer<DriverEvent>) -> Int { 0 }
+  package func wait(
+    until deadline: MonotonicInstant?, events: UnsafeMutableBufferPointer<DriverEvent>
+  ) -> Int { 0 }
 
   /// A listening socket, registered under `key`, and its true address.
-  package func listen(on address: SocketAddress, _ options: ListenOptions, key: UInt64) throws(WeftError) -> (
-    socket: Int32, address: SocketAddress
-  ) { throw WeftError(.unsupported, "this driver cannot listen") }
+  package func listen(on address: SocketAddress, _ options: ListenOptions, key: UInt64)
+    throws(WeftError) -> (
+      socket: Int32, address: SocketAddress
+    )
+  { throw WeftError(.unsupported, "this driver cannot listen") }
 
   /// A connection of `listener`, not yet registered, or `-errno`; `-EMFILE` means one was shed.
-  package func accept(_ listener: Int32, _ options: ConnectionOptions, peer: inout SocketAddress) -> Int32 { -1 }
+  package func accept(_ listener: Int32, _ options: ConnectionOptions, peer: inout SocketAddress)
+    -> Int32
+  { -1 }
 
   /// Registers an accepted socket under `key`.
   package func register(_ socket: Int32, key: UInt64) -> Int32 { 0 }
 
   /// Begins to connect; the socket is registered under `key` and becomes writable when the outcome is known.
-  package func connect(to address: SocketAddress, _ options: ConnectionOptions, key: UInt64) -> Int32 { -1 }
+  package func connect(to address: SocketAddress, _ options: ConnectionOptions, key: UInt64)
+    -> Int32
+  { -1 }
 
   /// The outcome of a connect: 0 or `errno`.
   package func pendingError(_ socket: Int32) -> Int32 { 0 }
@@ -98,5 +106,7 @@ package class Driver {
   package func originalDestination(_ socket: Int32) -> SocketAddress? { nil }
 
   /// Watches a foreign descriptor, level-triggered; replaces an earlier interest. `[]` ends it.
-  package func watch(_ descriptor: Int32, _ interest: DriverEvent.Flags, key: UInt64) -> Int32 { -1 }
+  package func watch(_ descriptor: Int32, _ interest: DriverEvent.Flags, key: UInt64) -> Int32 {
+    -1
+  }
 }

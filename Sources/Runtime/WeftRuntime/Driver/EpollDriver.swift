@@ -54,10 +54,13 @@ package final class EpollDriver: Driver {
     return { wakeUp.wake() }
   }
 
-  package override func now() -> MonotonicInstant { MonotonicInstant(nanoseconds: weft_monotonic_nanoseconds()) }
+  package override func now() -> MonotonicInstant {
+    MonotonicInstant(nanoseconds: weft_monotonic_nanoseconds())
+  }
 
-  package override func wait(until deadline: MonotonicInstant?, events: UnsafeMutableBufferPointer<DriverEvent>) -> Int
-  {
+  package override func wait(
+    until deadline: MonotonicInstant?, events: UnsafeMutableBufferPointer<DriverEvent>
+  ) -> Int {
     let capacity = min(Self.capacity, events.count)
     let count = unsafe Int(weft_epoll_wait(poller, received, Int32(capacity), timeout(deadline)))
     var filled = 0
@@ -91,13 +94,16 @@ package final class EpollDriver: Driver {
     return flags
   }
 
-  private static let edge = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
+  private static let edge =
+    EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
 
   // MARK: Opening
 
-  package override func listen(on address: SocketAddress, _ options: ListenOptions, key: UInt64) throws(WeftError) -> (
-    socket: Int32, address: SocketAddress
-  ) {
+  package override func listen(on address: SocketAddress, _ options: ListenOptions, key: UInt64)
+    throws(WeftError) -> (
+      socket: Int32, address: SocketAddress
+    )
+  {
     let socket = weft_stream_socket(AddressBytes.family(of: address))
     guard socket >= 0 else { throw .system("socket for \(address)", -socket) }
     do throws(WeftError) {
@@ -116,24 +122,34 @@ package final class EpollDriver: Driver {
     }
   }
 
-  private func configure(listener socket: Int32, _ address: SocketAddress, _ options: ListenOptions) throws(WeftError) {
+  private func configure(listener socket: Int32, _ address: SocketAddress, _ options: ListenOptions)
+    throws(WeftError)
+  {
     if let path = address.unixPath {
       if !path.hasPrefix("@") { _ = unsafe weft_remove_socket_file(path) }
       return
     }
     let v6 = address.ip.family == .v6
     try Self.check("SO_REUSEADDR on \(address)", weft_set_reuse_address(socket))
-    if options.reusePort { try Self.check("SO_REUSEPORT on \(address)", weft_set_reuse_port(socket)) }
-    if options.transparent { try Self.check("IP_TRANSPARENT on \(address)", weft_set_transparent(socket, v6 ? 1 : 0)) }
+    if options.reusePort {
+      try Self.check("SO_REUSEPORT on \(address)", weft_set_reuse_port(socket))
+    }
+    if options.transparent {
+      try Self.check("IP_TRANSPARENT on \(address)", weft_set_transparent(socket, v6 ? 1 : 0))
+    }
     if options.freeBind { try Self.check("IP_FREEBIND on \(address)", weft_set_free_bind(socket)) }
-    if v6 { try Self.check("IPV6_V6ONLY on \(address)", weft_set_v6_only(socket, options.v6Only ? 1 : 0)) }
+    if v6 {
+      try Self.check("IPV6_V6ONLY on \(address)", weft_set_v6_only(socket, options.v6Only ? 1 : 0))
+    }
   }
 
   private static func check(_ call: String, _ result: Int32) throws(WeftError) {
     if result < 0 { throw .system(call, -result) }
   }
 
-  package override func accept(_ listener: Int32, _ options: ConnectionOptions, peer: inout SocketAddress) -> Int32 {
+  package override func accept(
+    _ listener: Int32, _ options: ConnectionOptions, peer: inout SocketAddress
+  ) -> Int32 {
     var length: UInt32 = 0
     let socket = unsafe weft_accept(listener, bytes.base, &length)
     if socket >= 0 {
@@ -157,21 +173,29 @@ package final class EpollDriver: Driver {
       let interval = Int32(clamping: max(1, keepalive.interval.components.seconds))
       _ = weft_set_keepalive(socket, idle, interval, Int32(clamping: keepalive.probes))
     }
-    if let limit = options.userTimeout { _ = weft_set_user_timeout(socket, UInt32(clamping: limit.wholeMilliseconds)) }
-    if options.kernelBufferBytes > 0 { _ = weft_set_buffers(socket, Int32(clamping: options.kernelBufferBytes)) }
+    if let limit = options.userTimeout {
+      _ = weft_set_user_timeout(socket, UInt32(clamping: limit.wholeMilliseconds))
+    }
+    if options.kernelBufferBytes > 0 {
+      _ = weft_set_buffers(socket, Int32(clamping: options.kernelBufferBytes))
+    }
   }
 
   package override func register(_ socket: Int32, key: UInt64) -> Int32 {
     weft_epoll_add(poller, socket, Self.edge, key)
   }
 
-  package override func connect(to address: SocketAddress, _ options: ConnectionOptions, key: UInt64) -> Int32 {
+  package override func connect(
+    to address: SocketAddress, _ options: ConnectionOptions, key: UInt64
+  ) -> Int32 {
     let socket = weft_stream_socket(AddressBytes.family(of: address))
     guard socket >= 0 else { return socket }
     var result: Int32 = 0
     if !address.isUnix { configure(socket, options) }
     if options.mark != 0 { result = weft_set_mark(socket, options.mark) }
-    if result >= 0, options.transparent { result = weft_set_transparent(socket, address.ip.family == .v6 ? 1 : 0) }
+    if result >= 0, options.transparent {
+      result = weft_set_transparent(socket, address.ip.family == .v6 ? 1 : 0)
+    }
     if result >= 0, let local = options.bindTo {
       let length = bytes.write(local)
       result = unsafe weft_bind(socket, bytes.base, length)
@@ -191,7 +215,9 @@ package final class EpollDriver: Driver {
 
   // MARK: Bytes
 
-  package override func read(_ socket: Int32, into base: UnsafeMutableRawPointer, capacity: Int) -> Int {
+  package override func read(_ socket: Int32, into base: UnsafeMutableRawPointer, capacity: Int)
+    -> Int
+  {
     unsafe Int(weft_receive(socket, base, capacity))
   }
 
@@ -219,12 +245,14 @@ package final class EpollDriver: Driver {
 
   package override func localAddress(_ socket: Int32) -> SocketAddress {
     var length: UInt32 = 0
-    return unsafe weft_local_address(socket, bytes.base, &length) < 0 ? .unnamedUnix : bytes.read(length)
+    return unsafe weft_local_address(socket, bytes.base, &length) < 0
+      ? .unnamedUnix : bytes.read(length)
   }
 
   package override func peerAddress(_ socket: Int32) -> SocketAddress {
     var length: UInt32 = 0
-    return unsafe weft_peer_address(socket, bytes.base, &length) < 0 ? .unnamedUnix : bytes.read(length)
+    return unsafe weft_peer_address(socket, bytes.base, &length) < 0
+      ? .unnamedUnix : bytes.read(length)
   }
 
   package override func originalDestination(_ socket: Int32) -> SocketAddress? {
@@ -233,14 +261,19 @@ package final class EpollDriver: Driver {
     // An IPv4 client of a dual-stack listener is tracked as IPv4.
     let v6 = local.ip.unmapped.family == .v6
     var length: UInt32 = 0
-    guard unsafe weft_original_destination(socket, v6 ? 1 : 0, bytes.base, &length) >= 0 else { return nil }
+    guard unsafe weft_original_destination(socket, v6 ? 1 : 0, bytes.base, &length) >= 0 else {
+      return nil
+    }
     let address = bytes.read(length)
-    return address.isUnix || (address.port == local.port && address.ip.unmapped == local.ip.unmapped) ? nil : address
+    return address.isUnix
+      || (address.port == local.port && address.ip.unmapped == local.ip.unmapped) ? nil : address
   }
 
   // MARK: Foreign descriptors
 
-  package override func watch(_ descriptor: Int32, _ interest: DriverEvent.Flags, key: UInt64) -> Int32 {
+  package override func watch(_ descriptor: Int32, _ interest: DriverEvent.Flags, key: UInt64)
+    -> Int32
+  {
     if interest.isEmpty {
       return watched.remove(descriptor) == nil ? 0 : weft_epoll_remove(poller, descriptor)
     }

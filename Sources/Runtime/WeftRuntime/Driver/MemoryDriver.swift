@@ -22,8 +22,9 @@ package final class MemoryDriver: Driver {
 
   package override func now() -> MonotonicInstant { network.time }
 
-  package override func wait(until deadline: MonotonicInstant?, events: UnsafeMutableBufferPointer<DriverEvent>) -> Int
-  {
+  package override func wait(
+    until deadline: MonotonicInstant?, events: UnsafeMutableBufferPointer<DriverEvent>
+  ) -> Int {
     var filled = 0
     for socket in sockets {
       guard filled < events.count else { break }
@@ -53,13 +54,17 @@ package final class MemoryDriver: Driver {
   }
 
   private func socket(_ number: Int32) -> MemorySocket {
-    guard let socket = sockets[Int(number)] else { preconditionFailure("socket \(number) is closed") }
+    guard let socket = sockets[Int(number)] else {
+      preconditionFailure("socket \(number) is closed")
+    }
     return socket
   }
 
-  package override func listen(on address: SocketAddress, _ options: ListenOptions, key: UInt64) throws(WeftError) -> (
-    socket: Int32, address: SocketAddress
-  ) {
+  package override func listen(on address: SocketAddress, _ options: ListenOptions, key: UInt64)
+    throws(WeftError) -> (
+      socket: Int32, address: SocketAddress
+    )
+  {
     let listener = MemorySocket(driver: self, local: address, remote: .unnamedUnix)
     listener.isListener = true
     listener.reusePort = options.reusePort
@@ -69,7 +74,9 @@ package final class MemoryDriver: Driver {
     return (insert(listener), listener.local)
   }
 
-  package override func accept(_ listener: Int32, _ options: ConnectionOptions, peer: inout SocketAddress) -> Int32 {
+  package override func accept(
+    _ listener: Int32, _ options: ConnectionOptions, peer: inout SocketAddress
+  ) -> Int32 {
     let listener = socket(listener)
     if listener.backlog.isEmpty { return -EAGAIN }
     let socket = listener.backlog.removeFirst()
@@ -91,7 +98,9 @@ package final class MemoryDriver: Driver {
     return 0
   }
 
-  package override func connect(to address: SocketAddress, _ options: ConnectionOptions, key: UInt64) -> Int32 {
+  package override func connect(
+    to address: SocketAddress, _ options: ConnectionOptions, key: UInt64
+  ) -> Int32 {
     let local = options.bindTo ?? network.ephemeralAddress(like: address)
     let socket = MemorySocket(driver: self, local: local, remote: address)
     socket.key = key
@@ -115,11 +124,15 @@ package final class MemoryDriver: Driver {
 
   package override func pendingError(_ number: Int32) -> Int32 { socket(number).error }
 
-  package override func read(_ number: Int32, into base: UnsafeMutableRawPointer, capacity: Int) -> Int {
+  package override func read(_ number: Int32, into base: UnsafeMutableRawPointer, capacity: Int)
+    -> Int
+  {
     let socket = socket(number)
     let n = min(capacity, socket.inbox.count)
     if n > 0 {
-      unsafe socket.inbox.withUnsafeBytes { unsafe _ = memcpy(base, $0.baseAddress.unsafelyUnwrapped, n) }
+      unsafe socket.inbox.withUnsafeBytes {
+        unsafe _ = memcpy(base, $0.baseAddress.unsafelyUnwrapped, n)
+      }
       socket.inbox.removeFirst(n)
       return n
     }
@@ -135,7 +148,9 @@ package final class MemoryDriver: Driver {
       return count
     }
     var n = min(count, peer.room)
-    if n > 0, network.behaviour.splits, network.random.chance(1, in: 4) { n = 1 + network.random.next(below: n) }
+    if n > 0, network.behaviour.splits, network.random.chance(1, in: 4) {
+      n = 1 + network.random.next(below: n)
+    }
     if n < count { socket.wantsWritable = true }
     if n == 0 { return count == 0 ? 0 : -Int(EAGAIN) }
     unsafe peer.wire += UnsafeRawBufferPointer(start: base, count: n)
@@ -154,7 +169,9 @@ package final class MemoryDriver: Driver {
     return total
   }
 
-  package override func unreadBytes(_ number: Int32) -> Int { socket(number).inbox.count + socket(number).wire.count }
+  package override func unreadBytes(_ number: Int32) -> Int {
+    socket(number).inbox.count + socket(number).wire.count
+  }
 
   package override func shutdownWrite(_ number: Int32) {
     let socket = socket(number)
@@ -184,7 +201,9 @@ package final class MemoryDriver: Driver {
 
   package override func localAddress(_ number: Int32) -> SocketAddress { socket(number).local }
   package override func peerAddress(_ number: Int32) -> SocketAddress { socket(number).remote }
-  package override func originalDestination(_ number: Int32) -> SocketAddress? { socket(number).original }
+  package override func originalDestination(_ number: Int32) -> SocketAddress? {
+    socket(number).original
+  }
 
   /// Makes the next connections to `address` look as if they had been redirected from `original`.
   package func setOriginalDestination(_ original: SocketAddress, of number: Int32) {

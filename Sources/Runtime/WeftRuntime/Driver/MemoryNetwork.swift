@@ -33,7 +33,9 @@ package final class MemoryNetwork {
 
   /// Turns `loops` until `done` says so. When all are idle the clock jumps to the next timer. Returns false when `done` still says no after
   /// `limit` of virtual time, or when nothing can happen any more.
-  package func run(_ loops: [EventLoop], for limit: Duration = .seconds(60), until done: () -> Bool) -> Bool {
+  package func run(_ loops: [EventLoop], for limit: Duration = .seconds(60), until done: () -> Bool)
+    -> Bool
+  {
     let end = time + limit
     while !done() {
       var busy = false
@@ -66,7 +68,9 @@ package final class MemoryNetwork {
     if !address.isUnix, address.port == 0 {
       bound = SocketAddress(address.ip, port: nextPort)
       nextPort += 1
-    } else if let others = listeners[bound], let other = others.first, !(other.reusePort && socket.reusePort) {
+    } else if let others = listeners[bound], let other = others.first,
+      !(other.reusePort && socket.reusePort)
+    {
       throw .system("bind \(address)", EADDRINUSE)
     }
     listeners[bound, default: []].append(socket)
@@ -147,7 +151,9 @@ final class MemorySocket {
     }
     guard wire.isEmpty else { return }
     // In split mode an end may come together with the last bytes or on its own.
-    if driver.network.behaviour.splits, !edges.isEmpty, driver.network.random.chance(1, in: 2) { return }
+    if driver.network.behaviour.splits, !edges.isEmpty, driver.network.random.chance(1, in: 2) {
+      return
+    }
     if finOnWire, !finArrived {
       finArrived = true
       edges.formUnion([.readable, .hangup])

@@ -68,6 +68,8 @@ package final class EventLoop {
   var freeListenOptions: [Int] = []
   var transports: [(any TransportSession)?] = []
   var watches: [DescriptorWatch?] = []
+  var tasks: [UInt64: () -> Void] = [:]
+  var nextTask: UInt64 = 0
   var plaintext = ByteBuffer()
   var ciphertext = ByteBuffer()
 
@@ -79,7 +81,8 @@ package final class EventLoop {
     mailbox = Mailbox(wake: driver.waker)
     let now = driver.now()
     unsafe state = .allocate(capacity: 1)
-    unsafe state.initialize(to: State(now: now, random: seed.map { RandomSource(seed: $0) } ?? .fromSystem()))
+    unsafe state.initialize(
+      to: State(now: now, random: seed.map { RandomSource(seed: $0) } ?? .fromSystem()))
     connections = Slab(maximum: limits.connections)
     listeners = Slab(maximum: 4096)
     timers = TimerWheel(now: now, maximum: limits.timers)
@@ -87,7 +90,8 @@ package final class EventLoop {
     unsafe events = .allocate(capacity: limits.eventsPerTurn)
     unsafe vectors = .allocate(capacity: Self.vectorCapacity)
     unsafe input = .allocate(byteCount: Self.inputCapacity + ByteBuffer.slack, alignment: 64)
-    unsafe input.initializeMemory(as: UInt8.self, repeating: 0, count: Self.inputCapacity + ByteBuffer.slack)
+    unsafe input.initializeMemory(
+      as: UInt8.self, repeating: 0, count: Self.inputCapacity + ByteBuffer.slack)
   }
 
   deinit {
@@ -138,7 +142,9 @@ package final class EventLoop {
   package func isLive(_ c: ConnectionID) -> Bool { connections.contains(c.slot) }
 
   /// The handler's own word for a connection, 0 at first (the tag for `connect`). *Cost*: a load.
-  package func user(_ c: ConnectionID) -> UInt64 { connections.contains(c.slot) ? connections[c.slot].user : 0 }
+  package func user(_ c: ConnectionID) -> UInt64 {
+    connections.contains(c.slot) ? connections[c.slot].user : 0
+  }
 
   package func setUser(_ c: ConnectionID, _ value: UInt64) {
     if connections.contains(c.slot) { connections[c.slot].user = value }
@@ -154,7 +160,9 @@ package final class EventLoop {
     connections.contains(c.slot) ? connections[c.slot].queue.count : 0
   }
 
-  package func isPaused(_ c: ConnectionID) -> Bool { reference(c)?.it.flags.contains(.paused) ?? false }
+  package func isPaused(_ c: ConnectionID) -> Bool {
+    reference(c)?.it.flags.contains(.paused) ?? false
+  }
 
   package func setWatermarks(_ c: ConnectionID, _ watermarks: Watermarks) {
     guard let c = reference(c) else { return }
@@ -164,7 +172,9 @@ package final class EventLoop {
 
   /// The transport of a connection, readable until `closed` has returned.
   package func transport(_ c: ConnectionID) -> (any TransportSession)? {
-    guard connections.contains(c.slot), connections[c.slot].flags.contains(.secure) else { return nil }
+    guard connections.contains(c.slot), connections[c.slot].flags.contains(.secure) else {
+      return nil
+    }
     return transports[c.index]
   }
 

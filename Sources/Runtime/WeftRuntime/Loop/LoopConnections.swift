@@ -5,7 +5,8 @@ package import WeftBase
 
 extension EventLoop {
   /// Listens on `address`; port 0 takes a free one (see `address(of:)`).
-  package func listen(on address: SocketAddress, _ options: ListenOptions = ListenOptions()) throws(WeftError)
+  package func listen(on address: SocketAddress, _ options: ListenOptions = ListenOptions())
+    throws(WeftError)
     -> ListenerID
   {
     let state = ListenerState(socket: -1, address: address, options: listenOptions.count)
@@ -13,7 +14,8 @@ extension EventLoop {
       throw WeftError(.limitReached, "a loop has at most \(listeners.maximum) listeners")
     }
     do throws(WeftError) {
-      let (socket, bound) = try driver.listen(on: address, options, key: Kind.key(slot, Kind.listener))
+      let (socket, bound) = try driver.listen(
+        on: address, options, key: Kind.key(slot, Kind.listener))
       listeners[slot].socket = socket
       listeners[slot].address = bound
     } catch {
@@ -83,7 +85,8 @@ extension EventLoop {
     to address: SocketAddress, _ options: ConnectionOptions = ConnectionOptions(), tag: UInt64 = 0
   ) -> ConnectionID {
     let connection = Connection(
-      socket: -1, flags: [.connecting, .owesConnected], user: tag, watermarks: options.watermarks, listener: .none)
+      socket: -1, flags: [.connecting, .owesConnected], user: tag, watermarks: options.watermarks,
+      listener: .none)
     guard let slot = connections.insert(connection) else {
       unsafe state.pointee.statistics.shedConnectionLimit += 1
       return .none

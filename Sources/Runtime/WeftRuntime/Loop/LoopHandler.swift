@@ -1,11 +1,11 @@
 // What a loop tells its handler, and in which words.
 
-package import WeftBase
+public import WeftBase
 
 /// Names a connection of one loop: slot index and generation, 8 bytes. An id of a closed connection is harmless.
-@frozen
+@frozen @usableFromInline
 package struct ConnectionID: BitwiseCopyable, Hashable, Sendable {
-  package let slot: SlabIndex
+  @usableFromInline package let slot: SlabIndex
 
   @inlinable package init(_ slot: SlabIndex) { self.slot = slot }
   @inlinable package init(rawValue: UInt64) { slot = SlabIndex(rawValue: rawValue) }
@@ -18,16 +18,16 @@ package struct ConnectionID: BitwiseCopyable, Hashable, Sendable {
 }
 
 /// Names a listener of one loop.
-@frozen
+@frozen @usableFromInline
 package struct ListenerID: BitwiseCopyable, Hashable, Sendable {
-  package let slot: SlabIndex
+  @usableFromInline package let slot: SlabIndex
   @inlinable package init(_ slot: SlabIndex) { self.slot = slot }
   @inlinable package static var none: ListenerID { ListenerID(.none) }
   @inlinable package var index: Int { Int(slot.index) }
 }
 
 /// What became of bytes given to `EventLoop.write`. They are taken in every case but `.closed`.
-@frozen
+@frozen @usableFromInline
 package enum WriteOutcome: UInt8, Sendable, BitwiseCopyable {
   /// Handed to the kernel.
   case written
@@ -40,7 +40,7 @@ package enum WriteOutcome: UInt8, Sendable, BitwiseCopyable {
 }
 
 /// How to close a connection.
-@frozen
+@frozen @usableFromInline
 package enum CloseMode: UInt8, Sendable, BitwiseCopyable {
   /// Send what is queued, then FIN (after close_notify when secure), read and discard until the peer's FIN, for 1 s at most. Nothing is
   /// delivered to the handler any more but `closed`. The second restarts whenever queued bytes could be sent.
@@ -50,8 +50,9 @@ package enum CloseMode: UInt8, Sendable, BitwiseCopyable {
 }
 
 /// Why a connection ended.
-@frozen
+@frozen @usableFromInline
 package struct CloseReason: BitwiseCopyable, Hashable, Sendable {
+  @usableFromInline
   package enum Kind: UInt8, Sendable, BitwiseCopyable {
     /// Both sides ended in order, or `close(.gracefully)` ran to its end.
     case ended
@@ -75,9 +76,9 @@ package struct CloseReason: BitwiseCopyable, Hashable, Sendable {
     case loopEnded
   }
 
-  package let kind: Kind
+  @usableFromInline package let kind: Kind
   /// `errno` where the system gave one, else 0.
-  package let systemError: Int32
+  @usableFromInline package let systemError: Int32
 
   @inlinable
   package init(_ kind: Kind, systemError: Int32 = 0) {

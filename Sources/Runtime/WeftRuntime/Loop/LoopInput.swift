@@ -19,7 +19,9 @@ extension EventLoop {
   package func resumeReading(_ c: ConnectionID) {
     guard let c = alive(c), c.it.flags.contains(.paused) else { return }
     c.it.flags.remove(.paused)
-    if c.it.stash.count > 0 || !c.it.flags.isDisjoint(with: [.readReady, .writeBroken, .transportEnded]) {
+    if c.it.stash.count > 0
+      || !c.it.flags.isDisjoint(with: [.readReady, .writeBroken, .transportEnded])
+    {
       c.it.flags.insert(.resumed)
       list(c)
     }
@@ -96,7 +98,8 @@ extension EventLoop {
   /// Hands bytes of a shared buffer to the handler and keeps what it leaves.
   private func deliver(_ c: ConnectionReference, _ bytes: ByteView, _ handler: any LoopHandler) {
     let consumed = handler.received(c.id, bytes)
-    precondition(consumed >= 0 && consumed <= bytes.count, "a handler consumes at most what it was given")
+    precondition(
+      consumed >= 0 && consumed <= bytes.count, "a handler consumes at most what it was given")
     if !c.it.flags.isDisjoint(with: [.dead, .closing]) { return }
     let rest = bytes.dropFirst(consumed)
     if rest.isEmpty { return releaseStash(c) }
@@ -112,12 +115,15 @@ extension EventLoop {
 
   /// Hands the kept bytes to the handler.
   func deliverStash(_ c: ConnectionReference, _ handler: any LoopHandler) {
-    if c.it.stash.count == 0 || !c.it.flags.isDisjoint(with: [.paused, .closing, .feedStash]) { return }
+    if c.it.stash.count == 0 || !c.it.flags.isDisjoint(with: [.paused, .closing, .feedStash]) {
+      return
+    }
     // Detached meanwhile: the handler may close the connection and still read the view.
     var stash = c.it.stash
     c.it.stash = Stash()
     let consumed = handler.received(c.id, stash.view)
-    precondition(consumed >= 0 && consumed <= stash.count, "a handler consumes at most what it was given")
+    precondition(
+      consumed >= 0 && consumed <= stash.count, "a handler consumes at most what it was given")
     stash.head += UInt32(consumed)
     if stash.count == 0 || !c.it.flags.isDisjoint(with: [.dead, .closing]) {
       if let block = stash.block { pool.give(block) }
@@ -143,7 +149,9 @@ extension EventLoop {
     let old = c.it.stash
     if old.room >= wanted { return }
     let view = old.view
-    if let base = unsafe old.base, Int(old.head) >= view.count, Int(old.capacity) - view.count >= wanted {
+    if let base = unsafe old.base, Int(old.head) >= view.count,
+      Int(old.capacity) - view.count >= wanted
+    {
       unsafe memcpy(base, view.base, view.count)  // cannot overlap: head ≥ count
       c.it.stash.head = 0
       c.it.stash.tail = UInt32(view.count)
@@ -177,7 +185,9 @@ extension EventLoop {
     }
     if c.it.flags.contains(.secure) {
       transports[c.id.index]?.inputEnded()
-      if !c.it.flags.contains(.transportOpen) { return end(c, CloseReason(.transportFailed), reset: false) }
+      if !c.it.flags.contains(.transportOpen) {
+        return end(c, CloseReason(.transportFailed), reset: false)
+      }
     }
     // A read that ends after a write failed is a reset whose error the write has used up, not an orderly end.
     if c.it.flags.contains(.writeBroken) { return end(c, c.it.reason, reset: true) }
@@ -205,7 +215,9 @@ extension EventLoop {
     inputEnded(c, handler)
   }
 
-  private func receiveCiphertext(_ c: ConnectionReference, _ bytes: ByteView, _ handler: any LoopHandler) {
+  private func receiveCiphertext(
+    _ c: ConnectionReference, _ bytes: ByteView, _ handler: any LoopHandler
+  ) {
     guard let session = transports[c.id.index] else { return }
     let wasOpen = c.it.flags.contains(.transportOpen)
     plaintext.removeAll()

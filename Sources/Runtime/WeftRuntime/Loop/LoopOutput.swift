@@ -41,7 +41,9 @@ extension EventLoop {
 
   /// Sends raw bytes (plaintext of a plain connection, ciphertext of a secure one).
   func send(_ c: ConnectionReference, _ bytes: ByteView) -> WriteOutcome {
-    guard c.it.queue.isEmpty, c.it.flags.isDisjoint(with: [.writeFull, .connecting]) else { return enqueue(c, bytes) }
+    guard c.it.queue.isEmpty, c.it.flags.isDisjoint(with: [.writeFull, .connecting]) else {
+      return enqueue(c, bytes)
+    }
     if bytes.isEmpty { return .written }
     var n: Int
     repeat {
@@ -128,8 +130,12 @@ extension EventLoop {
 
   // MARK: Transports
 
-  private func encrypt(_ c: ConnectionReference, _ first: ByteView, _ second: ByteView) -> WriteOutcome {
-    precondition(c.it.flags.contains(.transportOpen), "plaintext may not be written before the handshake is done")
+  private func encrypt(_ c: ConnectionReference, _ first: ByteView, _ second: ByteView)
+    -> WriteOutcome
+  {
+    precondition(
+      c.it.flags.contains(.transportOpen),
+      "plaintext may not be written before the handshake is done")
     guard let session = transports[c.id.index] else { return .closed }
     if !first.isEmpty, !session.send(first, output: &ciphertext) { return transportBroke(c) }
     if !second.isEmpty, !session.send(second, output: &ciphertext) { return transportBroke(c) }
@@ -153,7 +159,9 @@ extension EventLoop {
 
   /// close_notify, once.
   func finishTransport(_ c: ConnectionReference) {
-    guard c.it.flags.contains(.secure), !c.it.flags.contains(.connecting), let session = transports[c.id.index] else {
+    guard c.it.flags.contains(.secure), !c.it.flags.contains(.connecting),
+      let session = transports[c.id.index]
+    else {
       return
     }
     session.finish(output: &ciphertext)

@@ -65,6 +65,7 @@ extension EventLoop {
     settleAll(handler)
     mailbox.close()
     watches = []
+    tasks = [:]
     self.handler = nil
   }
 
@@ -89,11 +90,15 @@ extension EventLoop {
     case Kind.listener:
       acceptAll(ListenerID(slot), handler)
     default:
-      if Int(slot.index) < watches.count, let watch = watches[Int(slot.index)] { watch.ready(event.flags) }
+      if Int(slot.index) < watches.count, let watch = watches[Int(slot.index)] {
+        watch.ready(event.flags)
+      }
     }
   }
 
-  private func connectionEvent(_ c: ConnectionReference, _ flags: DriverEvent.Flags, _ handler: any LoopHandler) {
+  private func connectionEvent(
+    _ c: ConnectionReference, _ flags: DriverEvent.Flags, _ handler: any LoopHandler
+  ) {
     if c.it.flags.contains(.connecting) {
       finishConnecting(c, handler)
       if !c.it.flags.isDisjoint(with: [.dead, .connecting]) { return }
@@ -107,7 +112,8 @@ extension EventLoop {
     if !flags.isDisjoint(with: [.hangup, .error]) { c.it.flags.insert(.hangup) }
     readInput(c, handler)
     // A connection that broke while nothing is read from it is reported at once, unless its last bytes still wait to be read.
-    if flags.contains(.error), !c.it.flags.contains(.dead), !c.it.flags.isDisjoint(with: [.paused, .peerEnded]),
+    if flags.contains(.error), !c.it.flags.contains(.dead),
+      !c.it.flags.isDisjoint(with: [.paused, .peerEnded]),
       driver.unreadBytes(c.it.socket) <= 0
     {
       endBroken(c, driver.pendingError(c.it.socket))
@@ -117,15 +123,20 @@ extension EventLoop {
   private func runTimers(_ handler: any LoopHandler) -> Bool {
     timers.advance(to: now)
     var fired = false
-    while let token = timers.popDue() {
+    // A timer armed for "now" while this one runs belongs to the next turn, or it could keep the loop here for ever.
+    var budget = timers.count
+    while budget > 0, let token = timers.popDue() {
+      budget -= 1
       fired = true
       unsafe state.pointee.statistics.timersFired += 1
       handler.timer(token: token)
     }
     lingering.advance(to: now)
-    while let token = lingering.popDue() {
+    budget = lingering.count
+    while budget > 0, let token = lingering.popDue() {
+      budget -= 1
       fired = true
-      lingerDue(ConnectionID(rawValue: token))
+      if token >> 32 == 0 { runTask(token) } else { lingerDue(ConnectionID(rawValue: token)) }
     }
     return fired
   }
@@ -183,7 +194,8 @@ extension EventLoop {
       watches.append(nil)
     }
     let result = driver.watch(
-      descriptor, interest, key: Kind.key(SlabIndex(index: UInt32(index), generation: 0), Kind.watch))
+      descriptor, interest,
+      key: Kind.key(SlabIndex(index: UInt32(index), generation: 0), Kind.watch))
     guard result >= 0 else { throw .system("watch descriptor", -result) }
     watches[index] = DescriptorWatch(descriptor: descriptor, ready: ready)
   }

@@ -46,8 +46,10 @@ struct OutputQueue: BitwiseCopyable {
           continue
         }
       }
-      let block = pool.take(atLeast: max(Self.smallest, min(Self.largest, rest.count + Self.headerBytes)))
-      let chunk = unsafe Chunk(next: nil, capacity: block.capacity, start: Self.headerBytes, end: Self.headerBytes)
+      let block = pool.take(
+        atLeast: max(Self.smallest, min(Self.largest, rest.count + Self.headerBytes)))
+      let chunk = unsafe Chunk(
+        next: nil, capacity: block.capacity, start: Self.headerBytes, end: Self.headerBytes)
       unsafe block.base.bindMemory(to: Chunk.self, capacity: 1).initialize(to: chunk)
       if let last = unsafe last {
         unsafe last.assumingMemoryBound(to: Chunk.self).pointee.next = block.base

@@ -23,7 +23,8 @@ package protocol TransportSession: AnyObject {
   /// Begins (the client's first flight).
   func start(output: inout ByteBuffer)
   /// Takes all of `input`; appends the plaintext it holds to `plaintext`. Returns the new status.
-  func receive(_ input: ByteView, plaintext: inout ByteBuffer, output: inout ByteBuffer) -> TransportStatus
+  func receive(_ input: ByteView, plaintext: inout ByteBuffer, output: inout ByteBuffer)
+    -> TransportStatus
   /// Encrypts all of `plaintext`. Returns false when the session cannot send (any more).
   func send(_ plaintext: ByteView, output: inout ByteBuffer) -> Bool
   /// Ends our side in order (close_notify).

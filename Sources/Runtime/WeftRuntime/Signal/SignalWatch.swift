@@ -25,7 +25,9 @@ package final class SignalWatch {
   private weak var loop: EventLoop?
 
   /// Calls `received` on `loop` for each of `signals` until `stop`.
-  package init(_ loop: EventLoop, _ signals: [Signal] = Signal.allCases, received: @escaping (Signal) -> Void)
+  package init(
+    _ loop: EventLoop, _ signals: [Signal] = Signal.allCases, received: @escaping (Signal) -> Void
+  )
     throws(WeftError)
   {
     let descriptor = unsafe weft_signalfd(signals.map(\.rawValue), signals.count)

@@ -4,17 +4,18 @@ import Glibc
 package import WeftBase
 
 /// An IPv4 or IPv6 address, without port and zone.
-@frozen
+@frozen @usableFromInline
 package struct IPAddress: BitwiseCopyable, Hashable, Sendable {
+  @usableFromInline
   package enum Family: UInt8, Sendable, BitwiseCopyable {
     case v4, v6
   }
 
-  package let family: Family
+  @usableFromInline package let family: Family
   /// The upper 64 bits of an IPv6 address, 0 for IPv4. *Units*: host order, most significant bit first.
-  package let high: UInt64
+  @usableFromInline package let high: UInt64
   /// The lower 64 bits of an IPv6 address; the 32 bits of an IPv4 one.
-  package let low: UInt64
+  @usableFromInline package let low: UInt64
 
   /// An IPv4 address from its 32 bits (`127.0.0.1` is `0x7f000001`).
   @inlinable
@@ -46,7 +47,9 @@ package struct IPAddress: BitwiseCopyable, Hashable, Sendable {
     self.init(v6High: Self.number(bytes[..<8]), low: Self.number(bytes[8...]))
   }
 
-  private static func number(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
+  private static func number(_ bytes: ArraySlice<UInt8>) -> UInt64 {
+    bytes.reduce(0) { $0 << 8 | UInt64($1) }
+  }
 
   package static var loopback4: IPAddress { IPAddress(v4: 0x7f00_0001) }
   package static var loopback6: IPAddress { IPAddress(v6High: 0, low: 1) }
@@ -64,7 +67,8 @@ package struct IPAddress: BitwiseCopyable, Hashable, Sendable {
 
   /// `::ffff:a.b.c.d` as the IPv4 address it stands for; all others as they are.
   package var unmapped: IPAddress {
-    family == .v6 && high == 0 && low >> 32 == 0xffff ? IPAddress(v4: UInt32(truncatingIfNeeded: low)) : self
+    family == .v6 && high == 0 && low >> 32 == 0xffff
+      ? IPAddress(v4: UInt32(truncatingIfNeeded: low)) : self
   }
 
   /// Number of bits: 32 or 128.
@@ -89,9 +93,13 @@ package struct IPAddress: BitwiseCopyable, Hashable, Sendable {
   /// The bytes in network order: 4 or 16. *Cost*: allocates; cold path.
   package var networkBytes: [UInt8] {
     var bytes: [UInt8] = []
-    if family == .v6 { for i in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: high >> UInt64(56 - 8 * i))) } }
+    if family == .v6 {
+      for i in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: high >> UInt64(56 - 8 * i))) }
+    }
     let width = family == .v4 ? 4 : 8
-    for i in 0..<width { bytes.append(UInt8(truncatingIfNeeded: low >> UInt64(8 * (width - 1 - i)))) }
+    for i in 0..<width {
+      bytes.append(UInt8(truncatingIfNeeded: low >> UInt64(8 * (width - 1 - i))))
+    }
     return bytes
   }
 
@@ -114,7 +122,7 @@ package struct IPAddress: BitwiseCopyable, Hashable, Sendable {
 }
 
 extension IPAddress: CustomStringConvertible {
-  package var description: String {
+  @usableFromInline package var description: String {
     var buffer = ByteBuffer()
     write(to: &buffer)
     return buffer.view.string

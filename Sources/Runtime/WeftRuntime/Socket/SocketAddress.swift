@@ -7,12 +7,12 @@ package import WeftBase
 /// An IP address with port, or the path of a Unix-domain socket.
 ///
 /// *Shape*: trivially copyable, 24 bytes; Unix paths are interned once per process (they come from configuration, never from peers).
-@frozen
+@frozen @usableFromInline
 package struct SocketAddress: BitwiseCopyable, Hashable, Sendable {
   /// The IP address; meaningless for Unix-domain addresses.
-  package let ip: IPAddress
+  @usableFromInline package let ip: IPAddress
   /// The port; 0 asks the kernel for a free one (and for Unix-domain addresses).
-  package let port: UInt16
+  @usableFromInline package let port: UInt16
   /// 0: an IP address; otherwise the number of an interned path (1 is the unnamed address).
   @usableFromInline let path: UInt32
 
@@ -47,7 +47,9 @@ package struct SocketAddress: BitwiseCopyable, Hashable, Sendable {
   }
 
   /// `127.0.0.1` with `port`.
-  package static func loopback(port: UInt16) -> SocketAddress { SocketAddress(.loopback4, port: port) }
+  package static func loopback(port: UInt16) -> SocketAddress {
+    SocketAddress(.loopback4, port: port)
+  }
 
   /// The unnamed Unix-domain address that a peer which never bound shows.
   package static var unnamedUnix: SocketAddress { SocketAddress(path: 1) }
@@ -78,7 +80,7 @@ package struct SocketAddress: BitwiseCopyable, Hashable, Sendable {
 }
 
 extension SocketAddress: CustomStringConvertible {
-  package var description: String {
+  @usableFromInline package var description: String {
     if let name = unixPath { return "unix:\(name)" }
     var buffer = ByteBuffer()
     write(to: &buffer)

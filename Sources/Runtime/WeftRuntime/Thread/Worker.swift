@@ -23,8 +23,11 @@ package final class Worker: Sendable {
 
   /// Starts `body` on a thread of its own. `name` shows in `ps -L` and `top -H` (15 bytes at most). `cpu` pins it, where the system permits.
   /// *Errors*: when the system refuses another thread.
-  package init(name: String, cpu: Int? = nil, _ body: @escaping @Sendable () -> Void) throws(WeftError) {
-    let start = Start(name: String(decoding: name.utf8.prefix(15), as: UTF8.self), cpu: cpu, body: body)
+  package init(name: String, cpu: Int? = nil, _ body: @escaping @Sendable () -> Void)
+    throws(WeftError)
+  {
+    let start = Start(
+      name: String(decoding: name.utf8.prefix(15), as: UTF8.self), cpu: cpu, body: body)
     var thread = pthread_t()
     let argument = unsafe Unmanaged.passRetained(start)
     let result = unsafe pthread_create(
