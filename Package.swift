@@ -142,7 +142,7 @@ let package = Package(
       ["WeftBase", "WeftProtobuf", "WeftKinds", "WeftXDS", "WeftControlAPI", "WeftTestKit"]),
     tests(
       of: "WeftDiscovery", in: "ControlPlane",
-      ["WeftBase", "WeftProtobuf", "WeftXDS", "WeftControlAPI", "WeftTranslation", "WeftService", "WeftTestKit"]),
+      ["WeftBase", "WeftProtobuf", "WeftXDS", "WeftKinds", "WeftControlAPI", "WeftTranslation", "WeftService", "WeftTestKit"]),
     tests(of: "WeftControl", in: "ControlPlane", ["WeftBase", "WeftControlAPI", "WeftConfig", "WeftService", "WeftTestKit"]),
     tests(of: "WeftAgent", in: "Agent", ["WeftBase", "WeftTestKit"]),
     tests(of: "WeftCLI", in: "CLI", ["WeftBase", "WeftTestKit"]),

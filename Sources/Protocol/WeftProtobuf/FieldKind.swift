@@ -35,6 +35,7 @@ extension FieldKind {
 }
 
 extension FieldKind where Value: Equatable {
+  @inlinable
   package static func isDefault(_ value: Value) -> Bool { value == zero }
 }
 

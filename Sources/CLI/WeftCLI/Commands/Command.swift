@@ -104,7 +104,9 @@ package enum CommandLineTool {
     }
     if first == "help" || first == "--help" || first == "-h" {
       let wanted = Array(words.dropFirst())
-      if let command = find(wanted)?.command {
+      if wanted == ["--markdown"] {
+        terminal.print(reference())
+      } else if let command = find(wanted)?.command {
         terminal.print(command.help())
       } else {
         terminal.print(overview())
@@ -142,6 +144,13 @@ package enum CommandLineTool {
   static func find(_ words: [String]) -> (command: any Command.Type, rest: [String])? {
     Commands.all.filter { words.starts(with: $0.path) }.max { $0.path.count < $1.path.count }
       .map { ($0, Array(words.dropFirst($0.path.count))) }
+  }
+
+  /// The reference page of all commands, in Markdown.
+  package static func reference() -> String {
+    var text = "<!-- Written by `make docs` from Sources/CLI/WeftCLI/Commands; never edited. -->\n# Command line\n"
+    for command in Commands.all { text += "\n## weft \(command.name)\n```text\n\(command.help())```\n" }
+    return text.trimmingTrailingNewline()
   }
 
   /// The list of commands.

@@ -39,9 +39,23 @@ struct OutboundClusters {
     cluster.metadata = metadata(subset: subset, port: port)
     resources.add(.cluster, name, cluster, origins: origins)
     if case .type(.eds) = cluster.clusterDiscoveryType {
-      let assignment = LoadAssignment(name: name, port: port, instances: instances).message
-      resources.add(.endpoint, name, assignment, origins: origins + instances.map(\.origin))
+      resources.add(assignment(name, port: port, instances: instances))
     }
+  }
+
+  /// The load assignment of one cluster; nil for a subset that no rule knows.
+  func endpoints(port: ServicePort, subset name: String) -> Resource? {
+    let subset = policy.subset(name)
+    if !name.isEmpty, subset == nil { return nil }
+    let instances = service.instances.filter { subset == nil || $0.carries(subset?.labels ?? [:]) }
+    let cluster = ResourceName.outbound(port: port.number, subset: name, host: service.host)
+    return assignment(cluster, port: port, instances: instances)
+  }
+
+  private func assignment(_ name: String, port: ServicePort, instances: [ServiceInstance]) -> Resource {
+    Resource(
+      .endpoint, name, LoadAssignment(name: name, port: port, instances: instances).message,
+      origins: service.origins + policy.origins + instances.map(\.origin))
   }
 
   private func setDiscovery(

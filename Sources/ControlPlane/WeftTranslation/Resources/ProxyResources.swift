@@ -29,8 +29,8 @@ package struct ProxyResources: Sendable {
     add(Resource(type, name, message, origins: origins))
   }
 
-  /// Takes the resources of `type` from `other`.
-  package mutating func replace(_ type: ResourceType, from other: ProxyResources) { byType[type] = other.byType[type] }
+  /// Puts `resource` in place of the one of its name.
+  mutating func set(_ resource: Resource) { byType[resource.type, default: [:]][resource.name] = resource }
 }
 
 /// A part of a rule that had no effect, and why.

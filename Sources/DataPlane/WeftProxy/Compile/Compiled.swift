@@ -43,6 +43,9 @@ package final class SnapshotBoxes: @unchecked Sendable {  // filled by one threa
     boxes.append(box)
     return box.ref
   }
+
+  /// Keeps `owner` alive as long as the snapshot.
+  package func retain(_ owner: AnyObject) { boxes.append(owner) }
 }
 
 /// A listener. Read once per connection.
@@ -65,7 +68,8 @@ package struct CompiledListener {
   package var config: Listener
 
   package init(
-    name: ByteView, socketIdentity: UInt64, address: SocketAddress, chains: [ConfigRef<CompiledFilterChain>], stats: ScopeID,
+    name: ByteView, socketIdentity: UInt64, address: SocketAddress, chains: [ConfigRef<CompiledFilterChain>],
+    stats: ScopeID,
     config: Listener
   ) {
     self.name = name

@@ -101,6 +101,16 @@ package struct CompiledRoute {
   package var includesAttemptCount = false
   package var includesAttemptCountInResponse = false
   package var retry: RetryPolicy?
+  /// `retry` in the form that is asked per request; nil with it.
+  package var retryRules: RetryRules?
+  /// Response headers worth another try, and request headers without which there is none.
+  var retriableHeaders = ConstantTable<CompiledHeaderMatcher>()
+  var retriableRequestHeaders = ConstantTable<CompiledHeaderMatcher>()
+  var pathRegex = RegexRef.none
+  var pathSubstitution = ByteView.empty
+  var hostRegex = RegexRef.none
+  /// `timeout` was not configured: it ends requests that get no answer, not answers that take long.
+  package var timeoutIsDefault = false
   package var bufferLimit: Int = .max
   package var upgrades = ConstantTable<ByteView>()
   package var allowsConnect = false
@@ -109,7 +119,11 @@ package struct CompiledRoute {
   // respond
   package var status: UInt16 = 0
   package var body = ByteView.empty
+  // redirect, with `status`
+  var redirect = CompiledRedirect()
 
+  /// The changes of the chosen weighted cluster run after those of the route; else before.
+  package var entryChangesLast = false
   /// Header changes in Envoy's order: route, virtual host, table.
   package var requestChanges = ConstantTable<CompiledHeaderChange>()
   package var responseChanges = ConstantTable<CompiledHeaderChange>()
@@ -129,9 +143,34 @@ package struct CompiledRoute {
       self.requestChanges = ConstantTable()
       self.responseChanges = ConstantTable()
     }
+
+    /// Authority to forward; empty leaves it to the route.
+    package var hostRewrite = ByteView.empty
+    /// Header whose value names the cluster; empty when `name` does.
+    package var header = ByteView.empty
   }
 
   package init(config: Route) { self.config = config }
+
+  /// The entry of `weighted` that this stream's random draw falls on.
+  package func weightedEntry(_ random: UInt64) -> Int {
+    let ticket = random % max(1, totalWeight)
+    for i in weighted.indices where ticket < weighted[i].upTo { return i }
+    return weighted.count - 1
+  }
+
+  /// Whether the response has one of the headers that the policy calls retriable.
+  package func matchesRetriableHeader(_ response: MessageHead) -> Bool {
+    for i in retriableHeaders.indices where retriableHeaders[i].matches(response) { return true }
+    return false
+  }
+
+  /// Whether the policy allows retries for this request.
+  package func allowsRetry(_ request: MessageHead) -> Bool {
+    if retriableRequestHeaders.isEmpty { return true }
+    for i in retriableRequestHeaders.indices where retriableRequestHeaders[i].matches(request) { return true }
+    return false
+  }
 }
 
 /// One change of a head.

@@ -1,41 +1,120 @@
 // RouteTable: which route a request takes.
 
-package import WeftBase
+import WeftBase
 package import WeftHTTP
+import WeftTelemetry
 package import WeftUpstream
 
 /// What of a request, besides its head, a route may depend on.
 package struct RouteInput: BitwiseCopyable {
-  /// Host in matching form: lower case, without port.
-  package var host: ByteView
+  /// One draw per stream, the same for each evaluation: decides runtime fractions and weighted clusters.
   package var random: UInt64
   package var isSecure: Bool
-  package var clientCertificatePresented: Bool
-  package var clientCertificateValidated: Bool
+  package var clientCertificatePresented = false
+  package var clientCertificateValidated = false
 
-  package init(host: ByteView, random: UInt64, isSecure: Bool) {
-    self.host = host
+  package init(random: UInt64, isSecure: Bool) {
     self.random = random
     self.isSecure = isSecure
-    self.clientCertificatePresented = false
-    self.clientCertificateValidated = false
   }
 }
 
-/// The routes of one connection manager. The head's path must be canonical.
-package struct RouteTable {
-  package var routes: [ConfigRef<CompiledRoute>]
+/// What a route asks of a request.
+struct RouteCondition: BitwiseCopyable {
+  enum Path: UInt8, BitwiseCopyable { case prefix, exact, separatedPrefix, regex, connect }
+  var path = Path.prefix
+  var text = ByteView.empty
+  var regex = RegexRef.none
+  var isCaseSensitive = true
+  /// Parts per million; −1 when there is no fraction.
+  var fraction: Int32 = -1
+  var headers = ConstantTable<CompiledHeaderMatcher>()
+  var query = ConstantTable<CompiledQueryMatcher>()
+  var wantsGRPC = false
+  /// −1: does not matter.
+  var certificatePresented: Int8 = -1
+  var certificateValidated: Int8 = -1
 
-  package init(routes: [ConfigRef<CompiledRoute>]) { self.routes = routes }
+  func matches(_ head: MessageHead, path: ByteView, _ input: RouteInput) -> Bool {
+    switch self.path {
+    case .prefix:
+      guard path.count >= text.count, equals(path.prefix(text.count), text) else { return false }
+    case .exact:
+      guard path.count == text.count, equals(path, text) else { return false }
+    case .separatedPrefix:
+      guard path.count >= text.count, equals(path.prefix(text.count), text),
+        path.count == text.count || path[text.count] == UInt8(ascii: "/")
+      else { return false }
+    case .regex:
+      guard regex.matchesAll(path) else { return false }
+    case .connect:
+      guard head.method == .connect else { return false }
+    }
+    if fraction >= 0, input.random % 1_000_000 >= UInt64(fraction) { return false }
+    if wantsGRPC, !head.isGRPC { return false }
+    if certificatePresented >= 0, (certificatePresented == 1) != input.clientCertificatePresented { return false }
+    if certificateValidated >= 0, (certificateValidated == 1) != input.clientCertificateValidated { return false }
+    if !headers.isEmpty, !headers.allMatch(head) { return false }
+    for i in query.indices where !query[i].matches(head.path) { return false }
+    return true
+  }
 
-  /// Position of the route in `routes`; -1 when none matches.
-  package func match(_ head: MessageHead, _ input: RouteInput) -> Int32 { routes.isEmpty ? -1 : 0 }
+  private func equals(_ a: ByteView, _ b: ByteView) -> Bool {
+    isCaseSensitive ? a.equals(b) : a.equalsIgnoringCase(b)
+  }
 }
 
-/// Which filter chain a connection takes.
-package struct FilterChainTable {
-  package init() {}
+/// The routes of one virtual host: a range of the table's.
+struct VirtualHostRange: BitwiseCopyable {
+  var first: Int32
+  var count: Int32
+  /// Position of the redirect to https that plain requests get; −1 for none.
+  var secureRedirect: Int32 = -1
+}
 
-  /// Position of the chain in `CompiledListener.chains`; -1 when none matches.
-  package func match(_ input: FilterChainInput) -> Int32 { 0 }
+/// The routes of one route configuration. The head's path and authority must be canonical: the forms that are also forwarded.
+package struct RouteTable {
+  /// All routes, those of one virtual host one after the other.
+  package let routes: [ConfigRef<CompiledRoute>]
+  let conditions: ConstantTable<RouteCondition>
+  let virtualHosts: ConstantTable<VirtualHostRange>
+  let hosts: HostTable
+  let ignoresPort: Bool
+
+  /// Position of the route in `routes`; −1 when none matches.
+  /// *Cost*: one hash for the host, then one comparison per route; no allocation unless a route looks at a repeated header.
+  package func match(_ head: MessageHead, _ input: RouteInput) -> Int32 {
+    var authority = head.authority
+    if ignoresPort { authority = authority.withoutPort }
+    let number = hosts.find(authority)
+    guard number >= 0 else { return -1 }
+    let range = virtualHosts[Int(number)]
+    if range.secureRedirect >= 0, !input.isSecure { return range.secureRedirect }
+    let path = head.path.pathWithoutQuery
+    for i in range.first..<range.first + range.count where conditions[Int(i)].matches(head, path: path, input) {
+      return i
+    }
+    return -1
+  }
+}
+
+extension MessageHead {
+  /// Whether the content type is gRPC's: `application/grpc`, alone or followed by `+` or `;`.
+  package var isGRPC: Bool {
+    guard let type = first(.contentType) else { return false }
+    let prefix = ByteView("application/grpc" as StaticString)
+    guard type.count >= prefix.count, type.prefix(prefix.count).equalsIgnoringCase(prefix) else { return false }
+    return type.count == prefix.count || type[prefix.count] == UInt8(ascii: "+")
+      || type[prefix.count] == UInt8(ascii: ";")
+  }
+}
+
+extension ByteView {
+  /// Host without `:port`; brackets of an IPv6 literal stay.
+  var withoutPort: ByteView {
+    guard let colon = lastIndex(of: UInt8(ascii: ":")) else { return self }
+    if let bracket = lastIndex(of: UInt8(ascii: "]")), bracket > colon { return self }
+    for i in (colon + 1)..<count where !ASCII.isDigit(self[i]) { return self }
+    return prefix(colon)
+  }
 }

@@ -31,6 +31,14 @@ package struct CompiledCluster {
   package var security: (any UpstreamSecurity)?
   /// SNI, when not taken from the request.
   package var serverName = ""
+  /// Usage of the circuit breakers, shared by all workers and kept from snapshot to snapshot.
+  package var breakers = CircuitBreakerState()
+  package var breakerLimits = CircuitBreakerLimits()
+  package var highBreakerLimits = CircuitBreakerLimits()
+  /// Shared by all workers and kept from snapshot to snapshot; nil when there is no detection.
+  package var outlier: OutlierMonitor?
+  /// Weights by locality number, for locality-weighted balancing.
+  package var localityWeights: [UInt32: UInt32] = [:]
 
   package init(
     config: Cluster, name: ByteView, identity: UInt64, scope: ScopeID, endpoints: [CompiledEndpoint], limits: HTTPLimits,
@@ -57,6 +65,8 @@ package struct CompiledEndpoint {
   package var locality: UInt32
   package var health: HealthStatus
   package var isCanary: Bool
+  /// Where outcomes are recorded; nil without outlier detection.
+  package var outlier: OutlierMonitor.HostCells?
 
   package init(
     address: SocketAddress, hostname: ByteView = .empty, weight: UInt32 = 1, priority: UInt32 = 0, locality: UInt32 = 0,

@@ -40,19 +40,15 @@ package final class JSONFieldEncoder: FieldVisitor {
     member(number) { K.writeJSON(value, self) }
   }
 
-  package override func repeated<K: FieldKind>(_ kind: K.Type, _ number: Int32, _ values: [K.Value]) {
-    guard !values.isEmpty else { return }
+  package override func presentList<K: FieldKind>(
+    _ kind: K.Type, _ number: Int32, _ values: [K.Value], isPacked: Bool
+  ) {
     member(number) { .array(values.map { K.writeJSON($0, self) }) }
   }
 
-  package override func packed<K: FieldKind>(_ kind: K.Type, _ number: Int32, _ values: [K.Value]) {
-    repeated(kind, number, values)
-  }
-
-  package override func map<K: MapKeyKind, V: FieldKind>(
+  package override func presentMap<K: MapKeyKind, V: FieldKind>(
     _ key: K.Type, _ value: V.Type, _ number: Int32, _ map: [K.Value: V.Value]
   ) {
-    guard !map.isEmpty else { return }
     member(number) {
       .object(
         JSONObject(

@@ -43,7 +43,9 @@ package struct Google_Protobuf_FieldMask: Message {
   package func makeJSON(_ encoder: JSONFieldEncoder) -> JSONValue {
     let texts = paths.map { path in
       let text = jsonName(of: path)
-      if Self.snakeCase(text[...]) != path { encoder.fail("field path \"\(path.prefix(80))\" does not survive JSON") }
+      if path.isEmpty || path.contains(",") || Self.snakeCase(text[...]) != path {
+        encoder.fail("field path \"\(path.prefix(80))\" does not survive JSON")
+      }
       return text
     }
     return .string(texts.joined(separator: ","))

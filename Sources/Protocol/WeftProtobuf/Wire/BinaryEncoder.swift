@@ -62,17 +62,18 @@ package final class BinaryEncoder: FieldVisitor {
     entry(kind, number, value)
   }
 
-  package override func repeated<K: FieldKind>(_ kind: K.Type, _ number: Int32, _ values: [K.Value]) {
-    for value in values { entry(kind, number, value) }
+  package override func presentList<K: FieldKind>(
+    _ kind: K.Type, _ number: Int32, _ values: [K.Value], isPacked: Bool
+  ) {
+    if isPacked {
+      tag(number, .bytes)
+      delimited { for value in values { K.write(value, to: self) } }
+    } else {
+      for value in values { entry(kind, number, value) }
+    }
   }
 
-  package override func packed<K: FieldKind>(_ kind: K.Type, _ number: Int32, _ values: [K.Value]) {
-    guard !values.isEmpty else { return }
-    tag(number, .bytes)
-    delimited { for value in values { K.write(value, to: self) } }
-  }
-
-  package override func map<K: MapKeyKind, V: FieldKind>(
+  package override func presentMap<K: MapKeyKind, V: FieldKind>(
     _ key: K.Type, _ value: V.Type, _ number: Int32, _ map: [K.Value: V.Value]
   ) {
     for (k, v) in map.sorted(by: { K.precedes($0.key, $1.key) }) {
@@ -84,7 +85,7 @@ package final class BinaryEncoder: FieldVisitor {
     }
   }
 
-  package override func unknown(_ fields: UnknownFields) { out += fields.bytes }
+  package override func presentUnknown(_ fields: UnknownFields) { out += fields.bytes }
 }
 
 /// Finds proto2 `required` fields that are not set.
@@ -105,11 +106,13 @@ package final class RequiredFieldVisitor: FieldVisitor {
     K.check(value, self)
   }
 
-  package override func repeated<K: FieldKind>(_ kind: K.Type, _ number: Int32, _ values: [K.Value]) {
+  package override func presentList<K: FieldKind>(
+    _ kind: K.Type, _ number: Int32, _ values: [K.Value], isPacked: Bool
+  ) {
     for value in values { K.check(value, self) }
   }
 
-  package override func map<K: MapKeyKind, V: FieldKind>(
+  package override func presentMap<K: MapKeyKind, V: FieldKind>(
     _ key: K.Type, _ value: V.Type, _ number: Int32, _ map: [K.Value: V.Value]
   ) {
     for value in map.values { V.check(value, self) }

@@ -6,6 +6,7 @@ package import WeftBase
 package protocol IntegerKind: MapKeyKind where Value: FixedWidthInteger {}
 
 extension IntegerKind {
+  @inlinable
   package static var zero: Value { 0 }
 
   package static func readJSON(

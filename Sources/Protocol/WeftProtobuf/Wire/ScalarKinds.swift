@@ -3,6 +3,7 @@ internal import Glibc  // links libm, which rounding calls
 package import WeftBase
 
 package enum BoolField: MapKeyKind {
+  @inlinable
   package static var zero: Bool { false }
   package static var wireType: WireType { .varint }
   package static func read(_ decoder: BinaryDecoder, into value: inout Bool) throws(ProtobufError) -> Bool {
@@ -25,7 +26,9 @@ package enum BoolField: MapKeyKind {
 }
 
 package enum FloatField: FieldKind {
+  @inlinable
   package static var zero: Float { 0 }
+  @inlinable
   package static func isDefault(_ value: Float) -> Bool { value.bitPattern == 0 }
   package static var wireType: WireType { .fixed32 }
   package static func read(_ decoder: BinaryDecoder, into value: inout Float) throws(ProtobufError) -> Bool {
@@ -50,7 +53,9 @@ package enum FloatField: FieldKind {
 }
 
 package enum DoubleField: FieldKind {
+  @inlinable
   package static var zero: Double { 0 }
+  @inlinable
   package static func isDefault(_ value: Double) -> Bool { value.bitPattern == 0 }
   package static var wireType: WireType { .fixed64 }
   package static func read(_ decoder: BinaryDecoder, into value: inout Double) throws(ProtobufError) -> Bool {
@@ -88,7 +93,9 @@ private func floatingPoint(_ json: JSONValue, _ decoder: JSONFieldDecoder) throw
 }
 
 package enum StringField: MapKeyKind {
+  @inlinable
   package static var zero: String { "" }
+  @inlinable
   package static func isDefault(_ value: String) -> Bool { value.isEmpty }
   package static var wireType: WireType { .bytes }
   package static var isPackable: Bool { false }
@@ -115,7 +122,9 @@ package enum StringField: MapKeyKind {
 }
 
 package enum BytesField: FieldKind {
+  @inlinable
   package static var zero: [UInt8] { [] }
+  @inlinable
   package static func isDefault(_ value: [UInt8]) -> Bool { value.isEmpty }
   package static var wireType: WireType { .bytes }
   package static var isPackable: Bool { false }
@@ -144,7 +153,9 @@ package enum BytesField: FieldKind {
 }
 
 package enum EnumField<E: ProtobufEnum>: FieldKind {
+  @inlinable
   package static var zero: E { E() }
+  @inlinable
   package static func isDefault(_ value: E) -> Bool { value.rawValue == 0 }
   package static var wireType: WireType { .varint }
   package static func read(_ decoder: BinaryDecoder, into value: inout E) throws(ProtobufError) -> Bool {
@@ -190,7 +201,9 @@ package enum EnumField<E: ProtobufEnum>: FieldKind {
 }
 
 package enum MessageField<M: Message>: FieldKind {
+  @inlinable
   package static var zero: M { M() }
+  @inlinable
   package static func isDefault(_ value: M) -> Bool { false }
   package static var wireType: WireType { .bytes }
   package static var isPackable: Bool { false }
@@ -215,7 +228,9 @@ package enum MessageField<M: Message>: FieldKind {
 
 /// A message between a start and an end tag: proto2 groups, editions' delimited encoding.
 package enum GroupField<M: Message>: FieldKind {
+  @inlinable
   package static var zero: M { M() }
+  @inlinable
   package static func isDefault(_ value: M) -> Bool { false }
   package static var wireType: WireType { .startGroup }
   package static var isPackable: Bool { false }

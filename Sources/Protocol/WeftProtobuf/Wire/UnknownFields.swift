@@ -2,6 +2,7 @@
 package struct UnknownFields: Sendable, Hashable {
   package var bytes: [UInt8]
   package init(_ bytes: [UInt8] = []) { self.bytes = bytes }
+  @inlinable
   package var isEmpty: Bool { bytes.isEmpty }
 }
 

@@ -1,0 +1,332 @@
+package import WeftBase
+package import WeftControlAPI
+package import WeftTranslation
+package import WeftService
+import Synchronization
+import WeftGRPC
+import WeftProtobuf
+import WeftXDS
+
+/// The bounds of a discovery server.
+package struct DiscoveryLimits: Sendable {
+  /// Streams at a time; further ones are refused with RESOURCE_EXHAUSTED.
+  package var streams = 20_000
+  /// Names that one stream may ask for, over all types.
+  package var names = 100_000
+  /// How often sessions look at the time.
+  package var tick: Duration = .milliseconds(250)
+
+  package init() {}
+}
+
+/// The ADS server: follows a source of snapshots and serves streams of both forms.
+///
+/// *Use*: `addMethods(to:)` puts its methods into a gRPC server's routes; `run()` follows the source until cancelled. A
+/// stream that opens before the first snapshot waits for it.
+package final class DiscoveryServer: Sendable {
+  private let source: any SnapshotSource
+  private let limits: DiscoveryLimits
+  private let clock = MonotonicClock()
+  private let state = Mutex(State())
+
+  /// Published by each session after each step.
+  struct Published: Sendable {
+    var session: Session
+    var address: String
+    var connectedSince: WallTime
+  }
+
+  /// One stream, whichever form it has.
+  struct Stream: Sendable {
+    var post: @Sendable (WeftSnapshot, SnapshotChanges) -> Void
+    var wakeUp: @Sendable () -> Void
+    var end: @Sendable () -> Void
+    var isBehind: @Sendable () -> Bool
+    var published: Published?
+  }
+
+  private struct State {
+    var snapshot: WeftSnapshot?
+    var streams: [UInt64: Stream] = [:]
+    var nextID: UInt64 = 0
+    var counters = Counters()
+  }
+
+  /// Since the start.
+  package struct Counters: Sendable, Hashable {
+    package var streams: UInt64 = 0
+    package var pushes: UInt64 = 0
+    package var responses: [ResourceType: UInt64] = [:]
+    package var refusals: [ResourceType: UInt64] = [:]
+    package var snapshots: UInt64 = 0
+    /// Streams turned away at a limit.
+    package var refusedStreams: UInt64 = 0
+    /// Changes that concerned a stream, and those that did not.
+    package var concerned: UInt64 = 0
+    package var unconcerned: UInt64 = 0
+  }
+
+  package init(source: any SnapshotSource, limits: DiscoveryLimits = DiscoveryLimits()) {
+    self.source = source
+    self.limits = limits
+  }
+
+  /// Offers the two methods of the aggregated discovery service.
+  package func addMethods(to routes: inout GRPCRoutes) {
+    routes.bidirectional(AggregatedDiscovery.stateOfTheWorld) { requests, writer, context in
+      try await self.serve(
+        requests, context, .stateOfTheWorld, node: { $0.node }, event: { DiscoveryRequestEvent($0) },
+        send: { try await writer.send($0.stateOfTheWorld) })
+    }
+    routes.bidirectional(AggregatedDiscovery.delta) { requests, writer, context in
+      try await self.serve(
+        requests, context, .delta, node: { $0.node }, event: { DiscoveryRequestEvent($0) },
+        send: { try await writer.send($0.delta) })
+    }
+  }
+
+  // MARK: Following the source
+
+  /// Follows the source and the clock until the task is cancelled.
+  package func run() async {
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { await self.follow() }
+      group.addTask { await self.tick() }
+      await group.waitForAll()
+    }
+    let streams = state.withLock { Array($0.streams.values) }
+    for stream in streams { stream.end() }
+  }
+
+  private func follow() async {
+    var pacer = PushPacer()
+    for await first in await source.snapshots() {
+      let backlog = state.withLock { state in state.streams.values.contains { $0.isBehind() } }
+      let delay = pacer.delay(now: clock.now, backlog: backlog)
+      var snapshot = first
+      if delay > .zero {
+        try? await Task.sleep(for: delay)
+        if Task.isCancelled { return }
+        snapshot = await source.current()
+      }
+      publish(snapshot)
+      pacer.pushed(now: clock.now)
+    }
+  }
+
+  /// Makes `snapshot` the one in force and tells every stream what changed.
+  func publish(_ snapshot: WeftSnapshot) {
+    let previous = state.withLock { $0.snapshot }
+    if let previous, previous === snapshot { return }
+    let changes = previous.map { snapshot.changes(since: $0) }
+    // Streams that register from here on take the new snapshot; all others are in the list and are told.
+    let streams = state.withLock { state -> [Stream] in
+      state.snapshot = snapshot
+      state.counters.snapshots += 1
+      return Array(state.streams.values)
+    }
+    if let changes, changes.isEmpty { return }
+    for stream in streams { stream.post(snapshot, changes ?? SnapshotChanges()) }
+  }
+
+  private func tick() async {
+    while !Task.isCancelled {
+      try? await Task.sleep(for: limits.tick)
+      let due = state.withLock { state in
+        state.streams.values.filter { $0.published?.session.nextWake != nil }
+      }
+      for stream in due { stream.wakeUp() }
+    }
+  }
+
+  // MARK: Streams
+
+  private func serve<Request: Sendable>(
+    _ requests: GRPCMessages<Request>, _ context: GRPCServerContext, _ form: DiscoveryForm,
+    node: @escaping @Sendable (Request) -> Envoy_Config_Core_V3_Node?,
+    event: @escaping @Sendable (Request) -> DiscoveryRequestEvent?,
+    send: @escaping @Sendable (DiscoveryResponseEvent) async throws -> Void
+  ) async throws {
+    let inbox = SessionInbox<Request>()
+    let id = try register(inbox)
+    defer { state.withLock { _ = $0.streams.removeValue(forKey: id) } }
+    let address = context.peer.address.description
+    try await withTaskCancellationHandler {
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask {
+          defer { inbox.end() }
+          for try await request in requests { await inbox.offer(request) }
+        }
+        group.addTask {
+          defer { inbox.end() }
+          try await self.run(inbox, id, address, form, node: node, event: event, send: send)
+        }
+        // Whichever side ends, ends the other.
+        do {
+          try await group.next()
+          group.cancelAll()
+        } catch {
+          group.cancelAll()
+          throw error
+        }
+      }
+    } onCancel: {
+      inbox.end()
+    }
+  }
+
+  private func register<Request: Sendable>(_ inbox: SessionInbox<Request>) throws -> UInt64 {
+    let limit = limits.streams
+    let id = state.withLock { state -> UInt64? in
+      guard state.streams.count < limit else {
+        state.counters.refusedStreams += 1
+        return nil
+      }
+      state.nextID += 1
+      state.counters.streams += 1
+      state.streams[state.nextID] = Stream(
+        post: { inbox.post(.init(snapshot: $0, changes: $1)) }, wakeUp: { inbox.wakeUp() }, end: { inbox.end() },
+        isBehind: { inbox.isBehind })
+      return state.nextID
+    }
+    guard let id else { throw GRPCStatus(.resourceExhausted, "too many discovery streams (\(limit))") }
+    return id
+  }
+
+  private func run<Request: Sendable>(
+    _ inbox: SessionInbox<Request>, _ id: UInt64, _ address: String, _ form: DiscoveryForm,
+    node: (Request) -> Envoy_Config_Core_V3_Node?, event: (Request) -> DiscoveryRequestEvent?,
+    send: (DiscoveryResponseEvent) async throws -> Void
+  ) async throws {
+    var session: Session?
+    var snapshot = state.withLock { $0.snapshot }
+    let since = MonotonicClock.wallTime
+    // Requests that came before there was a snapshot.
+    var early: [Request] = []
+    while let work = await inbox.next() {
+      var responses: [DiscoveryResponseEvent] = []
+      if let news = work.news {
+        let isFirst = snapshot == nil
+        snapshot = news.snapshot
+        if !isFirst, session != nil { responses += apply(news.changes, news.snapshot, &session) }
+      }
+      guard let current = snapshot else {
+        early += work.requests
+        if early.count > SessionInbox<Request>.capacity {
+          throw GRPCStatus(.unavailable, "the control plane has not read its configuration yet")
+        }
+        continue
+      }
+      for request in early + work.requests {
+        if session == nil { session = try open(node(request), form, current) }
+        guard let event = event(request) else { continue }
+        responses += try receive(event, current, &session)
+      }
+      early = []
+      if work.isWakeUp { responses += session?.wake(now: clock.now) ?? [] }
+      publish(session, id, address, since, responses)
+      for response in responses { try await send(response) }
+    }
+  }
+
+  private func open(
+    _ node: Envoy_Config_Core_V3_Node?, _ form: DiscoveryForm, _ snapshot: WeftSnapshot
+  ) throws -> Session {
+    guard let node, !node.id.isEmpty else {
+      throw GRPCStatus(.invalidArgument, "the first request of a stream must carry a node with an id")
+    }
+    let proxy = ProxyIdentity(node: node)
+    return Session(form: form, proxy: proxy, resources: Translator.translate(snapshot, for: proxy))
+  }
+
+  private func receive(
+    _ event: DiscoveryRequestEvent, _ snapshot: WeftSnapshot, _ session: inout Session?
+  ) throws -> [DiscoveryResponseEvent] {
+    guard session != nil else { return [] }
+    if event.refusal != nil { state.withLock { $0.counters.refusals[event.type, default: 0] += 1 } }
+    let proxy = session?.proxy
+    let responses =
+      session?.receive(event, now: clock.now) { interest in
+        guard let proxy else { return ProxyResources() }
+        return Translator.translate(snapshot, for: proxy, interest: interest)
+      } ?? []
+    let names = session?.watches.values.reduce(0) { $0 + $1.names.count } ?? 0
+    if names > limits.names {
+      throw GRPCStatus(.resourceExhausted, "too many resource names (\(limits.names))")
+    }
+    return responses
+  }
+
+  /// A change: nothing when it does not concern the proxy, endpoints alone when only they changed.
+  private func apply(
+    _ changes: SnapshotChanges, _ snapshot: WeftSnapshot, _ session: inout Session?
+  ) -> [DiscoveryResponseEvent] {
+    guard let old = session else { return [] }
+    let dependencies = old.resources.dependencies
+    guard dependencies.areTouched(by: changes, in: snapshot) else {
+      state.withLock { $0.counters.unconcerned += 1 }
+      return []
+    }
+    state.withLock { $0.counters.concerned += 1 }
+    if dependencies.onlyEndpointsAreTouched(by: changes, in: snapshot),
+      let refreshed = Translator.refreshEndpoints(
+        of: old.resources, hosts: changes.endpoints, in: snapshot, for: old.proxy)
+    {
+      return session?.update(refreshed, now: clock.now) ?? []
+    }
+    let resources = Translator.translate(snapshot, for: old.proxy, interest: old.interest)
+    return session?.update(resources, now: clock.now) ?? []
+  }
+
+  private func publish(
+    _ session: Session?, _ id: UInt64, _ address: String, _ since: WallTime, _ responses: [DiscoveryResponseEvent]
+  ) {
+    state.withLock { state in
+      if let session {
+        state.streams[id]?.published = Published(session: session, address: address, connectedSince: since)
+      }
+      if !responses.isEmpty { state.counters.pushes += 1 }
+      for response in responses { state.counters.responses[response.type, default: 0] += 1 }
+    }
+  }
+
+  // MARK: Status
+
+  package var counters: Counters { state.withLock { $0.counters } }
+
+  /// Connected proxies, by node id.
+  package func proxies() -> [ProxyStatus] {
+    let all = published
+    return all.map { entry in
+      ProxyStatus(
+        proxy: entry.session.proxy, form: entry.session.form, address: entry.address,
+        connectedSince: entry.connectedSince, types: entry.session.typeStatuses, issues: entry.session.resources.issues)
+    }.sorted { ($0.id, $0.connectedSince) < ($1.id, $1.connectedSince) }
+  }
+
+  /// What the proxy is to have now, as canonical JSON by type; nil when no such proxy is connected.
+  package func configuration(of nodeID: String) -> [ResourceType: [JSONValue]]? {
+    guard let session = published.last(where: { $0.session.proxy.nodeID == nodeID })?.session else { return nil }
+    var registry = TypeRegistry()
+    registry.add(EnvoyTypes.all)
+    let options = JSONEncodingOptions(registry: registry)
+    var result: [ResourceType: [JSONValue]] = [:]
+    for type in ResourceType.allCases {
+      result[type] = session.resources.names(type).compactMap { name in
+        session.resources[type, name].flatMap { try? $0.any.json(options: options) }
+      }
+    }
+    return result
+  }
+
+  /// How far a rule has come. With a generation, only that one counts.
+  package func status(of key: ObjectKey, generation: Int64? = nil) -> RuleStatus {
+    var status = RuleStatus()
+    for entry in published { entry.session.progress(of: key, generation: generation, into: &status) }
+    return status
+  }
+
+  private var published: [Published] {
+    state.withLock { state in state.streams.sorted { $0.key < $1.key }.compactMap(\.value.published) }
+  }
+}

@@ -1,0 +1,260 @@
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+/// Turns one listener into its compiled form.
+struct ListenerCompiler {
+  let storage: SnapshotStorage
+  let metrics: MetricsRegistry
+  let logs: AccessLogFiles
+  let security: (any SecurityFactory)?
+  let secrets: [String: Secret]
+  /// Route tables by the number of the chain that uses them.
+  let tables: [Int: ConfigRef<RouteTable>]
+  let clusterPosition: (String) -> Int32
+
+  func compile(_ listener: Listener) throws(ConfigError) -> CompiledListener {
+    let address = try socketAddress(listener.address)
+    var chains: [ConfigRef<CompiledFilterChain>] = []
+    for (i, chain) in listener.allChains.enumerated() {
+      do throws(ConfigError) { chains.append(storage.keep(try compile(chain, i, listener))) } catch {
+        throw error.inside(listener.path(ofChain: i))
+      }
+    }
+    let stats = metrics.scope(ScopeKey(.listener, listener.statName))
+    var hasher = Hasher()
+    hasher.combine(listener.address)
+    hasher.combine(listener.bindToPort)
+    hasher.combine(listener.transparent)
+    hasher.combine(listener.freebind)
+    hasher.combine(listener.reusePort)
+    hasher.combine(listener.tcpBacklog)
+    hasher.combine(listener.tcpFastOpenQueueLength)
+    hasher.combine(listener.socketOptions)
+    var compiled = CompiledListener(
+      name: storage.text(listener.name), socketIdentity: UInt64(bitPattern: Int64(hasher.finalize())), address: address,
+      chains: chains, stats: stats, config: listener)
+    compiled.options.reusePort = listener.reusePort
+    if let backlog = listener.tcpBacklog { compiled.options.backlog = Int(backlog) }
+    compiled.options.transparent = listener.transparent
+    compiled.options.freeBind = listener.freebind
+    compiled.options.accepted.watermarks = Watermarks(high: max(4096, Int(listener.perConnectionBufferLimitBytes)))
+    if let keepalive = listener.tcpKeepalive { compiled.options.accepted.keepalive = Keepalive(keepalive) }
+    compiled.inspectsTLS = listener.listenerFilters.contains { if case .tlsInspector = $0 { true } else { false } }
+    compiled.restoresOriginalDestination = listener.listenerFilters.contains(.originalDestination)
+    let hasMatches = listener.filterChains.contains { $0.match != FilterChainMatch() }
+    if hasMatches || listener.filterChains.count != 1 {
+      compiled.match = try FilterChainTable(
+        listener.filterChains.map(\.match),
+        defaultChain: listener.defaultFilterChain == nil ? -1 : Int32(listener.filterChains.count))
+    }
+    return compiled
+  }
+
+  private func socketAddress(_ address: Address) throws(ConfigError) -> SocketAddress {
+    let at = FieldPath().field("address")
+    switch address {
+    case .socket(let host, let port):
+      guard let ip = IPAddress(host) else {
+        throw ConfigError(
+          path: at.field("socket_address").field("address"),
+          "malformed IP address: \(host); a listener needs an IP literal")
+      }
+      return SocketAddress(ip, port: port)
+    case .pipe(let path):
+      guard let unix = SocketAddress(unixPath: path) else {
+        throw ConfigError(
+          path: at.field("pipe").field("path"), "\"\(path)\" is longer than a socket path may be (107 bytes)")
+      }
+      return unix
+    case .internalListener:
+      throw ConfigError(path: at.field("envoy_internal_address"), "internal listeners are not supported")
+    }
+  }
+
+  private func compile(
+    _ chain: FilterChain, _ number: Int, _ listener: Listener
+  ) throws(ConfigError) -> CompiledFilterChain {
+    guard let last = chain.filters.last else {
+      throw ConfigError(path: FieldPath().field("filters"), "is empty; a chain needs a terminal filter")
+    }
+    let at = FieldPath().field("filters").index(chain.filters.count - 1)
+    var compiled: CompiledFilterChain
+    switch last {
+    case .echo: compiled = CompiledFilterChain(name: storage.text(chain.name), terminal: .echo)
+    case .directResponse(let bytes):
+      compiled = CompiledFilterChain(name: storage.text(chain.name), terminal: .respond)
+      compiled.response = storage.bytes(bytes)
+    case .tcpProxy(let proxy):
+      compiled = CompiledFilterChain(name: storage.text(chain.name), terminal: .tcp)
+      do throws(ConfigError) { compiled.tcp = storage.keep(try compile(proxy)) } catch { throw error.inside(at) }
+    case .httpConnectionManager(let manager):
+      guard let table = tables[number] else { preconditionFailure("no route table for chain \(number)") }
+      compiled = CompiledFilterChain(name: storage.text(chain.name), terminal: .http)
+      do throws(ConfigError) { compiled.http = storage.keep(try compile(manager, table, listener)) } catch {
+        throw error.inside(at)
+      }
+    }
+    compiled.handshakeTimeout = chain.transportSocketConnectTimeout.wholeNanoseconds
+    if let tls = chain.tls {
+      let at = FieldPath().field("transport_socket")
+      guard let security else { throw ConfigError(path: at, "TLS is not available here") }
+      do throws(ConfigError) { compiled.tls = try security.downstream(tls, secrets: secrets) } catch {
+        throw error.inside(at)
+      }
+    }
+    return compiled
+  }
+
+  private func compile(_ proxy: TCPProxy) throws(ConfigError) -> CompiledTCPProxy {
+    var choices: [CompiledTCPProxy.Choice] = []
+    var total: UInt64 = 0
+    switch proxy.cluster {
+    case .single(let name):
+      total = 1
+      choices = [CompiledTCPProxy.Choice(cluster: clusterPosition(name), upTo: 1)]
+    case .weighted(let split):
+      for entry in split {
+        total += UInt64(entry.weight)
+        choices.append(CompiledTCPProxy.Choice(cluster: clusterPosition(entry.name), upTo: total))
+      }
+    }
+    guard total > 0 else {
+      throw ConfigError(
+        path: FieldPath().field("weighted_clusters"), "sum of weights is 0; at least one cluster needs a weight")
+    }
+    var compiled = CompiledTCPProxy(
+      config: proxy, scope: metrics.scope(ScopeKey(.tcp, proxy.statPrefix)), choices: storage.arena.table(choices),
+      totalWeight: total)
+    compiled.idleTimeout = proxy.idleTimeout.wholeNanoseconds
+    compiled.maxConnectionDuration = proxy.maxDownstreamConnectionDuration.wholeNanoseconds
+    compiled.maxConnectAttempts = max(1, proxy.maxConnectAttempts)
+    compiled.accessLogs = try accessLogs(proxy.accessLogs)
+    return compiled
+  }
+
+  private func accessLogs(_ logs: [AccessLog]) throws(ConfigError) -> [any AccessLogWriter] {
+    var writers: [any AccessLogWriter] = []
+    for (i, log) in logs.enumerated() {
+      do throws(ConfigError) {
+        writers.append(
+          try CompiledAccessLog(log, files: self.logs, workers: metrics.workers, metrics: metrics, storage))
+      } catch {
+        throw error.inside(FieldPath().field("access_log").index(i))
+      }
+    }
+    return writers
+  }
+
+  private func compile(
+    _ manager: HTTPConnectionManager, _ table: ConfigRef<RouteTable>, _ listener: Listener
+  ) throws(ConfigError) -> CompiledHTTPManager {
+    var paths = PathNormalization()
+    paths.normalize = manager.normalizePath
+    paths.mergeSlashes = manager.mergeSlashes
+    switch manager.escapedSlashes {
+    case .keepUnchanged: paths.escapedSlashes = .keep
+    case .reject: paths.escapedSlashes = .reject
+    case .unescapeAndForward, .unescapeAndRedirect: paths.escapedSlashes = .unescape
+    }
+    var compiled = CompiledHTTPManager(
+      config: manager, scope: metrics.scope(ScopeKey(.http, manager.statPrefix)), routes: table,
+      limits: HTTPLimits(downstreamOf: manager), paths: paths)
+    compiled.normalizesPath = manager.normalizePath || manager.mergeSlashes || manager.escapedSlashes != .keepUnchanged
+    compiled.streamIdleTimeout = manager.streamIdleTimeout.wholeNanoseconds
+    compiled.requestTimeout = manager.requestTimeout.wholeNanoseconds
+    compiled.requestHeadersTimeout = manager.requestHeadersTimeout.wholeNanoseconds
+    compiled.idleTimeout = manager.idleTimeout.wholeNanoseconds
+    compiled.maxConnectionDuration = manager.maxConnectionDuration.wholeNanoseconds
+    compiled.maxStreamDuration = manager.maxStreamDuration.wholeNanoseconds
+    compiled.drainTimeout = manager.drainTimeout.wholeNanoseconds
+    compiled.maxRequestsPerConnection = manager.maxRequestsPerConnection.flatMap { $0 == 0 ? nil : $0 } ?? .max
+    compiled.bufferLimit = Int(listener.perConnectionBufferLimitBytes)
+    compiled.useRemoteAddress = manager.useRemoteAddress
+    compiled.trustedHops = Int(manager.trustedHopsXFF)
+    compiled.skipsForwardedFor = manager.skipXFFAppend
+    compiled.generatesRequestID = manager.generateRequestID
+    compiled.keepsExternalRequestID = manager.preserveExternalRequestID
+    compiled.requestIDInResponse = manager.alwaysSetRequestIDInResponse
+    compiled.proxiesContinue = manager.proxy100Continue
+    compiled.serverName = storage.text(manager.serverName)
+    compiled.serverHeader = manager.serverHeader
+    compiled.via = storage.text(manager.via)
+    compiled.defaultHost = storage.text(manager.http1.defaultHostForHTTP10)
+    for filter in manager.filters {
+      if case .router(let options) = filter.configuration {
+        compiled.suppressesEnvoyHeaders = options.suppressEnvoyHeaders
+      }
+    }
+    compiled.underscores = manager.underscores
+    compiled.portStripping = manager.portStripping
+    compiled.stripsTrailingDot = manager.stripTrailingHostDot
+    compiled.forwardsTrailersToHTTP1 = manager.http1.enableTrailers
+    let enabled = manager.upgrades.filter(\.enabled).map { $0.type.lowercased() }
+    compiled.upgrades = storage.arena.table(enabled.map { storage.text($0) })
+    compiled.allowsConnect = enabled.contains("connect")
+    compiled.internalRanges = manager.internalAddressRanges
+    compiled.accessLogs = try accessLogs(manager.accessLogs)
+    compiled.hasAccessLogs = !compiled.accessLogs.isEmpty
+    return compiled
+  }
+}
+
+extension Listener {
+  /// The name under which statistics are kept: the configured prefix, else the address.
+  var statName: String { statPrefix.isEmpty ? address.description : statPrefix }
+}
+
+extension HTTPLimits {
+  init(downstreamOf manager: HTTPConnectionManager) {
+    self.init()
+    headerBytes = Int(manager.maxRequestHeadersBytes)
+    requestLine = max(requestLine, min(headerBytes, 64 << 10))
+    headerCount = Int(manager.maxHeadersCount)
+    acceptsHTTP10 = manager.http1.acceptHTTP10
+    http2 = HTTP2Limits(manager.http2)
+  }
+
+  init(upstreamOf cluster: Cluster) {
+    self.init()
+    headerBytes = Int(cluster.maxResponseHeadersBytes)
+    http2 = HTTP2Limits(cluster.http2)
+  }
+}
+
+extension HTTP2Limits {
+  init(_ options: HTTP2Options) {
+    self.init()
+    maxConcurrentStreams = options.maxConcurrentStreams
+    initialStreamWindow = options.initialStreamWindowBytes
+    initialConnectionWindow = options.initialConnectionWindowBytes
+    decoderTableSize = options.hpackTableBytes
+    encoderTableSize = options.hpackTableBytes
+    allowsExtendedConnect = options.allowConnect
+    maxOutboundControlFrames = Int(options.maxOutboundControlFrames)
+    maxEmptyFrames = Int(options.maxConsecutiveEmptyFrames)
+  }
+}
+
+extension Keepalive {
+  init(_ keepalive: TCPKeepalive) {
+    self.init()
+    if let time = keepalive.time { idle = time }
+    if let interval = keepalive.interval { self.interval = interval }
+    if let probes = keepalive.probes { self.probes = Int(probes) }
+  }
+}
+
+extension ConnectionOptions {
+  init(_ cluster: Cluster) {
+    self.init()
+    watermarks = Watermarks(high: max(4096, Int(cluster.perConnectionBufferLimitBytes)))
+    if let keepalive = cluster.tcpKeepalive { self.keepalive = Keepalive(keepalive) }
+    if case .socket(let host, let port)? = cluster.bindAddress, let ip = IPAddress(host) {
+      bindTo = SocketAddress(ip, port: port)
+    }
+  }
+}

@@ -1,0 +1,182 @@
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftTelemetry
+
+/// A compiled `StringMatcher`.
+struct CompiledStringMatcher: BitwiseCopyable {
+  enum Kind: UInt8, BitwiseCopyable { case exact, prefix, suffix, contains, regex }
+  let kind: Kind
+  let ignoresCase: Bool
+  let text: ByteView
+  let regex: RegexRef
+
+  init(_ matcher: StringMatcher, _ storage: SnapshotStorage) throws(ConfigError) {
+    ignoresCase = matcher.ignoreCase
+    switch matcher.pattern {
+    case .exact(let text): (kind, self.text, regex) = (.exact, storage.text(text), .none)
+    case .prefix(let text): (kind, self.text, regex) = (.prefix, storage.text(text), .none)
+    case .suffix(let text): (kind, self.text, regex) = (.suffix, storage.text(text), .none)
+    case .contains(let text): (kind, self.text, regex) = (.contains, storage.text(text), .none)
+    case .regex(let pattern): (kind, text, regex) = (.regex, .empty, try storage.regex(pattern))
+    }
+  }
+
+  func matches(_ value: ByteView) -> Bool {
+    switch kind {
+    case .exact: equals(value, text)
+    case .prefix: value.count >= text.count && equals(value.prefix(text.count), text)
+    case .suffix: value.count >= text.count && equals(value.suffix(text.count), text)
+    case .contains: contains(value)
+    case .regex: regex.matchesAll(value)
+    }
+  }
+
+  private func equals(_ a: ByteView, _ b: ByteView) -> Bool {
+    ignoresCase ? a.equalsIgnoringCase(b) : a.equals(b)
+  }
+
+  private func contains(_ value: ByteView) -> Bool {
+    guard let first = text.first else { return true }
+    var i = 0
+    while i + text.count <= value.count {
+      if !ignoresCase {
+        guard let next = value.firstIndex(of: first, from: i), next + text.count <= value.count else { return false }
+        i = next
+      }
+      if equals(value[i..<i + text.count], text) { return true }
+      i += 1
+    }
+    return false
+  }
+}
+
+/// A compiled `HeaderMatcher`.
+struct CompiledHeaderMatcher: BitwiseCopyable {
+  enum Kind: UInt8, BitwiseCopyable { case present, absent, string, range }
+  /// Pseudo-fields that a matcher may name.
+  enum Pseudo: UInt8, BitwiseCopyable { case none, method, path, authority, scheme }
+  let name: ByteView
+  let pseudo: Pseudo
+  let kind: Kind
+  let inverts: Bool
+  let treatsMissingAsEmpty: Bool
+  let string: CompiledStringMatcher?
+  let start: Int64
+  let end: Int64
+
+  init(_ matcher: HeaderMatcher, _ storage: SnapshotStorage) throws(ConfigError) {
+    let lower = matcher.name.lowercased()
+    name = storage.text(lower)
+    pseudo =
+      switch lower {
+      case ":method": .method
+      case ":path": .path
+      case ":authority", "host": .authority
+      case ":scheme": .scheme
+      default: .none
+      }
+    inverts = matcher.invert
+    treatsMissingAsEmpty = matcher.treatMissingAsEmpty
+    switch matcher.condition {
+    case .present(let wanted): (kind, string, start, end) = (wanted ? .present : .absent, nil, 0, 0)
+    case .string(let matcher):
+      string = try CompiledStringMatcher(matcher, storage)
+      (kind, start, end) = (.string, 0, 0)
+    case .range(let start, let end): (kind, string, self.start, self.end) = (.range, nil, start, end)
+    }
+  }
+
+  func matches(_ head: MessageHead) -> Bool { matches(value: value(in: head)) }
+
+  /// Whether the condition holds for the header's value, `nil` when it is absent.
+  func matches(value: ByteView?) -> Bool {
+    var found = value
+    if found == nil, treatsMissingAsEmpty { found = .empty }
+    switch kind {
+    // Present and absent look at presence alone; inversion applies to the outcome.
+    case .present: return (found != nil) != inverts
+    case .absent: return (found == nil) != inverts
+    case .string, .range: break
+    }
+    // A missing header never matches, also when inverted.
+    guard let found else { return false }
+    let holds =
+      if kind == .string { string?.matches(found) ?? false } else {
+        integer(found).map { $0 >= start && $0 < end } ?? false
+      }
+    return holds != inverts
+  }
+
+  private func value(in head: MessageHead) -> ByteView? {
+    switch pseudo {
+    case .none: head.joinedValue(named: name)
+    case .method: head.methodText
+    case .path: head.path.isEmpty ? nil : head.path
+    case .authority: head.authority.isEmpty ? nil : head.authority
+    case .scheme: head.scheme.isEmpty ? nil : head.scheme
+    }
+  }
+
+  /// A whole decimal integer, with an optional minus.
+  private func integer(_ text: ByteView) -> Int64? {
+    let negative = text.first == UInt8(ascii: "-")
+    guard let magnitude = ASCII.parseDecimal(negative ? text.dropFirst() : text), magnitude <= UInt64(Int64.max) else {
+      return nil
+    }
+    return negative ? -Int64(magnitude) : Int64(magnitude)
+  }
+}
+
+/// A compiled `QueryParameterMatcher`.
+struct CompiledQueryMatcher: BitwiseCopyable {
+  let name: ByteView
+  let wantsPresence: Bool
+  let string: CompiledStringMatcher?
+
+  init(_ matcher: QueryParameterMatcher, _ storage: SnapshotStorage) throws(ConfigError) {
+    name = storage.text(matcher.name)
+    switch matcher.condition {
+    case .present(let wanted): (wantsPresence, string) = (wanted, nil)
+    case .string(let matcher): (wantsPresence, string) = (true, try CompiledStringMatcher(matcher, storage))
+    }
+  }
+
+  func matches(_ path: ByteView) -> Bool {
+    let value = QueryString.first(name, in: path)
+    guard let string else { return (value != nil) == wantsPresence }
+    return value.map { string.matches($0) } ?? false
+  }
+}
+
+extension SnapshotStorage {
+  func table(_ matchers: [HeaderMatcher], _ field: String) throws(ConfigError) -> ConstantTable<CompiledHeaderMatcher> {
+    var compiled: [CompiledHeaderMatcher] = []
+    for (i, matcher) in matchers.enumerated() {
+      do throws(ConfigError) { compiled.append(try CompiledHeaderMatcher(matcher, self)) } catch {
+        throw error.inside(FieldPath().field(field).index(i))
+      }
+    }
+    return arena.table(compiled)
+  }
+
+  func table(_ matchers: [QueryParameterMatcher], _ field: String) throws(ConfigError) -> ConstantTable<
+    CompiledQueryMatcher
+  > {
+    var compiled: [CompiledQueryMatcher] = []
+    for (i, matcher) in matchers.enumerated() {
+      do throws(ConfigError) { compiled.append(try CompiledQueryMatcher(matcher, self)) } catch {
+        throw error.inside(FieldPath().field(field).index(i))
+      }
+    }
+    return arena.table(compiled)
+  }
+}
+
+extension ConstantTable where T == CompiledHeaderMatcher {
+  /// Whether every matcher holds.
+  func allMatch(_ head: MessageHead) -> Bool {
+    for i in indices where !self[i].matches(head) { return false }
+    return true
+  }
+}

@@ -1,0 +1,399 @@
+package import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftRuntime
+package import WeftTelemetry
+package import WeftUpstream
+
+/// Turns configuration into snapshots.
+///
+/// What did not change since the last snapshot is taken over as it is: the same `ConfigRef`, the same memory. Positions of clusters stay the
+/// same as long as none is removed. What cannot be compiled is reported and keeps its last good form; everything beside it takes effect.
+/// *Threads*: one, none of the workers'.
+package final class SnapshotCompiler {
+  /// A compiled form, what it was made from, and what keeps its memory.
+  private struct Unit<Model: Equatable, Value> {
+    var model: Model
+    var value: ConfigRef<Value>
+    var storage: SnapshotStorage
+  }
+
+  private struct ClusterModel: Equatable {
+    var cluster: Cluster
+    var assignment: LoadAssignment
+    var addresses: [[IPAddress]]
+    var secrets: UInt64
+  }
+
+  private struct RouteModel: Equatable {
+    var configuration: RouteConfiguration
+    var epoch: UInt64
+  }
+
+  private struct ListenerModel: Equatable {
+    var listener: Listener
+    var epoch: UInt64
+    var secrets: UInt64
+    /// Versions of the route tables it uses.
+    var routes: [UInt64]
+  }
+
+  private struct RouteUnit {
+    var unit: Unit<RouteModel, RouteTable>
+    /// Clusters it names that did not exist when it was compiled.
+    var missing: Set<String>
+    var version: UInt64
+  }
+
+  private let metrics: MetricsRegistry
+  private let logs: AccessLogFiles
+  private let security: (any SecurityFactory)?
+  private var random: RandomSource
+  private var version: UInt64 = 0
+  private var routeVersion: UInt64 = 0
+  private var secretsVersion: UInt64 = 0
+  private var secrets: [String: Secret] = [:]
+
+  /// Clusters by position, and the number of times positions were given out anew.
+  private var order: [String] = []
+  private var positions: [String: Int32] = [:]
+  private var epoch: UInt64 = 0
+
+  private var clusters: [String: Unit<ClusterModel, CompiledCluster>] = [:]
+  private var routes: [String: RouteUnit] = [:]
+  private var listeners: [String: Unit<ListenerModel, CompiledListener>] = [:]
+  private var breakers: [String: CircuitBreakerState] = [:]
+  private var outliers: [String: OutlierMonitor] = [:]
+  /// Route configurations refused while their last good form stays in force.
+  private var pendingRejections: [ConfigError] = []
+
+  package init(
+    metrics: MetricsRegistry, logs: AccessLogFiles, security: (any SecurityFactory)? = nil,
+    random: RandomSource = .fromSystem()
+  ) {
+    self.metrics = metrics
+    self.logs = logs
+    self.security = security
+    self.random = random
+  }
+
+  /// The outlier monitors in use, by cluster: whoever owns the clock calls their `endInterval`.
+  package var outlierMonitors: [String: OutlierMonitor] { outliers }
+
+  /// Compiles what is in force now.
+  package func compile(_ state: ConfigState) -> Compilation {
+    version += 1
+    if state.secrets != secrets {
+      secrets = state.secrets
+      secretsVersion += 1
+    }
+    var rejections: [ConfigError] = []
+    var warming: [String] = []
+
+    compileClusters(state, &rejections)
+    forgetUnusedRoutes(state)
+
+    var compiled: [ConfigRef<CompiledListener>] = []
+    let boxes = SnapshotBoxes()
+    for listener in state.listeners {
+      do throws(ConfigError) {
+        if let unit = try compile(listener, state) {
+          listeners[listener.name] = unit
+        } else {
+          warming.append(listener.name)
+        }
+      } catch {
+        rejections.append(error.of(kind: "envoy.config.listener.v3.Listener", name: listener.name))
+      }
+      if let unit = listeners[listener.name] {
+        compiled.append(unit.value)
+        boxes.retain(unit.storage)
+      }
+    }
+    let names = Set(state.listeners.map(\.name))
+    listeners = listeners.filter { names.contains($0.key) }
+    for unit in routes.values { boxes.retain(unit.unit.storage) }
+    rejections += pendingRejections
+    pendingRejections = []
+
+    var references: [ConfigRef<CompiledCluster>] = []
+    for name in order {
+      guard let unit = clusters[name] else {
+        preconditionFailure("cluster \(name) has a position but no compiled form")
+      }
+      references.append(unit.value)
+      boxes.retain(unit.storage)
+    }
+    let snapshot = Snapshot(
+      version: version, listeners: compiled, clusters: references, arena: ConstantArena(), boxes: boxes)
+    return Compilation(snapshot: snapshot, rejections: rejections, warming: warming)
+  }
+
+  // MARK: Clusters
+
+  private func compileClusters(_ state: ConfigState, _ rejections: inout [ConfigError]) {
+    var known: Set<String> = []
+    for cluster in state.clusters where known.insert(cluster.name).inserted {
+      let assignment = assignment(of: cluster, state)
+      let names = assignment.localities.flatMap(\.endpoints).map { endpoint -> [IPAddress] in
+        if case .socket(let host, _) = endpoint.address { state.addresses[host] ?? [] } else { [] }
+      }
+      let model = ClusterModel(
+        cluster: cluster, assignment: assignment, addresses: names, secrets: cluster.tls == nil ? 0 : secretsVersion)
+      if clusters[cluster.name]?.model == model { continue }
+      do throws(ConfigError) {
+        clusters[cluster.name] = try compile(model, state)
+      } catch {
+        rejections.append(error.of(kind: "envoy.config.cluster.v3.Cluster", name: cluster.name))
+      }
+    }
+    let removed = order.filter { !known.contains($0) }
+    if !removed.isEmpty {
+      for name in removed {
+        clusters[name] = nil
+        breakers[name] = nil
+        outliers[name] = nil
+      }
+      order = order.filter { known.contains($0) }
+      epoch += 1
+    }
+    for cluster in state.clusters where clusters[cluster.name] != nil && positions[cluster.name] == nil {
+      order.append(cluster.name)
+      positions[cluster.name] = Int32(order.count - 1)
+    }
+    if !removed.isEmpty {
+      positions = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1, Int32($0)) })
+    }
+  }
+
+  private func assignment(of cluster: Cluster, _ state: ConfigState) -> LoadAssignment {
+    guard case .eds(let service, _) = cluster.discovery else { return cluster.loadAssignment }
+    let name = service.isEmpty ? cluster.name : service
+    return state.endpoints[name] ?? LoadAssignment(clusterName: name)
+  }
+
+  private func compile(
+    _ model: ClusterModel, _ state: ConfigState
+  ) throws(ConfigError) -> Unit<ClusterModel, CompiledCluster> {
+    let storage = SnapshotStorage()
+    let cluster = model.cluster
+    var endpoints: [CompiledEndpoint] = []
+    var weights: [UInt32: UInt32] = [:]
+    for (l, locality) in model.assignment.localities.enumerated() {
+      weights[UInt32(l)] = locality.weight ?? 0
+      for (e, endpoint) in locality.endpoints.enumerated() {
+        let at = FieldPath().field("load_assignment").field("endpoints").index(l).field("lb_endpoints").index(e)
+        for address in try addresses(endpoint, cluster, state, at) {
+          endpoints.append(
+            CompiledEndpoint(
+              address: address, hostname: storage.text(endpoint.hostname), weight: endpoint.weight,
+              priority: locality.priority, locality: UInt32(l), health: endpoint.health, isCanary: endpoint.canary))
+        }
+      }
+    }
+    var compiled = CompiledCluster(
+      config: cluster, name: storage.text(cluster.name), identity: identity(model),
+      scope: metrics.scope(ScopeKey(.cluster, cluster.statName)), endpoints: endpoints,
+      limits: HTTPLimits(upstreamOf: cluster), connectTimeout: cluster.connectTimeout.wholeNanoseconds)
+    compiled.config.loadAssignment = model.assignment
+    compiled.localityWeights = weights
+    compiled.options = ConnectionOptions(cluster)
+    compiled.idleTimeout = cluster.idleTimeout.wholeNanoseconds
+    compiled.maxConnectionDuration = cluster.maxConnectionDuration.wholeNanoseconds
+    compiled.maxRequestsPerConnection = cluster.maxRequestsPerConnection ?? .max
+    if let keepalive = cluster.http2.keepalive {
+      compiled.pingAfterIdle = keepalive.connectionIdleInterval.wholeNanoseconds
+      compiled.pingInterval = keepalive.interval.wholeNanoseconds
+      compiled.pingTimeout = keepalive.timeout.wholeNanoseconds
+    }
+    if case .originalDestination = cluster.discovery { compiled.isOriginalDestination = true }
+    if let tls = cluster.tls {
+      guard let security else {
+        throw ConfigError(path: FieldPath().field("transport_socket"), "TLS is not available here")
+      }
+      do throws(ConfigError) { compiled.security = try security.upstream(tls, secrets: secrets) } catch {
+        throw error.inside(FieldPath().field("transport_socket"))
+      }
+      compiled.serverName = tls.sni
+    }
+    compiled.breakerLimits = CircuitBreakerLimits(cluster.circuitBreakers.standard)
+    compiled.highBreakerLimits = CircuitBreakerLimits(cluster.circuitBreakers.high)
+    let breaker = breakers[cluster.name] ?? CircuitBreakerState()
+    breakers[cluster.name] = breaker
+    compiled.breakers = breaker
+    attachOutliers(cluster, &compiled)
+    return Unit(model: model, value: storage.keep(compiled), storage: storage)
+  }
+
+  private func attachOutliers(_ cluster: Cluster, _ compiled: inout CompiledCluster) {
+    guard let settings = cluster.outlierDetection else {
+      outliers[cluster.name] = nil
+      return
+    }
+    let monitor: OutlierMonitor
+    if let known = outliers[cluster.name], known.settings == settings {
+      monitor = known
+    } else {
+      monitor = OutlierMonitor(settings, random: random.split())
+      outliers[cluster.name] = monitor
+    }
+    let cells = monitor.setHosts(compiled.endpoints.map(\.address.description))
+    for i in compiled.endpoints.indices { compiled.endpoints[i].outlier = cells[i] }
+    compiled.outlier = monitor
+  }
+
+  private func addresses(
+    _ endpoint: Endpoint, _ cluster: Cluster, _ state: ConfigState, _ at: FieldPath
+  ) throws(ConfigError) -> [SocketAddress] {
+    let path = at.field("endpoint").field("address")
+    switch endpoint.address {
+    case .pipe(let name):
+      guard let address = SocketAddress(unixPath: name) else {
+        throw ConfigError(
+          path: path.field("pipe").field("path"), "\"\(name)\" is longer than a socket path may be (107 bytes)")
+      }
+      return [address]
+    case .internalListener:
+      throw ConfigError(path: path.field("envoy_internal_address"), "internal listeners are not supported")
+    case .socket(let host, let port):
+      if let ip = IPAddress(host) { return [SocketAddress(ip, port: port)] }
+      switch cluster.discovery {
+      case .strictDNS: return (state.addresses[host] ?? []).map { SocketAddress($0, port: port) }
+      case .logicalDNS: return (state.addresses[host] ?? []).prefix(1).map { SocketAddress($0, port: port) }
+      case .fixed, .eds, .originalDestination:
+        throw ConfigError(
+          path: path.field("socket_address").field("address"),
+          "\"\(host)\" is no IP address; names are for clusters of type STRICT_DNS and LOGICAL_DNS")
+      }
+    }
+  }
+
+  /// What a connection depends on; hosts, balancing and limits do not count.
+  private func identity(_ model: ClusterModel) -> UInt64 {
+    var core = Cluster(name: model.cluster.name)
+    let c = model.cluster
+    core.upstreamProtocol = c.upstreamProtocol
+    core.http1 = c.http1
+    core.http2 = c.http2
+    core.tls = c.tls
+    core.bindAddress = c.bindAddress
+    core.tcpKeepalive = c.tcpKeepalive
+    core.socketOptions = c.socketOptions
+    core.perConnectionBufferLimitBytes = c.perConnectionBufferLimitBytes
+    core.maxResponseHeadersBytes = c.maxResponseHeadersBytes
+    var hasher = Hasher()
+    hasher.combine(core)
+    hasher.combine(model.secrets)
+    return UInt64(bitPattern: Int64(hasher.finalize()))
+  }
+
+  // MARK: Routes
+
+  private func forgetUnusedRoutes(_ state: ConfigState) {
+    var used: Set<String> = []
+    for listener in state.listeners {
+      for (i, chain) in listener.allChains.enumerated() {
+        for filter in chain.filters {
+          guard case .httpConnectionManager(let manager) = filter else { continue }
+          used.insert(Self.key(manager, listener, i))
+        }
+      }
+    }
+    routes = routes.filter { used.contains($0.key) }
+  }
+
+  /// Discovered tables are shared by name, inline ones belong to their chain.
+  private static func key(_ manager: HTTPConnectionManager, _ listener: Listener, _ chain: Int) -> String {
+    switch manager.routes {
+    case .discovered(let name, _): "rds/\(name)"
+    case .inline: "inline/\(listener.name)/\(chain)"
+    }
+  }
+
+  /// `nil` while the route configuration has not arrived.
+  private func table(
+    _ manager: HTTPConnectionManager, _ listener: Listener, _ chain: Int, _ state: ConfigState
+  ) throws(ConfigError) -> RouteUnit? {
+    let configuration: RouteConfiguration
+    switch manager.routes {
+    case .inline(let inline): configuration = inline
+    case .discovered(let name, _):
+      guard let found = state.routes[name] else { return nil }
+      configuration = found
+    }
+    let key = Self.key(manager, listener, chain)
+    let model = RouteModel(configuration: configuration, epoch: epoch)
+    if let known = routes[key], known.unit.model == model, known.missing.allSatisfy({ positions[$0] == nil }) {
+      return known
+    }
+    let storage = SnapshotStorage()
+    var missing: Set<String> = []
+    let compiler = RouteCompiler(
+      storage: storage,
+      clusterPosition: { [positions] name in
+        if let position = positions[name] { return position }
+        missing.insert(name)
+        return -1
+      }, load: { (source) throws(ConfigError) in try source.load() })
+    let table: RouteTable
+    do throws(ConfigError) { table = try compiler.compile(configuration) } catch {
+      let named = error.of(kind: "envoy.config.route.v3.RouteConfiguration", name: configuration.name)
+      // A table that worked stays in force while its successor is wrong, if positions still mean the same.
+      guard let known = routes[key], known.unit.model.epoch == epoch else { throw named }
+      pendingRejections.append(named)
+      return known
+    }
+    routeVersion += 1
+    let unit = RouteUnit(
+      unit: Unit(model: model, value: storage.keep(table), storage: storage), missing: missing, version: routeVersion)
+    routes[key] = unit
+    return unit
+  }
+
+  // MARK: Listeners
+
+  /// `nil` while something it needs has not arrived.
+  private func compile(
+    _ listener: Listener, _ state: ConfigState
+  ) throws(ConfigError) -> Unit<ListenerModel, CompiledListener>? {
+    var tables: [Int: RouteUnit] = [:]
+    for (i, chain) in listener.allChains.enumerated() {
+      for (f, filter) in chain.filters.enumerated() {
+        guard case .httpConnectionManager(let manager) = filter else { continue }
+        do throws(ConfigError) {
+          guard let unit = try table(manager, listener, i, state) else { return nil }
+          tables[i] = unit
+        } catch {
+          if case .discovered = manager.routes { throw error }
+          var inner = error
+          (inner.kind, inner.name) = ("", "")
+          throw inner.inside(
+            listener.path(ofChain: i).field("filters").index(f).field("typed_config").field("route_config"))
+        }
+      }
+    }
+    let usesTLS = listener.allChains.contains { $0.tls != nil }
+    let model = ListenerModel(
+      listener: listener, epoch: epoch, secrets: usesTLS ? secretsVersion : 0,
+      routes: tables.sorted { $0.key < $1.key }.map(\.value.version))
+    if let known = listeners[listener.name], known.model == model { return known }
+
+    let storage = SnapshotStorage()
+    let builder = ListenerCompiler(
+      storage: storage, metrics: metrics, logs: logs, security: security, secrets: secrets,
+      tables: tables.mapValues(\.unit.value), clusterPosition: { [positions] in positions[$0] ?? -1 })
+    let compiled = try builder.compile(listener)
+    for unit in tables.values { storage.retain(unit.unit.storage) }
+    return Unit(model: model, value: storage.keep(compiled), storage: storage)
+  }
+}
+
+extension Listener {
+  /// The chains and, last, the default chain: the order of `CompiledListener.chains`.
+  var allChains: [FilterChain] { filterChains + (defaultFilterChain.map { [$0] } ?? []) }
+
+  func path(ofChain index: Int) -> FieldPath {
+    index < filterChains.count
+      ? FieldPath().field("filter_chains").index(index) : FieldPath().field("default_filter_chain")
+  }
+}

@@ -1,0 +1,28 @@
+// Files of the repository, for tests that compare them with the code.
+import Glibc
+
+/// The checkout the tests were built from.
+package enum SourceTree {
+  package static let root = String(#filePath.dropLast("/Sources/TestKit/WeftTestKit/SourceTree.swift".count))
+
+  /// A file's text. *Errors*: `FileProblem` when it cannot be read.
+  package static func text(_ path: String) throws -> String {
+    guard let file = unsafe fopen("\(root)/\(path)", "r") else { throw FileProblem(path: path, code: errno) }
+    defer { unsafe fclose(file) }
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 65536)
+    while true {
+      let count = unsafe chunk.withUnsafeMutableBytes { unsafe fread($0.baseAddress, 1, $0.count, file) }
+      if count == 0 { return String(decoding: bytes, as: UTF8.self) }
+      bytes += chunk[..<count]
+    }
+  }
+}
+
+/// A file of the repository cannot be read.
+package struct FileProblem: Error, CustomStringConvertible {
+  package var path: String
+  package var code: Int32
+
+  package var description: String { "\(path): \(unsafe String(cString: strerror(code)))" }
+}
