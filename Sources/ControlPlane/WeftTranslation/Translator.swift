@@ -31,8 +31,23 @@ package enum Translator {
     } else {
       addUniversalSidecar(scope, to: &resources)
     }
-    resources.issues = Array(Set(resources.issues)).sorted()
+    addIssues(snapshot, to: &resources)
     return resources
+  }
+
+  /// What the rules in use ask for and nobody is given yet.
+  private static func addIssues(_ snapshot: WeftSnapshot, to resources: inout ProxyResources) {
+    var issues = Set(resources.issues)
+    for key in resources.dependencies.objects {
+      if let rule = snapshot.virtualServices[key] {
+        issues.formUnion(UnsupportedFeatures.of(rule.spec).map { TranslationIssue(rule.origin, $0) })
+      } else if let rule = snapshot.destinationRules[key] {
+        issues.formUnion(UnsupportedFeatures.of(rule.spec).map { TranslationIssue(rule.origin, $0) })
+      } else if let gateway = snapshot.gateways[key] {
+        issues.formUnion(UnsupportedFeatures.of(gateway.spec).map { TranslationIssue(gateway.origin, $0) })
+      }
+    }
+    resources.issues = issues.sorted()
   }
 
   private static func addFixedClusters(_ scope: ProxyScope, to resources: inout ProxyResources) {
@@ -45,7 +60,6 @@ package enum Translator {
     let sink = GatewayResources(scope: scope).add(to: &resources)
     addFixedClusters(scope, to: &resources)
     add(sink, scope, to: &resources)
-    // Any rule may bind itself to this gateway; which hosts it names cannot be known before.
     resources.dependencies.hosts = .only(Set(sink.destinations.map(\.host)))
   }
 
@@ -94,6 +108,16 @@ package enum Translator {
       for number in numbers.sorted() {
         if let port = visible.port(number) { clusters.add(port: port, to: &resources) }
       }
+    }
+    // What no registry and no rule knows (a service, a port, a subset) has a cluster without endpoints: the route to it
+    // is there, answers 503, and needs no change when the endpoints come.
+    for destination in sink.destinations {
+      let name = ResourceName.outbound(port: destination.port, subset: destination.subset, host: destination.host)
+      guard resources[.cluster, name] == nil else { continue }
+      resources.add(.cluster, name, FixedClusters.unknown(name, scope.snapshot.mesh), origins: [])
+      var nothing = ClusterLoadAssignment()
+      nothing.clusterName = name
+      resources.add(.endpoint, name, nothing, origins: [])
     }
   }
 }

@@ -27,11 +27,14 @@ package final class DiscoveryServer: Sendable {
   private let source: any SnapshotSource
   private let limits: DiscoveryLimits
   private let clock = MonotonicClock()
+  private let pool = ResourcePool()
   private let state = Mutex(State())
 
   /// Published by each session after each step.
   struct Published: Sendable {
     var session: Session
+    /// The newest snapshot the session has looked at.
+    var seen: UInt64
     var address: String
     var connectedSince: WallTime
   }
@@ -75,13 +78,13 @@ package final class DiscoveryServer: Sendable {
   package func addMethods(to routes: inout GRPCRoutes) {
     routes.bidirectional(AggregatedDiscovery.stateOfTheWorld) { requests, writer, context in
       try await self.serve(
-        requests, context, .stateOfTheWorld, node: { $0.node }, event: { DiscoveryRequestEvent($0) },
-        send: { try await writer.send($0.stateOfTheWorld) })
+        requests, from: context.peer.address.description, .stateOfTheWorld, node: { $0.node },
+        event: { DiscoveryRequestEvent($0) }, send: { try await writer.send($0.stateOfTheWorld) })
     }
     routes.bidirectional(AggregatedDiscovery.delta) { requests, writer, context in
       try await self.serve(
-        requests, context, .delta, node: { $0.node }, event: { DiscoveryRequestEvent($0) },
-        send: { try await writer.send($0.delta) })
+        requests, from: context.peer.address.description, .delta, node: { $0.node },
+        event: { DiscoveryRequestEvent($0) }, send: { try await writer.send($0.delta) })
     }
   }
 
@@ -141,16 +144,16 @@ package final class DiscoveryServer: Sendable {
 
   // MARK: Streams
 
-  private func serve<Request: Sendable>(
-    _ requests: GRPCMessages<Request>, _ context: GRPCServerContext, _ form: DiscoveryForm,
+  /// Serves one stream until either side ends it.
+  func serve<Request: Sendable, Requests: AsyncSequence & Sendable>(
+    _ requests: Requests, from address: String, _ form: DiscoveryForm,
     node: @escaping @Sendable (Request) -> Envoy_Config_Core_V3_Node?,
     event: @escaping @Sendable (Request) -> DiscoveryRequestEvent?,
     send: @escaping @Sendable (DiscoveryResponseEvent) async throws -> Void
-  ) async throws {
+  ) async throws where Requests.Element == Request {
     let inbox = SessionInbox<Request>()
     let id = try register(inbox)
     defer { state.withLock { _ = $0.streams.removeValue(forKey: id) } }
-    let address = context.peer.address.description
     try await withTaskCancellationHandler {
       try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask {
@@ -224,7 +227,7 @@ package final class DiscoveryServer: Sendable {
       }
       early = []
       if work.isWakeUp { responses += session?.wake(now: clock.now) ?? [] }
-      publish(session, id, address, since, responses)
+      publish(session, current.version, id, address, since, responses)
       for response in responses { try await send(response) }
     }
   }
@@ -236,7 +239,7 @@ package final class DiscoveryServer: Sendable {
       throw GRPCStatus(.invalidArgument, "the first request of a stream must carry a node with an id")
     }
     let proxy = ProxyIdentity(node: node)
-    return Session(form: form, proxy: proxy, resources: Translator.translate(snapshot, for: proxy))
+    return Session(form: form, proxy: proxy, resources: translate(snapshot, for: proxy, Interest()))
   }
 
   private func receive(
@@ -248,7 +251,7 @@ package final class DiscoveryServer: Sendable {
     let responses =
       session?.receive(event, now: clock.now) { interest in
         guard let proxy else { return ProxyResources() }
-        return Translator.translate(snapshot, for: proxy, interest: interest)
+        return self.translate(snapshot, for: proxy, interest)
       } ?? []
     let names = session?.watches.values.reduce(0) { $0 + $1.names.count } ?? 0
     if names > limits.names {
@@ -269,21 +272,30 @@ package final class DiscoveryServer: Sendable {
     }
     state.withLock { $0.counters.concerned += 1 }
     if dependencies.onlyEndpointsAreTouched(by: changes, in: snapshot),
-      let refreshed = Translator.refreshEndpoints(
+      var refreshed = Translator.refreshEndpoints(
         of: old.resources, hosts: changes.endpoints, in: snapshot, for: old.proxy)
     {
+      pool.share(&refreshed)
       return session?.update(refreshed, now: clock.now) ?? []
     }
-    let resources = Translator.translate(snapshot, for: old.proxy, interest: old.interest)
+    let resources = translate(snapshot, for: old.proxy, old.interest)
     return session?.update(resources, now: clock.now) ?? []
   }
 
+  private func translate(_ snapshot: WeftSnapshot, for proxy: ProxyIdentity, _ interest: Interest) -> ProxyResources {
+    var resources = Translator.translate(snapshot, for: proxy, interest: interest)
+    pool.share(&resources)
+    return resources
+  }
+
   private func publish(
-    _ session: Session?, _ id: UInt64, _ address: String, _ since: WallTime, _ responses: [DiscoveryResponseEvent]
+    _ session: Session?, _ seen: UInt64, _ id: UInt64, _ address: String, _ since: WallTime,
+    _ responses: [DiscoveryResponseEvent]
   ) {
     state.withLock { state in
       if let session {
-        state.streams[id]?.published = Published(session: session, address: address, connectedSince: since)
+        state.streams[id]?.published = Published(
+          session: session, seen: seen, address: address, connectedSince: since)
       }
       if !responses.isEmpty { state.counters.pushes += 1 }
       for response in responses { state.counters.responses[response.type, default: 0] += 1 }
@@ -302,6 +314,17 @@ package final class DiscoveryServer: Sendable {
         proxy: entry.session.proxy, form: entry.session.form, address: entry.address,
         connectedSince: entry.connectedSince, types: entry.session.typeStatuses, issues: entry.session.resources.issues)
     }.sorted { ($0.id, $0.connectedSince) < ($1.id, $1.connectedSince) }
+  }
+
+  /// Whether every connected proxy has what the snapshot of `version` means for it, acknowledged or refused.
+  package func isDelivered(_ version: UInt64) -> Bool {
+    state.withLock { state in
+      guard let snapshot = state.snapshot, snapshot.version >= version else { return false }
+      return state.streams.values.allSatisfy { stream in
+        guard let published = stream.published else { return true }
+        return published.seen >= version && published.session.isSettled
+      }
+    }
   }
 
   /// What the proxy is to have now, as canonical JSON by type; nil when no such proxy is connected.

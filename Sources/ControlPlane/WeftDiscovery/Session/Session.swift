@@ -31,6 +31,9 @@ package struct Session: Sendable {
   /// The names asked for: what resources by name depend on.
   package var interest: Interest { Interest(watches.mapValues(\.names)) }
 
+  /// Everything sent has been acknowledged or refused, and nothing waits to be removed.
+  package var isSettled: Bool { retireAt == nil && watches.values.allSatisfy(\.isSettled) }
+
   // MARK: Requests
 
   /// Takes a request. `translate` is called when the answer needs resources for names that were not asked for before.

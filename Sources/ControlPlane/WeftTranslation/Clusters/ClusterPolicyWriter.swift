@@ -9,18 +9,15 @@ struct ClusterPolicyWriter {
   let service: Service
   let port: ServicePort
   let isGRPC: Bool
-  let origin: Origin
-  var issues: [TranslationIssue] = []
 
-  init(mesh: MeshSettings, service: Service, port: ServicePort, isGRPC: Bool, origin: Origin) {
+  init(mesh: MeshSettings, service: Service, port: ServicePort, isGRPC: Bool) {
     self.mesh = mesh
     self.service = service
     self.port = port
     self.isGRPC = isGRPC
-    self.origin = origin
   }
 
-  mutating func write(_ policy: EffectivePolicy, to cluster: inout Cluster) {
+  func write(_ policy: EffectivePolicy, to cluster: inout Cluster) {
     cluster.connectTimeout =
       policy.connectionPool?.tcp?.connectTimeout ?? Google_Protobuf_Duration(nanoseconds: mesh.connectTimeout)
     if cluster.lbPolicy != .clusterProvided { writeBalancing(policy, to: &cluster) }
@@ -41,7 +38,7 @@ struct ClusterPolicyWriter {
 
   // MARK: Balancing
 
-  private mutating func writeBalancing(_ policy: EffectivePolicy, to cluster: inout Cluster) {
+  private func writeBalancing(_ policy: EffectivePolicy, to cluster: inout Cluster) {
     // gRPC clients know ROUND_ROBIN and RING_HASH for certain, the others only when switched on.
     cluster.lbPolicy = isGRPC ? .roundRobin : .leastRequest
     switch policy.loadBalancer?.lbPolicy {
@@ -71,12 +68,6 @@ struct ClusterPolicyWriter {
     var common = Cluster.CommonLbConfig()
     common.localityConfigSpecifier = .localityWeightedLbConfig(Cluster.CommonLbConfig.LocalityWeightedLbConfig())
     cluster.commonLbConfig = common
-    if let locality = policy.loadBalancer?.localityLbSetting,
-      !locality.distribute.isEmpty
-        || !locality.failover.isEmpty || !locality.failoverPriority.isEmpty
-    {
-      note("trafficPolicy.loadBalancer.localityLbSetting", "is not supported yet and has no effect")
-    }
   }
 
   private func writeWarmup(_ warmup: Istio_Networking_V1alpha3_WarmupConfiguration, to cluster: inout Cluster) {
@@ -211,7 +202,7 @@ struct ClusterPolicyWriter {
 
   // MARK: TLS
 
-  private mutating func writeTLS(
+  private func writeTLS(
     _ tls: Istio_Networking_V1alpha3_ClientTLSSettings, to cluster: inout Cluster
   ) {
     switch tls.mode {
@@ -219,13 +210,10 @@ struct ClusterPolicyWriter {
     case .simple, .mutual: break
     default:
       // Identities are not issued yet. Sending in the clear what a rule wants encrypted is worse than not sending.
-      note(
-        "trafficPolicy.tls.mode", "ISTIO_MUTUAL needs workload identities, which are not supported yet; traffic fails")
       failClosed(&cluster)
       return
     }
     if !tls.credentialName.isEmpty {
-      note("trafficPolicy.tls.credentialName", "secrets by name are not supported yet; name files; traffic fails")
       failClosed(&cluster)
       return
     }
@@ -279,9 +267,6 @@ struct ClusterPolicyWriter {
     if cluster.lbPolicy == .clusterProvided { cluster.lbPolicy = .roundRobin }
   }
 
-  private mutating func note(_ path: String, _ message: String) {
-    issues.append(TranslationIssue(origin, path, message))
-  }
 }
 
 extension HTTPProtocolOptions {

@@ -13,6 +13,19 @@ enum FixedClusters {
     return cluster
   }
 
+  /// A destination that nobody knows yet.
+  static func unknown(_ name: String, _ mesh: MeshSettings) -> Cluster {
+    var cluster = Cluster()
+    cluster.name = name
+    cluster.clusterDiscoveryType = .type(.eds)
+    var eds = Cluster.EdsClusterConfig()
+    eds.edsConfig = .aggregated
+    eds.serviceName = name
+    cluster.edsClusterConfig = eds
+    cluster.connectTimeout = Google_Protobuf_Duration(nanoseconds: mesh.connectTimeout)
+    return cluster
+  }
+
   /// Wherever the application meant to go.
   static func passthrough(_ mesh: MeshSettings, name: String = ResourceName.passthrough) -> Cluster {
     var cluster = Cluster()

@@ -30,12 +30,9 @@ struct OutboundClusters {
     cluster.name = name
     let instances = service.instances.filter { subset == nil || $0.carries(subset?.labels ?? [:]) }
     setDiscovery(&cluster, port: port, instances: instances, policy: effective)
-    if let origin = policy.rules.first?.origin ?? service.origins.first {
-      var writer = ClusterPolicyWriter(
-        mesh: scope.snapshot.mesh, service: service, port: port, isGRPC: scope.proxy.isGRPC, origin: origin)
-      writer.write(effective, to: &cluster)
-      resources.issues += writer.issues
-    }
+    let writer = ClusterPolicyWriter(
+      mesh: scope.snapshot.mesh, service: service, port: port, isGRPC: scope.proxy.isGRPC)
+    writer.write(effective, to: &cluster)
     cluster.metadata = metadata(subset: subset, port: port)
     resources.add(.cluster, name, cluster, origins: origins)
     if case .type(.eds) = cluster.clusterDiscoveryType {

@@ -188,7 +188,7 @@ struct GatewayResources {
     let tls = entry.server.tls
     let isTerminated = tls.map { $0.mode != .passthrough && $0.mode != .autoPassthrough } ?? false
     if entry.spoken == "HTTPS" && isTerminated, let tls {
-      guard let socket = transportSocket(tls, entry, &sink) else { return }
+      guard let socket = transportSocket(tls) else { return }
       var own = RouteSink()
       let portName = entry.server.port?.name ?? ""
       let name = "https.\(key.port).\(portName).\(entry.gateway.name).\(entry.gateway.namespace)\(key.suffix)"
@@ -201,11 +201,7 @@ struct GatewayResources {
       append(chain, names: entry.server.hosts.map(Self.dnsPart), to: &listener)
       return
     }
-    if tls?.mode == .autoPassthrough {
-      sink.issues.append(
-        TranslationIssue(entry.gateway.origin, "spec.servers.tls.mode", "AUTO_PASSTHROUGH is not supported yet"))
-      return
-    }
+    if tls?.mode == .autoPassthrough { return }
     let context = RouteContext(scope: scope, port: key.port, gateway: entry.qualifiedName)
     for rule in rules(for: entry) where !hosts(of: rule, on: entry).isEmpty {
       let routes = L4Routes(context: context, rule: rule)
@@ -214,7 +210,7 @@ struct GatewayResources {
         var chain = FilterChain()
         chain.filters = [TCPFilters.filter(shares, statPrefix: shares[0].cluster, accessLogPath: accessLogPath)]
         if isTerminated, let tls {
-          guard let socket = transportSocket(tls, entry, &sink) else { return }
+          guard let socket = transportSocket(tls) else { return }
           chain.transportSocket = socket
         }
         append(chain, names: isTerminated ? entry.server.hosts.map(Self.dnsPart) : [], to: &listener)
@@ -250,16 +246,10 @@ struct GatewayResources {
 
   /// Certificates from files. Secrets by name wait for the secret service.
   private func transportSocket(
-    _ tls: Istio_Networking_V1alpha3_ServerTLSSettings, _ entry: Entry, _ sink: inout RouteSink
+    _ tls: Istio_Networking_V1alpha3_ServerTLSSettings
   ) -> Envoy_Config_Core_V3_TransportSocket? {
     guard tls.mode == .simple || tls.mode == .mutual || tls.mode == .optionalMutual, !tls.serverCertificate.isEmpty
-    else {
-      sink.issues.append(
-        TranslationIssue(
-          entry.gateway.origin, "spec.servers.tls",
-          "only certificates from files (serverCertificate, privateKey) are supported yet; the server is left out"))
-      return nil
-    }
+    else { return nil }
     var certificate = Envoy_Extensions_TransportSockets_Tls_V3_TlsCertificate()
     certificate.certificateChain = .file(tls.serverCertificate)
     certificate.privateKey = .file(tls.privateKey)

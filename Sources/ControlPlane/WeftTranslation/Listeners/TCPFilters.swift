@@ -50,7 +50,7 @@ struct L4Routes {
   /// The chains of the rule's `tcp` routes; the first that matches everything ends the list.
   func tcp(_ sink: inout RouteSink) -> [Chain] {
     var chains: [Chain] = []
-    for (index, route) in rule.spec.tcp.enumerated() {
+    for route in rule.spec.tcp {
       let matches: [Istio_Networking_V1alpha3_L4MatchAttributes?] = route.match.isEmpty ? [nil] : route.match.map { $0 }
       for match in matches {
         if let match {
@@ -58,12 +58,8 @@ struct L4Routes {
             isSelected(
               port: match.port, namespace: match.sourceNamespace, labels: match.sourceLabels, gateways: match.gateways)
           else { continue }
-          if !match.sourceSubnet.isEmpty {
-            sink.issues.append(
-              TranslationIssue(
-                rule.origin, "spec.tcp[\(index)].match.sourceSubnet", "is not supported yet; the match is left out"))
-            continue
-          }
+          // A match that cannot be expressed must not match more than it says.
+          if !match.sourceSubnet.isEmpty { continue }
         }
         guard let shares = shares(route.route, &sink) else { continue }
         chains.append(Chain(subnets: match?.destinationSubnets ?? [], shares: shares))

@@ -58,7 +58,8 @@ package struct Dependencies: Sendable, Hashable {
     case .gateway: return isGateway
     case .sidecar: return !isGateway && (key.namespace == namespace || key.namespace == snapshot.mesh.rootNamespace)
     case .workload: return key == workload
-    case .virtualService: return covers(snapshot.virtualServices[key]?.hosts ?? [])
+    // Any rule may bind itself to a gateway, whatever its hosts.
+    case .virtualService: return isGateway || covers(snapshot.virtualServices[key]?.hosts ?? [])
     case .destinationRule: return covers(snapshot.destinationRules[key]?.hosts ?? [])
     // Services and endpoints that entries make are compared themselves.
     case .serviceEntry, .workloadEntry, .service: return false

@@ -30,7 +30,7 @@ package struct ProxyResources: Sendable {
   }
 
   /// Puts `resource` in place of the one of its name.
-  mutating func set(_ resource: Resource) { byType[resource.type, default: [:]][resource.name] = resource }
+  package mutating func set(_ resource: Resource) { byType[resource.type, default: [:]][resource.name] = resource }
 }
 
 /// A part of a rule that had no effect, and why.
@@ -44,6 +44,10 @@ package struct TranslationIssue: Hashable, Sendable, Comparable, CustomStringCon
     self.origin = origin
     self.path = path
     self.message = message
+  }
+
+  init(_ origin: Origin, _ feature: UnsupportedFeatures.Feature) {
+    self.init(origin, feature.path, feature.message)
   }
 
   package static func < (a: TranslationIssue, b: TranslationIssue) -> Bool {

@@ -40,7 +40,9 @@ package enum ResourceType: Int, CaseIterable, Hashable, Sendable, Comparable {
 }
 
 /// One resource, ready to be sent.
-package struct Resource: Sendable, Equatable {
+///
+/// *Shape*: immutable and shared by reference: many proxies are given the same ones.
+package final class Resource: Sendable, Equatable {
   package let type: ResourceType
   package let name: String
   /// The encoded message.
@@ -63,7 +65,7 @@ package struct Resource: Sendable, Equatable {
   package var any: Google_Protobuf_Any { Google_Protobuf_Any(typeUrl: type.typeURL, value: body) }
 
   package static func == (a: Resource, b: Resource) -> Bool {
-    a.type == b.type && a.name == b.name && a.hash == b.hash && a.origins == b.origins
+    a === b || a.type == b.type && a.name == b.name && a.hash == b.hash && a.origins == b.origins
   }
 }
 

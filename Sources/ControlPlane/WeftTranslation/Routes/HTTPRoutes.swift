@@ -16,11 +16,11 @@ struct HTTPRoutes {
   func make(_ sink: inout RouteSink) -> [Route] {
     var routes: [Route] = []
     sink.origins.append(rule.origin)
-    for (index, http) in rule.spec.http.enumerated() {
+    for http in rule.spec.http {
       let matches: [HTTPMatchRequest?] = http.match.isEmpty ? [nil] : http.match.map { $0 }
       for match in matches {
         if let match, !isSelected(match) { continue }
-        guard let route = route(http, match, index, &sink) else { continue }
+        guard let route = route(http, match, &sink) else { continue }
         routes.append(route)
         if Self.isCatchAll(route.match ?? RouteMatch()) { return routes }
       }
@@ -48,19 +48,14 @@ struct HTTPRoutes {
   }
 
   private func route(
-    _ http: VirtualServiceSpecRoute, _ match: HTTPMatchRequest?, _ index: Int, _ sink: inout RouteSink
+    _ http: VirtualServiceSpecRoute, _ match: HTTPMatchRequest?, _ sink: inout RouteSink
   ) -> Route? {
     var route = Route()
     route.name = Self.name(http, match)
     route.match = match.map { RouteMatch($0) } ?? .everything
     route.metadata = .istio(["config": .text(ResourceName.apiPath(rule.origin, plural: "virtual-service"))])
     if let match, !match.statPrefix.isEmpty { route.statPrefix = match.statPrefix }
-    let path = "spec.http[\(index)]"
-    if http.delegate != nil {
-      sink.issues.append(
-        TranslationIssue(rule.origin, path + ".delegate", "is not supported yet; the route is left out"))
-      return nil
-    }
+    if http.delegate != nil { return nil }
     if let headers = http.headers { HeaderOperations(headers).write(to: &route) }
     if let redirect = http.redirect {
       route.action = .redirect(self.redirect(redirect))
@@ -69,13 +64,6 @@ struct HTTPRoutes {
     } else {
       guard let action = forward(http, match, &route, &sink) else { return nil }
       route.action = .route(action)
-    }
-    for (field, isSet) in [("fault", http.fault != nil), ("corsPolicy", http.corsPolicy != nil)] where isSet {
-      sink.issues.append(TranslationIssue(rule.origin, "\(path).\(field)", "is not supported yet and has no effect"))
-    }
-    if http.mirror != nil || !http.mirrors.isEmpty {
-      let field = http.mirror != nil ? "mirror" : "mirrors"
-      sink.issues.append(TranslationIssue(rule.origin, "\(path).\(field)", "is not supported yet and has no effect"))
     }
     return route
   }

@@ -1,0 +1,97 @@
+package import WeftKinds
+
+/// What a valid rule may say and translation does not do yet: warnings for whoever applies the rule, and for the status of
+/// the proxies that use it. A list of its own, so that support for one is added here and at one place more.
+package enum UnsupportedFeatures {
+  package struct Feature: Hashable, Sendable {
+    /// As the rule spells it: `spec.http[0].fault`.
+    package var path: String
+    package var message: String
+  }
+
+  package static func of(_ rule: VirtualServiceSpec) -> [Feature] {
+    var list: [Feature] = []
+    for (index, http) in rule.http.enumerated() {
+      func note(_ field: String, _ isSet: Bool, _ effect: String = "has no effect") {
+        if isSet {
+          list.append(Feature(path: "spec.http[\(index)].\(field)", message: "is not supported yet and \(effect)"))
+        }
+      }
+      note("delegate", http.delegate != nil, "leaves the route out")
+      note("fault", http.fault != nil)
+      note("corsPolicy", http.corsPolicy != nil)
+      note("mirror", http.mirror != nil)
+      note("mirrors", !http.mirrors.isEmpty)
+    }
+    for (index, tcp) in rule.tcp.enumerated() {
+      for (place, match) in tcp.match.enumerated() where !match.sourceSubnet.isEmpty {
+        list.append(
+          Feature(
+            path: "spec.tcp[\(index)].match[\(place)].sourceSubnet",
+            message: "is not supported yet and leaves the match out"))
+      }
+    }
+    return list
+  }
+
+  package static func of(_ rule: DestinationRuleSpec) -> [Feature] {
+    var list: [Feature] = []
+    func note(_ path: String, _ message: String) { list.append(Feature(path: path, message: message)) }
+    func balancing(_ settings: Istio_Networking_V1alpha3_LoadBalancerSettings?, _ path: String) {
+      guard let settings else { return }
+      if let locality = settings.localityLbSetting,
+        !locality.distribute.isEmpty || !locality.failover.isEmpty || !locality.failoverPriority.isEmpty
+      {
+        note(path + ".loadBalancer.localityLbSetting", "is not supported yet and has no effect")
+      }
+    }
+    func security(_ settings: Istio_Networking_V1alpha3_ClientTLSSettings?, _ path: String) {
+      guard let settings else { return }
+      if settings.mode == .istioMutual {
+        note(
+          path + ".tls.mode", "ISTIO_MUTUAL needs identities, which are not supported yet; traffic to the host fails")
+      } else if settings.mode != .disable, !settings.credentialName.isEmpty {
+        note(path + ".tls.credentialName", "is not supported yet (name files instead); traffic to the host fails")
+      }
+    }
+    func policy(_ policy: Istio_Networking_V1alpha3_TrafficPolicy?, _ path: String) {
+      guard let policy else { return }
+      balancing(policy.loadBalancer, path)
+      security(policy.tls, path)
+      if policy.tunnel != nil { note(path + ".tunnel", "is not supported yet and has no effect") }
+      if policy.proxyProtocol != nil { note(path + ".proxyProtocol", "is not supported yet and has no effect") }
+      for (index, port) in policy.portLevelSettings.enumerated() {
+        balancing(port.loadBalancer, "\(path).portLevelSettings[\(index)]")
+        security(port.tls, "\(path).portLevelSettings[\(index)]")
+      }
+    }
+    policy(rule.trafficPolicy, "spec.trafficPolicy")
+    for (index, subset) in rule.subsets.enumerated() {
+      policy(subset.trafficPolicy, "spec.subsets[\(index)].trafficPolicy")
+    }
+    return list
+  }
+
+  package static func of(_ gateway: GatewaySpec) -> [Feature] {
+    var list: [Feature] = []
+    for (index, server) in gateway.servers.enumerated() {
+      guard let tls = server.tls else { continue }
+      let path = "spec.servers[\(index)].tls"
+      switch tls.mode {
+      case .autoPassthrough, .istioMutual:
+        list.append(Feature(path: path + ".mode", message: "is not supported yet and leaves the server out"))
+      case .simple, .mutual, .optionalMutual:
+        if tls.serverCertificate.isEmpty, !tls.httpsRedirect {
+          list.append(
+            Feature(
+              path: path,
+              message:
+                "only certificates from files (serverCertificate, privateKey) are supported yet; the server is left out"
+            ))
+        }
+      default: break
+      }
+    }
+    return list
+  }
+}

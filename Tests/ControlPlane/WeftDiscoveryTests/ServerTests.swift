@@ -1,0 +1,269 @@
+import Synchronization
+import Testing
+import WeftBase
+import WeftControlAPI
+import WeftKinds
+import WeftProtobuf
+import WeftTranslation
+import WeftXDS
+
+@testable import WeftDiscovery
+
+/// Snapshots that a test publishes by hand.
+final class ManualSource: SnapshotSource {
+  private let newest: Mutex<WeftSnapshot>
+  private let stream: AsyncStream<WeftSnapshot>
+  private let continuation: AsyncStream<WeftSnapshot>.Continuation
+
+  init(_ first: WeftSnapshot) {
+    newest = Mutex(first)
+    (stream, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    continuation.yield(first)
+  }
+
+  func publish(_ snapshot: WeftSnapshot) {
+    newest.withLock { $0 = snapshot }
+    continuation.yield(snapshot)
+  }
+
+  func current() async -> WeftSnapshot { newest.withLock { $0 } }
+  func snapshots() async -> AsyncStream<WeftSnapshot> { stream }
+}
+
+/// A client at the other end of `DiscoveryServer.serve`, without a network.
+final class LocalClient: Sendable {
+  let requests: AsyncStream<DeltaDiscoveryRequest>
+  private let requestsIn: AsyncStream<DeltaDiscoveryRequest>.Continuation
+  let responses: AsyncStream<DiscoveryResponseEvent>
+  private let responsesIn: AsyncStream<DiscoveryResponseEvent>.Continuation
+  let node: Envoy_Config_Core_V3_Node
+
+  init(_ name: String, upstream: String = "reviews") {
+    (requests, requestsIn) = AsyncStream.makeStream()
+    (responses, responsesIn) = AsyncStream.makeStream()
+    var node = Envoy_Config_Core_V3_Node()
+    node.id = "sidecar~127.0.0.1~\(name).default~default.svc.cluster.local"
+    let upstreams: JSONValue = [["host": .string(upstream), "port": 9080, "listen": "127.0.0.1:19080"]]
+    node.metadata = Google_Protobuf_Struct(["WEFT_UPSTREAMS": upstreams])
+    self.node = node
+  }
+
+  func run(on server: DiscoveryServer) async {
+    let sink = responsesIn
+    try? await server.serve(
+      requests, from: "test", .delta, node: { $0.node }, event: { DiscoveryRequestEvent($0) },
+      send: { sink.yield($0) })
+    sink.finish()
+  }
+
+  func ask(_ type: ResourceType, _ names: [String] = [], nonce: String = "", refusal: String? = nil) {
+    var request = DeltaDiscoveryRequest()
+    request.node = node
+    request.typeUrl = type.typeURL
+    request.resourceNamesSubscribe = names
+    request.responseNonce = nonce
+    if let refusal { request.errorDetail = Google_Rpc_Status(code: 13, message: refusal) }
+    requestsIn.yield(request)
+  }
+
+  func acknowledge(_ response: DiscoveryResponseEvent) { ask(response.type, nonce: response.nonce) }
+  func hangUp() { requestsIn.finish() }
+}
+
+@Suite("discovery server", .timeLimit(.minutes(1)))
+struct ServerTests {
+  static let host = "reviews.default.svc.cluster.local"
+  static let cluster = "outbound|9080||reviews.default.svc.cluster.local"
+
+  static func snapshot(_ version: UInt64, instances: Int = 1, other: Int = 1, route: String? = nil) -> WeftSnapshot {
+    func service(_ name: String, _ count: Int) -> Service {
+      let origin = Origin(kind: .service, namespace: "default", name: name, generation: 1)
+      return Service(
+        host: "\(name).default.svc.cluster.local", name: name, namespace: "default",
+        ports: [ServicePort(number: 9080, name: "http", protocol: .http)],
+        instances: (0..<count).map {
+          ServiceInstance(
+            id: "\($0)", address: "10.0.0.\($0 + 1)", ports: [9080: 9080], namespace: "default", origin: origin)
+        }, origins: [origin])
+    }
+    var rules: [ConfigObject<VirtualServiceSpec>] = []
+    if let route {
+      var match = Istio_Networking_V1alpha3_HTTPRoute()
+      match.name = route
+      var destination = Istio_Networking_V1alpha3_Destination()
+      destination.host = "reviews"
+      var share = Istio_Networking_V1alpha3_HTTPRouteDestination()
+      share.destination = destination
+      match.route = [share]
+      var spec = VirtualServiceSpec()
+      spec.hosts = ["reviews"]
+      spec.http = [match]
+      rules = [
+        ConfigObject(
+          kind: .virtualService,
+          metadata: ObjectMetadata(name: "reviews", namespace: "default", generation: Int64(version)), spec: spec,
+          hosts: [host])
+      ]
+    }
+    return WeftSnapshot(
+      version: version, services: ServiceIndex([service("reviews", instances), service("ratings", other)]),
+      virtualServices: ConfigIndex(rules))
+  }
+
+  /// Runs `body` against a server that follows `source`, and stops both.
+  func withServer(
+    _ source: ManualSource, limits: DiscoveryLimits = DiscoveryLimits(),
+    _ body: @Sendable @escaping (DiscoveryServer) async throws -> Void
+  ) async throws {
+    let server = DiscoveryServer(source: source, limits: limits)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { await server.run() }
+      group.addTask { try await body(server) }
+      // The body is the one that ends first.
+      try await group.next()
+      group.cancelAll()
+    }
+  }
+
+  @Test("serves a stream, follows changes that concern it, and none other")
+  func follows() async throws {
+    let source = ManualSource(Self.snapshot(1))
+    try await withServer(source) { server in
+      let client = LocalClient("a-1")
+      async let running: Void = client.run(on: server)
+      var responses = client.responses.makeAsyncIterator()
+      client.ask(.cluster)
+      var response = try #require(await responses.next())
+      #expect(response.names == [Self.cluster])
+      client.acknowledge(response)
+      client.ask(.endpoint, [Self.cluster])
+      response = try #require(await responses.next())
+      #expect(response.names == [Self.cluster])
+      client.acknowledge(response)
+      // A change elsewhere, then one that matters: only the latter arrives, endpoints alone.
+      source.publish(Self.snapshot(2, other: 2))
+      while server.counters.unconcerned == 0 { await Task.yield() }
+      source.publish(Self.snapshot(3, instances: 2, other: 2))
+      response = try #require(await responses.next())
+      #expect(response.type == .endpoint)
+      #expect(response.version == 3)
+      client.acknowledge(response)
+      while !server.isDelivered(3) { await Task.yield() }
+      #expect(server.proxies().map(\.id) == [client.node.id])
+      #expect(server.proxies().first?.isSynced == true)
+      client.hangUp()
+      await running
+      #expect(server.proxies().isEmpty)
+    }
+  }
+
+  @Test("a rule's way is told per proxy, with the text of refusals")
+  func ruleStatus() async throws {
+    let source = ManualSource(Self.snapshot(1, route: "one"))
+    try await withServer(source) { server in
+      let key = ObjectKey(kind: .virtualService, namespace: "default", name: "reviews")
+      let routes = "\(Self.host):9080"
+      let good = LocalClient("good-1")
+      let bad = LocalClient("bad-1")
+      let elsewhere = LocalClient("elsewhere-1", upstream: "ratings")
+      await withTaskGroup(of: Void.self) { group in
+        for client in [good, bad, elsewhere] { group.addTask { await client.run(on: server) } }
+        good.ask(.route, [routes])
+        bad.ask(.route, [routes])
+        elsewhere.ask(.route, ["ratings.default.svc.cluster.local:9080"])
+        var goods = good.responses.makeAsyncIterator()
+        var bads = bad.responses.makeAsyncIterator()
+        if let response = await goods.next() { good.acknowledge(response) }
+        if let response = await bads.next() { bad.ask(.route, nonce: response.nonce, refusal: "no: \(routes) is bad") }
+        while server.counters.refusals[.route] == nil || server.status(of: key).count(.acknowledged) == 0 {
+          await Task.yield()
+        }
+        while server.status(of: key).refusals.isEmpty { await Task.yield() }
+        let status = server.status(of: key)
+        #expect(status.relevant == 2)
+        #expect(status.count(.acknowledged) == 1)
+        #expect(status.refusals.map(\.message) == ["no: \(routes) is bad"])
+        #expect(status.refusals.map(\.resource) == [routes])
+        #expect(!status.isComplete)
+        for client in [good, bad, elsewhere] { client.hangUp() }
+      }
+    }
+  }
+
+  @Test("a burst of changes ends with the last one on every proxy")
+  func burst() async throws {
+    let source = ManualSource(Self.snapshot(1))
+    try await withServer(source) { server in
+      let clients = (0..<20).map { LocalClient("burst-\($0)") }
+      await withTaskGroup(of: Void.self) { group in
+        for client in clients {
+          group.addTask { await client.run(on: server) }
+          group.addTask {
+            client.ask(.cluster)
+            client.ask(.endpoint, [Self.cluster])
+            for await response in client.responses {
+              client.acknowledge(response)
+              if response.version == 60 { break }
+            }
+            client.hangUp()
+          }
+        }
+        for version in UInt64(2)...60 {
+          source.publish(Self.snapshot(version, instances: Int(version)))
+          await Task.yield()
+        }
+      }
+    }
+  }
+
+  @Test("a first request without a node ends the stream")
+  func withoutNode() async throws {
+    try await withServer(ManualSource(Self.snapshot(1))) { server in
+      let (requests, requestsIn) = AsyncStream.makeStream(of: DeltaDiscoveryRequest.self)
+      var request = DeltaDiscoveryRequest()
+      request.typeUrl = ResourceType.cluster.typeURL
+      requestsIn.yield(request)
+      await #expect(throws: (any Error).self) {
+        try await server.serve(
+          requests, from: "test", .delta, node: { $0.node }, event: { DiscoveryRequestEvent($0) }, send: { _ in })
+      }
+    }
+  }
+
+  @Test("streams beyond the limit are refused, and the room of one that ended is used again")
+  func limit() async throws {
+    var limits = DiscoveryLimits()
+    limits.streams = 1
+    try await withServer(ManualSource(Self.snapshot(1)), limits: limits) { server in
+      let first = LocalClient("a-1")
+      async let running: Void = first.run(on: server)
+      first.ask(.cluster)
+      var responses = first.responses.makeAsyncIterator()
+      _ = await responses.next()
+      let second = LocalClient("b-1")
+      await second.run(on: server)
+      #expect(server.counters.refusedStreams == 1)
+      first.hangUp()
+      await running
+      let third = LocalClient("c-1")
+      async let again: Void = third.run(on: server)
+      third.ask(.cluster)
+      var more = third.responses.makeAsyncIterator()
+      #expect(await more.next() != nil)
+      third.hangUp()
+      await again
+    }
+  }
+
+  @Test("proxies that are alike share their resources")
+  func sharing() {
+    let pool = ResourcePool()
+    var first = resources(1, [c("a"), e("a")])
+    var second = resources(1, [c("a"), e("a", 2)])
+    pool.share(&first)
+    pool.share(&second)
+    #expect(first[.cluster, "a"] === second[.cluster, "a"])
+    #expect(first[.endpoint, "a"] !== second[.endpoint, "a"])
+    #expect(pool.count == 3)
+  }
+}
