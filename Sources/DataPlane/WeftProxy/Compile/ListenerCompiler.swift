@@ -11,6 +11,7 @@ struct ListenerCompiler {
   let metrics: MetricsRegistry
   let logs: AccessLogFiles
   let security: (any SecurityFactory)?
+  let makesSecurity: Bool
   let secrets: [String: Secret]
   /// Route tables by the number of the chain that uses them.
   let tables: [Int: ConfigRef<RouteTable>]
@@ -81,7 +82,7 @@ struct ListenerCompiler {
     guard let last = chain.filters.last else {
       throw ConfigError(path: FieldPath().field("filters"), "is empty; a chain needs a terminal filter")
     }
-    let at = FieldPath().field("filters").index(chain.filters.count - 1)
+    let at = FieldPath().field("filters").index(chain.filters.count - 1).field("typed_config")
     var compiled: CompiledFilterChain
     switch last {
     case .echo: compiled = CompiledFilterChain(name: storage.text(chain.name), terminal: .echo)
@@ -99,7 +100,7 @@ struct ListenerCompiler {
       }
     }
     compiled.handshakeTimeout = chain.transportSocketConnectTimeout.wholeNanoseconds
-    if let tls = chain.tls {
+    if let tls = chain.tls, makesSecurity {
       let at = FieldPath().field("transport_socket")
       guard let security else { throw ConfigError(path: at, "TLS is not available here") }
       do throws(ConfigError) { compiled.tls = try security.downstream(tls, secrets: secrets) } catch {
@@ -143,7 +144,7 @@ struct ListenerCompiler {
         writers.append(
           try CompiledAccessLog(log, files: self.logs, workers: metrics.workers, metrics: metrics, storage))
       } catch {
-        throw error.inside(FieldPath().field("access_log").index(i))
+        throw error.inside(FieldPath().field("access_log").index(i).field("typed_config"))
       }
     }
     return writers

@@ -48,6 +48,8 @@ package final class SnapshotCompiler {
   private let metrics: MetricsRegistry
   private let logs: AccessLogFiles
   private let security: (any SecurityFactory)?
+  /// False for validation: contexts are checked for form, no certificate is loaded.
+  private let makesSecurity: Bool
   private var random: RandomSource
   private var version: UInt64 = 0
   private var routeVersion: UInt64 = 0
@@ -69,8 +71,9 @@ package final class SnapshotCompiler {
 
   package init(
     metrics: MetricsRegistry, logs: AccessLogFiles, security: (any SecurityFactory)? = nil,
-    random: RandomSource = .fromSystem()
+    makesSecurity: Bool = true, random: RandomSource = .fromSystem()
   ) {
+    self.makesSecurity = makesSecurity
     self.metrics = metrics
     self.logs = logs
     self.security = security
@@ -207,7 +210,7 @@ package final class SnapshotCompiler {
       compiled.pingTimeout = keepalive.timeout.wholeNanoseconds
     }
     if case .originalDestination = cluster.discovery { compiled.isOriginalDestination = true }
-    if let tls = cluster.tls {
+    if let tls = cluster.tls, makesSecurity {
       guard let security else {
         throw ConfigError(path: FieldPath().field("transport_socket"), "TLS is not available here")
       }
@@ -380,7 +383,7 @@ package final class SnapshotCompiler {
 
     let storage = SnapshotStorage()
     let builder = ListenerCompiler(
-      storage: storage, metrics: metrics, logs: logs, security: security, secrets: secrets,
+      storage: storage, metrics: metrics, logs: logs, security: security, makesSecurity: makesSecurity, secrets: secrets,
       tables: tables.mapValues(\.unit.value), clusterPosition: { [positions] in positions[$0] ?? -1 })
     let compiled = try builder.compile(listener)
     for unit in tables.values { storage.retain(unit.unit.storage) }

@@ -1,0 +1,395 @@
+package import WeftBase
+import WeftModel
+package import WeftTelemetry
+
+/// The admin interface as a pure function: a request and a status in, a page and perhaps an action out.
+///
+/// Pages are plain text or JSON, never HTML, and carry no key material. Whatever changes something must be a POST.
+package struct AdminPages {
+  private let status: AdminStatus
+  private let metrics: MetricsRegistry
+  private let log: LogOutput
+  /// Compiles the pattern of `?filter=`; `nil` when it is invalid. Without an engine, text is searched for as it stands.
+  private let pattern: (String) -> ((String) -> Bool)?
+
+  package init(
+    _ status: AdminStatus, metrics: MetricsRegistry, log: LogOutput,
+    pattern: @escaping (String) -> ((String) -> Bool)? = AdminPages.regex
+  ) {
+    self.status = status
+    self.metrics = metrics
+    self.log = log
+    self.pattern = pattern
+  }
+
+  private struct Page {
+    let path: String
+    let needsPost: Bool
+    let help: String
+  }
+
+  private static let pages: [Page] = [
+    Page(path: "/clusters", needsPost: false, help: "upstream cluster status (?format=json)"),
+    Page(path: "/config_dump", needsPost: false, help: "configuration in force, secrets redacted (?resource=, ?name_regex=)"),
+    Page(path: "/drain_listeners", needsPost: true, help: "drain listeners (?inboundonly, ?graceful)"),
+    Page(path: "/help", needsPost: false, help: "this list"),
+    Page(path: "/listeners", needsPost: false, help: "listener addresses (?format=json)"),
+    Page(path: "/logging", needsPost: true, help: "query or change log levels (?level=LEVEL, ?COMPONENT=LEVEL)"),
+    Page(path: "/quitquitquit", needsPost: true, help: "exit the server"),
+    Page(path: "/ready", needsPost: false, help: "readiness: 200 when live, 503 otherwise"),
+    Page(path: "/reopen_logs", needsPost: true, help: "open access logs again"),
+    Page(path: "/server_info", needsPost: false, help: "version, state, uptime"),
+    Page(path: "/stats", needsPost: false, help: "statistics (?filter=REGEX, ?usedonly, ?format=json|prometheus)"),
+    Page(path: "/stats/prometheus", needsPost: false, help: "statistics in Prometheus format"),
+  ]
+
+  /// Answers `method` on `target` (path and query).
+  package func respond(method: String, target: String) -> AdminResponse {
+    let query = AdminQuery(target)
+    let path = query.path.count > 1 && query.path.hasSuffix("/") ? String(query.path.dropLast()) : query.path
+    if path == "/" { return help() }
+    guard let page = Self.pages.first(where: { $0.path == path }) else {
+      return AdminResponse(status: 404, body: "invalid path. admin commands are:\n" + help().body)
+    }
+    if page.needsPost, method != "POST" {
+      return AdminResponse(status: 405, body: "Method \(Self.printable(method)) not allowed, POST required.\n")
+    }
+    guard ["GET", "HEAD", "POST"].contains(method) else {
+      return AdminResponse(status: 405, body: "Method \(Self.printable(method)) not allowed.\n")
+    }
+    switch path {
+    case "/ready":
+      return AdminResponse(status: status.state == .live ? 200 : 503, body: status.state.rawValue + "\n")
+    case "/server_info": return serverInfo()
+    case "/stats": return stats(query, query["format"])
+    case "/stats/prometheus": return stats(query, "prometheus")
+    case "/clusters": return query["format"] == "json" ? clustersJSON() : clusters()
+    case "/listeners": return query["format"] == "json" ? listenersJSON() : listeners()
+    case "/config_dump": return configDump(query)
+    case "/drain_listeners":
+      return AdminResponse(
+        body: "OK\n",
+        action: .drainListeners(inboundOnly: query["inboundonly"] != nil, graceful: query["graceful"] != nil))
+    case "/quitquitquit": return AdminResponse(body: "OK\n", action: .quit)
+    case "/reopen_logs": return AdminResponse(body: "OK\n", action: .reopenLogs)
+    case "/logging": return logging(query)
+    default: return help()
+    }
+  }
+
+  private func help() -> AdminResponse {
+    let width = Self.pages.map(\.path.count).max() ?? 0
+    let lines = Self.pages.map { page in
+      let pad = String(repeating: " ", count: width - page.path.count)
+      return "  \(page.path)\(pad)  \(page.help)\(page.needsPost ? " (POST)" : "")\n"
+    }
+    return AdminResponse(body: "admin commands are:\n" + lines.joined())
+  }
+
+  // MARK: Pages
+
+  private func serverInfo() -> AdminResponse {
+    let options = JSONObject([
+      JSONMember("concurrency", .int(status.concurrency)), JSONMember("restart_epoch", .int(status.restartEpoch)),
+    ])
+    let locality = JSONObject([
+      JSONMember("region", .string(status.node.locality.region)), JSONMember("zone", .string(status.node.locality.zone)),
+      JSONMember("sub_zone", .string(status.node.locality.subZone)),
+    ])
+    let node = JSONObject([
+      JSONMember("id", .string(status.node.id)), JSONMember("cluster", .string(status.node.cluster)),
+      JSONMember("locality", .object(locality)),
+    ])
+    return json(
+      .object(
+        JSONObject([
+          JSONMember("version", .string(status.version)), JSONMember("state", .string(status.state.rawValue)),
+          JSONMember("uptime_current_epoch", .string("\(status.uptimeSeconds)s")),
+          JSONMember("uptime_all_epochs", .string("\(status.uptimeSeconds)s")),
+          JSONMember("hot_restart_version", .string("disabled")),
+          JSONMember("command_line_options", .object(options)), JSONMember("node", .object(node)),
+        ])))
+  }
+
+  private func stats(_ query: AdminQuery, _ format: String?) -> AdminResponse {
+    var matching: (String) -> Bool = { _ in true }
+    if let filter = query["filter"], !filter.isEmpty {
+      guard let compiled = pattern(filter) else {
+        return AdminResponse(status: 400, body: "Invalid re2 regex: \(Self.printable(filter))\n")
+      }
+      matching = compiled
+    }
+    let usedOnly = query["usedonly"] != nil
+    let snapshot = StatSnapshot(metrics)
+    switch format {
+    case "json":
+      return AdminResponse(
+        contentType: "application/json", body: snapshot.json(usedOnly: usedOnly, matching: matching) + "\n")
+    case "prometheus":
+      return AdminResponse(
+        contentType: "text/plain; version=0.0.4; charset=utf-8",
+        body: snapshot.prometheus(usedOnly: usedOnly, matching: matching))
+    case nil, "text": return AdminResponse(body: snapshot.text(usedOnly: usedOnly, matching: matching))
+    default:
+      return AdminResponse(status: 400, body: "usage: /stats?format=(text|json|prometheus)\n")
+    }
+  }
+
+  private func clusters() -> AdminResponse {
+    var out = ""
+    for cluster in status.clusters.sorted(by: { $0.name < $1.name }) {
+      let name = Self.printable(cluster.name)
+      out += "\(name)::observability_name::\(name)\n"
+      for (label, limits) in [("default", cluster.breakers.standard), ("high", cluster.breakers.high)] {
+        out += "\(name)::\(label)_priority::max_connections::\(limits.maxConnections)\n"
+        out += "\(name)::\(label)_priority::max_pending_requests::\(limits.maxPendingRequests)\n"
+        out += "\(name)::\(label)_priority::max_requests::\(limits.maxRequests)\n"
+        out += "\(name)::\(label)_priority::max_retries::\(limits.maxRetries)\n"
+      }
+      out += "\(name)::added_via_api::\(cluster.isFromAPI)\n"
+      for host in cluster.hosts {
+        let line = "\(name)::\(Self.printable(host.address))::"
+        out += "\(line)cx_active::\(host.connectionsActive)\n"
+        out += "\(line)cx_connect_fail::\(host.connectionsFailed)\n"
+        out += "\(line)cx_total::\(host.connectionsTotal)\n"
+        out += "\(line)rq_active::\(host.requestsActive)\n"
+        out += "\(line)rq_error::\(host.requestsFailed)\n"
+        out += "\(line)rq_success::\(host.requestsSucceeded)\n"
+        out += "\(line)rq_timeout::\(host.requestsTimedOut)\n"
+        out += "\(line)rq_total::\(host.requestsTotal)\n"
+        out += "\(line)hostname::\(Self.printable(host.hostname))\n"
+        out += "\(line)health_flags::\(host.healthFlags)\n"
+        out += "\(line)weight::\(host.weight)\n"
+        out += "\(line)region::\(Self.printable(host.locality.region))\n"
+        out += "\(line)zone::\(Self.printable(host.locality.zone))\n"
+        out += "\(line)sub_zone::\(Self.printable(host.locality.subZone))\n"
+        out += "\(line)canary::\(host.isCanary)\n"
+        out += "\(line)priority::\(host.priority)\n"
+      }
+    }
+    return AdminResponse(body: out)
+  }
+
+  private func clustersJSON() -> AdminResponse {
+    let clusters = status.clusters.sorted { $0.name < $1.name }.map { cluster in
+      JSONValue.object(
+        JSONObject([
+          JSONMember("name", .string(cluster.name)), JSONMember("added_via_api", .bool(cluster.isFromAPI)),
+          JSONMember("observability_name", .string(cluster.name)),
+          JSONMember("host_statuses", .array(cluster.hosts.map(\.json))),
+        ]))
+    }
+    return json(.object(JSONObject([JSONMember("cluster_statuses", .array(clusters))])))
+  }
+
+  private func listeners() -> AdminResponse {
+    AdminResponse(body: status.listeners.map { "\(Self.printable($0.name))::\($0.address)\n" }.joined())
+  }
+
+  private func listenersJSON() -> AdminResponse {
+    let listeners = status.listeners.map { listener in
+      let address: JSONMember =
+        if let path = listener.address.unixPath {
+          JSONMember("pipe", .object(JSONObject([JSONMember("path", .string(path))])))
+        } else {
+          JSONMember(
+            "socket_address",
+            .object(
+              JSONObject([
+                JSONMember("address", .string(listener.address.ip.description)),
+                JSONMember("port_value", .int(listener.address.port)),
+              ])))
+        }
+      return JSONValue.object(
+        JSONObject([
+          JSONMember("name", .string(listener.name)), JSONMember("local_address", .object(JSONObject([address]))),
+        ]))
+    }
+    return json(.object(JSONObject([JSONMember("listener_statuses", .array(listeners))])))
+  }
+
+  private func configDump(_ query: AdminQuery) -> AdminResponse {
+    var configs = status.configDump.map(Redaction.redact)
+    if let resource = query["resource"] {
+      guard let found = configs.first(where: { $0[resource] != nil }), let list = found[resource]?.arrayValue else {
+        return AdminResponse(status: 404, body: "\(Self.printable(resource)) not found in config dump\n")
+      }
+      configs = list
+      if let name = query["name_regex"] {
+        guard let matching = pattern(name) else {
+          return AdminResponse(status: 400, body: "Error while parsing name_regex from \(Self.printable(name))\n")
+        }
+        configs = configs.filter { Redaction.name(of: $0).map(matching) ?? false }
+      }
+    }
+    return json(.object(JSONObject([JSONMember("configs", .array(configs))])))
+  }
+
+  private func logging(_ query: AdminQuery) -> AdminResponse {
+    var action: AdminAction?
+    for (name, value) in query.parameters {
+      guard LogLevel(value) != nil else {
+        return AdminResponse(
+          status: 400,
+          body: "unknown level \(Self.printable(value)); levels are \(LogLevel.allCases.map(\.name.description).joined(separator: ", "))\n")
+      }
+      if name == "level" {
+        action = .setLogLevel(component: nil, level: value)
+      } else if LogComponent.allCases.contains(where: { $0.name.description == name }) {
+        action = .setLogLevel(component: name, level: value)
+      } else {
+        return AdminResponse(status: 400, body: "unknown logger \(Self.printable(name))\n")
+      }
+    }
+    let levels = LogComponent.allCases.map { component in
+      var level = log.level(of: component).name.description
+      if case .setLogLevel(let name, let new)? = action, name == nil || name == component.name.description { level = new }
+      return "  \(component.name): \(level)\n"
+    }
+    return AdminResponse(body: "active loggers:\n" + levels.joined(), action: action)
+  }
+
+  // MARK: Helpers
+
+  private func json(_ value: JSONValue) -> AdminResponse {
+    AdminResponse(contentType: "application/json", body: value.text(JSONStyle(pretty: true)) + "\n")
+  }
+
+  /// Text from outside without control characters.
+  static func printable(_ text: String) -> String {
+    String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7f ? "?" : $0 }))
+  }
+
+  /// Searches for a regular expression anywhere in a name.
+  package static func regex(_ pattern: String) -> ((String) -> Bool)? {
+    guard let compiled = try? CompiledRegex("(?:.*)(?:\(pattern))(?:.*)") else { return nil }
+    return { name in name.withByteView { compiled.ref.matchesAll($0) } }
+  }
+}
+
+extension AdminStatus.Host {
+  /// The way Envoy prints it: `healthy`, or flags joined by slashes.
+  package var healthFlags: String {
+    var flags: [String] = []
+    if isEjected { flags.append("failed_outlier_check") }
+    switch health {
+    case .unhealthy, .timeout, .draining: flags.append("failed_eds_health")
+    case .degraded: flags.append("eds_degraded")
+    case .unknown, .healthy: break
+    }
+    return flags.isEmpty ? "healthy" : "/" + flags.joined(separator: "/")
+  }
+
+  fileprivate var json: JSONValue {
+    func stat(_ name: String, _ value: UInt64, _ type: String? = nil) -> JSONValue {
+      var members = [JSONMember("name", .string(name)), JSONMember("value", .string("\(value)"))]
+      if let type { members.append(JSONMember("type", .string(type))) }
+      return .object(JSONObject(members))
+    }
+    var status = [JSONMember("eds_health_status", .string(health == .unknown ? "HEALTHY" : "\(health)".uppercased()))]
+    if isEjected { status.append(JSONMember("failed_outlier_check", .bool(true))) }
+    let locality = JSONObject([
+      JSONMember("region", .string(locality.region)), JSONMember("zone", .string(locality.zone)),
+      JSONMember("sub_zone", .string(locality.subZone)),
+    ])
+    return .object(
+      JSONObject([
+        JSONMember("address", .string(address)), JSONMember("hostname", .string(hostname)),
+        JSONMember(
+          "stats",
+          .array([
+            stat("cx_connect_fail", connectionsFailed), stat("cx_total", connectionsTotal),
+            stat("rq_error", requestsFailed), stat("rq_success", requestsSucceeded),
+            stat("rq_timeout", requestsTimedOut), stat("rq_total", requestsTotal),
+            stat("cx_active", connectionsActive, "GAUGE"), stat("rq_active", requestsActive, "GAUGE"),
+          ])),
+        JSONMember("health_status", .object(JSONObject(status))), JSONMember("weight", .int(weight)),
+        JSONMember("priority", .int(priority)), JSONMember("locality", .object(locality)),
+      ]))
+  }
+}
+
+/// Path and parameters of a request to the admin interface.
+struct AdminQuery {
+  let path: String
+  let parameters: [(name: String, value: String)]
+
+  init(_ target: String) {
+    let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+    path = parts.first.map(String.init) ?? "/"
+    parameters = (parts.count > 1 ? parts[1] : "").split(separator: "&").map { pair in
+      let sides = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      return (Self.decoded(sides[0]), sides.count > 1 ? Self.decoded(sides[1]) : "")
+    }
+  }
+
+  subscript(name: String) -> String? { parameters.first { $0.name == name }?.value }
+
+  /// Undoes percent-encoding; a broken escape stays as it is.
+  static func decoded(_ text: Substring) -> String {
+    var out: [UInt8] = []
+    var bytes = Array(text.utf8)[...]
+    while let byte = bytes.popFirst() {
+      if byte == UInt8(ascii: "%"), bytes.count >= 2, let high = ASCII.hexadecimalValue(bytes[bytes.startIndex]),
+        let low = ASCII.hexadecimalValue(bytes[bytes.startIndex + 1])
+      {
+        out.append(high << 4 | low)
+        bytes = bytes.dropFirst(2)
+      } else {
+        out.append(byte == UInt8(ascii: "+") ? 0x20 : byte)
+      }
+    }
+    return String(decoding: out, as: UTF8.self)
+  }
+}
+
+/// Takes key material out of what is shown.
+enum Redaction {
+  /// Fields whose whole content is secret, in both spellings.
+  private static let secret: Set<String> = [
+    "private_key", "privateKey", "password", "session_ticket_keys", "sessionTicketKeys", "generic_secret", "genericSecret",
+    "pkcs12", "private_key_provider", "privateKeyProvider",
+  ]
+  /// Headers that carry credentials.
+  private static let credentials: Set<String> = ["authorization", "proxy-authorization", "cookie", "x-api-key"]
+
+  static func redact(_ value: JSONValue) -> JSONValue {
+    switch value {
+    case .object(let object):
+      let isCredential = object["key"]?.stringValue.map { credentials.contains($0.lowercased()) } ?? false
+      return .object(
+        JSONObject(
+          object.members.map { member in
+            if secret.contains(member.name) { return JSONMember(member.name, blank(member.value)) }
+            if isCredential, member.name == "value" || member.name == "raw_value" {
+              return JSONMember(member.name, .string("[redacted]"))
+            }
+            return JSONMember(member.name, redact(member.value))
+          }))
+    case .array(let items): return .array(items.map(redact))
+    default: return value
+    }
+  }
+
+  /// Keeps the shape, and file names, which are no secret.
+  private static func blank(_ value: JSONValue) -> JSONValue {
+    switch value {
+    case .object(let object):
+      .object(
+        JSONObject(
+          object.members.map { $0.name == "filename" ? $0 : JSONMember($0.name, blank($0.value)) }))
+    case .array(let items): .array(items.map(blank))
+    case .null: .null
+    default: .string("[redacted]")
+    }
+  }
+
+  /// The name of a dumped resource, wherever the dump's message keeps it.
+  static func name(of value: JSONValue) -> String? {
+    if let name = value["name"]?.stringValue { return name }
+    for field in ["cluster", "listener", "route_config", "endpoint_config", "active_state"] {
+      if let inner = value[field], let found = name(of: inner) { return found }
+    }
+    return value["cluster_name"]?.stringValue
+  }
+}

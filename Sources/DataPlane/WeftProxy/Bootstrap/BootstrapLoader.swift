@@ -1,0 +1,117 @@
+package import WeftBase
+package import WeftModel
+import WeftProtobuf
+import WeftTelemetry
+import WeftXDS
+import WeftYAML
+
+/// Reads a proxy's bootstrap: Envoy's v3 message as YAML or JSON.
+package enum BootstrapLoader {
+  /// A bootstrap that can be used.
+  package struct Loaded: Sendable {
+    package var bootstrap: Bootstrap
+    /// Unknown fields and settings without effect, by path. They do not keep the proxy from starting.
+    package var warnings: [ConfigError] = []
+    /// The document as it was read, for `/config_dump`. Holds secrets: redact before showing.
+    package var document: JSONValue
+  }
+
+  package static let kind = "envoy.config.bootstrap.v3.Bootstrap"
+
+  /// Loads a file. *Cost*: blocking.
+  package static func load(path: String, refuseUnknownFields: Bool = false) throws(ConfigError) -> Loaded {
+    let bytes: [UInt8]
+    do throws(ConfigError) { bytes = try DataSource.file(path: path).load() } catch {
+      throw ConfigError(kind: kind, error.message)
+    }
+    return try load(bytes, refuseUnknownFields: refuseUnknownFields)
+  }
+
+  /// Loads a document: JSON when it begins with a brace, else YAML. *Errors*: where in the document, and what is allowed there.
+  package static func load(_ bytes: [UInt8], refuseUnknownFields: Bool = false) throws(ConfigError) -> Loaded {
+    let document = try parse(bytes)
+    var options = JSONDecodingOptions(unknownFields: .collect, registry: TypeRegistry(EnvoyTypes.all))
+    if refuseUnknownFields { options.unknownFields = .refuse }
+    var unknown: [FieldPath] = []
+    let message: Envoy_Config_Bootstrap_V3_Bootstrap
+    do throws(ProtobufError) {
+      message = try Envoy_Config_Bootstrap_V3_Bootstrap(json: document, options: options, unknown: &unknown)
+    } catch {
+      throw ConfigError(kind: kind, path: error.path, explain(error, in: document))
+    }
+    let converter = Converter()
+    let bootstrap: Bootstrap
+    do throws(ConfigError) { bootstrap = try converter.bootstrap(message) } catch { throw error.of(kind: kind, name: "") }
+    let unknownWarnings = unknown.map { ConfigError(kind: kind, path: $0, "is an unknown field and has no effect") }
+    return Loaded(
+      bootstrap: bootstrap, warnings: unknownWarnings + converter.warnings.map { $0.of(kind: kind, name: "") },
+      document: document)
+  }
+
+  /// Everything `load` checks and what only compiling finds: patterns, formats, files of certificates left aside.
+  package static func validate(_ bytes: [UInt8]) throws(ConfigError) -> Loaded {
+    let loaded = try load(bytes)
+    var state = ConfigState(loaded.bootstrap)
+    // Names of DNS clusters are not looked up, and discovered tables have not arrived: neither is an error here.
+    state.addresses = [:]
+    let compiler = SnapshotCompiler(
+      metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false), makesSecurity: false)
+    let compilation = compiler.compile(state)
+    if let first = compilation.rejections.first { throw locate(first, in: loaded.bootstrap) }
+    return loaded
+  }
+
+  private static func parse(_ bytes: [UInt8]) throws(ConfigError) -> JSONValue {
+    let first = bytes.first { $0 != 0x20 && $0 != 0x09 && $0 != 0x0a && $0 != 0x0d }
+    let value: JSONValue
+    if first == UInt8(ascii: "{") {
+      do throws(JSONError) { value = try JSONValue(parsing: bytes) } catch { throw ConfigError(kind: kind, "\(error)") }
+    } else {
+      do throws(YAMLError) {
+        value = try YAML.document(String(decoding: bytes, as: UTF8.self)).value
+      } catch { throw ConfigError(kind: kind, "\(error)") }
+    }
+    guard value.objectValue != nil else { throw ConfigError(kind: kind, "must be an object, is \(value.kindName)") }
+    return value
+  }
+
+  /// An extension nobody knows is told in Envoy's words, with the name that stands beside it.
+  private static func explain(_ error: ProtobufError, in document: JSONValue) -> String {
+    let prefix = "unknown type \""
+    guard error.message.hasPrefix(prefix), error.message.hasSuffix("\"") else { return error.message }
+    let url = String(error.message.dropFirst(prefix.count).dropLast())
+    var parent: JSONValue? = document
+    for element in error.path.elements.dropLast() {
+      switch element {
+      case .field(let name), .key(let name): parent = parent?[name]
+      case .index(let index): parent = parent?[index]
+      }
+    }
+    let name = parent?["name"]?.stringValue ?? ""
+    let type = url.split(separator: "/").last.map(String.init) ?? url
+    return "Didn't find a registered implementation for '\(name)' with type URL: '\(type)'"
+  }
+
+  /// Gives a resource's own error the path from the top of the file.
+  private static func locate(_ error: ConfigError, in bootstrap: Bootstrap) -> ConfigError {
+    let at = FieldPath().field("static_resources")
+    var located = error
+    if let i = bootstrap.listeners.firstIndex(where: { $0.name == error.name }), error.kind.hasSuffix("Listener") {
+      located = error.inside(at.field("listeners").index(i))
+    } else if let i = bootstrap.clusters.firstIndex(where: { $0.name == error.name }), error.kind.hasSuffix("Cluster") {
+      located = error.inside(at.field("clusters").index(i))
+    }
+    (located.kind, located.name) = (kind, "")
+    return located
+  }
+}
+
+extension ConfigState {
+  /// The static part of a bootstrap.
+  package init(_ bootstrap: Bootstrap) {
+    self.init()
+    listeners = bootstrap.listeners
+    clusters = bootstrap.clusters
+    for secret in bootstrap.secrets { secrets[secret.name] = secret }
+  }
+}

@@ -1,0 +1,119 @@
+import WeftBase
+import WeftModel
+import WeftProtobuf
+
+extension Converter {
+  func accessLogs(_ values: [Envoy_Config_Accesslog_V3_AccessLog], _ at: FieldPath) throws(ConfigError) -> [AccessLog] {
+    var out: [AccessLog] = []
+    for (i, value) in values.enumerated() { out.append(try accessLog(value, at.index(i))) }
+    return out
+  }
+
+  private func accessLog(_ value: Envoy_Config_Accesslog_V3_AccessLog, _ at: FieldPath) throws(ConfigError) -> AccessLog {
+    guard case .typedConfig(let any)? = value.configType else { throw unregistered(value.name, "", at) }
+    let path = at.field("typed_config")
+    var out: AccessLog
+    switch Self.typeName(any.typeUrl) {
+    case Envoy_Extensions_AccessLoggers_File_V3_FileAccessLog.schema.name:
+      let file = try unpack(any, Envoy_Extensions_AccessLoggers_File_V3_FileAccessLog.self, path)
+      out = AccessLog(sink: .file(path: try required(file.path, path.field("path"))))
+      switch file.accessLogFormat {
+      case nil: break
+      case .format(let text): out.format = text.isEmpty ? .standard : .text(text)
+      case .jsonFormat(let object), .typedJsonFormat(let object): out.format = .json(shape(object))
+      case .logFormat(let format): try apply(format, &out, path.field("log_format"))
+      }
+    case Envoy_Extensions_AccessLoggers_Stream_V3_StdoutAccessLog.schema.name:
+      let stream = try unpack(any, Envoy_Extensions_AccessLoggers_Stream_V3_StdoutAccessLog.self, path)
+      out = AccessLog(sink: .stdout)
+      if case .logFormat(let format)? = stream.accessLogFormat { try apply(format, &out, path.field("log_format")) }
+    case Envoy_Extensions_AccessLoggers_Stream_V3_StderrAccessLog.schema.name:
+      let stream = try unpack(any, Envoy_Extensions_AccessLoggers_Stream_V3_StderrAccessLog.self, path)
+      out = AccessLog(sink: .stderr)
+      if case .logFormat(let format)? = stream.accessLogFormat { try apply(format, &out, path.field("log_format")) }
+    default: throw unregistered(value.name, any.typeUrl, path)
+    }
+    out.filter = try value.filter.map { (f) throws(ConfigError) in try filter(f, at.field("filter")) }
+    return out
+  }
+
+  private func apply(_ value: Envoy_Config_Core_V3_SubstitutionFormatString, _ out: inout AccessLog, _ at: FieldPath) throws(ConfigError) {
+    out.omitEmptyValues = value.omitEmptyValues
+    switch value.format {
+    case .textFormat(let text): out.format = text.isEmpty ? .standard : .text(text)
+    case .jsonFormat(let object): out.format = .json(shape(object))
+    case .textFormatSource(let source):
+      guard case .inline(let bytes) = try data(source, at.field("text_format_source")) else {
+        throw fail(at.field("text_format_source"), "must be inline_string")
+      }
+      out.format = .text(String(decoding: bytes, as: UTF8.self))
+    case nil: throw fail(at, "needs one of text_format_source, text_format, json_format")
+    }
+    unsupported(!value.formatters.isEmpty, at, "formatters")
+  }
+
+  private func shape(_ object: Google_Protobuf_Struct) -> AccessLog.JSONShape {
+    .object(
+      object.fields.sorted { $0.key < $1.key }.map { AccessLog.JSONShape.Field(name: $0.key, value: shape($0.value)) })
+  }
+
+  private func shape(_ value: Google_Protobuf_Value) -> AccessLog.JSONShape {
+    switch value.kind {
+    case .stringValue(let text): .format(text)
+    case .numberValue(let number): .number(number)
+    case .boolValue(let flag): .bool(flag)
+    case .structValue(let object): shape(object)
+    case .listValue(let list): .array(list.values.map { shape($0) })
+    case .nullValue, nil: .null
+    }
+  }
+
+  private func comparison(
+    _ value: Envoy_Config_Accesslog_V3_ComparisonFilter?, _ at: FieldPath
+  ) throws(ConfigError) -> AccessLog.Filter.Comparison {
+    guard let value, let number = value.value else { throw fail(at.field("comparison").field("value"), "is required") }
+    let op: AccessLog.Filter.Operator =
+      switch value.op {
+      case .ge: .greaterOrEqual
+      case .le: .lessOrEqual
+      case .ne: .notEqual
+      default: .equal
+      }
+    return AccessLog.Filter.Comparison(op: op, value: number.defaultValue)
+  }
+
+  private func filters(_ values: [Envoy_Config_Accesslog_V3_AccessLogFilter], _ at: FieldPath) throws(ConfigError) -> [AccessLog.Filter] {
+    guard values.count >= 2 else { throw fail(at.field("filters"), "needs at least two filters, has \(values.count)") }
+    var out: [AccessLog.Filter] = []
+    for (i, value) in values.enumerated() { out.append(try filter(value, at.field("filters").index(i))) }
+    return out
+  }
+
+  private func filter(_ value: Envoy_Config_Accesslog_V3_AccessLogFilter, _ at: FieldPath) throws(ConfigError) -> AccessLog.Filter {
+    switch value.filterSpecifier {
+    case .statusCodeFilter(let f): return .status(try comparison(f.comparison, at.field("status_code_filter")))
+    case .durationFilter(let f): return .duration(try comparison(f.comparison, at.field("duration_filter")))
+    case .notHealthCheckFilter: return .notHealthCheck
+    case .traceableFilter: return .traceable
+    case .runtimeFilter(let f):
+      return .runtime(
+        RuntimeFraction(f.percentSampled.map { fraction($0) } ?? FractionalPercent(0), runtimeKey: f.runtimeKey),
+        useIndependentRandomness: f.useIndependentRandomness)
+    case .andFilter(let f): return .and(try filters(f.filters, at.field("and_filter")))
+    case .orFilter(let f): return .or(try filters(f.filters, at.field("or_filter")))
+    case .headerFilter(let f):
+      guard let matcher = f.header else { throw fail(at.field("header_filter").field("header"), "is required") }
+      return .header(try header(matcher, at.field("header_filter").field("header")))
+    case .responseFlagFilter(let f): return .responseFlag(f.flags)
+    case .grpcStatusFilter(let f):
+      return .grpcStatus(f.statuses.map { UInt32(bitPattern: $0.rawValue) }, exclude: f.exclude)
+    case .extensionFilter(let f):
+      var url = ""
+      if case .typedConfig(let any)? = f.configType { url = any.typeUrl }
+      throw unregistered(f.name, url, at.field("extension_filter"))
+    case .metadataFilter: throw fail(at.field("metadata_filter"), "is not supported")
+    case .logTypeFilter: throw fail(at.field("log_type_filter"), "is not supported")
+    case nil: throw fail(at, "needs a filter")
+    }
+  }
+}

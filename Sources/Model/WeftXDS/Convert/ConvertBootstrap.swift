@@ -1,0 +1,289 @@
+package import WeftBase
+package import WeftModel
+import WeftProtobuf
+
+/// What became of a list of resources: the good ones, and why each of the others was refused.
+package struct Converted<Value: Sendable>: Sendable {
+  package var values: [Value] = []
+  package var rejections: [ConfigError] = []
+  package init() {}
+}
+
+extension Converter {
+  /// Converts resources one by one: a bad one is left out and reported, the good ones beside it survive.
+  /// A name that comes twice refuses the second.
+  package func listeners(_ values: [Envoy_Config_Listener_V3_Listener]) -> Converted<Listener> {
+    each(values, kind: Envoy_Config_Listener_V3_Listener.schema.name, name: \.name) { (value) throws(ConfigError) in try listener(value) }
+  }
+
+  package func clusters(_ values: [Envoy_Config_Cluster_V3_Cluster]) -> Converted<Cluster> {
+    each(values, kind: Envoy_Config_Cluster_V3_Cluster.schema.name, name: \.name) { (value) throws(ConfigError) in try cluster(value) }
+  }
+
+  package func routeConfigurations(_ values: [Envoy_Config_Route_V3_RouteConfiguration]) -> Converted<RouteConfiguration> {
+    each(values, kind: Envoy_Config_Route_V3_RouteConfiguration.schema.name, name: \.name) { (value) throws(ConfigError) in
+      try routeConfiguration(value)
+    }
+  }
+
+  package func loadAssignments(_ values: [Envoy_Config_Endpoint_V3_ClusterLoadAssignment]) -> Converted<LoadAssignment> {
+    each(values, kind: Envoy_Config_Endpoint_V3_ClusterLoadAssignment.schema.name, name: \.clusterName) { (value) throws(ConfigError) in
+      try loadAssignment(value)
+    }
+  }
+
+  package func secrets(_ values: [Envoy_Extensions_TransportSockets_Tls_V3_Secret]) -> Converted<Secret> {
+    each(values, kind: Envoy_Extensions_TransportSockets_Tls_V3_Secret.schema.name, name: \.name) { (value) throws(ConfigError) in try secret(value) }
+  }
+
+  private func each<Message, Value>(
+    _ values: [Message], kind: String, name: (Message) -> String, _ convert: (Message) throws(ConfigError) -> Value
+  ) -> Converted<Value> {
+    var out = Converted<Value>()
+    var seen: Set<String> = []
+    for value in values {
+      let own = name(value)
+      let mark = warnings.count
+      do throws(ConfigError) {
+        let converted = try convert(value)
+        guard own.isEmpty || seen.insert(own).inserted else {
+          throw ConfigError("duplicate name \"\(own)\"; names must be unique")
+        }
+        out.values.append(converted)
+      } catch {
+        out.rejections.append(error.of(kind: kind, name: own))
+      }
+      attribute(since: mark, kind: kind, name: own)
+    }
+    return out
+  }
+
+  /// Converts a whole bootstrap. *Errors*: the first thing that is wrong, with its path from the top of the file.
+  package func bootstrap(_ value: Envoy_Config_Bootstrap_V3_Bootstrap) throws(ConfigError) -> Bootstrap {
+    var out = Bootstrap()
+    if let node = value.node {
+      out.node.id = node.id
+      out.node.cluster = node.cluster
+      out.node.locality = locality(node.locality)
+    }
+    if let admin = value.admin {
+      let at = FieldPath().field("admin")
+      if admin.address != nil {
+        var converted = Bootstrap.Admin(address: try address(admin.address, at.field("address")))
+        converted.accessLogs = try accessLogs(admin.accessLog, at.field("access_log"))
+        out.admin = converted
+      }
+      unsupported(!admin.accessLog.isEmpty, at, "access_log")
+      unsupported(!admin.profilePath.isEmpty, at, "profile_path")
+      unsupported(!admin.allowPaths.isEmpty, at, "allow_paths")
+    }
+    if let resources = value.staticResources { try staticResources(resources, &out) }
+    if let dynamic = value.dynamicResources { try dynamicResources(dynamic, &out) }
+    if let interval = try duration(value.statsFlushInterval, FieldPath().field("stats_flush_interval")) {
+      guard interval >= .milliseconds(1), interval < .seconds(300) else {
+        throw fail(FieldPath().field("stats_flush_interval"), "must be 1ms to 300s")
+      }
+      out.statsFlushInterval = interval
+    }
+    for layer in value.layeredRuntime?.layers ?? [] {
+      if case .staticLayer(let values)? = layer.layerSpecifier { flatten(values, prefix: "", into: &out.runtime) }
+    }
+    for (i, layer) in (value.layeredRuntime?.layers ?? []).enumerated() {
+      let at = FieldPath().field("layered_runtime").field("layers").index(i)
+      if case .diskLayer? = layer.layerSpecifier { warn(at.field("disk_layer"), "is not supported and has no effect") }
+      if case .rtdsLayer? = layer.layerSpecifier { warn(at.field("rtds_layer"), "is not supported and has no effect") }
+    }
+    unsupported(value.clusterManager != nil, .root, "cluster_manager")
+    unsupported(!value.statsSinks.isEmpty, .root, "stats_sinks")
+    unsupported(value.statsConfig != nil, .root, "stats_config")
+    unsupported(value.overloadManager != nil, .root, "overload_manager")
+    unsupported(!value.bootstrapExtensions.isEmpty, .root, "bootstrap_extensions")
+    unsupported(value.watchdogs != nil || value.watchdog != nil, .root, "watchdogs")
+    unsupported(value.typedDnsResolverConfig != nil, .root, "typed_dns_resolver_config")
+    unsupported(value.applicationLogConfig != nil, .root, "application_log_config")
+    unsupported(!value.headerPrefix.isEmpty, .root, "header_prefix")
+    unsupported(!value.inlineHeaders.isEmpty, .root, "inline_headers")
+    try checkReferences(out)
+    return out
+  }
+
+  private func staticResources(_ value: Envoy_Config_Bootstrap_V3_Bootstrap.StaticResources, _ out: inout Bootstrap) throws(ConfigError) {
+    let at = FieldPath().field("static_resources")
+    var names: [String: Int] = [:]
+    for (i, cluster) in value.clusters.enumerated() {
+      let path = at.field("clusters").index(i)
+      let converted = try self.cluster(cluster, at: path)
+      if let first = names[converted.name] {
+        throw fail(path.field("name"), "duplicate cluster '\(converted.name)', first in clusters[\(first)]")
+      }
+      names[converted.name] = i
+      out.clusters.append(converted)
+    }
+    names = [:]
+    var addresses: [Address: Int] = [:]
+    for (i, listener) in value.listeners.enumerated() {
+      let path = at.field("listeners").index(i)
+      let converted = try self.listener(listener, at: path)
+      if let first = names[converted.name] {
+        throw fail(path.field("name"), "duplicate listener '\(converted.name)', first in listeners[\(first)]")
+      }
+      names[converted.name] = i
+      if converted.bindToPort {
+        if let first = addresses[converted.address], !converted.address.hasAnyPort {
+          throw fail(
+            path.field("address"),
+            "error adding listener: '\(converted.name)' has duplicate address '\(converted.address)' as listeners[\(first)]")
+        }
+        addresses[converted.address] = i
+      }
+      out.listeners.append(converted)
+    }
+    names = [:]
+    for (i, secret) in value.secrets.enumerated() {
+      let path = at.field("secrets").index(i)
+      let converted = try self.secret(secret, at: path)
+      if let first = names[converted.name] {
+        throw fail(path.field("name"), "duplicate static secret '\(converted.name)', first in secrets[\(first)]")
+      }
+      names[converted.name] = i
+      out.secrets.append(converted)
+    }
+  }
+
+  private func dynamicResources(_ value: Envoy_Config_Bootstrap_V3_Bootstrap.DynamicResources, _ out: inout Bootstrap) throws(ConfigError) {
+    let at = FieldPath().field("dynamic_resources")
+    if let ads = value.adsConfig {
+      let path = at.field("ads_config")
+      let (cluster, delta, authority, metadata) = try grpcSource(ads, path)
+      var converted = Bootstrap.ADS(cluster: cluster)
+      converted.delta = delta
+      converted.authority = authority
+      converted.initialMetadata = metadata
+      out.ads = converted
+    }
+    out.listenersFromADS = try usesADS(value.ldsConfig, out.ads != nil, at.field("lds_config"))
+    out.clustersFromADS = try usesADS(value.cdsConfig, out.ads != nil, at.field("cds_config"))
+    if out.ads != nil, out.node.id.isEmpty || out.node.cluster.isEmpty {
+      throw fail(FieldPath().field("node"), "node 'id' and 'cluster' are required with dynamic_resources")
+    }
+    unsupported(!value.ldsResourcesLocator.isEmpty, at, "lds_resources_locator")
+    unsupported(!value.cdsResourcesLocator.isEmpty, at, "cds_resources_locator")
+  }
+
+  private func usesADS(_ value: Envoy_Config_Core_V3_ConfigSource?, _ hasADS: Bool, _ at: FieldPath) throws(ConfigError) -> Bool {
+    guard let value else { return false }
+    switch try source(value, at) {
+    case .ads:
+      guard hasADS else { throw fail(at.field("ads"), "needs dynamic_resources.ads_config") }
+      return true
+    case .selfStream: throw fail(at.field("self"), "is not allowed here")
+    case .path: throw fail(at.field("path_config_source"), "is not supported; use ads")
+    case .grpc: throw fail(at.field("api_config_source"), "is not supported; use ads")
+    }
+  }
+
+  private func flatten(_ value: Google_Protobuf_Struct, prefix: String, into out: inout [String: String]) {
+    for (name, field) in value.fields {
+      let key = prefix.isEmpty ? name : "\(prefix).\(name)"
+      switch field.kind {
+      case .structValue(let inner): flatten(inner, prefix: key, into: &out)
+      case .stringValue(let text): out[key] = text
+      case .numberValue(let number): out[key] = number == number.rounded() ? "\(Int64(number))" : "\(number)"
+      case .boolValue(let flag): out[key] = flag ? "true" : "false"
+      default: break
+      }
+    }
+  }
+
+  /// Clusters, secrets and streams that static configuration names must exist where nothing else can bring them.
+  private func checkReferences(_ value: Bootstrap) throws(ConfigError) {
+    let clusters = Set(value.clusters.map(\.name))
+    let secrets = Set(value.secrets.map(\.name))
+    if let ads = value.ads, !clusters.contains(ads.cluster) {
+      throw fail(
+        FieldPath().field("dynamic_resources").field("ads_config").field("grpc_services").index(0).field("envoy_grpc")
+          .field("cluster_name"), "unknown cluster '\(ads.cluster)'; it must be a static cluster")
+    }
+    let at = FieldPath().field("static_resources")
+    for (i, cluster) in value.clusters.enumerated() {
+      let path = at.field("clusters").index(i)
+      if let tls = cluster.tls { try check(tls.common, secrets, path.field("transport_socket")) }
+      if case .eds(_, .ads) = cluster.discovery, value.ads == nil {
+        throw fail(path.field("eds_cluster_config").field("eds_config").field("ads"), "needs dynamic_resources.ads_config")
+      }
+    }
+    for (i, listener) in value.listeners.enumerated() {
+      let path = at.field("listeners").index(i)
+      let chains =
+        listener.filterChains.enumerated().map { (path.field("filter_chains").index($0), $1) }
+        + (listener.defaultFilterChain.map { [(path.field("default_filter_chain"), $0)] } ?? [])
+      for (path, chain) in chains {
+        if let tls = chain.tls { try check(tls.common, secrets, path.field("transport_socket")) }
+        for (f, filter) in chain.filters.enumerated() {
+          try check(filter, clusters, path.field("filters").index(f).field("typed_config"), value)
+        }
+      }
+    }
+  }
+
+  private func check(_ context: CommonTLSContext, _ secrets: Set<String>, _ at: FieldPath) throws(ConfigError) {
+    for secret in context.certificateSecrets + (context.validationSecret.map { [$0] } ?? []) {
+      if secret.source == nil, !secrets.contains(secret.name) {
+        throw fail(
+          at.field("typed_config").field("common_tls_context"),
+          "unknown static secret '\(secret.name)'; define it in static_resources.secrets or give an sds_config")
+      }
+    }
+  }
+
+  private func check(
+    _ filter: NetworkFilter, _ clusters: Set<String>, _ at: FieldPath, _ value: Bootstrap
+  ) throws(ConfigError) {
+    switch filter {
+    case .tcpProxy(let proxy):
+      guard !value.clustersFromADS else { return }
+      switch proxy.cluster {
+      case .single(let name):
+        guard clusters.contains(name) else { throw fail(at.field("cluster"), "unknown cluster '\(name)'") }
+      case .weighted(let entries):
+        for (i, entry) in entries.enumerated() where !clusters.contains(entry.name) {
+          throw fail(
+            at.field("weighted_clusters").field("clusters").index(i).field("name"), "unknown cluster '\(entry.name)'")
+        }
+      }
+    case .httpConnectionManager(let manager):
+      switch manager.routes {
+      case .discovered(_, .ads) where value.ads == nil:
+        throw fail(at.field("rds").field("config_source").field("ads"), "needs dynamic_resources.ads_config")
+      case .inline(let table) where table.validateClusters: try check(table, clusters, at.field("route_config"))
+      default: break
+      }
+    case .directResponse, .echo: break
+    }
+  }
+
+  private func check(_ table: RouteConfiguration, _ clusters: Set<String>, _ at: FieldPath) throws(ConfigError) {
+    for (h, host) in table.virtualHosts.enumerated() {
+      for (r, route) in host.routes.enumerated() {
+        guard case .forward(let action) = route.action else { continue }
+        let path = at.field("virtual_hosts").index(h).field("routes").index(r).field("route")
+        switch action.cluster {
+        case .cluster(let name):
+          guard clusters.contains(name) else { throw fail(path.field("cluster"), "route: unknown cluster '\(name)'") }
+        case .weighted(let split):
+          for (i, entry) in split.entries.enumerated() where entry.header.isEmpty && !clusters.contains(entry.name) {
+            throw fail(
+              path.field("weighted_clusters").field("clusters").index(i).field("name"),
+              "route: unknown weighted cluster '\(entry.name)'")
+          }
+        case .header: break
+        }
+      }
+    }
+  }
+}
+
+extension Address {
+  /// Whether the system picks the port, so that two of these do not clash.
+  var hasAnyPort: Bool { if case .socket(_, 0) = self { true } else { false } }
+}

@@ -1,0 +1,427 @@
+package import WeftBase
+package import WeftModel
+import WeftProtobuf
+
+extension Converter {
+  package func cluster(_ value: Envoy_Config_Cluster_V3_Cluster, at: FieldPath = .root) throws(ConfigError) -> Cluster {
+    let name = try required(value.name, at.field("name"))
+    var out = Cluster(name: name, discovery: try discovery(value, at))
+    out.altStatName = value.altStatName
+    if let assignment = value.loadAssignment {
+      if case .eds = out.discovery {
+        throw fail(at.field("load_assignment"), "cannot be set for a cluster of type EDS")
+      }
+      out.loadAssignment = try loadAssignment(assignment, at: at.field("load_assignment"))
+    }
+    out.loadBalancing = try loadBalancing(value, at)
+    out.connectTimeout = try positive(value.connectTimeout, at.field("connect_timeout"), default: .seconds(5))
+    out.perConnectionBufferLimitBytes = value.perConnectionBufferLimitBytes?.value ?? 1 << 20
+    if let breakers = value.circuitBreakers {
+      out.circuitBreakers = try circuitBreakers(breakers, at.field("circuit_breakers"))
+    }
+    if let outlier = value.outlierDetection {
+      out.outlierDetection = try outlierDetection(outlier, at.field("outlier_detection"))
+    }
+    if let socket = value.transportSocket { out.tls = try upstreamTLS(socket, at.field("transport_socket")) }
+    try protocols(value, &out, at)
+    try dns(value, &out, at)
+    if let bind = value.upstreamBindConfig?.sourceAddress {
+      out.bindAddress = try socketAddress(bind, at.field("upstream_bind_config").field("source_address"))
+    }
+    out.tcpKeepalive = keepalive(value.upstreamConnectionOptions?.tcpKeepalive)
+    for (i, check) in value.healthChecks.enumerated() {
+      out.healthChecks.append(try healthCheck(check, at.field("health_checks").index(i)))
+    }
+    out.closeConnectionsOnHostHealthFailure = value.closeConnectionsOnHostHealthFailure
+    out.ignoreHealthOnHostRemoval = value.ignoreHealthOnHostRemoval
+    out.waitForWarmOnInit = value.waitForWarmOnInit?.value ?? true
+    out.trackTimeoutBudgets = value.trackClusterStats?.timeoutBudgets ?? false
+    unsupported(!value.healthChecks.isEmpty, at, "health_checks")
+    unsupported(value.lbSubsetConfig != nil, at, "lb_subset_config")
+    unsupported(value.lrsServer != nil, at, "lrs_server")
+    unsupported(!value.transportSocketMatches.isEmpty, at, "transport_socket_matches")
+    unsupported(value.trackClusterStats != nil, at, "track_cluster_stats")
+    unsupported(value.preconnectPolicy != nil, at, "preconnect_policy")
+    unsupported(value.connectionPoolPerDownstreamConnection, at, "connection_pool_per_downstream_connection")
+    unsupported(value.upstreamConfig != nil, at, "upstream_config")
+    unsupported(value.upstreamBindConfig.map { !$0.socketOptions.isEmpty } ?? false, at, "upstream_bind_config")
+    return out
+  }
+
+  private func discovery(_ value: Envoy_Config_Cluster_V3_Cluster, _ at: FieldPath) throws(ConfigError) -> Cluster.Discovery {
+    switch value.clusterDiscoveryType {
+    case .clusterType(let custom):
+      throw unregistered(custom.name, custom.typedConfig?.typeUrl ?? "", at.field("cluster_type"))
+    case nil, .type(.static): return .fixed
+    case .type(.strictDns): return .strictDNS
+    case .type(.logicalDns):
+      let endpoints = value.loadAssignment?.endpoints.reduce(0) { $0 + $1.lbEndpoints.count } ?? 0
+      guard endpoints == 1 else {
+        throw fail(
+          at.field("load_assignment"), "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint, has \(endpoints)")
+      }
+      return .logicalDNS
+    case .type(.eds):
+      let path = at.field("eds_cluster_config")
+      guard let eds = value.edsClusterConfig else { throw fail(path, "is required for a cluster of type EDS") }
+      return .eds(serviceName: eds.serviceName, source: try source(eds.edsConfig, path.field("eds_config")))
+    case .type(.originalDst):
+      guard value.loadAssignment == nil else {
+        throw fail(at.field("load_assignment"), "ORIGINAL_DST clusters must have no load assignment configured")
+      }
+      var useHeader = false
+      var header = "x-envoy-original-dst-host"
+      if case .originalDstLbConfig(let config)? = value.lbConfig {
+        useHeader = config.useHttpHeader
+        if !config.httpHeaderName.isEmpty { header = config.httpHeaderName }
+        unsupported(useHeader, at.field("original_dst_lb_config"), "use_http_header")
+        unsupported(config.upstreamPortOverride != nil, at.field("original_dst_lb_config"), "upstream_port_override")
+      }
+      let cleanup = try positive(value.cleanupInterval, at.field("cleanup_interval"), default: .seconds(5))
+      return .originalDestination(useHTTPHeader: useHeader, headerName: header, cleanupInterval: cleanup)
+    case .type(let other):
+      throw fail(at.field("type"), "must be STATIC, STRICT_DNS, LOGICAL_DNS, EDS or ORIGINAL_DST, is \(other.name)")
+    }
+  }
+
+  private func loadBalancing(_ value: Envoy_Config_Cluster_V3_Cluster, _ at: FieldPath) throws(ConfigError) -> LoadBalancing {
+    var out = LoadBalancing()
+    switch value.lbPolicy {
+    case .roundRobin: out.policy = .roundRobin
+    case .leastRequest: out.policy = .leastRequest(choices: 2, activeRequestBias: 1)
+    case .random: out.policy = .random
+    case .ringHash:
+      out.policy = .ringHash(minimumSize: 1024, maximumSize: 8_388_608, useHostname: false)
+      warn(at.field("lb_policy"), "RING_HASH is not supported; requests are spread at random")
+    case .maglev:
+      out.policy = .maglev(tableSize: 65_537)
+      warn(at.field("lb_policy"), "MAGLEV is not supported; requests are spread at random")
+    case .clusterProvided: out.policy = .clusterProvided
+    case .loadBalancingPolicyConfig:
+      if value.loadBalancingPolicy == nil {
+        throw fail(at.field("load_balancing_policy"), "is required with LOAD_BALANCING_POLICY_CONFIG")
+      }
+    default: throw fail(at.field("lb_policy"), "is unknown: \(value.lbPolicy.name)")
+    }
+    switch value.lbConfig {
+    case .leastRequestLbConfig(let config) where value.lbPolicy == .leastRequest:
+      let path = at.field("least_request_lb_config")
+      let choices = config.choiceCount?.value ?? 2
+      guard choices >= 2 else { throw fail(path.field("choice_count"), "must be 2 or more, is \(choices)") }
+      out.policy = .leastRequest(choices: choices, activeRequestBias: config.activeRequestBias?.defaultValue ?? 1)
+      unsupported(config.slowStartConfig != nil, path, "slow_start_config")
+    case .roundRobinLbConfig(let config):
+      unsupported(config.slowStartConfig != nil, at.field("round_robin_lb_config"), "slow_start_config")
+    default: break
+    }
+    if let common = value.commonLbConfig {
+      let path = at.field("common_lb_config")
+      out.panicThresholdPercent = try percent(
+        common.healthyPanicThreshold, path.field("healthy_panic_threshold"), default: 50)
+      switch common.localityConfigSpecifier {
+      case .localityWeightedLbConfig: out.localityWeighted = true
+      case .zoneAwareLbConfig(let zone):
+        out.failTrafficOnPanic = zone.failTrafficOnPanic
+        unsupported(true, path, "zone_aware_lb_config")
+      case nil: break
+      }
+      unsupported(common.updateMergeWindow != nil, path, "update_merge_window")
+      unsupported(common.ignoreNewHostsUntilFirstHc, path, "ignore_new_hosts_until_first_hc")
+      unsupported(common.consistentHashingLbConfig != nil, path, "consistent_hashing_lb_config")
+      unsupported(common.overrideHostStatus != nil, path, "override_host_status")
+    }
+    if let policy = value.loadBalancingPolicy { try loadBalancingPolicy(policy, &out, at.field("load_balancing_policy")) }
+    return out
+  }
+
+  /// The first policy of the list that is known wins, as Envoy does.
+  private func loadBalancingPolicy(
+    _ value: Envoy_Config_Cluster_V3_LoadBalancingPolicy, _ out: inout LoadBalancing, _ at: FieldPath
+  ) throws(ConfigError) {
+    for (i, policy) in value.policies.enumerated() {
+      guard let config = policy.typedExtensionConfig, let any = config.typedConfig else { continue }
+      let path = at.field("policies").index(i).field("typed_extension_config").field("typed_config")
+      switch Self.typeName(any.typeUrl) {
+      case "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin": out.policy = .roundRobin
+      case "envoy.extensions.load_balancing_policies.random.v3.Random": out.policy = .random
+      case "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest":
+        let least = try unpack(any, Envoy_Extensions_LoadBalancingPolicies_LeastRequest_V3_LeastRequest.self, path)
+        out.policy = .leastRequest(choices: max(2, least.choiceCount?.value ?? 2), activeRequestBias: 1)
+      case "envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality":
+        let locality = try unpack(any, Envoy_Extensions_LoadBalancingPolicies_WrrLocality_V3_WrrLocality.self, path)
+        out.localityWeighted = true
+        if let inner = locality.endpointPickingPolicy {
+          try loadBalancingPolicy(inner, &out, path.field("endpoint_picking_policy"))
+        }
+      default: continue
+      }
+      return
+    }
+    throw fail(
+      at, "Didn't find a registered load balancer factory; known are round_robin, least_request, random, wrr_locality")
+  }
+
+  private func protocols(_ value: Envoy_Config_Cluster_V3_Cluster, _ out: inout Cluster, _ at: FieldPath) throws(ConfigError) {
+    // The options of old, overridden by the typed ones.
+    if let options = value.http2ProtocolOptions {
+      out.upstreamProtocol = .http2
+      out.http2 = try http2(options, at.field("http2_protocol_options"))
+    }
+    if value.protocolSelection == .useDownstreamProtocol { out.upstreamProtocol = .useDownstream }
+    out.http1 = try http1(value.httpProtocolOptions, at.field("http_protocol_options"))
+    if let common = value.commonHttpProtocolOptions {
+      try commonOptions(common, &out, at.field("common_http_protocol_options"))
+    }
+    if let upstream = value.upstreamHttpProtocolOptions {
+      out.autoSNI = upstream.autoSni
+      out.autoSANValidation = upstream.autoSanValidation
+    }
+    out.maxRequestsPerConnection = out.maxRequestsPerConnection ?? value.maxRequestsPerConnection?.value
+    for (name, any) in value.typedExtensionProtocolOptions.sorted(by: { $0.key < $1.key }) {
+      let path = at.field("typed_extension_protocol_options").key(name)
+      guard any.holds(Envoy_Extensions_Upstreams_Http_V3_HttpProtocolOptions.self) else {
+        throw unregistered(name, any.typeUrl, path)
+      }
+      let options = try unpack(any, Envoy_Extensions_Upstreams_Http_V3_HttpProtocolOptions.self, path)
+      try httpOptions(options, &out, path)
+    }
+  }
+
+  private func httpOptions(
+    _ value: Envoy_Extensions_Upstreams_Http_V3_HttpProtocolOptions, _ out: inout Cluster, _ at: FieldPath
+  ) throws(ConfigError) {
+    if let common = value.commonHttpProtocolOptions {
+      try commonOptions(common, &out, at.field("common_http_protocol_options"))
+    }
+    if let upstream = value.upstreamHttpProtocolOptions {
+      out.autoSNI = upstream.autoSni
+      out.autoSANValidation = upstream.autoSanValidation
+      unsupported(!upstream.overrideAutoSniHeader.isEmpty, at, "override_auto_sni_header")
+    }
+    switch value.upstreamProtocolOptions {
+    case .explicitHttpConfig(let config):
+      let path = at.field("explicit_http_config")
+      switch config.protocolConfig {
+      case .httpProtocolOptions(let options):
+        out.upstreamProtocol = .http1
+        out.http1 = try http1(options, path.field("http_protocol_options"))
+      case .http2ProtocolOptions(let options):
+        out.upstreamProtocol = .http2
+        out.http2 = try http2(options, path.field("http2_protocol_options"))
+      case nil: throw fail(path, "needs one of http_protocol_options, http2_protocol_options")
+      }
+    case .useDownstreamProtocolConfig(let config):
+      out.upstreamProtocol = .useDownstream
+      let path = at.field("use_downstream_protocol_config")
+      out.http1 = try http1(config.httpProtocolOptions, path.field("http_protocol_options"))
+      out.http2 = try http2(config.http2ProtocolOptions, path.field("http2_protocol_options"))
+    case .autoConfig(let config):
+      let path = at.field("auto_config")
+      out.upstreamProtocol = .automatic
+      guard out.tls != nil else {
+        throw fail(path, "auto_config is only for clusters with a transport socket that speaks ALPN (TLS)")
+      }
+      out.http1 = try http1(config.httpProtocolOptions, path.field("http_protocol_options"))
+      out.http2 = try http2(config.http2ProtocolOptions, path.field("http2_protocol_options"))
+    case nil: throw fail(at, "needs one of explicit_http_config, use_downstream_protocol_config, auto_config")
+    }
+    unsupported(!value.httpFilters.isEmpty, at, "http_filters")
+    unsupported(!value.requestMirrorPolicies.isEmpty, at, "request_mirror_policies")
+    unsupported(!value.hashPolicy.isEmpty, at, "hash_policy")
+    unsupported(value.retryPolicy != nil, at, "retry_policy")
+  }
+
+  private func commonOptions(_ value: Envoy_Config_Core_V3_HttpProtocolOptions, _ out: inout Cluster, _ at: FieldPath) throws(ConfigError) {
+    out.idleTimeout = try timeout(value.idleTimeout, at.field("idle_timeout"), default: .seconds(3600))
+    out.maxConnectionDuration = try timeout(
+      value.maxConnectionDuration, at.field("max_connection_duration"), default: nil)
+    out.maxRequestsPerConnection = value.maxRequestsPerConnection.flatMap { $0.value == 0 ? nil : $0.value }
+    if let kilobytes = value.maxResponseHeadersKb?.value {
+      guard (1...8192).contains(kilobytes) else {
+        throw fail(at.field("max_response_headers_kb"), "must be 1 to 8192, is \(kilobytes)")
+      }
+      out.maxResponseHeadersBytes = kilobytes * 1024
+    }
+    unsupported(value.maxStreamDuration != nil, at, "max_stream_duration")
+  }
+
+  private func dns(_ value: Envoy_Config_Cluster_V3_Cluster, _ out: inout Cluster, _ at: FieldPath) throws(ConfigError) {
+    out.dnsRefreshRate = try positive(value.dnsRefreshRate, at.field("dns_refresh_rate"), default: .seconds(5))
+    if let rate = value.dnsFailureRefreshRate {
+      let path = at.field("dns_failure_refresh_rate")
+      out.dnsFailureRefreshBase = try positive(rate.baseInterval, path.field("base_interval"), default: .seconds(5))
+      out.dnsFailureRefreshMax = try positive(rate.maxInterval, path.field("max_interval"), default: .seconds(50))
+    }
+    out.respectDNSTTL = value.respectDnsTtl
+    switch value.dnsLookupFamily {
+    case .v4Only: out.dnsFamily = .v4Only
+    case .v6Only: out.dnsFamily = .v6Only
+    case .v4Preferred: out.dnsFamily = .v4Preferred
+    case .all: out.dnsFamily = .all
+    default: out.dnsFamily = .auto
+    }
+    unsupported(value.typedDnsResolverConfig != nil, at, "typed_dns_resolver_config")
+    unsupported(value.useTcpForDnsLookups, at, "use_tcp_for_dns_lookups")
+  }
+
+  private func circuitBreakers(_ value: Envoy_Config_Cluster_V3_CircuitBreakers, _ at: FieldPath) throws(ConfigError) -> CircuitBreakers {
+    var out = CircuitBreakers()
+    for (i, thresholds) in value.thresholds.enumerated() {
+      let path = at.field("thresholds").index(i)
+      var converted = CircuitBreakers.Thresholds()
+      if let n = thresholds.maxConnections?.value { converted.maxConnections = n }
+      if let n = thresholds.maxPendingRequests?.value { converted.maxPendingRequests = n }
+      if let n = thresholds.maxRequests?.value { converted.maxRequests = n }
+      if let n = thresholds.maxRetries?.value { converted.maxRetries = n }
+      converted.maxConnectionPools = thresholds.maxConnectionPools?.value
+      converted.trackRemaining = thresholds.trackRemaining
+      if let budget = thresholds.retryBudget {
+        var kept = CircuitBreakers.RetryBudget()
+        kept.percent = try percent(budget.budgetPercent, path.field("retry_budget").field("budget_percent"), default: 20)
+        kept.minConcurrency = budget.minRetryConcurrency?.value ?? 3
+        converted.retryBudget = kept
+      }
+      unsupported(thresholds.maxConnectionPools != nil, path, "max_connection_pools")
+      switch thresholds.priority {
+      case .default: out.standard = converted
+      case .high: out.high = converted
+      default: throw fail(path.field("priority"), "must be DEFAULT or HIGH, is \(thresholds.priority.name)")
+      }
+    }
+    for (i, thresholds) in value.perHostThresholds.enumerated() {
+      out.perHostMaxConnections = thresholds.maxConnections?.value
+      unsupported(true, at.field("per_host_thresholds").index(i), "max_connections")
+    }
+    return out
+  }
+
+  private func outlierDetection(_ value: Envoy_Config_Cluster_V3_OutlierDetection, _ at: FieldPath) throws(ConfigError) -> OutlierDetection {
+    var out = OutlierDetection()
+    if let n = value.consecutive5xx?.value { out.consecutive5xx = n }
+    if let n = value.consecutiveGatewayFailure?.value { out.consecutiveGatewayFailure = n }
+    if let n = value.consecutiveLocalOriginFailure?.value { out.consecutiveLocalOriginFailure = n }
+    out.enforcingConsecutive5xx = try percent(
+      value.enforcingConsecutive5xx, at.field("enforcing_consecutive_5xx"), default: 100)
+    out.enforcingConsecutiveGatewayFailure = try percent(
+      value.enforcingConsecutiveGatewayFailure, at.field("enforcing_consecutive_gateway_failure"), default: 0)
+    out.enforcingConsecutiveLocalOriginFailure = try percent(
+      value.enforcingConsecutiveLocalOriginFailure, at.field("enforcing_consecutive_local_origin_failure"), default: 100)
+    out.enforcingSuccessRate = try percent(value.enforcingSuccessRate, at.field("enforcing_success_rate"), default: 100)
+    out.enforcingLocalOriginSuccessRate = try percent(
+      value.enforcingLocalOriginSuccessRate, at.field("enforcing_local_origin_success_rate"), default: 100)
+    out.enforcingFailurePercentage = try percent(
+      value.enforcingFailurePercentage, at.field("enforcing_failure_percentage"), default: 0)
+    out.failurePercentageThreshold = try percent(
+      value.failurePercentageThreshold, at.field("failure_percentage_threshold"), default: 85)
+    out.maxEjectionPercent = try percent(value.maxEjectionPercent, at.field("max_ejection_percent"), default: 10)
+    out.splitExternalLocalOriginErrors = value.splitExternalLocalOriginErrors
+    out.interval = try positive(value.interval, at.field("interval"), default: .seconds(10))
+    out.baseEjectionTime = try positive(value.baseEjectionTime, at.field("base_ejection_time"), default: .seconds(30))
+    out.maxEjectionTime = try positive(
+      value.maxEjectionTime, at.field("max_ejection_time"), default: max(.seconds(300), out.baseEjectionTime))
+    if let jitter = try duration(value.maxEjectionTimeJitter, at.field("max_ejection_time_jitter")) {
+      out.maxEjectionTimeJitter = jitter
+    }
+    out.alwaysEjectOneHost = value.alwaysEjectOneHost?.value ?? true
+    if let n = value.successRateMinimumHosts?.value { out.successRateMinimumHosts = n }
+    if let n = value.successRateRequestVolume?.value { out.successRateRequestVolume = n }
+    if let n = value.successRateStdevFactor?.value { out.successRateStdevFactor = n }
+    if let n = value.failurePercentageMinimumHosts?.value { out.failurePercentageMinimumHosts = n }
+    if let n = value.failurePercentageRequestVolume?.value { out.failurePercentageRequestVolume = n }
+    out.successfulActiveHealthCheckUnejects = value.successfulActiveHealthCheckUnejectHost?.value ?? true
+    return out
+  }
+
+  package func loadAssignment(
+    _ value: Envoy_Config_Endpoint_V3_ClusterLoadAssignment, at: FieldPath = .root
+  ) throws(ConfigError) -> LoadAssignment {
+    var out = LoadAssignment(clusterName: try required(value.clusterName, at.field("cluster_name")))
+    for (l, group) in value.endpoints.enumerated() {
+      let path = at.field("endpoints").index(l)
+      var converted = LocalityEndpoints()
+      converted.locality = locality(group.locality)
+      guard group.priority <= 128 else { throw fail(path.field("priority"), "must be 0 to 128, is \(group.priority)") }
+      converted.priority = group.priority
+      if let weight = group.loadBalancingWeight?.value {
+        guard weight >= 1 else { throw fail(path.field("load_balancing_weight"), "must be 1 or more, is 0") }
+        converted.weight = weight
+      }
+      for (e, endpoint) in group.lbEndpoints.enumerated() {
+        converted.endpoints.append(try self.endpoint(endpoint, path.field("lb_endpoints").index(e)))
+      }
+      unsupported(group.proximity != nil, path, "proximity")
+      out.localities.append(converted)
+    }
+    if let policy = value.policy {
+      let path = at.field("policy")
+      if let factor = policy.overprovisioningFactor?.value {
+        guard factor >= 1 else { throw fail(path.field("overprovisioning_factor"), "must be 1 or more, is 0") }
+        out.overprovisioningPercent = factor
+      }
+      for drop in policy.dropOverloads {
+        out.dropOverloads.append(
+          DropOverload(
+            category: drop.category, fraction: drop.dropPercentage.map { fraction($0) } ?? FractionalPercent(0)))
+      }
+      out.endpointStaleAfter = try timeout(policy.endpointStaleAfter, path.field("endpoint_stale_after"), default: nil)
+      unsupported(!policy.dropOverloads.isEmpty, path, "drop_overloads")
+      unsupported(policy.endpointStaleAfter != nil, path, "endpoint_stale_after")
+      unsupported(policy.weightedPriorityHealth, path, "weighted_priority_health")
+    }
+    return out
+  }
+
+  private func endpoint(_ value: Envoy_Config_Endpoint_V3_LbEndpoint, _ at: FieldPath) throws(ConfigError) -> Endpoint {
+    guard case .endpoint(let inner)? = value.hostIdentifier else {
+      throw fail(at.field("endpoint"), "is required; endpoint_name is not supported")
+    }
+    let path = at.field("endpoint")
+    var out = Endpoint(address: try address(inner.address, path.field("address")))
+    out.hostname = inner.hostname
+    switch value.healthStatus {
+    case .healthy: out.health = .healthy
+    case .unhealthy: out.health = .unhealthy
+    case .draining: out.health = .draining
+    case .timeout: out.health = .timeout
+    case .degraded: out.health = .degraded
+    default: out.health = .unknown
+    }
+    if let weight = value.loadBalancingWeight?.value {
+      guard weight >= 1 else { throw fail(at.field("load_balancing_weight"), "must be 1 or more, is 0") }
+      out.weight = weight
+    }
+    if case .boolValue(true)? = value.metadata?.filterMetadata["envoy.lb"]?.fields["canary"]?.kind { out.canary = true }
+    return out
+  }
+
+  private func healthCheck(_ value: Envoy_Config_Core_V3_HealthCheck, _ at: FieldPath) throws(ConfigError) -> HealthCheck {
+    let checker: HealthCheck.Checker
+    switch value.healthChecker {
+    case .httpHealthCheck(let http):
+      let path = at.field("http_health_check")
+      var statuses: [Range<UInt16>] = []
+      for (i, range) in http.expectedStatuses.enumerated() {
+        guard range.start >= 100, range.end <= 600, range.start < range.end else {
+          throw fail(path.field("expected_statuses").index(i), "must be a range within 100 to 600")
+        }
+        statuses.append(UInt16(range.start)..<UInt16(range.end))
+      }
+      checker = .http(
+        path: try required(http.path, path.field("path")), host: http.host,
+        expectedStatuses: statuses.isEmpty ? [200..<201] : statuses)
+    case .tcpHealthCheck: checker = .tcp(send: [], receive: [])
+    case .grpcHealthCheck(let grpc): checker = .grpc(serviceName: grpc.serviceName, authority: grpc.authority)
+    case nil: throw fail(at, "needs one of http_health_check, tcp_health_check, grpc_health_check")
+    }
+    guard value.timeout != nil else { throw fail(at.field("timeout"), "is required") }
+    guard value.interval != nil else { throw fail(at.field("interval"), "is required") }
+    guard let unhealthy = value.unhealthyThreshold?.value else {
+      throw fail(at.field("unhealthy_threshold"), "is required")
+    }
+    guard let healthy = value.healthyThreshold?.value else { throw fail(at.field("healthy_threshold"), "is required") }
+    return HealthCheck(
+      checker: checker, timeout: try positive(value.timeout, at.field("timeout"), default: .seconds(1)),
+      interval: try positive(value.interval, at.field("interval"), default: .seconds(5)), unhealthyThreshold: unhealthy,
+      healthyThreshold: healthy)
+  }
+}

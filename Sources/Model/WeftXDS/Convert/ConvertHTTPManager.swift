@@ -1,0 +1,272 @@
+import WeftBase
+import WeftModel
+import WeftProtobuf
+
+extension Converter {
+  func connectionManager(_ value: Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager, _ at: FieldPath) throws(ConfigError) -> HTTPConnectionManager {
+    let prefix = try required(value.statPrefix, at.field("stat_prefix"))
+    let routes: HTTPConnectionManager.Routes
+    switch value.routeSpecifier {
+    case .routeConfig(let table):
+      routes = .inline(try routeConfiguration(table, at: at.field("route_config"), validatesByDefault: true))
+    case .rds(let rds):
+      let path = at.field("rds")
+      routes = .discovered(
+        name: try required(rds.routeConfigName, path.field("route_config_name")),
+        source: try source(rds.configSource, path.field("config_source")))
+    case nil: throw fail(at, "needs one of rds, route_config")
+    }
+    var out = HTTPConnectionManager(statPrefix: prefix, routes: routes)
+    switch value.codecType {
+    case .auto: out.codec = .auto
+    case .http1: out.codec = .http1
+    case .http2: out.codec = .http2
+    default: throw fail(at.field("codec_type"), "must be AUTO, HTTP1 or HTTP2, is \(value.codecType.name)")
+    }
+    out.filters = try httpFilters(value.httpFilters, at.field("http_filters"))
+    out.http1 = try http1(value.httpProtocolOptions, at.field("http_protocol_options"))
+    out.http2 = try http2(value.http2ProtocolOptions, at.field("http2_protocol_options"))
+    try limits(value, &out, at)
+    try identity(value, &out, at)
+    try paths(value, &out, at)
+    for (i, upgrade) in value.upgradeConfigs.enumerated() {
+      let path = at.field("upgrade_configs").index(i)
+      out.upgrades.append(UpgradeConfiguration(type: upgrade.upgradeType, enabled: upgrade.enabled?.value ?? true))
+      if upgrade.enabled?.value ?? true, upgrade.upgradeType.lowercased() == "connect" { out.http2.allowConnect = true }
+      unsupported(!upgrade.filters.isEmpty, path, "filters")
+    }
+    out.accessLogs = try accessLogs(value.accessLog, at.field("access_log"))
+    unsupported(value.accessLogFlushInterval != nil, at, "access_log_flush_interval")
+    unsupported(value.flushAccessLogOnNewRequest, at, "flush_access_log_on_new_request")
+    unsupported(value.accessLogOptions != nil, at, "access_log_options")
+    unsupported(value.tracing?.provider != nil, at.field("tracing"), "provider")
+    unsupported(value.localReplyConfig != nil, at, "local_reply_config")
+    unsupported(value.requestIdExtension != nil, at, "request_id_extension")
+    unsupported(value.addUserAgent?.value ?? false, at, "add_user_agent")
+    unsupported(value.pathNormalizationOptions != nil, at, "path_normalization_options")
+    unsupported(!value.originalIpDetectionExtensions.isEmpty, at, "original_ip_detection_extensions")
+    unsupported(value.schemeHeaderTransformation != nil, at, "scheme_header_transformation")
+    unsupported(value.proxyStatusConfig != nil, at, "proxy_status_config")
+    unsupported(value.appendXForwardedPort, at, "append_x_forwarded_port")
+    unsupported(value.representIpv4RemoteAddressAsIpv4MappedIpv6, at, "represent_ipv4_remote_address_as_ipv4_mapped_ipv6")
+    unsupported(value.appendLocalOverload, at, "append_local_overload")
+    unsupported(value.streamFlushTimeout != nil, at, "stream_flush_timeout")
+    return out
+  }
+
+  private func limits(
+    _ value: Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager, _ out: inout HTTPConnectionManager, _ at: FieldPath
+  ) throws(ConfigError) {
+    out.streamIdleTimeout = try timeout(value.streamIdleTimeout, at.field("stream_idle_timeout"), default: .seconds(300))
+    out.requestTimeout = try timeout(value.requestTimeout, at.field("request_timeout"), default: nil)
+    out.requestHeadersTimeout = try timeout(
+      value.requestHeadersTimeout, at.field("request_headers_timeout"), default: nil)
+    if let drain = try duration(value.drainTimeout, at.field("drain_timeout")) { out.drainTimeout = drain }
+    out.delayedCloseTimeout = try timeout(value.delayedCloseTimeout, at.field("delayed_close_timeout"), default: .seconds(1))
+    if let kilobytes = value.maxRequestHeadersKb?.value {
+      guard (1...8192).contains(kilobytes) else {
+        throw fail(at.field("max_request_headers_kb"), "must be 1 to 8192, is \(kilobytes)")
+      }
+      out.maxRequestHeadersBytes = kilobytes * 1024
+    }
+    let path = at.field("common_http_protocol_options")
+    if let common = value.commonHttpProtocolOptions {
+      out.idleTimeout = try timeout(common.idleTimeout, path.field("idle_timeout"), default: .seconds(3600))
+      out.maxConnectionDuration = try timeout(
+        common.maxConnectionDuration, path.field("max_connection_duration"), default: nil)
+      out.maxStreamDuration = try timeout(common.maxStreamDuration, path.field("max_stream_duration"), default: nil)
+      if let count = common.maxHeadersCount?.value {
+        guard count >= 1 else { throw fail(path.field("max_headers_count"), "must be 1 or more, is 0") }
+        out.maxHeadersCount = count
+      }
+      out.maxRequestsPerConnection = common.maxRequestsPerConnection?.value
+      switch common.headersWithUnderscoresAction {
+      case .rejectRequest: out.underscores = .reject
+      case .dropHeader: out.underscores = .dropHeader
+      default: out.underscores = .allow
+      }
+    }
+    out.proxy100Continue = value.proxy100Continue
+    out.streamErrorOnInvalidHTTP = value.streamErrorOnInvalidHttpMessage?.value ?? false
+  }
+
+  private func identity(
+    _ value: Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager, _ out: inout HTTPConnectionManager, _ at: FieldPath
+  ) throws(ConfigError) {
+    out.useRemoteAddress = value.useRemoteAddress?.value ?? false
+    out.trustedHopsXFF = value.xffNumTrustedHops
+    out.skipXFFAppend = value.skipXffAppend
+    out.internalAddressRanges = try ranges(
+      value.internalAddressConfig?.cidrRanges ?? [], at.field("internal_address_config").field("cidr_ranges"))
+    switch value.forwardClientCertDetails {
+    case .forwardOnly: out.forwardClientCertificate = .forwardOnly
+    case .appendForward: out.forwardClientCertificate = .appendForward
+    case .sanitizeSet: out.forwardClientCertificate = .sanitizeSet
+    case .alwaysForwardOnly: out.forwardClientCertificate = .alwaysForwardOnly
+    default: out.forwardClientCertificate = .sanitize
+    }
+    if let details = value.setCurrentClientCertDetails {
+      out.setClientCertificateDetails.subject = details.subject?.value ?? false
+      out.setClientCertificateDetails.certificate = details.cert
+      out.setClientCertificateDetails.chain = details.chain
+      out.setClientCertificateDetails.dns = details.dns
+      out.setClientCertificateDetails.uri = details.uri
+    }
+    if !value.serverName.isEmpty { out.serverName = value.serverName }
+    switch value.serverHeaderTransformation {
+    case .appendIfAbsent: out.serverHeader = .appendIfAbsent
+    case .passThrough: out.serverHeader = .passThrough
+    default: out.serverHeader = .overwrite
+    }
+    out.via = value.via
+    out.generateRequestID = value.generateRequestId?.value ?? true
+    out.preserveExternalRequestID = value.preserveExternalRequestId
+    out.alwaysSetRequestIDInResponse = value.alwaysSetRequestIdInResponse
+    if let tracing = value.tracing {
+      let path = at.field("tracing")
+      var converted = Tracing()
+      converted.clientSampling = try percent(tracing.clientSampling, path.field("client_sampling"), default: 100)
+      converted.randomSampling = try percent(tracing.randomSampling, path.field("random_sampling"), default: 100)
+      converted.overallSampling = try percent(tracing.overallSampling, path.field("overall_sampling"), default: 100)
+      out.tracing = converted
+    }
+  }
+
+  private func paths(
+    _ value: Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager, _ out: inout HTTPConnectionManager, _ at: FieldPath
+  ) throws(ConfigError) {
+    out.normalizePath = value.normalizePath?.value ?? false
+    out.mergeSlashes = value.mergeSlashes
+    switch value.pathWithEscapedSlashesAction {
+    case .rejectRequest: out.escapedSlashes = .reject
+    case .unescapeAndRedirect:
+      out.escapedSlashes = .unescapeAndRedirect
+      warn(at.field("path_with_escaped_slashes_action"), "UNESCAPE_AND_REDIRECT forwards the unescaped path without a redirect")
+    case .unescapeAndForward: out.escapedSlashes = .unescapeAndForward
+    default: out.escapedSlashes = .keepUnchanged
+    }
+    if value.stripMatchingHostPort { out.portStripping = .matching }
+    if case .stripAnyHostPort(true)? = value.stripPortMode {
+      guard !value.stripMatchingHostPort else {
+        throw fail(at.field("strip_any_host_port"), "only one of strip_matching_host_port and strip_any_host_port may be set")
+      }
+      out.portStripping = .any
+    }
+    out.stripTrailingHostDot = value.stripTrailingHostDot
+  }
+
+  private func httpFilters(_ values: [Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpFilter], _ at: FieldPath) throws(ConfigError) -> [HTTPFilter] {
+    var out: [HTTPFilter] = []
+    for (i, filter) in values.enumerated() {
+      let path = at.index(i)
+      let name = try required(filter.name, path.field("name"))
+      var url = ""
+      if case .typedConfig(let any)? = filter.configType {
+        url = any.typeUrl
+        if any.holds(Envoy_Extensions_Filters_Http_Router_V3_Router.self) {
+          let router = try unpack(
+            any, Envoy_Extensions_Filters_Http_Router_V3_Router.self, path.field("typed_config"))
+          guard i == values.count - 1 else {
+            throw fail(path, "terminal filter named \(name) must be the last filter in a http filter chain")
+          }
+          out.append(HTTPFilter(name: name, .router(try self.router(router, path.field("typed_config")))))
+          continue
+        }
+      }
+      if case .configDiscovery? = filter.configType { throw fail(path.field("config_discovery"), "is not supported") }
+      guard filter.isOptional || filter.disabled else { throw unregistered(name, url, path.field("typed_config")) }
+      warn(path, "optional filter \(name) is not supported and left out")
+    }
+    guard let last = values.last else {
+      throw fail(at, "is empty; a http filter chain must end with a terminal filter such as envoy.filters.http.router")
+    }
+    guard out.contains(where: { if case .router = $0.configuration { true } else { false } }) else {
+      throw fail(
+        at.index(values.count - 1), "non-terminal filter named \(last.name) is the last filter in a http filter chain")
+    }
+    return out
+  }
+
+  private func router(
+    _ value: Envoy_Extensions_Filters_Http_Router_V3_Router, _ at: FieldPath
+  ) throws(ConfigError) -> RouterOptions {
+    var out = RouterOptions()
+    out.suppressEnvoyHeaders = value.suppressEnvoyHeaders
+    out.startChildSpan = value.startChildSpan
+    out.respectExpectedRequestTimeout = value.respectExpectedRqTimeout
+    unsupported(!value.upstreamLog.isEmpty, at, "upstream_log")
+    unsupported(!value.strictCheckHeaders.isEmpty, at, "strict_check_headers")
+    unsupported(!value.upstreamHttpFilters.isEmpty, at, "upstream_http_filters")
+    return out
+  }
+
+  /// Absent options mean Weft's own defaults: HTTP/1.0 accepted, header case kept. Present ones mean what they say.
+  func http1(_ value: Envoy_Config_Core_V3_Http1ProtocolOptions?, _ at: FieldPath) throws(ConfigError) -> HTTP1Options {
+    var out = HTTP1Options()
+    guard let value else { return out }
+    out.allowAbsoluteURL = value.allowAbsoluteUrl?.value ?? true
+    out.acceptHTTP10 = value.acceptHttp10 || value.serialized().isEmpty
+    out.defaultHostForHTTP10 = value.defaultHostForHttp10
+    out.enableTrailers = value.enableTrailers
+    out.allowChunkedLength = value.allowChunkedLength
+    let path = at.field("header_key_format")
+    switch value.headerKeyFormat?.headerFormat {
+    case nil: break
+    case .properCaseWords: out.headerCase = .properCaseWords
+    case .statefulFormatter(let formatter):
+      let url = formatter.typedConfig?.typeUrl ?? ""
+      guard
+        Self.typeName(url) == "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"
+      else { throw unregistered(formatter.name, url, path.field("stateful_formatter").field("typed_config")) }
+      out.headerCase = .preserve
+    }
+    unsupported(out.headerCase == .properCaseWords, path, "proper_case_words")
+    unsupported(value.sendFullyQualifiedUrl, at, "send_fully_qualified_url")
+    unsupported(value.allowChunkedLength, at, "allow_chunked_length")
+    unsupported(!value.ignoreHttp11Upgrade.isEmpty, at, "ignore_http_11_upgrade")
+    return out
+  }
+
+  func http2(_ value: Envoy_Config_Core_V3_Http2ProtocolOptions?, _ at: FieldPath) throws(ConfigError) -> HTTP2Options {
+    var out = HTTP2Options()
+    guard let value else { return out }
+    if let size = value.hpackTableSize?.value { out.hpackTableBytes = size }
+    if let streams = value.maxConcurrentStreams?.value {
+      guard (1...2_147_483_647).contains(streams) else {
+        throw fail(at.field("max_concurrent_streams"), "must be 1 to 2147483647, is \(streams)")
+      }
+      out.maxConcurrentStreams = streams
+    }
+    if let window = value.initialStreamWindowSize?.value {
+      guard (65_535...2_147_483_647).contains(window) else {
+        throw fail(at.field("initial_stream_window_size"), "must be 65535 to 2147483647, is \(window)")
+      }
+      out.initialStreamWindowBytes = window
+    }
+    if let window = value.initialConnectionWindowSize?.value {
+      guard (65_535...2_147_483_647).contains(window) else {
+        throw fail(at.field("initial_connection_window_size"), "must be 65535 to 2147483647, is \(window)")
+      }
+      out.initialConnectionWindowBytes = window
+    }
+    out.allowConnect = value.allowConnect
+    if let frames = value.maxOutboundFrames?.value { out.maxOutboundFrames = frames }
+    if let frames = value.maxOutboundControlFrames?.value { out.maxOutboundControlFrames = frames }
+    if let frames = value.maxConsecutiveInboundFramesWithEmptyPayload?.value { out.maxConsecutiveEmptyFrames = frames }
+    if let keepalive = value.connectionKeepalive {
+      let path = at.field("connection_keepalive")
+      guard keepalive.timeout != nil else { throw fail(path.field("timeout"), "is required") }
+      var converted = HTTP2Options.Keepalive(
+        timeout: try positive(keepalive.timeout, path.field("timeout"), default: .seconds(20)))
+      converted.interval = try timeout(keepalive.interval, path.field("interval"), default: nil)
+      converted.connectionIdleInterval = try timeout(
+        keepalive.connectionIdleInterval, path.field("connection_idle_interval"), default: nil)
+      converted.intervalJitterPercent = try percent(
+        keepalive.intervalJitter, path.field("interval_jitter"), default: 15)
+      out.keepalive = converted
+    }
+    unsupported(value.allowMetadata, at, "allow_metadata")
+    unsupported(!value.customSettingsParameters.isEmpty, at, "custom_settings_parameters")
+    return out
+  }
+}

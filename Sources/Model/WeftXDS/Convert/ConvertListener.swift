@@ -1,0 +1,220 @@
+package import WeftBase
+package import WeftModel
+import WeftProtobuf
+
+extension Converter {
+  package func listener(_ value: Envoy_Config_Listener_V3_Listener, at: FieldPath = .root) throws(ConfigError) -> Listener {
+    guard value.address != nil else { throw fail(at.field("address"), "is required") }
+    let address = try self.address(value.address, at.field("address"))
+    var out = Listener(name: value.name.isEmpty ? address.description : value.name, address: address)
+    if case .socket(let host, _) = address, IPText.parse(host) == nil {
+      throw fail(
+        at.field("address").field("socket_address").field("address"),
+        "malformed IP address: \(host); a listener needs an IP literal")
+    }
+    for (i, extra) in value.additionalAddresses.enumerated() {
+      let path = at.field("additional_addresses").index(i)
+      out.additionalAddresses.append(try self.address(extra.address, path.field("address")))
+      unsupported(true, at, "additional_addresses")
+    }
+    out.statPrefix = value.statPrefix
+    guard !value.filterChains.isEmpty || value.defaultFilterChain != nil else {
+      throw fail(at.field("filter_chains"), "no filter chains specified; a listener needs at least one")
+    }
+    var matches: [FilterChainMatch: Int] = [:]
+    var names: [String: Int] = [:]
+    for (i, chain) in value.filterChains.enumerated() {
+      let path = at.field("filter_chains").index(i)
+      let converted = try filterChain(chain, path)
+      if let first = matches[converted.match] {
+        throw fail(
+          path.field("filter_chain_match"), "is the same as that of filter_chains[\(first)]; each chain must match something else")
+      }
+      matches[converted.match] = i
+      if !converted.name.isEmpty, let first = names[converted.name] {
+        throw fail(path.field("name"), "\"\(converted.name)\" is also the name of filter_chains[\(first)]")
+      }
+      names[converted.name] = i
+      out.filterChains.append(converted)
+    }
+    out.defaultFilterChain = try value.defaultFilterChain.map { (c) throws(ConfigError) in
+      try filterChain(c, at.field("default_filter_chain"))
+    }
+    for (i, filter) in value.listenerFilters.enumerated() {
+      let path = at.field("listener_filters").index(i)
+      if let converted = try listenerFilter(filter, path) { out.listenerFilters.append(converted) }
+      unsupported(filter.filterDisabled != nil, path, "filter_disabled")
+    }
+    if let time = try duration(value.listenerFiltersTimeout, at.field("listener_filters_timeout")) {
+      out.listenerFiltersTimeout = time
+    }
+    out.continueOnListenerFiltersTimeout = value.continueOnListenerFiltersTimeout
+    out.perConnectionBufferLimitBytes = value.perConnectionBufferLimitBytes?.value ?? 1 << 20
+    out.useOriginalDestination = value.useOriginalDst?.value ?? false
+    out.bindToPort = value.bindToPort?.value ?? true
+    out.transparent = value.transparent?.value ?? false
+    out.freebind = value.freebind?.value ?? false
+    out.reusePort = value.enableReusePort?.value ?? true
+    out.tcpBacklog = value.tcpBacklogSize?.value
+    out.tcpFastOpenQueueLength = value.tcpFastOpenQueueLength?.value
+    out.socketOptions = try socketOptions(value.socketOptions, at.field("socket_options"))
+    switch value.trafficDirection {
+    case .inbound: out.trafficDirection = .inbound
+    case .outbound: out.trafficDirection = .outbound
+    default: out.trafficDirection = .unspecified
+    }
+    out.drainType = value.drainType == .modifyOnly ? .modifyOnly : .standard
+    out.ignoreGlobalConnectionLimit = value.ignoreGlobalConnLimit
+    out.maxConnectionsToAcceptPerSocketEvent = value.maxConnectionsToAcceptPerSocketEvent?.value
+    if case .exactBalance? = value.connectionBalanceConfig?.balanceType { out.exactBalance = true }
+    out.accessLogs = try accessLogs(value.accessLog, at.field("access_log"))
+    unsupported(!out.socketOptions.isEmpty, at, "socket_options")
+    unsupported(out.tcpFastOpenQueueLength != nil, at, "tcp_fast_open_queue_length")
+    unsupported(value.connectionBalanceConfig != nil, at, "connection_balance_config")
+    unsupported(!out.accessLogs.isEmpty, at, "access_log")
+    unsupported(value.apiListener != nil, at, "api_listener")
+    unsupported(value.enableMptcp, at, "enable_mptcp")
+    if value.listenerSpecifier != nil { throw fail(at.field("internal_listener"), "internal listeners are not supported") }
+    return out
+  }
+
+  private func listenerFilter(_ value: Envoy_Config_Listener_V3_ListenerFilter, _ at: FieldPath) throws(ConfigError) -> ListenerFilter? {
+    let name = try required(value.name, at.field("name"))
+    guard case .typedConfig(let any)? = value.configType else {
+      if case .configDiscovery? = value.configType { throw fail(at.field("config_discovery"), "is not supported") }
+      // The well-known names stand for their default configuration.
+      switch name {
+      case "envoy.filters.listener.tls_inspector": return .tlsInspector
+      case "envoy.filters.listener.http_inspector": return .httpInspector
+      case "envoy.filters.listener.original_dst": return .originalDestination
+      case "envoy.filters.listener.proxy_protocol": return .proxyProtocol(allowRequestsWithoutHeader: false)
+      default: throw unregistered(name, "", at)
+      }
+    }
+    let path = at.field("typed_config")
+    switch Self.typeName(any.typeUrl) {
+    case "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector": return .tlsInspector
+    case "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector": return .httpInspector
+    case "envoy.extensions.filters.listener.original_dst.v3.OriginalDst": return .originalDestination
+    case "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol":
+      let config = try unpack(any, Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.self, path)
+      unsupported(!config.rules.isEmpty, path, "rules")
+      return .proxyProtocol(allowRequestsWithoutHeader: config.allowRequestsWithoutProxyProtocol)
+    default: throw unregistered(name, any.typeUrl, path)
+    }
+  }
+
+  func filterChain(_ value: Envoy_Config_Listener_V3_FilterChain, _ at: FieldPath) throws(ConfigError) -> FilterChain {
+    var out = FilterChain(name: value.name)
+    if let match = value.filterChainMatch { out.match = try filterChainMatch(match, at.field("filter_chain_match")) }
+    guard !value.filters.isEmpty else { throw fail(at.field("filters"), "is empty; a chain needs a terminal filter") }
+    for (i, filter) in value.filters.enumerated() {
+      let path = at.field("filters").index(i)
+      out.filters.append(try networkFilter(filter, path))
+      guard i == value.filters.count - 1 else {
+        throw fail(path, "terminal filter named \(filter.name) must be the last filter in a network filter chain")
+      }
+    }
+    if let socket = value.transportSocket {
+      out.tls = try downstreamTLS(socket, at.field("transport_socket"))
+    }
+    out.transportSocketConnectTimeout = try timeout(
+      value.transportSocketConnectTimeout, at.field("transport_socket_connect_timeout"), default: nil)
+    unsupported(value.useProxyProto?.value ?? false, at, "use_proxy_proto")
+    return out
+  }
+
+  private func filterChainMatch(_ value: Envoy_Config_Listener_V3_FilterChainMatch, _ at: FieldPath) throws(ConfigError) -> FilterChainMatch {
+    var out = FilterChainMatch()
+    if let port = value.destinationPort?.value {
+      guard (1...65_535).contains(port) else { throw fail(at.field("destination_port"), "must be 1 to 65535, is \(port)") }
+      out.destinationPort = UInt16(port)
+    }
+    out.destinationPrefixes = try ranges(value.prefixRanges, at.field("prefix_ranges"))
+    for (i, name) in value.serverNames.enumerated() {
+      guard !name.isEmpty, !name.dropFirst().contains("*"), !name.hasPrefix("*") || name.hasPrefix("*.") else {
+        throw fail(at.field("server_names").index(i), "partial wildcards are not supported; use a name or *.suffix, is \"\(name)\"")
+      }
+      out.serverNames.append(name)
+    }
+    guard ["", "raw_buffer", "tls"].contains(value.transportProtocol) else {
+      throw fail(at.field("transport_protocol"), "must be raw_buffer or tls, is \"\(value.transportProtocol)\"")
+    }
+    out.transportProtocol = value.transportProtocol
+    out.applicationProtocols = value.applicationProtocols
+    out.directSourcePrefixes = try ranges(value.directSourcePrefixRanges, at.field("direct_source_prefix_ranges"))
+    switch value.sourceType {
+    case .sameIpOrLoopback: out.sourceType = .sameIPOrLoopback
+    case .external: out.sourceType = .external
+    default: out.sourceType = .any
+    }
+    out.sourcePrefixes = try ranges(value.sourcePrefixRanges, at.field("source_prefix_ranges"))
+    for (i, port) in value.sourcePorts.enumerated() {
+      guard (1...65_535).contains(port) else {
+        throw fail(at.field("source_ports").index(i), "must be 1 to 65535, is \(port)")
+      }
+      out.sourcePorts.append(UInt16(port))
+    }
+    guard value.addressSuffix.isEmpty, value.suffixLen == nil else {
+      throw fail(at.field("address_suffix"), "is not implemented; use prefix_ranges")
+    }
+    return out
+  }
+
+  private func networkFilter(_ value: Envoy_Config_Listener_V3_Filter, _ at: FieldPath) throws(ConfigError) -> NetworkFilter {
+    let name = try required(value.name, at.field("name"))
+    guard case .typedConfig(let any)? = value.configType else {
+      if case .configDiscovery? = value.configType { throw fail(at.field("config_discovery"), "is not supported") }
+      throw unregistered(name, "", at)
+    }
+    let path = at.field("typed_config")
+    switch Self.typeName(any.typeUrl) {
+    case Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager.schema.name:
+      return .httpConnectionManager(try connectionManager(try unpack(any, Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager.self, path), path))
+    case Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy.schema.name:
+      return .tcpProxy(
+        try tcpProxy(try unpack(any, Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy.self, path), path))
+    default: throw unregistered(name, any.typeUrl, path)
+    }
+  }
+
+  private func tcpProxy(
+    _ value: Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy, _ at: FieldPath
+  ) throws(ConfigError) -> TCPProxy {
+    let prefix = try required(value.statPrefix, at.field("stat_prefix"))
+    var out: TCPProxy
+    switch value.clusterSpecifier {
+    case .cluster(let name):
+      out = TCPProxy(statPrefix: prefix, cluster: .single(try required(name, at.field("cluster"))))
+    case .weightedClusters(let split):
+      let path = at.field("weighted_clusters").field("clusters")
+      guard !split.clusters.isEmpty else { throw fail(path, "needs at least one cluster") }
+      var entries: [TCPProxy.Weighted] = []
+      for (i, entry) in split.clusters.enumerated() {
+        guard entry.weight >= 1 else { throw fail(path.index(i).field("weight"), "must be 1 or more, is \(entry.weight)") }
+        entries.append(
+          TCPProxy.Weighted(name: try required(entry.name, path.index(i).field("name")), weight: entry.weight))
+      }
+      out = TCPProxy(statPrefix: prefix, cluster: .weighted(entries))
+    case nil: throw fail(at, "needs one of cluster, weighted_clusters")
+    }
+    out.idleTimeout = try timeout(value.idleTimeout, at.field("idle_timeout"), default: .seconds(3600))
+    out.maxDownstreamConnectionDuration = try timeout(
+      value.maxDownstreamConnectionDuration, at.field("max_downstream_connection_duration"), default: nil)
+    if let attempts = value.maxConnectAttempts?.value {
+      guard attempts >= 1 else { throw fail(at.field("max_connect_attempts"), "must be 1 or more, is 0") }
+      out.maxConnectAttempts = attempts
+    }
+    out.accessLogs = try accessLogs(value.accessLog, at.field("access_log"))
+    unsupported(value.metadataMatch != nil, at, "metadata_match")
+    unsupported(value.tunnelingConfig != nil, at, "tunneling_config")
+    unsupported(value.accessLogFlushInterval != nil, at, "access_log_flush_interval")
+    unsupported(value.flushAccessLogOnConnected, at, "flush_access_log_on_connected")
+    unsupported(value.accessLogOptions != nil, at, "access_log_options")
+    unsupported(value.downstreamIdleTimeout != nil, at, "downstream_idle_timeout")
+    unsupported(value.upstreamIdleTimeout != nil, at, "upstream_idle_timeout")
+    unsupported(value.backoffOptions != nil, at, "backoff_options")
+    unsupported(value.upstreamConnectMode != .immediate, at, "upstream_connect_mode")
+    return out
+  }
+}

@@ -1,0 +1,365 @@
+package import WeftBase
+package import WeftModel
+import WeftProtobuf
+
+extension Converter {
+  /// `validatesByDefault`: what an unset `validate_clusters` means (true for tables inside a listener, false for discovered ones).
+  package func routeConfiguration(
+    _ value: Envoy_Config_Route_V3_RouteConfiguration, at: FieldPath = .root, validatesByDefault: Bool = false
+  ) throws(ConfigError) -> RouteConfiguration {
+    var out = RouteConfiguration(name: value.name)
+    var names: [String: Int] = [:]
+    for (i, host) in value.virtualHosts.enumerated() {
+      let path = at.field("virtual_hosts").index(i)
+      let converted = try virtualHost(host, path)
+      if let first = names[converted.name] {
+        throw fail(path.field("name"), "\"\(converted.name)\" is also the name of virtual_hosts[\(first)]; names must be unique")
+      }
+      names[converted.name] = i
+      out.virtualHosts.append(converted)
+    }
+    try checkDomains(out.virtualHosts, at)
+    out.headers.request = try mutations(
+      add: value.requestHeadersToAdd, remove: value.requestHeadersToRemove, at, "request")
+    out.headers.response = try mutations(
+      add: value.responseHeadersToAdd, remove: value.responseHeadersToRemove, at, "response")
+    out.internalOnlyHeaders = value.internalOnlyHeaders
+    out.validateClusters = value.validateClusters?.value ?? validatesByDefault
+    out.mostSpecificHeaderMutationsWin = value.mostSpecificHeaderMutationsWins
+    out.maxDirectResponseBodyBytes = value.maxDirectResponseBodySizeBytes?.value ?? 4096
+    out.ignorePortInHostMatching = value.ignorePortInHostMatching
+    unsupported(!value.requestMirrorPolicies.isEmpty, at, "request_mirror_policies")
+    unsupported(value.ignorePathParametersInPathMatching, at, "ignore_path_parameters_in_path_matching")
+    unsupported(!value.typedPerFilterConfig.isEmpty, at, "typed_per_filter_config")
+    unsupported(!value.vhostHeader.isEmpty, at, "vhost_header")
+    unsupported(!value.internalOnlyHeaders.isEmpty, at, "internal_only_headers")
+    return out
+  }
+
+  private func checkDomains(_ hosts: [VirtualHost], _ at: FieldPath) throws(ConfigError) {
+    var seen: [String: String] = [:]
+    for (h, host) in hosts.enumerated() {
+      for (d, domain) in host.domains.enumerated() {
+        let path = at.field("virtual_hosts").index(h).field("domains").index(d)
+        let stars = domain.filter { $0 == "*" }.count
+        guard !domain.isEmpty, stars == 0 || (stars == 1 && (domain.hasPrefix("*") || domain.hasSuffix("*"))) else {
+          throw fail(path, "must be a name, *suffix, prefix* or *, is \"\(domain)\"")
+        }
+        if let other = seen[domain.lowercased()] {
+          throw fail(path, "\"\(domain)\" is also a domain of virtual host \"\(other)\"; only unique values are allowed")
+        }
+        seen[domain.lowercased()] = host.name
+      }
+    }
+  }
+
+  func virtualHost(_ value: Envoy_Config_Route_V3_VirtualHost, _ at: FieldPath) throws(ConfigError) -> VirtualHost {
+    let name = try required(value.name, at.field("name"))
+    guard !value.domains.isEmpty else { throw fail(at.field("domains"), "needs at least one domain") }
+    var out = VirtualHost(name: name, domains: value.domains)
+    for (i, route) in value.routes.enumerated() { out.routes.append(try self.route(route, at.field("routes").index(i))) }
+    switch value.requireTls {
+    case .all: out.tlsRequirement = .all
+    case .externalOnly:
+      out.tlsRequirement = .externalOnly
+      warn(at.field("require_tls"), "EXTERNAL_ONLY is not supported and has no effect")
+    default: out.tlsRequirement = .none
+    }
+    out.headers.request = try mutations(add: value.requestHeadersToAdd, remove: value.requestHeadersToRemove, at, "request")
+    out.headers.response = try mutations(
+      add: value.responseHeadersToAdd, remove: value.responseHeadersToRemove, at, "response")
+    out.retryPolicy = try value.retryPolicy.map { (p) throws(ConfigError) in try retryPolicy(p, at.field("retry_policy")) }
+    out.includeRequestAttemptCount = value.includeRequestAttemptCount
+    out.includeAttemptCountInResponse = value.includeAttemptCountInResponse
+    out.perRequestBufferLimitBytes =
+      value.requestBodyBufferLimit.map { UInt32(clamping: $0.value) } ?? value.perRequestBufferLimitBytes?.value
+    unsupported(!value.virtualClusters.isEmpty, at, "virtual_clusters")
+    unsupported(!value.typedPerFilterConfig.isEmpty, at, "typed_per_filter_config")
+    unsupported(value.hedgePolicy != nil, at, "hedge_policy")
+    unsupported(value.retryPolicyTypedConfig != nil, at, "retry_policy_typed_config")
+    unsupported(!value.requestMirrorPolicies.isEmpty, at, "request_mirror_policies")
+    unsupported(value.includeIsTimeoutRetryHeader, at, "include_is_timeout_retry_header")
+    return out
+  }
+
+  func route(_ value: Envoy_Config_Route_V3_Route, _ at: FieldPath) throws(ConfigError) -> Route {
+    guard let match = value.match else { throw fail(at.field("match"), "is required") }
+    let action: Route.Action
+    switch value.action {
+    case .route(let forward): action = .forward(try routeAction(forward, at.field("route")))
+    case .redirect(let redirect): action = .redirect(try self.redirect(redirect, at.field("redirect")))
+    case .directResponse(let response):
+      let path = at.field("direct_response")
+      guard (200..<600).contains(response.status) else {
+        throw fail(path.field("status"), "must be 200 to 599, is \(response.status)")
+      }
+      unsupported(response.bodyFormat != nil, path, "body_format")
+      action = .respond(
+        DirectResponse(
+          status: UInt16(response.status),
+          body: try response.body.map { (b) throws(ConfigError) in try data(b, path.field("body")) }))
+    case .nonForwardingAction: action = .nonForwarding
+    case nil: throw fail(at, "needs one of route, redirect, direct_response")
+    }
+    var out = Route(match: try routeMatch(match, at.field("match")), action: action)
+    out.name = value.name
+    out.headers.request = try mutations(add: value.requestHeadersToAdd, remove: value.requestHeadersToRemove, at, "request")
+    out.headers.response = try mutations(
+      add: value.responseHeadersToAdd, remove: value.responseHeadersToRemove, at, "response")
+    out.perRequestBufferLimitBytes =
+      value.requestBodyBufferLimit.map { UInt32(clamping: $0.value) } ?? value.perRequestBufferLimitBytes?.value
+    unsupported(!value.typedPerFilterConfig.isEmpty, at, "typed_per_filter_config")
+    unsupported(value.tracing != nil, at, "tracing")
+    unsupported(!value.statPrefix.isEmpty, at, "stat_prefix")
+    return out
+  }
+
+  func routeMatch(_ value: Envoy_Config_Route_V3_RouteMatch, _ at: FieldPath) throws(ConfigError) -> RouteMatch {
+    let path: RouteMatch.Path
+    switch value.pathSpecifier {
+    case .prefix(let text): path = .prefix(text)
+    case .path(let text): path = .exact(text)
+    case .pathSeparatedPrefix(let text):
+      guard text.hasPrefix("/"), text.count > 1, !text.hasSuffix("/"), !text.contains("?"), !text.contains("#") else {
+        throw fail(at.field("path_separated_prefix"), "must begin with / and not end with it, without ? and #; is \"\(text)\"")
+      }
+      path = .separatedPrefix(text)
+    case .safeRegex(let pattern): path = .regex(try regex(pattern, at.field("safe_regex")))
+    case .connectMatcher: path = .connect
+    case nil: throw fail(at, "needs one of prefix, path, safe_regex, path_separated_prefix, connect_matcher")
+    }
+    var out = RouteMatch(path)
+    out.caseSensitive = value.caseSensitive?.value ?? true
+    out.runtimeFraction = try value.runtimeFraction.map { (f) throws(ConfigError) in
+      try runtimeFraction(f, at.field("runtime_fraction"))
+    }
+    out.headers = try headers(value.headers, at.field("headers"))
+    for (i, parameter) in value.queryParameters.enumerated() {
+      let path = at.field("query_parameters").index(i)
+      let name = try required(parameter.name, path.field("name"))
+      switch parameter.queryParameterMatchSpecifier {
+      case .stringMatch(let matcher):
+        out.queryParameters.append(
+          QueryParameterMatcher(name: name, .string(try string(matcher, path.field("string_match")))))
+      case .presentMatch(let wanted): out.queryParameters.append(QueryParameterMatcher(name: name, .present(wanted)))
+      case nil: out.queryParameters.append(QueryParameterMatcher(name: name, .present(true)))
+      }
+    }
+    out.grpc = value.grpc != nil
+    out.tls = value.tlsContext.map { RouteMatch.TLS(presented: $0.presented?.value, validated: $0.validated?.value) }
+    guard value.dynamicMetadata.isEmpty else {
+      // Leaving a condition out would widen the match.
+      throw fail(at.field("dynamic_metadata"), "is not supported")
+    }
+    return out
+  }
+
+  func routeAction(_ value: Envoy_Config_Route_V3_RouteAction, _ at: FieldPath) throws(ConfigError) -> RouteAction {
+    let cluster: ClusterSpecifier
+    switch value.clusterSpecifier {
+    case .cluster(let name): cluster = .cluster(try required(name, at.field("cluster")))
+    case .clusterHeader(let name): cluster = .header(try required(name, at.field("cluster_header")))
+    case .weightedClusters(let split): cluster = .weighted(try weighted(split, at.field("weighted_clusters")))
+    case .clusterSpecifierPlugin: throw fail(at.field("cluster_specifier_plugin"), "is not supported")
+    case nil: throw fail(at, "needs one of cluster, cluster_header, weighted_clusters")
+    }
+    var out = RouteAction(cluster: cluster)
+    switch value.clusterNotFoundResponseCode {
+    case .notFound: out.clusterNotFoundStatus = 404
+    case .internalServerError: out.clusterNotFoundStatus = 500
+    default: out.clusterNotFoundStatus = 503
+    }
+    guard value.prefixRewrite.isEmpty || value.regexRewrite == nil else {
+      throw fail(at.field("regex_rewrite"), "only one of prefix_rewrite and regex_rewrite may be set")
+    }
+    if !value.prefixRewrite.isEmpty { out.prefixRewrite = value.prefixRewrite }
+    out.regexRewrite = try value.regexRewrite.map { (r) throws(ConfigError) in try rewrite(r, at.field("regex_rewrite")) }
+    switch value.hostRewriteSpecifier {
+    case .hostRewriteLiteral(let host), .hostRewrite(let host): out.hostRewrite = .literal(host)
+    case .autoHostRewrite(let flag): out.hostRewrite = flag.value ? .automatic : .none
+    case .hostRewriteHeader(let name): out.hostRewrite = .header(name)
+    case .hostRewritePathRegex(let regex):
+      out.hostRewrite = .pathRegex(try rewrite(regex, at.field("host_rewrite_path_regex")))
+    case nil: break
+    }
+    out.appendXForwardedHost = value.appendXForwardedHost
+    out.timeout = try duration(value.timeout, at.field("timeout"))
+    out.idleTimeout = try duration(value.idleTimeout, at.field("idle_timeout"))
+    out.grpcTimeoutHeaderMax = try duration(value.maxGrpcTimeout, at.field("max_grpc_timeout"))
+    out.grpcTimeoutHeaderOffset = try duration(value.grpcTimeoutOffset, at.field("grpc_timeout_offset")) ?? .zero
+    if let limits = value.maxStreamDuration {
+      let path = at.field("max_stream_duration")
+      out.maxStreamDuration = try duration(limits.maxStreamDuration, path.field("max_stream_duration"))
+      if let limit = try duration(limits.grpcTimeoutHeaderMax, path.field("grpc_timeout_header_max")) {
+        out.grpcTimeoutHeaderMax = limit
+      }
+      if let offset = try duration(limits.grpcTimeoutHeaderOffset, path.field("grpc_timeout_header_offset")) {
+        out.grpcTimeoutHeaderOffset = offset
+      }
+    }
+    out.retryPolicy = try value.retryPolicy.map { (p) throws(ConfigError) in try retryPolicy(p, at.field("retry_policy")) }
+    out.priority = value.priority == .high ? .high : .standard
+    for (i, policy) in value.hashPolicy.enumerated() {
+      out.hashPolicies.append(try hashPolicy(policy, at.field("hash_policy").index(i)))
+    }
+    for (i, upgrade) in value.upgradeConfigs.enumerated() {
+      let path = at.field("upgrade_configs").index(i)
+      out.upgrades.append(
+        UpgradeConfiguration(
+          type: try required(upgrade.upgradeType, path.field("upgrade_type")), enabled: upgrade.enabled?.value ?? true))
+      unsupported(upgrade.connectConfig != nil, path, "connect_config")
+    }
+    unsupported(!value.requestMirrorPolicies.isEmpty, at, "request_mirror_policies")
+    unsupported(value.metadataMatch != nil, at, "metadata_match")
+    unsupported(!value.hashPolicy.isEmpty, at, "hash_policy")
+    unsupported(value.hedgePolicy != nil, at, "hedge_policy")
+    unsupported(value.internalRedirectPolicy != nil, at, "internal_redirect_policy")
+    unsupported(value.retryPolicyTypedConfig != nil, at, "retry_policy_typed_config")
+    unsupported(value.flushTimeout != nil, at, "flush_timeout")
+    unsupported(!value.pathRewrite.isEmpty, at, "path_rewrite")
+    return out
+  }
+
+  private func weighted(_ value: Envoy_Config_Route_V3_WeightedCluster, _ at: FieldPath) throws(ConfigError) -> WeightedClusters {
+    guard !value.clusters.isEmpty else { throw fail(at.field("clusters"), "needs at least one cluster") }
+    var out = WeightedClusters([])
+    for (i, entry) in value.clusters.enumerated() {
+      let path = at.field("clusters").index(i)
+      guard entry.name.isEmpty != entry.clusterHeader.isEmpty else {
+        throw fail(path, "needs exactly one of name, cluster_header")
+      }
+      var converted = WeightedClusters.Entry(name: entry.name, weight: entry.weight?.value ?? 0)
+      converted.header = entry.clusterHeader
+      converted.headers.request = try mutations(
+        add: entry.requestHeadersToAdd, remove: entry.requestHeadersToRemove, path, "request")
+      converted.headers.response = try mutations(
+        add: entry.responseHeadersToAdd, remove: entry.responseHeadersToRemove, path, "response")
+      if case .hostRewriteLiteral(let host)? = entry.hostRewriteSpecifier { converted.hostRewriteLiteral = host }
+      unsupported(entry.metadataMatch != nil, path, "metadata_match")
+      unsupported(!entry.typedPerFilterConfig.isEmpty, path, "typed_per_filter_config")
+      out.entries.append(converted)
+    }
+    guard out.totalWeight > 0 else {
+      throw fail(at, "sum of weights is 0; at least one cluster needs a weight of 1 or more")
+    }
+    guard out.totalWeight <= UInt64(UInt32.max) else {
+      throw fail(at, "sum of weights is \(out.totalWeight), at most \(UInt32.max) is allowed")
+    }
+    if case .headerName(let name)? = value.randomValueSpecifier {
+      out.randomValueHeader = name
+      unsupported(true, at, "header_name")
+    }
+    if case .useHashPolicy? = value.randomValueSpecifier { unsupported(true, at, "use_hash_policy") }
+    return out
+  }
+
+  private func redirect(_ value: Envoy_Config_Route_V3_RedirectAction, _ at: FieldPath) throws(ConfigError) -> Redirect {
+    var out = Redirect()
+    switch value.schemeRewriteSpecifier {
+    case .httpsRedirect(let flag): out.https = flag
+    case .schemeRedirect(let scheme): out.scheme = scheme
+    case nil: break
+    }
+    out.host = value.hostRedirect
+    guard value.portRedirect <= 65_535 else {
+      throw fail(at.field("port_redirect"), "must be 0 to 65535, is \(value.portRedirect)")
+    }
+    out.port = UInt16(value.portRedirect)
+    switch value.pathRewriteSpecifier {
+    case .pathRedirect(let path): out.path = .path(path)
+    case .prefixRewrite(let prefix): out.path = .prefix(prefix)
+    case .regexRewrite(let regex): out.path = .regex(try rewrite(regex, at.field("regex_rewrite")))
+    case nil: break
+    }
+    switch value.responseCode {
+    case .movedPermanently: out.status = 301
+    case .found: out.status = 302
+    case .seeOther: out.status = 303
+    case .temporaryRedirect: out.status = 307
+    case .permanentRedirect: out.status = 308
+    default: throw fail(at.field("response_code"), "must be one of the five redirect codes, is \(value.responseCode.name)")
+    }
+    out.stripQuery = value.stripQuery
+    return out
+  }
+
+  private func hashPolicy(_ value: Envoy_Config_Route_V3_RouteAction.HashPolicy, _ at: FieldPath) throws(ConfigError) -> HashPolicy {
+    let source: HashPolicy.Source
+    switch value.policySpecifier {
+    case .header(let header):
+      source = .header(
+        name: try required(header.headerName, at.field("header").field("header_name")),
+        rewrite: try header.regexRewrite.map { (r) throws(ConfigError) in
+          try rewrite(r, at.field("header").field("regex_rewrite"))
+        })
+    case .cookie(let cookie):
+      source = .cookie(
+        name: try required(cookie.name, at.field("cookie").field("name")), path: cookie.path,
+        ttl: try duration(cookie.ttl, at.field("cookie").field("ttl")))
+    case .connectionProperties: source = .sourceIP
+    case .queryParameter(let parameter):
+      source = .queryParameter(try required(parameter.name, at.field("query_parameter").field("name")))
+    case .filterState: throw fail(at.field("filter_state"), "is not supported")
+    case nil: throw fail(at, "needs one of header, cookie, connection_properties, query_parameter")
+    }
+    return HashPolicy(source, terminal: value.terminal)
+  }
+
+  func retryPolicy(_ value: Envoy_Config_Route_V3_RetryPolicy, _ at: FieldPath) throws(ConfigError) -> RetryPolicy {
+    let (conditions, unknown) = RetryPolicy.Conditions.parse(value.retryOn)
+    for word in unknown { warn(at.field("retry_on"), "\"\(word)\" is no known condition and has no effect") }
+    var out = RetryPolicy(retryOn: conditions)
+    out.maxRetries = value.numRetries?.value ?? 1
+    out.perTryTimeout = try timeout(value.perTryTimeout, at.field("per_try_timeout"), default: nil)
+    out.perTryIdleTimeout = try timeout(value.perTryIdleTimeout, at.field("per_try_idle_timeout"), default: nil)
+    for (i, status) in value.retriableStatusCodes.enumerated() {
+      guard (100..<600).contains(status) else {
+        throw fail(at.field("retriable_status_codes").index(i), "must be 100 to 599, is \(status)")
+      }
+      out.retriableStatusCodes.append(UInt16(status))
+    }
+    out.retriableHeaders = try headers(value.retriableHeaders, at.field("retriable_headers"))
+    out.retriableRequestHeaders = try headers(value.retriableRequestHeaders, at.field("retriable_request_headers"))
+    if let backoff = value.retryBackOff {
+      let path = at.field("retry_back_off")
+      guard backoff.baseInterval != nil else { throw fail(path.field("base_interval"), "is required") }
+      out.backoffBase = try positive(backoff.baseInterval, path.field("base_interval"), default: .milliseconds(25))
+      out.backoffMax = try positive(backoff.maxInterval, path.field("max_interval"), default: out.backoffBase * 10)
+      guard out.backoffMax >= out.backoffBase else {
+        throw fail(path.field("max_interval"), "must be greater than or equal to the base_interval")
+      }
+    }
+    if let limited = value.rateLimitedRetryBackOff {
+      let path = at.field("rate_limited_retry_back_off")
+      guard !limited.resetHeaders.isEmpty else { throw fail(path.field("reset_headers"), "needs at least one header") }
+      var backoff = RetryPolicy.RateLimitedBackoff(resetHeaders: [])
+      for (i, header) in limited.resetHeaders.enumerated() {
+        backoff.resetHeaders.append(
+          RetryPolicy.RateLimitedBackoff.ResetHeader(
+            name: try required(header.name, path.field("reset_headers").index(i).field("name")),
+            format: header.format == .unixTimestamp ? .unixTimestamp : .seconds))
+      }
+      backoff.maxInterval = try positive(limited.maxInterval, path.field("max_interval"), default: .seconds(300))
+      out.rateLimitedBackoff = backoff
+    }
+    for (i, predicate) in value.retryHostPredicate.enumerated() {
+      let path = at.field("retry_host_predicate").index(i)
+      var name = predicate.name
+      if case .typedConfig(let any)? = predicate.configType { name = Self.typeName(any.typeUrl) }
+      switch name {
+      case "envoy.retry_host_predicates.previous_hosts",
+        "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate":
+        out.avoidPreviousHosts = true
+      case "envoy.retry_host_predicates.omit_canary_hosts",
+        "envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate":
+        out.omitCanaryHosts = true
+        warn(path, "omit_canary_hosts is not supported and has no effect")
+      default: throw unregistered(predicate.name, name, path)
+      }
+    }
+    out.hostSelectionMaxAttempts = UInt32(clamping: max(1, value.hostSelectionRetryMaxAttempts))
+    unsupported(value.retryPriority != nil, at, "retry_priority")
+    unsupported(!value.retryOptionsPredicates.isEmpty, at, "retry_options_predicates")
+    return out
+  }
+}

@@ -1,0 +1,393 @@
+package import WeftBase
+import WeftModel
+import WeftProtobuf
+
+/// Turns Envoy's messages into the model: the only place that knows them.
+///
+/// What is invalid is refused with the field's path and what is allowed there. What is valid but not supported is taken and reported in `warnings`, so that nobody
+/// believes in a setting which does nothing.
+/// Paths are spelled as in the protobuf schema (`filter_chains[0].filters[0]`).
+/// *Threads*: one converter per conversion.
+package final class Converter {
+  /// Settings that were understood and have no effect.
+  package private(set) var warnings: [ConfigError] = []
+
+  package init() {}
+
+  // MARK: Reporting
+
+  func warn(_ at: FieldPath, _ message: String) { warnings.append(ConfigError(path: at, message)) }
+
+  /// Reports a field that is set but not supported.
+  func unsupported(_ isSet: Bool, _ at: FieldPath, _ field: String) {
+    if isSet { warn(at.field(field), "is not supported and has no effect") }
+  }
+
+  /// Names the resource in everything that was reported since `mark`.
+  func attribute(since mark: Int, kind: String, name: String) {
+    for i in mark..<warnings.count { warnings[i] = warnings[i].of(kind: kind, name: name) }
+  }
+
+  func fail(_ at: FieldPath, _ message: String) -> ConfigError { ConfigError(path: at, message) }
+
+  // MARK: Scalars
+
+  /// *Errors*: negative, or out of range.
+  func duration(_ value: Google_Protobuf_Duration?, _ at: FieldPath) throws(ConfigError) -> Duration? {
+    guard let value else { return nil }
+    guard value.isValid, value.seconds >= 0, value.nanos >= 0, let nanoseconds = value.totalNanoseconds else {
+      throw fail(at, "must be 0 or more and less than 292 years, is \(value.seconds).\(abs(value.nanos)) s")
+    }
+    return .nanoseconds(nanoseconds)
+  }
+
+  /// A time-out of which 0 means "none".
+  func timeout(_ value: Google_Protobuf_Duration?, _ at: FieldPath, default standard: Duration?) throws(ConfigError) -> Duration? {
+    guard let value = try duration(value, at) else { return standard }
+    return value == .zero ? nil : value
+  }
+
+  /// A duration that must be more than 0.
+  func positive(_ value: Google_Protobuf_Duration?, _ at: FieldPath, default standard: Duration) throws(ConfigError) -> Duration {
+    guard let value = try duration(value, at) else { return standard }
+    guard value > .zero else { throw fail(at, "must be more than 0s") }
+    return value
+  }
+
+  func percent(_ value: Envoy_Type_V3_Percent?, _ at: FieldPath, default standard: Double) throws(ConfigError) -> Double {
+    guard let value = value?.value else { return standard }
+    guard value >= 0, value <= 100 else { throw fail(at.field("value"), "must be 0 to 100, is \(value)") }
+    return value
+  }
+
+  func percent(_ value: Google_Protobuf_UInt32Value?, _ at: FieldPath, default standard: UInt32) throws(ConfigError) -> UInt32 {
+    guard let value = value?.value else { return standard }
+    guard value <= 100 else { throw fail(at, "must be 0 to 100, is \(value)") }
+    return value
+  }
+
+  func fraction(_ value: Envoy_Type_V3_FractionalPercent) -> FractionalPercent {
+    switch value.denominator {
+    case .tenThousand: FractionalPercent(value.numerator, of: .tenThousand)
+    case .million: FractionalPercent(value.numerator, of: .million)
+    default: FractionalPercent(value.numerator)
+    }
+  }
+
+  func runtimeFraction(_ value: Envoy_Config_Core_V3_RuntimeFractionalPercent, _ at: FieldPath) throws(ConfigError) -> RuntimeFraction {
+    guard let standard = value.defaultValue else { throw fail(at.field("default_value"), "is required") }
+    return RuntimeFraction(fraction(standard), runtimeKey: value.runtimeKey)
+  }
+
+  func required(_ text: String, _ at: FieldPath) throws(ConfigError) -> String {
+    guard !text.isEmpty else { throw fail(at, "is required and must not be empty") }
+    return text
+  }
+
+  /// The message inside an `Any`.
+  func unpack<M: Message>(_ any: Google_Protobuf_Any, _ type: M.Type, _ at: FieldPath) throws(ConfigError) -> M {
+    do throws(ProtobufError) { return try M(serialized: any.value) } catch {
+      throw fail(at, "is not a valid \(M.schema.name): \(error.message)")
+    }
+  }
+
+  /// Envoy's words for an extension that nobody registered.
+  func unregistered(_ name: String, _ url: String, _ at: FieldPath) -> ConfigError {
+    fail(at, "Didn't find a registered implementation for '\(name)' with type URL: '\(Self.typeName(url))'")
+  }
+
+  static func typeName(_ url: String) -> String {
+    String(url[(url.lastIndex(of: "/").map { url.index(after: $0) } ?? url.startIndex)...])
+  }
+
+  // MARK: Addresses
+
+  func address(_ value: Envoy_Config_Core_V3_Address?, _ at: FieldPath) throws(ConfigError) -> Address {
+    switch value?.address {
+    case .socketAddress(let socket): return try socketAddress(socket, at.field("socket_address"))
+    case .pipe(let pipe): return .pipe(path: try required(pipe.path, at.field("pipe").field("path")))
+    case .envoyInternalAddress(let inner):
+      guard case .serverListenerName(let name)? = inner.addressNameSpecifier else {
+        throw fail(at.field("envoy_internal_address").field("server_listener_name"), "is required")
+      }
+      return .internalListener(name: name, endpointID: inner.endpointId)
+    case nil: throw fail(at, "is required: one of socket_address, pipe")
+    }
+  }
+
+  func socketAddress(_ socket: Envoy_Config_Core_V3_SocketAddress, _ at: FieldPath) throws(ConfigError) -> Address {
+    guard socket.protocol == .tcp else { throw fail(at.field("protocol"), "must be TCP; UDP is not supported") }
+    let host = try required(socket.address, at.field("address"))
+    switch socket.portSpecifier {
+    case .portValue(let port):
+      guard port <= 65_535 else { throw fail(at.field("port_value"), "must be 0 to 65535, is \(port)") }
+      return .socket(host: host, port: UInt16(port))
+    case .namedPort: throw fail(at.field("named_port"), "is not supported; use port_value")
+    case nil: throw fail(at, "needs port_value")
+    }
+  }
+
+  func range(_ value: Envoy_Config_Core_V3_CidrRange, _ at: FieldPath) throws(ConfigError) -> CIDRRange {
+    guard let bytes = IPText.parse(value.addressPrefix) else {
+      throw fail(at.field("address_prefix"), "must be an IP address, is \"\(value.addressPrefix)\"")
+    }
+    let length = value.prefixLen?.value ?? 0
+    guard length <= UInt32(bytes.count * 8) else {
+      throw fail(at.field("prefix_len"), "must be 0 to \(bytes.count * 8), is \(length)")
+    }
+    return CIDRRange(bytes: bytes, prefixLength: UInt8(length))
+  }
+
+  func ranges(_ values: [Envoy_Config_Core_V3_CidrRange], _ at: FieldPath) throws(ConfigError) -> [CIDRRange] {
+    var out: [CIDRRange] = []
+    for (i, value) in values.enumerated() { out.append(try range(value, at.index(i))) }
+    return out
+  }
+
+  func keepalive(_ value: Envoy_Config_Core_V3_TcpKeepalive?) -> TCPKeepalive? {
+    value.map {
+      TCPKeepalive(
+        probes: $0.keepaliveProbes?.value, time: $0.keepaliveTime.map { .seconds(Int64($0.value)) },
+        interval: $0.keepaliveInterval.map { .seconds(Int64($0.value)) })
+    }
+  }
+
+  func socketOptions(_ values: [Envoy_Config_Core_V3_SocketOption], _ at: FieldPath) throws(ConfigError) -> [SocketOption] {
+    var out: [SocketOption] = []
+    for (i, value) in values.enumerated() {
+      let stage: SocketOption.Stage =
+        switch value.state {
+        case .stateBound: .bound
+        case .stateListening: .listening
+        default: .prebind
+        }
+      switch value.value {
+      case .intValue(let number):
+        out.append(SocketOption(level: value.level, name: value.name, value: .integer(number), stage: stage))
+      case .bufValue(let bytes):
+        out.append(SocketOption(level: value.level, name: value.name, value: .bytes(bytes), stage: stage))
+      case nil: throw fail(at.index(i), "needs int_value or buf_value")
+      }
+    }
+    return out
+  }
+
+  func locality(_ value: Envoy_Config_Core_V3_Locality?) -> Locality {
+    Locality(region: value?.region ?? "", zone: value?.zone ?? "", subZone: value?.subZone ?? "")
+  }
+
+  // MARK: Data and sources
+
+  func data(_ value: Envoy_Config_Core_V3_DataSource?, _ at: FieldPath) throws(ConfigError) -> DataSource {
+    switch value?.specifier {
+    case .filename(let path): return .file(path: try required(path, at.field("filename")))
+    case .inlineBytes(let bytes): return .inline(bytes)
+    case .inlineString(let text): return .inline(Array(text.utf8))
+    case .environmentVariable(let name): return .environment(variable: try required(name, at.field("environment_variable")))
+    case nil: throw fail(at, "needs one of filename, inline_bytes, inline_string, environment_variable")
+    }
+  }
+
+  func source(_ value: Envoy_Config_Core_V3_ConfigSource?, _ at: FieldPath) throws(ConfigError) -> ConfigSource {
+    switch value?.configSourceSpecifier {
+    case .ads: return .ads
+    case .self_: return .selfStream
+    case .path(let path): return .path(path)
+    case .pathConfigSource(let source): return .path(try required(source.path, at.field("path_config_source").field("path")))
+    case .apiConfigSource(let api):
+      let (cluster, delta, _, _) = try grpcSource(api, at.field("api_config_source"))
+      return .grpc(cluster: cluster, delta: delta)
+    case nil: throw fail(at, "needs one of ads, self, path_config_source, api_config_source")
+    }
+  }
+
+  func grpcSource(
+    _ api: Envoy_Config_Core_V3_ApiConfigSource, _ at: FieldPath
+  ) throws(ConfigError) -> (cluster: String, delta: Bool, authority: String, metadata: [Bootstrap.MetadataEntry]) {
+    let delta: Bool
+    switch api.apiType {
+    case .grpc, .aggregatedGrpc: delta = false
+    case .deltaGrpc, .aggregatedDeltaGrpc: delta = true
+    default: throw fail(at.field("api_type"), "must be GRPC or DELTA_GRPC, is \(api.apiType.name)")
+    }
+    guard api.transportApiVersion != .v2 else { throw fail(at.field("transport_api_version"), "must be V3") }
+    guard let service = api.grpcServices.first else { throw fail(at.field("grpc_services"), "needs an entry") }
+    let path = at.field("grpc_services").index(0)
+    guard case .envoyGrpc(let grpc)? = service.targetSpecifier else {
+      throw fail(path, "needs envoy_grpc; google_grpc is not supported")
+    }
+    let metadata = service.initialMetadata.map { Bootstrap.MetadataEntry(name: $0.key, value: $0.value) }
+    return (
+      try required(grpc.clusterName, path.field("envoy_grpc").field("cluster_name")), delta, grpc.authority, metadata
+    )
+  }
+
+  // MARK: Matchers
+
+  func regex(_ value: Envoy_Type_Matcher_V3_RegexMatcher, _ at: FieldPath) throws(ConfigError) -> String {
+    try required(value.regex, at.field("regex"))
+  }
+
+  func rewrite(_ value: Envoy_Type_Matcher_V3_RegexMatchAndSubstitute, _ at: FieldPath) throws(ConfigError) -> RegexRewrite {
+    guard let pattern = value.pattern else { throw fail(at.field("pattern"), "is required") }
+    return RegexRewrite(pattern: try regex(pattern, at.field("pattern")), substitution: value.substitution)
+  }
+
+  func string(_ value: Envoy_Type_Matcher_V3_StringMatcher, _ at: FieldPath) throws(ConfigError) -> StringMatcher {
+    switch value.matchPattern {
+    case .exact(let text): return StringMatcher(.exact(text), ignoreCase: value.ignoreCase)
+    case .prefix(let text):
+      return StringMatcher(.prefix(try required(text, at.field("prefix"))), ignoreCase: value.ignoreCase)
+    case .suffix(let text):
+      return StringMatcher(.suffix(try required(text, at.field("suffix"))), ignoreCase: value.ignoreCase)
+    case .contains(let text):
+      return StringMatcher(.contains(try required(text, at.field("contains"))), ignoreCase: value.ignoreCase)
+    case .safeRegex(let pattern):
+      guard !value.ignoreCase else { throw fail(at.field("ignore_case"), "has no effect on safe_regex; write (?i) instead") }
+      return StringMatcher(.regex(try regex(pattern, at.field("safe_regex"))))
+    case nil: throw fail(at, "needs one of exact, prefix, suffix, contains, safe_regex")
+    }
+  }
+
+  func header(_ value: Envoy_Config_Route_V3_HeaderMatcher, _ at: FieldPath) throws(ConfigError) -> HeaderMatcher {
+    let name = try required(value.name, at.field("name"))
+    let condition: HeaderMatcher.Condition
+    switch value.headerMatchSpecifier {
+    case nil: condition = .present(true)
+    case .presentMatch(let wanted): condition = .present(wanted)
+    case .exactMatch(let text): condition = .string(StringMatcher(.exact(text)))
+    case .prefixMatch(let text): condition = .string(StringMatcher(.prefix(text)))
+    case .suffixMatch(let text): condition = .string(StringMatcher(.suffix(text)))
+    case .containsMatch(let text): condition = .string(StringMatcher(.contains(text)))
+    case .safeRegexMatch(let pattern):
+      condition = .string(StringMatcher(.regex(try regex(pattern, at.field("safe_regex_match")))))
+    case .rangeMatch(let range): condition = .range(start: range.start, end: range.end)
+    case .stringMatch(let matcher): condition = .string(try string(matcher, at.field("string_match")))
+    }
+    return HeaderMatcher(
+      name: name, condition, invert: value.invertMatch, treatMissingAsEmpty: value.treatMissingHeaderAsEmpty)
+  }
+
+  func headers(_ values: [Envoy_Config_Route_V3_HeaderMatcher], _ at: FieldPath) throws(ConfigError) -> [HeaderMatcher] {
+    var out: [HeaderMatcher] = []
+    for (i, value) in values.enumerated() { out.append(try header(value, at.index(i))) }
+    return out
+  }
+
+  // MARK: Header changes
+
+  func mutations(
+    add: [Envoy_Config_Core_V3_HeaderValueOption], remove: [String], _ at: FieldPath, _ prefix: String
+  ) throws(ConfigError) -> HeaderMutations {
+    var out = HeaderMutations()
+    for (i, option) in add.enumerated() {
+      let path = at.field("\(prefix)_headers_to_add").index(i)
+      guard let header = option.header else { throw fail(path.field("header"), "is required") }
+      let name = try required(header.key, path.field("header").field("key"))
+      guard !name.hasPrefix(":") else {
+        throw fail(path.field("header").field("key"), "\":-prefixed\" headers may not be modified, is \"\(name)\"")
+      }
+      guard HeaderText.isToken(name) else {
+        throw fail(path.field("header").field("key"), "must be a header name, is \"\(name)\"")
+      }
+      let value = header.value.isEmpty ? String(decoding: header.rawValue_, as: UTF8.self) : header.value
+      guard HeaderText.isValue(value) else {
+        throw fail(path.field("header").field("value"), "must not hold line breaks or NUL")
+      }
+      var action: HeaderValueOption.Action =
+        switch option.appendAction {
+        case .addIfAbsent: .addIfAbsent
+        case .overwriteIfExistsOrAdd: .overwriteIfExistsOrAdd
+        case .overwriteIfExists: .overwriteIfExists
+        default: .appendIfExistsOrAdd
+        }
+      if let append = option.append { action = append.value ? .appendIfExistsOrAdd : .overwriteIfExistsOrAdd }
+      out.add.append(HeaderValueOption(name: name, value: value, action: action, keepEmptyValue: option.keepEmptyValue))
+    }
+    for (i, name) in remove.enumerated() {
+      let path = at.field("\(prefix)_headers_to_remove").index(i)
+      guard !name.isEmpty, !name.hasPrefix(":"), name.lowercased() != "host" else {
+        throw fail(path, "\":-prefixed or host headers may not be removed\", is \"\(name)\"")
+      }
+      out.remove.append(name)
+    }
+    return out
+  }
+}
+
+/// IP literals without a socket library.
+enum IPText {
+  /// 4 or 16 bytes in network order.
+  static func parse(_ text: String) -> [UInt8]? { text.contains(":") ? parse6(text) : parse4(text) }
+
+  static func parse4(_ text: String) -> [UInt8]? {
+    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count == 4 else { return nil }
+    var bytes: [UInt8] = []
+    for part in parts {
+      guard part.count <= 3, !part.isEmpty, part.allSatisfy({ $0.isASCII && $0.isNumber }), let byte = UInt8(part),
+        part.count == 1 || part.first != "0"
+      else { return nil }
+      bytes.append(byte)
+    }
+    return bytes
+  }
+
+  static func parse6(_ text: String) -> [UInt8]? {
+    var halves: [[UInt8]] = []
+    var gaps = 0
+    var current: [UInt8] = []
+    var rest = Substring(text)
+    if rest.hasPrefix("::") {
+      gaps = 1
+      halves.append([])
+      rest = rest.dropFirst(2)
+    } else if rest.hasPrefix(":") {
+      return nil
+    }
+    while !rest.isEmpty {
+      let end = rest.firstIndex(of: ":") ?? rest.endIndex
+      let group = rest[..<end]
+      if group.contains(".") {
+        guard end == rest.endIndex, let v4 = parse4(String(group)) else { return nil }
+        current += v4
+        rest = ""
+        break
+      }
+      guard !group.isEmpty, group.count <= 4, let value = UInt16(group, radix: 16) else { return nil }
+      current += [UInt8(value >> 8), UInt8(value & 0xff)]
+      rest = rest[end...]
+      if rest.hasPrefix("::") {
+        gaps += 1
+        halves.append(current)
+        current = []
+        rest = rest.dropFirst(2)
+      } else if rest.hasPrefix(":") {
+        rest = rest.dropFirst()
+        if rest.isEmpty { return nil }
+      }
+    }
+    halves.append(current)
+    let known = halves.reduce(0) { $0 + $1.count }
+    if gaps == 0 { return known == 16 ? current : nil }
+    guard gaps == 1, known <= 14 else { return nil }
+    return halves[0] + Array(repeating: 0, count: 16 - known) + halves[1]
+  }
+}
+
+/// What may stand in a header.
+enum HeaderText {
+  static func isToken(_ text: String) -> Bool {
+    !text.isEmpty
+      && text.utf8.allSatisfy { byte in
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+          UInt8(ascii: "0")...UInt8(ascii: "9"):
+          true
+        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+        }
+      }
+  }
+
+  static func isValue(_ text: String) -> Bool { !text.utf8.contains { $0 == 0 || $0 == 10 || $0 == 13 } }
+}
