@@ -1,5 +1,6 @@
-package import WeftBase
+import WeftBase
 import WeftModel
+import WeftRuntime
 package import WeftTelemetry
 
 /// The admin interface as a pure function: a request and a status in, a page and perhaps an action out.
@@ -30,7 +31,9 @@ package struct AdminPages {
 
   private static let pages: [Page] = [
     Page(path: "/clusters", needsPost: false, help: "upstream cluster status (?format=json)"),
-    Page(path: "/config_dump", needsPost: false, help: "configuration in force, secrets redacted (?resource=, ?name_regex=)"),
+    Page(
+      path: "/config_dump", needsPost: false,
+      help: "configuration in force, secrets redacted (?resource=, ?name_regex=)"),
     Page(path: "/drain_listeners", needsPost: true, help: "drain listeners (?inboundonly, ?graceful)"),
     Page(path: "/help", needsPost: false, help: "this list"),
     Page(path: "/listeners", needsPost: false, help: "listener addresses (?format=json)"),
@@ -93,7 +96,8 @@ package struct AdminPages {
       JSONMember("concurrency", .int(status.concurrency)), JSONMember("restart_epoch", .int(status.restartEpoch)),
     ])
     let locality = JSONObject([
-      JSONMember("region", .string(status.node.locality.region)), JSONMember("zone", .string(status.node.locality.zone)),
+      JSONMember("region", .string(status.node.locality.region)),
+      JSONMember("zone", .string(status.node.locality.zone)),
       JSONMember("sub_zone", .string(status.node.locality.subZone)),
     ])
     let node = JSONObject([
@@ -231,7 +235,9 @@ package struct AdminPages {
       guard LogLevel(value) != nil else {
         return AdminResponse(
           status: 400,
-          body: "unknown level \(Self.printable(value)); levels are \(LogLevel.allCases.map(\.name.description).joined(separator: ", "))\n")
+          body:
+            "unknown level \(Self.printable(value)); levels are \(LogLevel.allCases.map(\.name.description).joined(separator: ", "))\n"
+        )
       }
       if name == "level" {
         action = .setLogLevel(component: nil, level: value)
@@ -243,7 +249,9 @@ package struct AdminPages {
     }
     let levels = LogComponent.allCases.map { component in
       var level = log.level(of: component).name.description
-      if case .setLogLevel(let name, let new)? = action, name == nil || name == component.name.description { level = new }
+      if case .setLogLevel(let name, let new)? = action, name == nil || name == component.name.description {
+        level = new
+      }
       return "  \(component.name): \(level)\n"
     }
     return AdminResponse(body: "active loggers:\n" + levels.joined(), action: action)
@@ -347,7 +355,8 @@ struct AdminQuery {
 enum Redaction {
   /// Fields whose whole content is secret, in both spellings.
   private static let secret: Set<String> = [
-    "private_key", "privateKey", "password", "session_ticket_keys", "sessionTicketKeys", "generic_secret", "genericSecret",
+    "private_key", "privateKey", "password", "session_ticket_keys", "sessionTicketKeys", "generic_secret",
+    "genericSecret",
     "pkcs12", "private_key_provider", "privateKeyProvider",
   ]
   /// Headers that carry credentials.

@@ -76,7 +76,9 @@ package struct AdminResponse: Sendable, Equatable {
   package var body: String
   package var action: AdminAction?
 
-  package init(status: Int = 200, contentType: String = "text/plain; charset=UTF-8", body: String, action: AdminAction? = nil) {
+  package init(
+    status: Int = 200, contentType: String = "text/plain; charset=UTF-8", body: String, action: AdminAction? = nil
+  ) {
     self.status = status
     self.contentType = contentType
     self.body = body

@@ -41,7 +41,9 @@ package enum BootstrapLoader {
     }
     let converter = Converter()
     let bootstrap: Bootstrap
-    do throws(ConfigError) { bootstrap = try converter.bootstrap(message) } catch { throw error.of(kind: kind, name: "") }
+    do throws(ConfigError) { bootstrap = try converter.bootstrap(message) } catch {
+      throw error.of(kind: kind, name: "")
+    }
     let unknownWarnings = unknown.map { ConfigError(kind: kind, path: $0, "is an unknown field and has no effect") }
     return Loaded(
       bootstrap: bootstrap, warnings: unknownWarnings + converter.warnings.map { $0.of(kind: kind, name: "") },

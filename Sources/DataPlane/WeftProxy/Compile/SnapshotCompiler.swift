@@ -383,7 +383,8 @@ package final class SnapshotCompiler {
 
     let storage = SnapshotStorage()
     let builder = ListenerCompiler(
-      storage: storage, metrics: metrics, logs: logs, security: security, makesSecurity: makesSecurity, secrets: secrets,
+      storage: storage, metrics: metrics, logs: logs, security: security, makesSecurity: makesSecurity,
+      secrets: secrets,
       tables: tables.mapValues(\.unit.value), clusterPosition: { [positions] in positions[$0] ?? -1 })
     let compiled = try builder.compile(listener)
     for unit in tables.values { storage.retain(unit.unit.storage) }

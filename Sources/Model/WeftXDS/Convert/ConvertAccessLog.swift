@@ -9,7 +9,8 @@ extension Converter {
     return out
   }
 
-  private func accessLog(_ value: Envoy_Config_Accesslog_V3_AccessLog, _ at: FieldPath) throws(ConfigError) -> AccessLog {
+  private func accessLog(_ value: Envoy_Config_Accesslog_V3_AccessLog, _ at: FieldPath) throws(ConfigError) -> AccessLog
+  {
     guard case .typedConfig(let any)? = value.configType else { throw unregistered(value.name, "", at) }
     let path = at.field("typed_config")
     var out: AccessLog
@@ -37,7 +38,9 @@ extension Converter {
     return out
   }
 
-  private func apply(_ value: Envoy_Config_Core_V3_SubstitutionFormatString, _ out: inout AccessLog, _ at: FieldPath) throws(ConfigError) {
+  private func apply(_ value: Envoy_Config_Core_V3_SubstitutionFormatString, _ out: inout AccessLog, _ at: FieldPath)
+    throws(ConfigError)
+  {
     out.omitEmptyValues = value.omitEmptyValues
     switch value.format {
     case .textFormat(let text): out.format = text.isEmpty ? .standard : .text(text)
@@ -82,14 +85,18 @@ extension Converter {
     return AccessLog.Filter.Comparison(op: op, value: number.defaultValue)
   }
 
-  private func filters(_ values: [Envoy_Config_Accesslog_V3_AccessLogFilter], _ at: FieldPath) throws(ConfigError) -> [AccessLog.Filter] {
+  private func filters(_ values: [Envoy_Config_Accesslog_V3_AccessLogFilter], _ at: FieldPath) throws(ConfigError)
+    -> [AccessLog.Filter]
+  {
     guard values.count >= 2 else { throw fail(at.field("filters"), "needs at least two filters, has \(values.count)") }
     var out: [AccessLog.Filter] = []
     for (i, value) in values.enumerated() { out.append(try filter(value, at.field("filters").index(i))) }
     return out
   }
 
-  private func filter(_ value: Envoy_Config_Accesslog_V3_AccessLogFilter, _ at: FieldPath) throws(ConfigError) -> AccessLog.Filter {
+  private func filter(_ value: Envoy_Config_Accesslog_V3_AccessLogFilter, _ at: FieldPath) throws(ConfigError)
+    -> AccessLog.Filter
+  {
     switch value.filterSpecifier {
     case .statusCodeFilter(let f): return .status(try comparison(f.comparison, at.field("status_code_filter")))
     case .durationFilter(let f): return .duration(try comparison(f.comparison, at.field("duration_filter")))

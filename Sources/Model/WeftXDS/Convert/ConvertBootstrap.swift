@@ -13,27 +13,38 @@ extension Converter {
   /// Converts resources one by one: a bad one is left out and reported, the good ones beside it survive.
   /// A name that comes twice refuses the second.
   package func listeners(_ values: [Envoy_Config_Listener_V3_Listener]) -> Converted<Listener> {
-    each(values, kind: Envoy_Config_Listener_V3_Listener.schema.name, name: \.name) { (value) throws(ConfigError) in try listener(value) }
+    each(values, kind: Envoy_Config_Listener_V3_Listener.schema.name, name: \.name) { (value) throws(ConfigError) in
+      try listener(value)
+    }
   }
 
   package func clusters(_ values: [Envoy_Config_Cluster_V3_Cluster]) -> Converted<Cluster> {
-    each(values, kind: Envoy_Config_Cluster_V3_Cluster.schema.name, name: \.name) { (value) throws(ConfigError) in try cluster(value) }
+    each(values, kind: Envoy_Config_Cluster_V3_Cluster.schema.name, name: \.name) { (value) throws(ConfigError) in
+      try cluster(value)
+    }
   }
 
-  package func routeConfigurations(_ values: [Envoy_Config_Route_V3_RouteConfiguration]) -> Converted<RouteConfiguration> {
-    each(values, kind: Envoy_Config_Route_V3_RouteConfiguration.schema.name, name: \.name) { (value) throws(ConfigError) in
+  package func routeConfigurations(_ values: [Envoy_Config_Route_V3_RouteConfiguration]) -> Converted<
+    RouteConfiguration
+  > {
+    each(values, kind: Envoy_Config_Route_V3_RouteConfiguration.schema.name, name: \.name) {
+      (value) throws(ConfigError) in
       try routeConfiguration(value)
     }
   }
 
-  package func loadAssignments(_ values: [Envoy_Config_Endpoint_V3_ClusterLoadAssignment]) -> Converted<LoadAssignment> {
-    each(values, kind: Envoy_Config_Endpoint_V3_ClusterLoadAssignment.schema.name, name: \.clusterName) { (value) throws(ConfigError) in
+  package func loadAssignments(_ values: [Envoy_Config_Endpoint_V3_ClusterLoadAssignment]) -> Converted<LoadAssignment>
+  {
+    each(values, kind: Envoy_Config_Endpoint_V3_ClusterLoadAssignment.schema.name, name: \.clusterName) {
+      (value) throws(ConfigError) in
       try loadAssignment(value)
     }
   }
 
   package func secrets(_ values: [Envoy_Extensions_TransportSockets_Tls_V3_Secret]) -> Converted<Secret> {
-    each(values, kind: Envoy_Extensions_TransportSockets_Tls_V3_Secret.schema.name, name: \.name) { (value) throws(ConfigError) in try secret(value) }
+    each(values, kind: Envoy_Extensions_TransportSockets_Tls_V3_Secret.schema.name, name: \.name) {
+      (value) throws(ConfigError) in try secret(value)
+    }
   }
 
   private func each<Message, Value>(
@@ -107,7 +118,9 @@ extension Converter {
     return out
   }
 
-  private func staticResources(_ value: Envoy_Config_Bootstrap_V3_Bootstrap.StaticResources, _ out: inout Bootstrap) throws(ConfigError) {
+  private func staticResources(_ value: Envoy_Config_Bootstrap_V3_Bootstrap.StaticResources, _ out: inout Bootstrap)
+    throws(ConfigError)
+  {
     let at = FieldPath().field("static_resources")
     var names: [String: Int] = [:]
     for (i, cluster) in value.clusters.enumerated() {
@@ -132,7 +145,8 @@ extension Converter {
         if let first = addresses[converted.address], !converted.address.hasAnyPort {
           throw fail(
             path.field("address"),
-            "error adding listener: '\(converted.name)' has duplicate address '\(converted.address)' as listeners[\(first)]")
+            "error adding listener: '\(converted.name)' has duplicate address '\(converted.address)' as listeners[\(first)]"
+          )
         }
         addresses[converted.address] = i
       }
@@ -150,7 +164,9 @@ extension Converter {
     }
   }
 
-  private func dynamicResources(_ value: Envoy_Config_Bootstrap_V3_Bootstrap.DynamicResources, _ out: inout Bootstrap) throws(ConfigError) {
+  private func dynamicResources(_ value: Envoy_Config_Bootstrap_V3_Bootstrap.DynamicResources, _ out: inout Bootstrap)
+    throws(ConfigError)
+  {
     let at = FieldPath().field("dynamic_resources")
     if let ads = value.adsConfig {
       let path = at.field("ads_config")
@@ -170,7 +186,9 @@ extension Converter {
     unsupported(!value.cdsResourcesLocator.isEmpty, at, "cds_resources_locator")
   }
 
-  private func usesADS(_ value: Envoy_Config_Core_V3_ConfigSource?, _ hasADS: Bool, _ at: FieldPath) throws(ConfigError) -> Bool {
+  private func usesADS(_ value: Envoy_Config_Core_V3_ConfigSource?, _ hasADS: Bool, _ at: FieldPath) throws(ConfigError)
+    -> Bool
+  {
     guard let value else { return false }
     switch try source(value, at) {
     case .ads:
@@ -209,7 +227,8 @@ extension Converter {
       let path = at.field("clusters").index(i)
       if let tls = cluster.tls { try check(tls.common, secrets, path.field("transport_socket")) }
       if case .eds(_, .ads) = cluster.discovery, value.ads == nil {
-        throw fail(path.field("eds_cluster_config").field("eds_config").field("ads"), "needs dynamic_resources.ads_config")
+        throw fail(
+          path.field("eds_cluster_config").field("eds_config").field("ads"), "needs dynamic_resources.ads_config")
       }
     }
     for (i, listener) in value.listeners.enumerated() {

@@ -48,7 +48,9 @@ extension Converter {
     return out
   }
 
-  private func discovery(_ value: Envoy_Config_Cluster_V3_Cluster, _ at: FieldPath) throws(ConfigError) -> Cluster.Discovery {
+  private func discovery(_ value: Envoy_Config_Cluster_V3_Cluster, _ at: FieldPath) throws(ConfigError)
+    -> Cluster.Discovery
+  {
     switch value.clusterDiscoveryType {
     case .clusterType(let custom):
       throw unregistered(custom.name, custom.typedConfig?.typeUrl ?? "", at.field("cluster_type"))
@@ -58,7 +60,8 @@ extension Converter {
       let endpoints = value.loadAssignment?.endpoints.reduce(0) { $0 + $1.lbEndpoints.count } ?? 0
       guard endpoints == 1 else {
         throw fail(
-          at.field("load_assignment"), "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint, has \(endpoints)")
+          at.field("load_assignment"),
+          "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint, has \(endpoints)")
       }
       return .logicalDNS
     case .type(.eds):
@@ -84,7 +87,9 @@ extension Converter {
     }
   }
 
-  private func loadBalancing(_ value: Envoy_Config_Cluster_V3_Cluster, _ at: FieldPath) throws(ConfigError) -> LoadBalancing {
+  private func loadBalancing(_ value: Envoy_Config_Cluster_V3_Cluster, _ at: FieldPath) throws(ConfigError)
+    -> LoadBalancing
+  {
     var out = LoadBalancing()
     switch value.lbPolicy {
     case .roundRobin: out.policy = .roundRobin
@@ -130,7 +135,9 @@ extension Converter {
       unsupported(common.consistentHashingLbConfig != nil, path, "consistent_hashing_lb_config")
       unsupported(common.overrideHostStatus != nil, path, "override_host_status")
     }
-    if let policy = value.loadBalancingPolicy { try loadBalancingPolicy(policy, &out, at.field("load_balancing_policy")) }
+    if let policy = value.loadBalancingPolicy {
+      try loadBalancingPolicy(policy, &out, at.field("load_balancing_policy"))
+    }
     return out
   }
 
@@ -161,7 +168,9 @@ extension Converter {
       at, "Didn't find a registered load balancer factory; known are round_robin, least_request, random, wrr_locality")
   }
 
-  private func protocols(_ value: Envoy_Config_Cluster_V3_Cluster, _ out: inout Cluster, _ at: FieldPath) throws(ConfigError) {
+  private func protocols(_ value: Envoy_Config_Cluster_V3_Cluster, _ out: inout Cluster, _ at: FieldPath)
+    throws(ConfigError)
+  {
     // The options of old, overridden by the typed ones.
     if let options = value.http2ProtocolOptions {
       out.upstreamProtocol = .http2
@@ -231,7 +240,9 @@ extension Converter {
     unsupported(value.retryPolicy != nil, at, "retry_policy")
   }
 
-  private func commonOptions(_ value: Envoy_Config_Core_V3_HttpProtocolOptions, _ out: inout Cluster, _ at: FieldPath) throws(ConfigError) {
+  private func commonOptions(_ value: Envoy_Config_Core_V3_HttpProtocolOptions, _ out: inout Cluster, _ at: FieldPath)
+    throws(ConfigError)
+  {
     out.idleTimeout = try timeout(value.idleTimeout, at.field("idle_timeout"), default: .seconds(3600))
     out.maxConnectionDuration = try timeout(
       value.maxConnectionDuration, at.field("max_connection_duration"), default: nil)
@@ -245,7 +256,8 @@ extension Converter {
     unsupported(value.maxStreamDuration != nil, at, "max_stream_duration")
   }
 
-  private func dns(_ value: Envoy_Config_Cluster_V3_Cluster, _ out: inout Cluster, _ at: FieldPath) throws(ConfigError) {
+  private func dns(_ value: Envoy_Config_Cluster_V3_Cluster, _ out: inout Cluster, _ at: FieldPath) throws(ConfigError)
+  {
     out.dnsRefreshRate = try positive(value.dnsRefreshRate, at.field("dns_refresh_rate"), default: .seconds(5))
     if let rate = value.dnsFailureRefreshRate {
       let path = at.field("dns_failure_refresh_rate")
@@ -264,7 +276,9 @@ extension Converter {
     unsupported(value.useTcpForDnsLookups, at, "use_tcp_for_dns_lookups")
   }
 
-  private func circuitBreakers(_ value: Envoy_Config_Cluster_V3_CircuitBreakers, _ at: FieldPath) throws(ConfigError) -> CircuitBreakers {
+  private func circuitBreakers(_ value: Envoy_Config_Cluster_V3_CircuitBreakers, _ at: FieldPath) throws(ConfigError)
+    -> CircuitBreakers
+  {
     var out = CircuitBreakers()
     for (i, thresholds) in value.thresholds.enumerated() {
       let path = at.field("thresholds").index(i)
@@ -277,7 +291,8 @@ extension Converter {
       converted.trackRemaining = thresholds.trackRemaining
       if let budget = thresholds.retryBudget {
         var kept = CircuitBreakers.RetryBudget()
-        kept.percent = try percent(budget.budgetPercent, path.field("retry_budget").field("budget_percent"), default: 20)
+        kept.percent = try percent(
+          budget.budgetPercent, path.field("retry_budget").field("budget_percent"), default: 20)
         kept.minConcurrency = budget.minRetryConcurrency?.value ?? 3
         converted.retryBudget = kept
       }
@@ -295,7 +310,9 @@ extension Converter {
     return out
   }
 
-  private func outlierDetection(_ value: Envoy_Config_Cluster_V3_OutlierDetection, _ at: FieldPath) throws(ConfigError) -> OutlierDetection {
+  private func outlierDetection(_ value: Envoy_Config_Cluster_V3_OutlierDetection, _ at: FieldPath) throws(ConfigError)
+    -> OutlierDetection
+  {
     var out = OutlierDetection()
     if let n = value.consecutive5xx?.value { out.consecutive5xx = n }
     if let n = value.consecutiveGatewayFailure?.value { out.consecutiveGatewayFailure = n }
@@ -305,7 +322,8 @@ extension Converter {
     out.enforcingConsecutiveGatewayFailure = try percent(
       value.enforcingConsecutiveGatewayFailure, at.field("enforcing_consecutive_gateway_failure"), default: 0)
     out.enforcingConsecutiveLocalOriginFailure = try percent(
-      value.enforcingConsecutiveLocalOriginFailure, at.field("enforcing_consecutive_local_origin_failure"), default: 100)
+      value.enforcingConsecutiveLocalOriginFailure, at.field("enforcing_consecutive_local_origin_failure"), default: 100
+    )
     out.enforcingSuccessRate = try percent(value.enforcingSuccessRate, at.field("enforcing_success_rate"), default: 100)
     out.enforcingLocalOriginSuccessRate = try percent(
       value.enforcingLocalOriginSuccessRate, at.field("enforcing_local_origin_success_rate"), default: 100)
@@ -394,7 +412,9 @@ extension Converter {
     return out
   }
 
-  private func healthCheck(_ value: Envoy_Config_Core_V3_HealthCheck, _ at: FieldPath) throws(ConfigError) -> HealthCheck {
+  private func healthCheck(_ value: Envoy_Config_Core_V3_HealthCheck, _ at: FieldPath) throws(ConfigError)
+    -> HealthCheck
+  {
     let checker: HealthCheck.Checker
     switch value.healthChecker {
     case .httpHealthCheck(let http):

@@ -3,7 +3,9 @@ import WeftModel
 import WeftProtobuf
 
 extension Converter {
-  func connectionManager(_ value: Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager, _ at: FieldPath) throws(ConfigError) -> HTTPConnectionManager {
+  func connectionManager(
+    _ value: Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager, _ at: FieldPath
+  ) throws(ConfigError) -> HTTPConnectionManager {
     let prefix = try required(value.statPrefix, at.field("stat_prefix"))
     let routes: HTTPConnectionManager.Routes
     switch value.routeSpecifier {
@@ -48,21 +50,25 @@ extension Converter {
     unsupported(value.schemeHeaderTransformation != nil, at, "scheme_header_transformation")
     unsupported(value.proxyStatusConfig != nil, at, "proxy_status_config")
     unsupported(value.appendXForwardedPort, at, "append_x_forwarded_port")
-    unsupported(value.representIpv4RemoteAddressAsIpv4MappedIpv6, at, "represent_ipv4_remote_address_as_ipv4_mapped_ipv6")
+    unsupported(
+      value.representIpv4RemoteAddressAsIpv4MappedIpv6, at, "represent_ipv4_remote_address_as_ipv4_mapped_ipv6")
     unsupported(value.appendLocalOverload, at, "append_local_overload")
     unsupported(value.streamFlushTimeout != nil, at, "stream_flush_timeout")
     return out
   }
 
   private func limits(
-    _ value: Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager, _ out: inout HTTPConnectionManager, _ at: FieldPath
+    _ value: Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager,
+    _ out: inout HTTPConnectionManager, _ at: FieldPath
   ) throws(ConfigError) {
-    out.streamIdleTimeout = try timeout(value.streamIdleTimeout, at.field("stream_idle_timeout"), default: .seconds(300))
+    out.streamIdleTimeout = try timeout(
+      value.streamIdleTimeout, at.field("stream_idle_timeout"), default: .seconds(300))
     out.requestTimeout = try timeout(value.requestTimeout, at.field("request_timeout"), default: nil)
     out.requestHeadersTimeout = try timeout(
       value.requestHeadersTimeout, at.field("request_headers_timeout"), default: nil)
     if let drain = try duration(value.drainTimeout, at.field("drain_timeout")) { out.drainTimeout = drain }
-    out.delayedCloseTimeout = try timeout(value.delayedCloseTimeout, at.field("delayed_close_timeout"), default: .seconds(1))
+    out.delayedCloseTimeout = try timeout(
+      value.delayedCloseTimeout, at.field("delayed_close_timeout"), default: .seconds(1))
     if let kilobytes = value.maxRequestHeadersKb?.value {
       guard (1...8192).contains(kilobytes) else {
         throw fail(at.field("max_request_headers_kb"), "must be 1 to 8192, is \(kilobytes)")
@@ -91,7 +97,8 @@ extension Converter {
   }
 
   private func identity(
-    _ value: Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager, _ out: inout HTTPConnectionManager, _ at: FieldPath
+    _ value: Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager,
+    _ out: inout HTTPConnectionManager, _ at: FieldPath
   ) throws(ConfigError) {
     out.useRemoteAddress = value.useRemoteAddress?.value ?? false
     out.trustedHopsXFF = value.xffNumTrustedHops
@@ -133,7 +140,8 @@ extension Converter {
   }
 
   private func paths(
-    _ value: Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager, _ out: inout HTTPConnectionManager, _ at: FieldPath
+    _ value: Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager,
+    _ out: inout HTTPConnectionManager, _ at: FieldPath
   ) throws(ConfigError) {
     out.normalizePath = value.normalizePath?.value ?? false
     out.mergeSlashes = value.mergeSlashes
@@ -141,21 +149,26 @@ extension Converter {
     case .rejectRequest: out.escapedSlashes = .reject
     case .unescapeAndRedirect:
       out.escapedSlashes = .unescapeAndRedirect
-      warn(at.field("path_with_escaped_slashes_action"), "UNESCAPE_AND_REDIRECT forwards the unescaped path without a redirect")
+      warn(
+        at.field("path_with_escaped_slashes_action"),
+        "UNESCAPE_AND_REDIRECT forwards the unescaped path without a redirect")
     case .unescapeAndForward: out.escapedSlashes = .unescapeAndForward
     default: out.escapedSlashes = .keepUnchanged
     }
     if value.stripMatchingHostPort { out.portStripping = .matching }
     if case .stripAnyHostPort(true)? = value.stripPortMode {
       guard !value.stripMatchingHostPort else {
-        throw fail(at.field("strip_any_host_port"), "only one of strip_matching_host_port and strip_any_host_port may be set")
+        throw fail(
+          at.field("strip_any_host_port"), "only one of strip_matching_host_port and strip_any_host_port may be set")
       }
       out.portStripping = .any
     }
     out.stripTrailingHostDot = value.stripTrailingHostDot
   }
 
-  private func httpFilters(_ values: [Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpFilter], _ at: FieldPath) throws(ConfigError) -> [HTTPFilter] {
+  private func httpFilters(
+    _ values: [Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpFilter], _ at: FieldPath
+  ) throws(ConfigError) -> [HTTPFilter] {
     var out: [HTTPFilter] = []
     for (i, filter) in values.enumerated() {
       let path = at.index(i)

@@ -3,7 +3,9 @@ package import WeftModel
 import WeftProtobuf
 
 extension Converter {
-  package func listener(_ value: Envoy_Config_Listener_V3_Listener, at: FieldPath = .root) throws(ConfigError) -> Listener {
+  package func listener(_ value: Envoy_Config_Listener_V3_Listener, at: FieldPath = .root) throws(ConfigError)
+    -> Listener
+  {
     guard value.address != nil else { throw fail(at.field("address"), "is required") }
     let address = try self.address(value.address, at.field("address"))
     var out = Listener(name: value.name.isEmpty ? address.description : value.name, address: address)
@@ -28,7 +30,8 @@ extension Converter {
       let converted = try filterChain(chain, path)
       if let first = matches[converted.match] {
         throw fail(
-          path.field("filter_chain_match"), "is the same as that of filter_chains[\(first)]; each chain must match something else")
+          path.field("filter_chain_match"),
+          "is the same as that of filter_chains[\(first)]; each chain must match something else")
       }
       matches[converted.match] = i
       if !converted.name.isEmpty, let first = names[converted.name] {
@@ -74,11 +77,15 @@ extension Converter {
     unsupported(!out.accessLogs.isEmpty, at, "access_log")
     unsupported(value.apiListener != nil, at, "api_listener")
     unsupported(value.enableMptcp, at, "enable_mptcp")
-    if value.listenerSpecifier != nil { throw fail(at.field("internal_listener"), "internal listeners are not supported") }
+    if value.listenerSpecifier != nil {
+      throw fail(at.field("internal_listener"), "internal listeners are not supported")
+    }
     return out
   }
 
-  private func listenerFilter(_ value: Envoy_Config_Listener_V3_ListenerFilter, _ at: FieldPath) throws(ConfigError) -> ListenerFilter? {
+  private func listenerFilter(_ value: Envoy_Config_Listener_V3_ListenerFilter, _ at: FieldPath) throws(ConfigError)
+    -> ListenerFilter?
+  {
     let name = try required(value.name, at.field("name"))
     guard case .typedConfig(let any)? = value.configType else {
       if case .configDiscovery? = value.configType { throw fail(at.field("config_discovery"), "is not supported") }
@@ -124,16 +131,22 @@ extension Converter {
     return out
   }
 
-  private func filterChainMatch(_ value: Envoy_Config_Listener_V3_FilterChainMatch, _ at: FieldPath) throws(ConfigError) -> FilterChainMatch {
+  private func filterChainMatch(_ value: Envoy_Config_Listener_V3_FilterChainMatch, _ at: FieldPath) throws(ConfigError)
+    -> FilterChainMatch
+  {
     var out = FilterChainMatch()
     if let port = value.destinationPort?.value {
-      guard (1...65_535).contains(port) else { throw fail(at.field("destination_port"), "must be 1 to 65535, is \(port)") }
+      guard (1...65_535).contains(port) else {
+        throw fail(at.field("destination_port"), "must be 1 to 65535, is \(port)")
+      }
       out.destinationPort = UInt16(port)
     }
     out.destinationPrefixes = try ranges(value.prefixRanges, at.field("prefix_ranges"))
     for (i, name) in value.serverNames.enumerated() {
       guard !name.isEmpty, !name.dropFirst().contains("*"), !name.hasPrefix("*") || name.hasPrefix("*.") else {
-        throw fail(at.field("server_names").index(i), "partial wildcards are not supported; use a name or *.suffix, is \"\(name)\"")
+        throw fail(
+          at.field("server_names").index(i),
+          "partial wildcards are not supported; use a name or *.suffix, is \"\(name)\"")
       }
       out.serverNames.append(name)
     }
@@ -161,7 +174,9 @@ extension Converter {
     return out
   }
 
-  private func networkFilter(_ value: Envoy_Config_Listener_V3_Filter, _ at: FieldPath) throws(ConfigError) -> NetworkFilter {
+  private func networkFilter(_ value: Envoy_Config_Listener_V3_Filter, _ at: FieldPath) throws(ConfigError)
+    -> NetworkFilter
+  {
     let name = try required(value.name, at.field("name"))
     guard case .typedConfig(let any)? = value.configType else {
       if case .configDiscovery? = value.configType { throw fail(at.field("config_discovery"), "is not supported") }
@@ -170,7 +185,10 @@ extension Converter {
     let path = at.field("typed_config")
     switch Self.typeName(any.typeUrl) {
     case Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager.schema.name:
-      return .httpConnectionManager(try connectionManager(try unpack(any, Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager.self, path), path))
+      return .httpConnectionManager(
+        try connectionManager(
+          try unpack(any, Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager.self, path),
+          path))
     case Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy.schema.name:
       return .tcpProxy(
         try tcpProxy(try unpack(any, Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy.self, path), path))
@@ -191,7 +209,9 @@ extension Converter {
       guard !split.clusters.isEmpty else { throw fail(path, "needs at least one cluster") }
       var entries: [TCPProxy.Weighted] = []
       for (i, entry) in split.clusters.enumerated() {
-        guard entry.weight >= 1 else { throw fail(path.index(i).field("weight"), "must be 1 or more, is \(entry.weight)") }
+        guard entry.weight >= 1 else {
+          throw fail(path.index(i).field("weight"), "must be 1 or more, is \(entry.weight)")
+        }
         entries.append(
           TCPProxy.Weighted(name: try required(entry.name, path.index(i).field("name")), weight: entry.weight))
       }

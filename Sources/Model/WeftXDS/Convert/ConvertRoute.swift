@@ -13,7 +13,8 @@ extension Converter {
       let path = at.field("virtual_hosts").index(i)
       let converted = try virtualHost(host, path)
       if let first = names[converted.name] {
-        throw fail(path.field("name"), "\"\(converted.name)\" is also the name of virtual_hosts[\(first)]; names must be unique")
+        throw fail(
+          path.field("name"), "\"\(converted.name)\" is also the name of virtual_hosts[\(first)]; names must be unique")
       }
       names[converted.name] = i
       out.virtualHosts.append(converted)
@@ -46,7 +47,8 @@ extension Converter {
           throw fail(path, "must be a name, *suffix, prefix* or *, is \"\(domain)\"")
         }
         if let other = seen[domain.lowercased()] {
-          throw fail(path, "\"\(domain)\" is also a domain of virtual host \"\(other)\"; only unique values are allowed")
+          throw fail(
+            path, "\"\(domain)\" is also a domain of virtual host \"\(other)\"; only unique values are allowed")
         }
         seen[domain.lowercased()] = host.name
       }
@@ -57,7 +59,9 @@ extension Converter {
     let name = try required(value.name, at.field("name"))
     guard !value.domains.isEmpty else { throw fail(at.field("domains"), "needs at least one domain") }
     var out = VirtualHost(name: name, domains: value.domains)
-    for (i, route) in value.routes.enumerated() { out.routes.append(try self.route(route, at.field("routes").index(i))) }
+    for (i, route) in value.routes.enumerated() {
+      out.routes.append(try self.route(route, at.field("routes").index(i)))
+    }
     switch value.requireTls {
     case .all: out.tlsRequirement = .all
     case .externalOnly:
@@ -65,10 +69,13 @@ extension Converter {
       warn(at.field("require_tls"), "EXTERNAL_ONLY is not supported and has no effect")
     default: out.tlsRequirement = .none
     }
-    out.headers.request = try mutations(add: value.requestHeadersToAdd, remove: value.requestHeadersToRemove, at, "request")
+    out.headers.request = try mutations(
+      add: value.requestHeadersToAdd, remove: value.requestHeadersToRemove, at, "request")
     out.headers.response = try mutations(
       add: value.responseHeadersToAdd, remove: value.responseHeadersToRemove, at, "response")
-    out.retryPolicy = try value.retryPolicy.map { (p) throws(ConfigError) in try retryPolicy(p, at.field("retry_policy")) }
+    out.retryPolicy = try value.retryPolicy.map { (p) throws(ConfigError) in
+      try retryPolicy(p, at.field("retry_policy"))
+    }
     out.includeRequestAttemptCount = value.includeRequestAttemptCount
     out.includeAttemptCountInResponse = value.includeAttemptCountInResponse
     out.perRequestBufferLimitBytes =
@@ -103,7 +110,8 @@ extension Converter {
     }
     var out = Route(match: try routeMatch(match, at.field("match")), action: action)
     out.name = value.name
-    out.headers.request = try mutations(add: value.requestHeadersToAdd, remove: value.requestHeadersToRemove, at, "request")
+    out.headers.request = try mutations(
+      add: value.requestHeadersToAdd, remove: value.requestHeadersToRemove, at, "request")
     out.headers.response = try mutations(
       add: value.responseHeadersToAdd, remove: value.responseHeadersToRemove, at, "response")
     out.perRequestBufferLimitBytes =
@@ -121,7 +129,8 @@ extension Converter {
     case .path(let text): path = .exact(text)
     case .pathSeparatedPrefix(let text):
       guard text.hasPrefix("/"), text.count > 1, !text.hasSuffix("/"), !text.contains("?"), !text.contains("#") else {
-        throw fail(at.field("path_separated_prefix"), "must begin with / and not end with it, without ? and #; is \"\(text)\"")
+        throw fail(
+          at.field("path_separated_prefix"), "must begin with / and not end with it, without ? and #; is \"\(text)\"")
       }
       path = .separatedPrefix(text)
     case .safeRegex(let pattern): path = .regex(try regex(pattern, at.field("safe_regex")))
@@ -173,7 +182,8 @@ extension Converter {
       throw fail(at.field("regex_rewrite"), "only one of prefix_rewrite and regex_rewrite may be set")
     }
     if !value.prefixRewrite.isEmpty { out.prefixRewrite = value.prefixRewrite }
-    out.regexRewrite = try value.regexRewrite.map { (r) throws(ConfigError) in try rewrite(r, at.field("regex_rewrite")) }
+    out.regexRewrite = try value.regexRewrite.map { (r) throws(ConfigError) in try rewrite(r, at.field("regex_rewrite"))
+    }
     switch value.hostRewriteSpecifier {
     case .hostRewriteLiteral(let host), .hostRewrite(let host): out.hostRewrite = .literal(host)
     case .autoHostRewrite(let flag): out.hostRewrite = flag.value ? .automatic : .none
@@ -197,7 +207,9 @@ extension Converter {
         out.grpcTimeoutHeaderOffset = offset
       }
     }
-    out.retryPolicy = try value.retryPolicy.map { (p) throws(ConfigError) in try retryPolicy(p, at.field("retry_policy")) }
+    out.retryPolicy = try value.retryPolicy.map { (p) throws(ConfigError) in
+      try retryPolicy(p, at.field("retry_policy"))
+    }
     out.priority = value.priority == .high ? .high : .standard
     for (i, policy) in value.hashPolicy.enumerated() {
       out.hashPolicies.append(try hashPolicy(policy, at.field("hash_policy").index(i)))
@@ -220,7 +232,9 @@ extension Converter {
     return out
   }
 
-  private func weighted(_ value: Envoy_Config_Route_V3_WeightedCluster, _ at: FieldPath) throws(ConfigError) -> WeightedClusters {
+  private func weighted(_ value: Envoy_Config_Route_V3_WeightedCluster, _ at: FieldPath) throws(ConfigError)
+    -> WeightedClusters
+  {
     guard !value.clusters.isEmpty else { throw fail(at.field("clusters"), "needs at least one cluster") }
     var out = WeightedClusters([])
     for (i, entry) in value.clusters.enumerated() {
@@ -253,7 +267,8 @@ extension Converter {
     return out
   }
 
-  private func redirect(_ value: Envoy_Config_Route_V3_RedirectAction, _ at: FieldPath) throws(ConfigError) -> Redirect {
+  private func redirect(_ value: Envoy_Config_Route_V3_RedirectAction, _ at: FieldPath) throws(ConfigError) -> Redirect
+  {
     var out = Redirect()
     switch value.schemeRewriteSpecifier {
     case .httpsRedirect(let flag): out.https = flag
@@ -277,13 +292,16 @@ extension Converter {
     case .seeOther: out.status = 303
     case .temporaryRedirect: out.status = 307
     case .permanentRedirect: out.status = 308
-    default: throw fail(at.field("response_code"), "must be one of the five redirect codes, is \(value.responseCode.name)")
+    default:
+      throw fail(at.field("response_code"), "must be one of the five redirect codes, is \(value.responseCode.name)")
     }
     out.stripQuery = value.stripQuery
     return out
   }
 
-  private func hashPolicy(_ value: Envoy_Config_Route_V3_RouteAction.HashPolicy, _ at: FieldPath) throws(ConfigError) -> HashPolicy {
+  private func hashPolicy(_ value: Envoy_Config_Route_V3_RouteAction.HashPolicy, _ at: FieldPath) throws(ConfigError)
+    -> HashPolicy
+  {
     let source: HashPolicy.Source
     switch value.policySpecifier {
     case .header(let header):

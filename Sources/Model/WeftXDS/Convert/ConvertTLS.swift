@@ -4,14 +4,19 @@ import WeftProtobuf
 
 extension Converter {
   /// `nil` for the raw buffer.
-  func downstreamTLS(_ value: Envoy_Config_Core_V3_TransportSocket, _ at: FieldPath) throws(ConfigError) -> DownstreamTLSContext? {
+  func downstreamTLS(_ value: Envoy_Config_Core_V3_TransportSocket, _ at: FieldPath) throws(ConfigError)
+    -> DownstreamTLSContext?
+  {
     guard let (any, path) = try tlsConfig(value, at) else { return nil }
-    guard any.holds(Envoy_Extensions_TransportSockets_Tls_V3_DownstreamTlsContext.self) else { throw unregistered(value.name, any.typeUrl, path) }
+    guard any.holds(Envoy_Extensions_TransportSockets_Tls_V3_DownstreamTlsContext.self) else {
+      throw unregistered(value.name, any.typeUrl, path)
+    }
     let context = try unpack(any, Envoy_Extensions_TransportSockets_Tls_V3_DownstreamTlsContext.self, path)
     var out = DownstreamTLSContext()
     out.common = try common(context.commonTlsContext, path.field("common_tls_context"))
     guard !out.common.certificates.isEmpty || !out.common.certificateSecrets.isEmpty else {
-      throw fail(path.field("common_tls_context").field("tls_certificates"), "no TLS certificates found for server context")
+      throw fail(
+        path.field("common_tls_context").field("tls_certificates"), "no TLS certificates found for server context")
     }
     out.requireClientCertificate = context.requireClientCertificate?.value ?? false
     out.requireSNI = context.requireSni?.value ?? false
@@ -26,9 +31,13 @@ extension Converter {
     return out
   }
 
-  func upstreamTLS(_ value: Envoy_Config_Core_V3_TransportSocket, _ at: FieldPath) throws(ConfigError) -> UpstreamTLSContext? {
+  func upstreamTLS(_ value: Envoy_Config_Core_V3_TransportSocket, _ at: FieldPath) throws(ConfigError)
+    -> UpstreamTLSContext?
+  {
     guard let (any, path) = try tlsConfig(value, at) else { return nil }
-    guard any.holds(Envoy_Extensions_TransportSockets_Tls_V3_UpstreamTlsContext.self) else { throw unregistered(value.name, any.typeUrl, path) }
+    guard any.holds(Envoy_Extensions_TransportSockets_Tls_V3_UpstreamTlsContext.self) else {
+      throw unregistered(value.name, any.typeUrl, path)
+    }
     let context = try unpack(any, Envoy_Extensions_TransportSockets_Tls_V3_UpstreamTlsContext.self, path)
     var out = UpstreamTLSContext()
     out.common = try common(context.commonTlsContext, path.field("common_tls_context"))
@@ -42,7 +51,9 @@ extension Converter {
     return out
   }
 
-  private func tlsConfig(_ value: Envoy_Config_Core_V3_TransportSocket, _ at: FieldPath) throws(ConfigError) -> (Google_Protobuf_Any, FieldPath)? {
+  private func tlsConfig(_ value: Envoy_Config_Core_V3_TransportSocket, _ at: FieldPath) throws(ConfigError) -> (
+    Google_Protobuf_Any, FieldPath
+  )? {
     let name = try required(value.name, at.field("name"))
     guard case .typedConfig(let any)? = value.configType else {
       if name == "envoy.transport_sockets.raw_buffer" { return nil }
@@ -52,7 +63,9 @@ extension Converter {
     return (any, at.field("typed_config"))
   }
 
-  private func common(_ value: Envoy_Extensions_TransportSockets_Tls_V3_CommonTlsContext?, _ at: FieldPath) throws(ConfigError) -> CommonTLSContext {
+  private func common(_ value: Envoy_Extensions_TransportSockets_Tls_V3_CommonTlsContext?, _ at: FieldPath)
+    throws(ConfigError) -> CommonTLSContext
+  {
     var out = CommonTLSContext()
     guard let value else { return out }
     for (i, certificate) in value.tlsCertificates.enumerated() {
@@ -110,11 +123,14 @@ extension Converter {
     case .tLSv11: .tls11
     case .tLSv12: .tls12
     case .tLSv13: .tls13
-    default: throw fail(at, "must be Envoy_Extensions_TransportSockets_Tls_V3_AUTO, TLSv1_2 or TLSv1_3, is \(value.name)")
+    default:
+      throw fail(at, "must be Envoy_Extensions_TransportSockets_Tls_V3_AUTO, TLSv1_2 or TLSv1_3, is \(value.name)")
     }
   }
 
-  private func certificate(_ value: Envoy_Extensions_TransportSockets_Tls_V3_TlsCertificate, _ at: FieldPath) throws(ConfigError) -> TLSCertificate {
+  private func certificate(_ value: Envoy_Extensions_TransportSockets_Tls_V3_TlsCertificate, _ at: FieldPath)
+    throws(ConfigError) -> TLSCertificate
+  {
     guard value.privateKeyProvider == nil else { throw fail(at.field("private_key_provider"), "is not supported") }
     var out = TLSCertificate(
       chain: try data(value.certificateChain, at.field("certificate_chain")),
@@ -125,7 +141,9 @@ extension Converter {
     return out
   }
 
-  private func secretReference(_ value: Envoy_Extensions_TransportSockets_Tls_V3_SdsSecretConfig, _ at: FieldPath) throws(ConfigError) -> SecretReference {
+  private func secretReference(_ value: Envoy_Extensions_TransportSockets_Tls_V3_SdsSecretConfig, _ at: FieldPath)
+    throws(ConfigError) -> SecretReference
+  {
     SecretReference(
       name: try required(value.name, at.field("name")),
       source: try value.sdsConfig.map { (s) throws(ConfigError) in try source(s, at.field("sds_config")) })
@@ -155,7 +173,10 @@ extension Converter {
         CertificateValidation.SANMatcher(
           type: .any, matcher: try string(matcher, at.field("match_subject_alt_names").index(i))))
     }
-    guard out.subjectAltNames.isEmpty || out.trustedCA != nil || value.systemRootCerts != nil || at.description.contains("default_validation_context") else {
+    guard
+      out.subjectAltNames.isEmpty || out.trustedCA != nil || value.systemRootCerts != nil
+        || at.description.contains("default_validation_context")
+    else {
       throw fail(at, "SAN-based verification of peer certificates without trusted CA is insecure and not allowed")
     }
     out.certificateHashes = value.verifyCertificateHash
@@ -164,13 +185,17 @@ extension Converter {
     out.allowExpired = value.allowExpiredCertificate
     out.acceptUntrusted = value.trustChainVerification == .acceptUntrusted
     // A check that would be left out must not look as if it were made.
-    guard value.customValidatorConfig == nil else { throw fail(at.field("custom_validator_config"), "is not supported") }
+    guard value.customValidatorConfig == nil else {
+      throw fail(at.field("custom_validator_config"), "is not supported")
+    }
     unsupported(value.maxVerifyDepth != nil, at, "max_verify_depth")
     unsupported(value.systemRootCerts != nil, at, "system_root_certs")
     return out
   }
 
-  package func secret(_ value: Envoy_Extensions_TransportSockets_Tls_V3_Secret, at: FieldPath = .root) throws(ConfigError) -> Secret {
+  package func secret(_ value: Envoy_Extensions_TransportSockets_Tls_V3_Secret, at: FieldPath = .root)
+    throws(ConfigError) -> Secret
+  {
     let name = try required(value.name, at.field("name"))
     switch value.type {
     case .tlsCertificate(let certificate):

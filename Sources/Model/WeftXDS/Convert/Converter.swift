@@ -42,25 +42,32 @@ package final class Converter {
   }
 
   /// A time-out of which 0 means "none".
-  func timeout(_ value: Google_Protobuf_Duration?, _ at: FieldPath, default standard: Duration?) throws(ConfigError) -> Duration? {
+  func timeout(_ value: Google_Protobuf_Duration?, _ at: FieldPath, default standard: Duration?) throws(ConfigError)
+    -> Duration?
+  {
     guard let value = try duration(value, at) else { return standard }
     return value == .zero ? nil : value
   }
 
   /// A duration that must be more than 0.
-  func positive(_ value: Google_Protobuf_Duration?, _ at: FieldPath, default standard: Duration) throws(ConfigError) -> Duration {
+  func positive(_ value: Google_Protobuf_Duration?, _ at: FieldPath, default standard: Duration) throws(ConfigError)
+    -> Duration
+  {
     guard let value = try duration(value, at) else { return standard }
     guard value > .zero else { throw fail(at, "must be more than 0s") }
     return value
   }
 
-  func percent(_ value: Envoy_Type_V3_Percent?, _ at: FieldPath, default standard: Double) throws(ConfigError) -> Double {
+  func percent(_ value: Envoy_Type_V3_Percent?, _ at: FieldPath, default standard: Double) throws(ConfigError) -> Double
+  {
     guard let value = value?.value else { return standard }
     guard value >= 0, value <= 100 else { throw fail(at.field("value"), "must be 0 to 100, is \(value)") }
     return value
   }
 
-  func percent(_ value: Google_Protobuf_UInt32Value?, _ at: FieldPath, default standard: UInt32) throws(ConfigError) -> UInt32 {
+  func percent(_ value: Google_Protobuf_UInt32Value?, _ at: FieldPath, default standard: UInt32) throws(ConfigError)
+    -> UInt32
+  {
     guard let value = value?.value else { return standard }
     guard value <= 100 else { throw fail(at, "must be 0 to 100, is \(value)") }
     return value
@@ -74,7 +81,9 @@ package final class Converter {
     }
   }
 
-  func runtimeFraction(_ value: Envoy_Config_Core_V3_RuntimeFractionalPercent, _ at: FieldPath) throws(ConfigError) -> RuntimeFraction {
+  func runtimeFraction(_ value: Envoy_Config_Core_V3_RuntimeFractionalPercent, _ at: FieldPath) throws(ConfigError)
+    -> RuntimeFraction
+  {
     guard let standard = value.defaultValue else { throw fail(at.field("default_value"), "is required") }
     return RuntimeFraction(fraction(standard), runtimeKey: value.runtimeKey)
   }
@@ -152,7 +161,9 @@ package final class Converter {
     }
   }
 
-  func socketOptions(_ values: [Envoy_Config_Core_V3_SocketOption], _ at: FieldPath) throws(ConfigError) -> [SocketOption] {
+  func socketOptions(_ values: [Envoy_Config_Core_V3_SocketOption], _ at: FieldPath) throws(ConfigError)
+    -> [SocketOption]
+  {
     var out: [SocketOption] = []
     for (i, value) in values.enumerated() {
       let stage: SocketOption.Stage =
@@ -183,7 +194,8 @@ package final class Converter {
     case .filename(let path): return .file(path: try required(path, at.field("filename")))
     case .inlineBytes(let bytes): return .inline(bytes)
     case .inlineString(let text): return .inline(Array(text.utf8))
-    case .environmentVariable(let name): return .environment(variable: try required(name, at.field("environment_variable")))
+    case .environmentVariable(let name):
+      return .environment(variable: try required(name, at.field("environment_variable")))
     case nil: throw fail(at, "needs one of filename, inline_bytes, inline_string, environment_variable")
     }
   }
@@ -193,7 +205,8 @@ package final class Converter {
     case .ads: return .ads
     case .self_: return .selfStream
     case .path(let path): return .path(path)
-    case .pathConfigSource(let source): return .path(try required(source.path, at.field("path_config_source").field("path")))
+    case .pathConfigSource(let source):
+      return .path(try required(source.path, at.field("path_config_source").field("path")))
     case .apiConfigSource(let api):
       let (cluster, delta, _, _) = try grpcSource(api, at.field("api_config_source"))
       return .grpc(cluster: cluster, delta: delta)
@@ -228,7 +241,9 @@ package final class Converter {
     try required(value.regex, at.field("regex"))
   }
 
-  func rewrite(_ value: Envoy_Type_Matcher_V3_RegexMatchAndSubstitute, _ at: FieldPath) throws(ConfigError) -> RegexRewrite {
+  func rewrite(_ value: Envoy_Type_Matcher_V3_RegexMatchAndSubstitute, _ at: FieldPath) throws(ConfigError)
+    -> RegexRewrite
+  {
     guard let pattern = value.pattern else { throw fail(at.field("pattern"), "is required") }
     return RegexRewrite(pattern: try regex(pattern, at.field("pattern")), substitution: value.substitution)
   }
@@ -243,7 +258,9 @@ package final class Converter {
     case .contains(let text):
       return StringMatcher(.contains(try required(text, at.field("contains"))), ignoreCase: value.ignoreCase)
     case .safeRegex(let pattern):
-      guard !value.ignoreCase else { throw fail(at.field("ignore_case"), "has no effect on safe_regex; write (?i) instead") }
+      guard !value.ignoreCase else {
+        throw fail(at.field("ignore_case"), "has no effect on safe_regex; write (?i) instead")
+      }
       return StringMatcher(.regex(try regex(pattern, at.field("safe_regex"))))
     case nil: throw fail(at, "needs one of exact, prefix, suffix, contains, safe_regex")
     }
@@ -268,7 +285,8 @@ package final class Converter {
       name: name, condition, invert: value.invertMatch, treatMissingAsEmpty: value.treatMissingHeaderAsEmpty)
   }
 
-  func headers(_ values: [Envoy_Config_Route_V3_HeaderMatcher], _ at: FieldPath) throws(ConfigError) -> [HeaderMatcher] {
+  func headers(_ values: [Envoy_Config_Route_V3_HeaderMatcher], _ at: FieldPath) throws(ConfigError) -> [HeaderMatcher]
+  {
     var out: [HeaderMatcher] = []
     for (i, value) in values.enumerated() { out.append(try header(value, at.index(i))) }
     return out
