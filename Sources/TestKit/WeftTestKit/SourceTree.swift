@@ -7,13 +7,18 @@ package enum SourceTree {
 
   /// A file's text. *Errors*: `FileProblem` when it cannot be read.
   package static func text(_ path: String) throws -> String {
-    guard let file = unsafe fopen("\(root)/\(path)", "r") else { throw FileProblem(path: path, code: errno) }
+    String(decoding: try bytes("\(root)/\(path)"), as: UTF8.self)
+  }
+
+  /// The bytes of any file. *Errors*: `FileProblem` when it cannot be read.
+  package static func bytes(_ path: String) throws -> [UInt8] {
+    guard let file = unsafe fopen(path, "r") else { throw FileProblem(path: path, code: errno) }
     defer { unsafe fclose(file) }
     var bytes: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 65536)
     while true {
       let count = unsafe chunk.withUnsafeMutableBytes { unsafe fread($0.baseAddress, 1, $0.count, file) }
-      if count == 0 { return String(decoding: bytes, as: UTF8.self) }
+      if count == 0 { return bytes }
       bytes += chunk[..<count]
     }
   }

@@ -1,0 +1,234 @@
+// The driver of an XDSSession: streams, back-off, deadlines and the disk. Cold path.
+package import WeftBase
+import WeftGRPC
+import WeftProtobuf
+import WeftRuntime
+package import WeftService
+package import WeftTelemetry
+package import WeftXDS
+
+/// How the proxy reaches its control plane.
+package struct XDSClientConfiguration: Sendable {
+  package var form: XDSForm
+  package var node: Envoy_Config_Core_V3_Node
+  /// Tried in turn, one stream after another.
+  package var addresses: [ServiceAddress]
+  package var tls: ClientTLS?
+  package var authority: String?
+  package var metadata: [(String, String)] = []
+  package var wildcards: [XDSType]
+  package var nodeOnFirstMessageOnly = true
+  /// How long a cluster waits for its endpoints; nil: for ever. *Source*: Envoy's initial_fetch_timeout.
+  package var patience: Duration? = .seconds(15)
+  package var lastGoodPath: String?
+  package var receiveMessageBytes = 256 << 20
+  /// Reconnection: full jitter in [½·d, d], d doubling from `firstDelay` to `longestDelay`.
+  package var firstDelay = Duration.milliseconds(200)
+  package var longestDelay = Duration.seconds(15)
+
+  package init(form: XDSForm, node: Envoy_Config_Core_V3_Node, addresses: [ServiceAddress], wildcards: [XDSType]) {
+    self.form = form
+    self.node = node
+    self.addresses = addresses
+    self.wildcards = wildcards
+  }
+}
+
+/// What the admin page and statistics show of the control plane.
+package struct XDSStatus: Sendable {
+  package var isConnected = false
+  package var isSettled = false
+  package var updates: [XDSType: Int] = [:]
+  package var rejections: [XDSType: Int] = [:]
+  package var lastRejection: [XDSType: String] = [:]
+  package var attempts = 0
+}
+
+/// Keeps one aggregated stream to the control plane and turns what comes over it into configuration.
+package actor XDSClient {
+  private let configuration: XDSClientConfiguration
+  private let runtime: ServiceRuntime
+  private let logger: Logger
+  private let clock: @Sendable () -> MonotonicInstant
+  private let apply: @Sendable (ConfigState) async -> [ConfigError]
+  private var session: XDSSession
+  private var random: RandomSource
+  private var nodeIsSent = false
+  package private(set) var status = XDSStatus()
+
+  /// *Parameter* `apply`: makes a configuration visible; returns what could not be compiled.
+  package init(
+    _ configuration: XDSClientConfiguration, on runtime: ServiceRuntime, logger: Logger, random: RandomSource,
+    clock: @escaping @Sendable () -> MonotonicInstant, decode: @escaping XDSDecoder,
+    apply: @escaping @Sendable (ConfigState) async -> [ConfigError]
+  ) {
+    self.configuration = configuration
+    self.runtime = runtime
+    self.logger = logger
+    self.random = random
+    self.clock = clock
+    self.apply = apply
+    session = XDSSession(
+      form: configuration.form, wildcards: configuration.wildcards,
+      store: XDSStore(patience: configuration.patience), decode: decode)
+  }
+
+  /// Runs until its task is cancelled. The last good configuration from disk is in force before the first connection is tried.
+  package func run() async {
+    await restore()
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { await self.keepStream() }
+      group.addTask { await self.watchDeadlines() }
+    }
+  }
+
+  private func keepStream() async {
+    var delay = configuration.firstDelay
+    var turn = 0
+    while !Task.isCancelled {
+      let began = clock()
+      status.attempts += 1
+      do {
+        try await stream(to: configuration.addresses[turn % configuration.addresses.count])
+        logger.warning("the control plane ended the stream")
+      } catch {
+        guard !Task.isCancelled else { return }
+        logger.warning("no stream to the control plane", ("reason", "\(error)"))
+      }
+      status.isConnected = false
+      session.closed()
+      turn += 1
+      if clock() - began > .seconds(10) { delay = configuration.firstDelay }
+      let jittered = delay * (0.5 + Double(random.next() >> 11) / Double(1 << 53) / 2)
+      do { try await Task.sleep(for: jittered) } catch { return }
+      delay = min(delay * 2, configuration.longestDelay)
+    }
+  }
+
+  private func restore() async {
+    guard let path = configuration.lastGoodPath else { return }
+    switch LastGoodFile(path: path).read() {
+    case .success(nil): break
+    case .success(let kept?):
+      let count = session.restore(kept)
+      logger.info("last good configuration restored", ("resources", .number(count)))
+      await publish()
+    case .failure(let problem):
+      logger.warning("last good configuration cannot be used", ("file", .text(path)), ("reason", "\(problem)"))
+    }
+  }
+
+  // MARK: - One stream
+
+  private func stream(to address: ServiceAddress) async throws {
+    var client = GRPCClientConfiguration(tls: configuration.tls)
+    client.authority = configuration.authority
+    client.receiveMessageBytes = configuration.receiveMessageBytes
+    let grpc = GRPCClient(to: address, client, on: runtime)
+    do {
+      switch configuration.form {
+      case .stateOfTheWorld:
+        try await run(
+          grpc, XDSMethods.stateOfTheWorld, { $0.stateOfTheWorld(node: $1) }, { XDSResponse($0) })
+      case .delta:
+        try await run(grpc, XDSMethods.delta, { $0.delta(node: $1) }, { XDSResponse($0) })
+      }
+    } catch {
+      await grpc.close()
+      throw error
+    }
+    await grpc.close()
+  }
+
+  private func run<Request, Response>(
+    _ grpc: GRPCClient, _ method: GRPCMethod<Request, Response>,
+    _ encode: @escaping @Sendable (XDSRequest, Envoy_Config_Core_V3_Node?) -> Request,
+    _ decode: @escaping @Sendable (Response) -> XDSResponse
+  ) async throws {
+    var options = GRPCCallOptions(timeout: nil)
+    for (name, value) in configuration.metadata { options.metadata.add(name, value) }
+    try await grpc.withStream(method, options) { @Sendable stream in
+      for request in await self.opened() { try await stream.send(await self.message(request, encode)) }
+      for try await message in stream.responses {
+        for request in await self.received(decode(message)) {
+          try await stream.send(await self.message(request, encode))
+        }
+      }
+    }
+  }
+
+  /// The request on the wire, with the node where it belongs.
+  private func message<Request>(
+    _ request: XDSRequest, _ encode: @Sendable (XDSRequest, Envoy_Config_Core_V3_Node?) -> Request
+  ) -> Request {
+    let carriesNode = !nodeIsSent || !configuration.nodeOnFirstMessageOnly
+    nodeIsSent = true
+    return encode(request, carriesNode ? configuration.node : nil)
+  }
+
+  private func opened() -> [XDSRequest] {
+    status.isConnected = true
+    nodeIsSent = false
+    return session.opened()
+  }
+
+  private func received(_ response: XDSResponse) async -> [XDSRequest] {
+    let outcome = session.received(response)
+    if let type = XDSType(rawValue: response.typeURL) {
+      if outcome.rejections.isEmpty {
+        status.updates[type, default: 0] += 1
+      } else {
+        status.rejections[type, default: 0] += 1
+        status.lastRejection[type] = outcome.rejections[0].description
+      }
+    }
+    for rejection in outcome.rejections {
+      logger.warning("resource refused", ("reason", "\(rejection)"))
+    }
+    if outcome.changed { await publish() }
+    status.isSettled = session.isSettled
+    return outcome.requests
+  }
+
+  /// Things that have waited long enough become visible without what they waited for.
+  private func watchDeadlines() async {
+    while true {
+      let now = clock()
+      let pause = session.store.nextDeadline.map { max(.milliseconds(10), $0 - now) } ?? .milliseconds(500)
+      do { try await Task.sleep(for: min(pause, .milliseconds(500))) } catch { return }
+      if let deadline = session.store.nextDeadline, deadline <= clock() {
+        await publish()
+        status.isSettled = session.isSettled
+      }
+    }
+  }
+
+  private func publish() async {
+    let refused = await apply(session.settle(now: clock()))
+    for rejection in refused { logger.warning("configuration not used", ("reason", "\(rejection)")) }
+    status.isSettled = session.isSettled
+    guard let path = configuration.lastGoodPath, status.isConnected else { return }
+    if let reason = LastGoodFile(path: path).write(session.store) {
+      logger.warning("last good configuration cannot be kept", ("file", .text(path)), ("reason", .text(reason)))
+    }
+  }
+}
+
+/// The two methods of the aggregated discovery service.
+enum XDSMethods {
+  static let stateOfTheWorld = method(
+    Envoy_Service_Discovery_V3_AggregatedDiscoveryService.streamAggregatedResources,
+    Envoy_Service_Discovery_V3_DiscoveryRequest.self, Envoy_Service_Discovery_V3_DiscoveryResponse.self)
+  static let delta = method(
+    Envoy_Service_Discovery_V3_AggregatedDiscoveryService.deltaAggregatedResources,
+    Envoy_Service_Discovery_V3_DeltaDiscoveryRequest.self, Envoy_Service_Discovery_V3_DeltaDiscoveryResponse.self)
+
+  private static func method<Request: Message, Response: Message>(
+    _ path: String, _: Request.Type, _: Response.Type
+  ) -> GRPCMethod<Request, Response> {
+    GRPCMethod(
+      path: path, encodeRequest: { $0.serialized() },
+      decodeRequest: { try Request(serialized: $0) }, encodeResponse: { $0.serialized() },
+      decodeResponse: { try Response(serialized: $0) })
+  }
+}

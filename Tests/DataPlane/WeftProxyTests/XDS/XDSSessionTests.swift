@@ -1,0 +1,302 @@
+import Testing
+import WeftBase
+import WeftModel
+import WeftTestKit
+
+@testable import WeftProxy
+
+/// A server's answers and a proxy's requests in short words: `c` is an EDS cluster, `s` a static one, `l` a listener with discovered
+/// routes, `r` a route configuration naming clusters, `e` an assignment; `!` makes a resource that cannot be understood.
+private enum Words {
+  static func resource(_ type: XDSType, _ text: String, version: String = "") -> XDSResource {
+    XDSResource(
+      name: version.isEmpty ? "" : name(of: text), version: version, typeURL: type.rawValue, value: Array(text.utf8))
+  }
+
+  static func name(of text: String) -> String { String(text.drop { $0 == "!" }.prefix { $0 != "=" && $0 != "@" }) }
+
+  static let decode: XDSDecoder = { (type, resource) throws(ConfigError) in
+    let text = String(decoding: resource.value, as: UTF8.self)
+    let name = Words.name(of: text)
+    if text.hasPrefix("!") { throw ConfigError(name: name, path: FieldPath().field("bad"), "must not be") }
+    let rest = text.split(separator: "=").dropFirst().first.map(String.init) ?? ""
+    switch type {
+    case .clusters:
+      var cluster = Cluster(
+        name: name, discovery: rest == "static" ? .fixed : .eds(serviceName: "", source: .ads),
+        loadAssignment: LoadAssignment(clusterName: name))
+      if let at = text.firstIndex(of: "@") { cluster.altStatName = String(text[at...]) }
+      return .cluster(cluster)
+    case .endpoints:
+      var assignment = LoadAssignment(clusterName: name)
+      assignment.overprovisioningPercent = UInt32(rest) ?? 140
+      return .endpoints(assignment)
+    case .listeners:
+      var chain = FilterChain(name: "")
+      chain.filters = [
+        .httpConnectionManager(
+          HTTPConnectionManager(statPrefix: "x", routes: .discovered(name: rest, source: .ads)))
+      ]
+      var listener = Listener(name: name, address: .socket(host: "127.0.0.1", port: 1))
+      listener.filterChains = [chain]
+      return .listener(listener)
+    case .routes:
+      var routes = RouteConfiguration(name: name)
+      var host = VirtualHost(name: "h", domains: ["*"])
+      for cluster in rest.split(separator: "+") {
+        host.routes.append(
+          Route(match: RouteMatch(path: .prefix("/")), action: .forward(RouteAction(cluster: .cluster(String(cluster))))))
+      }
+      routes.virtualHosts = [host]
+      return .routes(routes)
+    case .secrets: throw ConfigError("no secrets here")
+    }
+  }
+
+  static func session(_ form: XDSForm, patience: Duration? = .seconds(15)) -> XDSSession {
+    XDSSession(
+      form: form, wildcards: [.clusters, .listeners], store: XDSStore(patience: patience), decode: decode)
+  }
+}
+
+extension XDSSession {
+  fileprivate mutating func answer(
+    _ type: XDSType, _ texts: [String], version: String = "1", nonce: String = "n", removed: [String] = []
+  ) -> XDSOutcome {
+    received(
+      XDSResponse(
+        typeURL: type.rawValue, version: version, nonce: nonce,
+        resources: texts.map { Words.resource(type, $0, version: form == .delta ? version : "") }, removed: removed))
+  }
+
+  fileprivate mutating func view(_ seconds: Int64 = 0) -> (clusters: [String], routes: [String], listeners: [String]) {
+    let state = settle(now: MonotonicInstant(nanoseconds: UInt64(seconds) * 1_000_000_000))
+    return (state.clusters.map(\.name), state.routes.keys.sorted(), state.listeners.map(\.name))
+  }
+}
+
+@Suite("xDS session")
+struct XDSSessionTests {
+  @Test("a fresh stream asks for clusters and listeners, whole", arguments: [XDSForm.stateOfTheWorld, .delta])
+  func opens(form: XDSForm) {
+    var session = Words.session(form)
+    let requests = session.opened()
+    #expect(requests.map(\.type) == [.clusters, .listeners])
+    #expect(requests.allSatisfy { $0.names.isEmpty && $0.nonce.isEmpty && $0.version.isEmpty })
+  }
+
+  @Test("an answer is acknowledged with its version and nonce, then its references are asked for")
+  func acknowledges() {
+    var session = Words.session(.stateOfTheWorld)
+    _ = session.opened()
+    let outcome = session.answer(.clusters, ["b", "a", "s=static"], version: "7", nonce: "x1")
+    #expect(outcome.requests.count == 2)
+    #expect(outcome.requests[0].version == "7" && outcome.requests[0].nonce == "x1" && outcome.requests[0].error.isEmpty)
+    #expect(outcome.requests[1].type == .endpoints && outcome.requests[1].names == ["a", "b"])
+    #expect(outcome.accepted == 3 && outcome.changed)
+  }
+
+  @Test("a bad resource is refused by name and path; the good ones of the same answer are taken; the last version is told")
+  func refusesOne() {
+    var session = Words.session(.stateOfTheWorld)
+    _ = session.opened()
+    _ = session.answer(.clusters, ["s=static"], version: "1", nonce: "a")
+    let outcome = session.answer(.clusters, ["t=static", "!s"], version: "2", nonce: "b")
+    #expect(outcome.requests[0].version == "1" && outcome.requests[0].nonce == "b")
+    #expect(outcome.requests[0].error == "envoy.config.cluster.v3.Cluster s: bad: must not be")
+    #expect(session.view().clusters == ["s", "t"])
+  }
+
+  @Test("in the state of the world an absent cluster or listener is gone, an absent route or assignment is not")
+  func absence() {
+    var session = Words.session(.stateOfTheWorld)
+    _ = session.opened()
+    _ = session.answer(.clusters, ["a", "b"])
+    _ = session.answer(.endpoints, ["a", "b"])
+    _ = session.answer(.endpoints, ["a=150"], version: "2")
+    #expect(session.store.resources(.endpoints).keys.sorted() == ["a", "b"])
+    _ = session.answer(.clusters, ["a"], version: "2")
+    #expect(session.view().clusters == ["a"])
+    #expect(session.store.resources(.endpoints).keys.sorted() == ["a"])
+  }
+
+  @Test("delta names what it adds and what it drops")
+  func deltaSubscriptions() {
+    var session = Words.session(.delta)
+    _ = session.opened()
+    var outcome = session.answer(.clusters, ["a", "b"])
+    #expect(outcome.requests[1].names == ["a", "b"] && outcome.requests[1].unsubscribe.isEmpty)
+    outcome = session.answer(.clusters, ["c"], removed: ["a"])
+    #expect(outcome.requests[1].names == ["c"] && outcome.requests[1].unsubscribe == ["a"])
+    #expect(outcome.removed == 1)
+    outcome = session.answer(.clusters, ["c@2"])
+    #expect(outcome.requests.count == 1, "the same references need no request")
+  }
+
+  @Test("after a reconnect the state of the world tells versions, delta tells what it holds")
+  func reconnects() {
+    var session = Words.session(.stateOfTheWorld)
+    _ = session.opened()
+    _ = session.answer(.clusters, ["a"], version: "3", nonce: "n9")
+    _ = session.answer(.endpoints, ["a"], version: "4", nonce: "n10")
+    session.closed()
+    let requests = session.opened()
+    #expect(requests.map(\.type) == [.clusters, .endpoints, .listeners])
+    #expect(requests.map(\.version) == ["3", "4", ""] && requests.allSatisfy(\.nonce.isEmpty))
+    #expect(requests[1].names == ["a"])
+
+    session = Words.session(.delta)
+    _ = session.opened()
+    _ = session.answer(.clusters, ["a"], version: "v1")
+    session.closed()
+    let delta = session.opened()
+    #expect(delta[0].initialVersions == ["a": "v1"] && delta[0].names.isEmpty)
+    #expect(delta[1].type == .endpoints && delta[1].names == ["a"])
+  }
+
+  @Test("an unasked type is refused and disturbs nothing")
+  func unaskedType() {
+    var session = Words.session(.delta)
+    _ = session.opened()
+    let outcome = session.received(XDSResponse(typeURL: "type.googleapis.com/x.Y", version: "", nonce: "n", resources: []))
+    #expect(outcome.requests.isEmpty && outcome.rejections.count == 1 && !outcome.changed)
+  }
+
+  @Test("a name that stands twice in one answer is refused")
+  func duplicateName() {
+    var session = Words.session(.stateOfTheWorld)
+    _ = session.opened()
+    let outcome = session.answer(.clusters, ["s=static", "s=static"])
+    #expect(outcome.requests[0].error.contains("named twice"))
+  }
+}
+
+@Suite("xDS warming")
+struct XDSWarmingTests {
+  @Test("a cluster is seen once its endpoints are there, and its route with it")
+  func clusterThenRoute() {
+    var session = Words.session(.stateOfTheWorld)
+    _ = session.opened()
+    _ = session.answer(.clusters, ["a"])
+    _ = session.answer(.listeners, ["l=r"])
+    #expect(session.view() == ([], [], ["l"]))
+    #expect(!session.isSettled)
+    _ = session.answer(.routes, ["r=a"])
+    #expect(session.view() == ([], [], ["l"]), "a route that names a cluster in waiting waits, too")
+    _ = session.answer(.endpoints, ["a"])
+    #expect(session.view() == (["a"], ["r"], ["l"]))
+    #expect(session.isSettled)
+  }
+
+  @Test("the old route stays in view while the new one's cluster is in waiting")
+  func makeBeforeBreak() {
+    var session = Words.session(.stateOfTheWorld)
+    _ = session.opened()
+    _ = session.answer(.clusters, ["a"])
+    _ = session.answer(.endpoints, ["a"])
+    _ = session.answer(.listeners, ["l=r"])
+    _ = session.answer(.routes, ["r=a"])
+    _ = session.view()
+    _ = session.answer(.clusters, ["a", "b"], version: "2")
+    _ = session.answer(.routes, ["r=b"], version: "2")
+    let state = session.settle(now: MonotonicInstant(nanoseconds: 0))
+    #expect(state.routes["r"].map(XDSStore.clusterNames(of:)) == ["a"])
+    _ = session.answer(.endpoints, ["b"], version: "2")
+    let after = session.settle(now: MonotonicInstant(nanoseconds: 0))
+    #expect(after.routes["r"].map(XDSStore.clusterNames(of:)) == ["b"])
+  }
+
+  @Test("waiting ends after the patience: the cluster is seen without endpoints")
+  func patienceEnds() {
+    var session = Words.session(.stateOfTheWorld)
+    _ = session.opened()
+    _ = session.answer(.clusters, ["a"])
+    #expect(session.view(1).clusters == [])
+    #expect(session.view(15).clusters == [])
+    #expect(session.view(16).clusters == ["a"])
+  }
+
+  @Test("without a limit waiting goes on")
+  func waitsForEver() {
+    var session = Words.session(.stateOfTheWorld, patience: nil)
+    _ = session.opened()
+    _ = session.answer(.clusters, ["a"])
+    _ = session.view(0)
+    #expect(session.view(1_000_000).clusters == [])
+  }
+
+  @Test("a removed cluster stays while a visible route names it, at most thirty seconds")
+  func removedClusterStays() {
+    var session = Words.session(.stateOfTheWorld)
+    _ = session.opened()
+    _ = session.answer(.clusters, ["a", "b"])
+    _ = session.answer(.endpoints, ["a", "b"])
+    _ = session.answer(.listeners, ["l=r"])
+    _ = session.answer(.routes, ["r=a"])
+    _ = session.view(0)
+    _ = session.answer(.clusters, ["b"], version: "2")
+    #expect(session.view(1).clusters == ["a", "b"])
+    #expect(session.view(40).clusters == ["b"])
+    _ = session.answer(.clusters, ["a", "b"], version: "3")
+    _ = session.answer(.endpoints, ["a"], version: "3")
+    _ = session.view(41)
+    _ = session.answer(.clusters, ["b"], version: "4")
+    _ = session.answer(.routes, ["r=b"], version: "4")
+    #expect(session.view(42).clusters == ["b"])
+  }
+
+  @Test("a changed cluster keeps its endpoints and stays in view")
+  func changedClusterStays() {
+    var session = Words.session(.stateOfTheWorld)
+    _ = session.opened()
+    _ = session.answer(.clusters, ["a"])
+    _ = session.answer(.endpoints, ["a=150"])
+    _ = session.view()
+    _ = session.answer(.clusters, ["a@other"], version: "2")
+    let state = session.settle(now: MonotonicInstant(nanoseconds: 0))
+    #expect(state.clusters.map(\.altStatName) == ["@other"])
+    #expect(state.endpoints["a"]?.overprovisioningPercent == 150)
+  }
+}
+
+@Suite("last good configuration on disk")
+struct LastGoodFileTests {
+  @Test("what is written is read back and taken as if a server had sent it")
+  func roundTrip() throws {
+    let directory = TemporaryDirectory()
+    let file = LastGoodFile(path: directory.path + "/last-good")
+    #expect(try file.read().get() == nil, "no file is not an error")
+    var session = Words.session(.delta)
+    _ = session.opened()
+    _ = session.answer(.clusters, ["a", "s=static"], version: "5")
+    _ = session.answer(.endpoints, ["a"])
+    _ = session.answer(.listeners, ["l=r"])
+    _ = session.answer(.routes, ["r=a"])
+    #expect(file.write(session.store) == nil)
+    var other = Words.session(.delta)
+    let kept = try #require(try file.read().get())
+    #expect(other.restore(kept) == 5)
+    #expect(other.view() == (["a", "s"], ["r"], ["l"]))
+    #expect(other.isSettled)
+    #expect(other.opened()[0].initialVersions == ["a": "5", "s": "5"])
+  }
+
+  @Test("a file torn at any byte, or with any byte changed, is refused whole")
+  func damage() throws {
+    let directory = TemporaryDirectory()
+    let file = LastGoodFile(path: directory.path + "/last-good")
+    var session = Words.session(.delta)
+    _ = session.opened()
+    _ = session.answer(.clusters, ["s=static"], version: "5")
+    #expect(file.write(session.store) == nil)
+    let bytes = try SourceTree.bytes(directory.path + "/last-good")
+    for end in 0..<bytes.count {
+      #expect(throws: LastGoodProblem.self) { try LastGoodFile.parse(Array(bytes[..<end])).get() }
+    }
+    for at in bytes.indices {
+      var changed = bytes
+      changed[at] ^= 1
+      #expect(throws: LastGoodProblem.self) { try LastGoodFile.parse(changed).get() }
+    }
+  }
+}
