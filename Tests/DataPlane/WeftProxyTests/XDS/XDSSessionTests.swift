@@ -23,8 +23,7 @@ private enum Words {
     switch type {
     case .clusters:
       var cluster = Cluster(
-        name: name, discovery: rest == "static" ? .fixed : .eds(serviceName: "", source: .ads),
-        loadAssignment: LoadAssignment(clusterName: name))
+        name: name, discovery: rest == "static" ? .fixed : .eds(serviceName: "", source: .ads))
       if let at = text.firstIndex(of: "@") { cluster.altStatName = String(text[at...]) }
       return .cluster(cluster)
     case .endpoints:
@@ -45,7 +44,8 @@ private enum Words {
       var host = VirtualHost(name: "h", domains: ["*"])
       for cluster in rest.split(separator: "+") {
         host.routes.append(
-          Route(match: RouteMatch(path: .prefix("/")), action: .forward(RouteAction(cluster: .cluster(String(cluster))))))
+          Route(
+            match: RouteMatch(.prefix("/")), action: .forward(RouteAction(cluster: .cluster(String(cluster))))))
       }
       routes.virtualHosts = [host]
       return .routes(routes)
@@ -91,12 +91,14 @@ struct XDSSessionTests {
     _ = session.opened()
     let outcome = session.answer(.clusters, ["b", "a", "s=static"], version: "7", nonce: "x1")
     #expect(outcome.requests.count == 2)
-    #expect(outcome.requests[0].version == "7" && outcome.requests[0].nonce == "x1" && outcome.requests[0].error.isEmpty)
+    #expect(
+      outcome.requests[0].version == "7" && outcome.requests[0].nonce == "x1" && outcome.requests[0].error.isEmpty)
     #expect(outcome.requests[1].type == .endpoints && outcome.requests[1].names == ["a", "b"])
     #expect(outcome.accepted == 3 && outcome.changed)
   }
 
-  @Test("a bad resource is refused by name and path; the good ones of the same answer are taken; the last version is told")
+  @Test(
+    "a bad resource is refused by name and path; the good ones of the same answer are taken; the last version is told")
   func refusesOne() {
     var session = Words.session(.stateOfTheWorld)
     _ = session.opened()
@@ -158,7 +160,8 @@ struct XDSSessionTests {
   func unaskedType() {
     var session = Words.session(.delta)
     _ = session.opened()
-    let outcome = session.received(XDSResponse(typeURL: "type.googleapis.com/x.Y", version: "", nonce: "n", resources: []))
+    let outcome = session.received(
+      XDSResponse(typeURL: "type.googleapis.com/x.Y", version: "", nonce: "n", resources: []))
     #expect(outcome.requests.isEmpty && outcome.rejections.count == 1 && !outcome.changed)
   }
 
