@@ -143,7 +143,9 @@ let package = Package(
     tests(
       of: "WeftDiscovery", in: "ControlPlane",
       ["WeftBase", "WeftProtobuf", "WeftXDS", "WeftKinds", "WeftControlAPI", "WeftTranslation", "WeftService", "WeftTestKit"]),
-    tests(of: "WeftControl", in: "ControlPlane", ["WeftBase", "WeftControlAPI", "WeftConfig", "WeftService", "WeftTestKit"]),
+    tests(
+      of: "WeftControl", in: "ControlPlane",
+      ["WeftBase", "WeftProtobuf", "WeftKinds", "WeftControlAPI", "WeftConfig", "WeftService", "WeftTestKit"]),
     tests(of: "WeftAgent", in: "Agent", ["WeftBase", "WeftTestKit"]),
     tests(of: "WeftCLI", in: "CLI", ["WeftBase", "WeftTestKit"]),
     .testTarget(name: "TidyTests", dependencies: ["WeftTestKit"], path: "Tests/Tidy", swiftSettings: strict),

@@ -41,13 +41,17 @@ package struct JSONDecodingOptions: Sendable {
   /// The types that `Any` may hold.
   package var registry: TypeRegistry
   package var depth: Int
+  /// Takes durations as Go writes them, too (`300ms`, `1h30m`): what people write in Kubernetes objects.
+  package var takesGoDurations: Bool
 
   package init(
-    unknownFields: UnknownFieldPolicy = .refuse, registry: TypeRegistry = TypeRegistry(), depth: Int = 100
+    unknownFields: UnknownFieldPolicy = .refuse, registry: TypeRegistry = TypeRegistry(), depth: Int = 100,
+    takesGoDurations: Bool = false
   ) {
     self.unknownFields = unknownFields
     self.registry = registry
     self.depth = depth
+    self.takesGoDurations = takesGoDurations
   }
 }
 

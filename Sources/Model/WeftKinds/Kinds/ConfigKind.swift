@@ -27,22 +27,27 @@ extension ConfigKind {
   package static func hosts(_ spec: Spec) -> [String] { [] }
   package static func exportTo(_ spec: Spec) -> [String] { [] }
 
-  /// The newest version of the group.
-  package static var apiVersion: String { "\(group)/\(versions[0])" }
-
   /// Decodes and checks a spec. The spec is nil when it could not be decoded; then there is at least one error.
   package static func check(
     _ json: JSONValue, _ context: ValidationContext
   ) -> (spec: Spec?, findings: [Finding]) {
-    var collector = FindingCollector(context)
+    let base = FieldPath.root.field("spec")
+    var unknown: [FieldPath] = []
     do throws(ProtobufError) {
-      let spec = try Spec(json: json)
+      let options = JSONDecodingOptions(unknownFields: .collect, takesGoDurations: true)
+      let spec = try Spec(json: json, options: options, unknown: &unknown)
+      var collector = FindingCollector(context)
       validate(spec, &collector)
-      return (spec, collector.findings)
+      let strangers = unknown.map { Finding(.error, at: base.appending($0), "unknown field") }
+      return (spec, strangers + collector.findings)
     } catch {
-      let path = FieldPath.root.field("spec").appending(error.path)
-      return (nil, [Finding(.error, at: path, error.message)])
+      return (nil, [Finding(.error, at: base.appending(error.path), error.message)])
     }
+  }
+
+  /// Decodes a spec that was accepted before; fields that this program does not know are left out.
+  package static func decode(_ json: JSONValue) throws(ProtobufError) -> Spec {
+    try Spec(json: json, options: JSONDecodingOptions(unknownFields: .ignore, takesGoDurations: true))
   }
 }
 

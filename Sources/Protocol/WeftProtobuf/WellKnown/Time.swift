@@ -67,10 +67,15 @@ package struct Google_Protobuf_Duration: Message {
   }
 
   package mutating func mergeJSON(_ json: JSONValue, from decoder: JSONFieldDecoder) throws(ProtobufError) {
-    guard case .string(let text) = json, let value = Google_Protobuf_Duration(text: text) else {
-      throw decoder.error("expected a duration such as \"1.5s\"")
+    if case .string(let text) = json {
+      let spelled = decoder.options.takesGoDurations ? Google_Protobuf_Duration(goText: text) : nil
+      if let value = Google_Protobuf_Duration(text: text) ?? spelled {
+        self = value
+        return
+      }
     }
-    self = value
+    throw decoder.error(
+      "expected a duration such as \"1.5s\"\(decoder.options.takesGoDurations ? " or \"1m30s\"" : "")")
   }
 
   package func makeJSON(_ encoder: JSONFieldEncoder) -> JSONValue {

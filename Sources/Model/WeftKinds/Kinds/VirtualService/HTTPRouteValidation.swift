@@ -153,6 +153,7 @@ enum HTTPRouteValidation {
     }
     here.checkDuration("perTryTimeout", retries.perTryTimeout, .positiveOrZero)
     here.checkDuration("backoff", retries.backoff, .positive)
+    if retries.retryOn.isEmpty { return }
     for condition in retries.retryOn.split(separator: ",", omittingEmptySubsequences: false) {
       let word = String(condition).trimmed
       if retryConditions.contains(word) { continue }

@@ -1,0 +1,91 @@
+import Synchronization
+import WeftBase
+import WeftConfig
+import WeftControlAPI
+
+/// Whether the control plane is ready to be asked.
+package final class Readiness: Sendable {
+  private let ready = Atomic<Bool>(false)
+
+  package init() {}
+
+  package var isReady: Bool { ready.load(ordering: .acquiring) }
+  package func set(_ value: Bool) { ready.store(value, ordering: .releasing) }
+}
+
+/// Counters of the API, for `/metrics`.
+package final class APICounters: Sendable {
+  private let counts = Mutex<[Int: UInt64]>([:])
+  private let refused = Atomic<UInt64>(0)
+
+  func note(status: Int) { counts.withLock { $0[status, default: 0] += 1 } }
+  func noteRefusedBody() { refused.add(1, ordering: .relaxed) }
+
+  var byStatus: [(status: Int, count: UInt64)] {
+    counts.withLock { $0.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } }
+  }
+  var refusedBodies: UInt64 { refused.load(ordering: .relaxed) }
+}
+
+extension ControlAPI {
+  /// `/healthz`, `/readyz`, `/version`, `/metrics`.
+  func status(_ call: Call) async -> Answer {
+    guard call.method == "GET" || call.method == "HEAD" else { return .notAllowed("GET, HEAD") }
+    switch call.segments[0] {
+    case "healthz": return .text("ok\n")
+    case "readyz": return readiness.isReady ? .text("ok\n") : .text("not ready\n", status: 503)
+    case "version": return .json(.object(["version": .string(version)]))
+    case "metrics":
+      var answer = Answer.text(await metrics())
+      answer.contentType = "text/plain; version=0.0.4; charset=utf-8"
+      return answer
+    default: return .error(404, "there is nothing here")
+    }
+  }
+
+  /// `GET /proxies`
+  func proxyList() async -> Answer {
+    .json(.object(["items": .array(await proxies?.proxies() ?? [])]))
+  }
+
+  /// `GET /proxies/NODE_ID/config?type=CDS`
+  func proxyConfig(_ node: String, _ type: String) async -> Answer {
+    let types = ["CDS", "EDS", "LDS", "RDS"]
+    guard types.contains(type) else { return .error(400, "type must be one of \(types.joined(separator: ", "))") }
+    guard let items = await proxies?.config(of: node, type: type) else {
+      return .error(404, "no proxy \(node) is connected")
+    }
+    return .json(.object(["items": .array(items)]))
+  }
+
+  private func metrics() async -> String {
+    let snapshot = await aggregate.current()
+    let counts = registry.counts()
+    var text = ""
+    func gauge(_ name: String, _ help: String, _ value: some BinaryInteger, type: String = "gauge") {
+      text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n\(name) \(value)\n"
+    }
+    gauge("pilot_services", "Services known to the control plane.", snapshot.services.count)
+    gauge("pilot_virt_services", "VirtualService objects in force.", snapshot.virtualServices.count)
+    gauge(
+      "weft_control_instances", "Instances of all services.",
+      snapshot.services.all.reduce(0) { $0 + $1.instances.count })
+    gauge("weft_control_snapshot_version", "Revision of the store that proxies are served from.", snapshot.version)
+    gauge(
+      "weft_control_unreadable_objects", "Stored objects that could not be read.", await aggregate.unreadable().count)
+    gauge("weft_control_workloads", "Registered workloads.", counts.workloads)
+    gauge("weft_control_lease_renewals_total", "Heartbeats that changed nothing.", counts.renewals, type: "counter")
+    gauge("weft_control_lease_expirations_total", "Workloads whose lease ran out.", counts.expirations, type: "counter")
+    gauge(
+      "weft_control_api_bodies_refused_total", "Request bodies over the limit.", counters.refusedBodies, type: "counter"
+    )
+    text += "# HELP weft_control_api_requests_total Answers of the API by status.\n"
+    text += "# TYPE weft_control_api_requests_total counter\n"
+    for entry in counters.byStatus {
+      text += "weft_control_api_requests_total{status=\"\(entry.status)\"} \(entry.count)\n"
+    }
+    for directory in directories { text += directory.metrics }
+    if let proxies { text += await proxies.metrics() }
+    return text
+  }
+}

@@ -1,0 +1,27 @@
+package import WeftControlAPI
+package import WeftService
+package import WeftTelemetry
+
+/// How a control plane is set up.
+package struct ControlConfiguration: Sendable {
+  /// Where the API listens. Loopback by default: it has no authentication yet.
+  package var apiAddress: ServiceAddress = .loopback(port: 15080)
+  /// Where xDS is served in plaintext. Loopback by default.
+  package var xdsAddress: ServiceAddress = .loopback(port: 15010)
+  /// Where the store lies; nil keeps it in memory.
+  package var dataDirectory: String?
+  /// Directories of YAML that are mirrored into the store.
+  package var configDirectories: [String] = []
+  package var scanInterval: Duration = .seconds(1)
+  /// Where objects go that name no namespace.
+  package var namespace = "default"
+  package var mesh = MeshSettings()
+  package var version = "dev"
+  /// How often leases are looked at.
+  package var leaseInterval: Duration = .seconds(1)
+  /// How long calls and streams may take to end on the way out.
+  package var grace: Duration = .seconds(5)
+  package var log = Logger(LogOutput(level: .off), .control)
+
+  package init() {}
+}

@@ -1,0 +1,146 @@
+import WeftBase
+import WeftConfig
+import WeftControlAPI
+import WeftDiscovery
+import WeftKinds
+package import WeftService
+import WeftTelemetry
+
+/// A whole control plane: store, aggregate, registry, directory sources, API and discovery, started and stopped in order.
+package final class ControlServer: Sendable {
+  package let api: ControlAPI
+  let configuration: ControlConfiguration
+  let http: HTTPServer
+  let xds: GRPCServer
+  let discovery: DiscoveryServer
+
+  /// The addresses really bound.
+  package var apiAddresses: [ServiceAddress] { http.addresses }
+  package var xdsAddresses: [ServiceAddress] { xds.addresses }
+
+  private init(
+    api: ControlAPI, configuration: ControlConfiguration, http: HTTPServer, xds: GRPCServer,
+    discovery: DiscoveryServer
+  ) {
+    self.api = api
+    self.configuration = configuration
+    self.http = http
+    self.xds = xds
+    self.discovery = discovery
+  }
+
+  /// Opens the store, loads it, and binds the addresses. Nothing is answered before `run`.
+  package static func start(
+    _ configuration: ControlConfiguration, on runtime: ServiceRuntime, clock: ControlClock = .system
+  ) async throws -> ControlServer {
+    let path = configuration.dataDirectory.map { "\($0)/store.db" } ?? ":memory:"
+    if let directory = configuration.dataDirectory { try DataDirectory.make(directory) }
+    let store = try StoreService(path: path)
+    let aggregate = Aggregate(store: store, mesh: configuration.mesh)
+    let registry = WorkloadRegistry(store: store, clock: clock, domain: configuration.mesh.domain)
+    let defaults = ConfigDefaults(
+      namespace: configuration.namespace, domain: configuration.mesh.domain,
+      rootNamespace: configuration.mesh.rootNamespace)
+    let directories = configuration.configDirectories.map { path in
+      DirectorySource(path: path, store: store, reader: DocumentReader(defaults: defaults), wall: clock.wall)
+    }
+    // Files first: what they say is in force before the first proxy asks.
+    for directory in directories {
+      let report = try await directory.synchronize()
+      Self.tell(report, of: directory.path, configuration)
+    }
+    try await aggregate.load()
+    try await registry.load()
+
+    let discovery = DiscoveryServer(source: aggregate)
+    let api = ControlAPI(
+      store: store, aggregate: aggregate, registry: registry, clock: clock, defaults: defaults,
+      version: configuration.version, proxies: DiscoveryStatus(discovery: discovery, aggregate: aggregate),
+      directories: directories)
+    var routes = GRPCRoutes()
+    discovery.addMethods(to: &routes)
+    let http = try await HTTPServer.bind(HTTPServerConfiguration(addresses: [configuration.apiAddress]), on: runtime)
+    let xds = try await GRPCServer.bind(
+      routes, GRPCServerConfiguration(addresses: [configuration.xdsAddress]), on: runtime)
+    return ControlServer(api: api, configuration: configuration, http: http, xds: xds, discovery: discovery)
+  }
+
+  /// Serves until `shutdown`, or until the task is cancelled. *Errors*: the store failed for good.
+  package func run() async throws {
+    api.readiness.set(true)
+    try await withThrowingTaskGroup(of: Bool.self) { group in
+      let handler = APIServer(api)
+      group.addTask {
+        await self.http.run { request, responder in try await handler.handle(request, responder) }
+        return true
+      }
+      group.addTask {
+        await self.xds.run()
+        return true
+      }
+      group.addTask {
+        try await self.api.aggregate.run()
+        return true
+      }
+      // These two run for as long as the others do.
+      group.addTask {
+        await self.discovery.run()
+        return false
+      }
+      group.addTask {
+        await self.keepLeases()
+        return false
+      }
+      for directory in api.directories {
+        group.addTask {
+          await directory.run(every: self.configuration.scanInterval) { report in
+            Self.tell(report, of: directory.path, self.configuration)
+          }
+          return false
+        }
+      }
+      var serving = 3
+      while serving > 0, let wasServing = try await group.next() {
+        if wasServing { serving -= 1 }
+      }
+      group.cancelAll()
+    }
+  }
+
+  /// Stops taking calls and streams, lets those in flight end, and makes `run` return.
+  package func shutdown() async {
+    api.readiness.set(false)
+    // Watches and snapshots end first: their streams would otherwise hold the servers for the whole grace.
+    api.store.endWatches()
+    async let apiDone: Void = http.shutdown(grace: configuration.grace)
+    async let xdsDone: Void = xds.shutdown(grace: configuration.grace)
+    _ = await (apiDone, xdsDone)
+  }
+
+  private func keepLeases() async {
+    while !Task.isCancelled {
+      do {
+        try await Task.sleep(for: configuration.leaseInterval)
+        let gone = try await api.registry.expire()
+        if gone > 0 { configuration.log.warning("workloads removed: their leases ran out", ("count", .number(gone))) }
+      } catch is CancellationError {
+        return
+      } catch {
+        configuration.log.error("leases could not be ended", ("error", .text("\(error)")))
+      }
+    }
+  }
+
+  private static func tell(_ report: DirectoryReport, of path: String, _ configuration: ControlConfiguration) {
+    configuration.log.info(
+      "configuration directory read", ("directory", .text(path)), ("files", .number(report.files)),
+      ("objects", .number(report.objects)), ("changed", .number(report.changed)))
+    for problem in report.problems {
+      if problem.severity == .error {
+        configuration.log.error("configuration refused; the last good state stays", ("problem", .text("\(problem)")))
+      } else {
+        configuration.log.warning("configuration accepted with a warning", ("problem", .text("\(problem)")))
+      }
+    }
+  }
+}

@@ -1,0 +1,193 @@
+import Testing
+import WeftBase
+import WeftControlAPI
+import WeftKinds
+import WeftTestKit
+
+@testable import WeftConfig
+
+@Suite("directory source")
+struct DirectorySourceTests {
+  private static func rule(_ name: String, timeout: String = "1s") -> String {
+    """
+    apiVersion: networking.istio.io/v1
+    kind: VirtualService
+    metadata: {name: \(name)}
+    spec:
+      hosts: [\(name)]
+      http:
+      - timeout: \(timeout)
+        route: [{destination: {host: \(name)}}]
+
+    """
+  }
+
+  private struct World {
+    let files = TemporaryDirectory()
+    let state = TemporaryDirectory()
+    let store: StoreService
+    let source: DirectorySource
+
+    init() throws {
+      store = try StoreService(path: state.file("store.db"))
+      source = Self.source(files, store)
+    }
+
+    static func source(_ files: TemporaryDirectory, _ store: StoreService, at second: Int64 = 1) -> DirectorySource {
+      DirectorySource(
+        path: files.path, store: store, reader: DocumentReader(),
+        wall: { WallTime(nanoseconds: second * 1_000_000_000) })
+    }
+
+    func names() async throws -> [String] {
+      try await store.perform { try $0.list(kind: .virtualService).objects.map(\.metadata.name) }
+    }
+  }
+
+  @Test("what files say is in the store, and what they say no more is not")
+  func mirrors() async throws {
+    let world = try World()
+    world.files.write("a.yaml", Self.rule("a") + "---\n" + Self.rule("b"))
+    world.files.write(
+      "c.json",
+      #"{"apiVersion":"networking.istio.io/v1","kind":"VirtualService","metadata":{"name":"c"},"spec":{"hosts":["c"],"http":[{"route":[{"destination":{"host":"c"}}]}]}}"#
+    )
+    world.files.write("notes.txt", "not configuration")
+    var report = try await world.source.synchronize()
+    #expect(report.problems.isEmpty)
+    #expect(report.changed == 3)
+    #expect(report.files == 2)
+    #expect(try await world.names() == ["a", "b", "c"])
+    #expect(try await world.source.synchronize().changed == 0)
+
+    world.files.write("a.yaml", Self.rule("a", timeout: "2s"))
+    world.files.remove("c.json")
+    report = try await world.source.synchronize()
+    #expect(report.changed == 3)
+    #expect(try await world.names() == ["a"])
+  }
+
+  @Test("a bad object keeps its last good state while the good ones beside it apply")
+  func badObject() async throws {
+    let world = try World()
+    world.files.write("all.yaml", Self.rule("a") + "---\n" + Self.rule("b"))
+    try await world.source.synchronize()
+    world.files.write("all.yaml", Self.rule("a", timeout: "soon") + "---\n" + Self.rule("b", timeout: "3s"))
+    let report = try await world.source.synchronize()
+    #expect(report.changed == 1)
+    let problem = try #require(report.problems.first)
+    #expect(problem.path.description == "spec.http[0].timeout")
+    #expect(problem.location?.file == world.files.file("all.yaml"))
+    #expect(problem.location?.line == 7)
+    let timeouts = try await world.store.perform {
+      try $0.list(kind: .virtualService).objects.map { $0.spec["http"]?[0]?["timeout"]?.stringValue }
+    }
+    #expect(timeouts == ["1s", "3s"])
+    world.files.write("all.yaml", Self.rule("b", timeout: "3s"))
+    #expect(try await world.source.synchronize().changed == 1)
+    #expect(try await world.names() == ["b"])
+  }
+
+  @Test("while a file cannot be read as YAML nothing is removed, not even after a restart")
+  func brokenFile() async throws {
+    let world = try World()
+    world.files.write("a.yaml", Self.rule("a"))
+    world.files.write("b.yaml", Self.rule("b"))
+    try await world.source.synchronize()
+    world.files.write("a.yaml", "kind: [unclosed")
+    world.files.write("c.yaml", Self.rule("c"))
+    let report = try await world.source.synchronize()
+    #expect(report.problems.count == 1)
+    #expect(try await world.names() == ["a", "b", "c"])
+    let restarted = World.source(world.files, world.store)
+    try await restarted.synchronize()
+    #expect(try await world.names() == ["a", "b", "c"])
+    world.files.write("a.yaml", Self.rule("a2"))
+    try await restarted.synchronize()
+    #expect(try await world.names() == ["a2", "b", "c"])
+  }
+
+  @Test("a directory that cannot be read leaves everything as it was")
+  func missingDirectory() async throws {
+    let world = try World()
+    world.files.write("a.yaml", Self.rule("a"))
+    try await world.source.synchronize()
+    let gone = DirectorySource(
+      path: world.files.file("gone"), store: world.store, reader: DocumentReader(),
+      wall: { WallTime(nanoseconds: 0) })
+    let report = try await gone.synchronize()
+    #expect(report.isUnreadable)
+    #expect(report.problems.count == 1)
+    #expect(try await world.names() == ["a"])
+  }
+
+  @Test("creation times and uids survive a restart of the source and of the store")
+  func stableAges() async throws {
+    let world = try World()
+    world.files.write("a.yaml", Self.rule("a"))
+    try await world.source.synchronize()
+    let before = try await world.store.perform { try $0.list().objects }
+    let image = StoreFixtures.crashImage(of: world.state)
+    let reopened = try StoreService(path: image.file("store.db"))
+    let later = World.source(world.files, reopened, at: 1_000)
+    #expect(try await later.synchronize().changed == 0)
+    world.files.write("a.yaml", Self.rule("a", timeout: "9s"))
+    #expect(try await later.synchronize().changed == 1)
+    let after = try await reopened.perform { try $0.list().objects }
+    #expect(after.map(\.metadata.creationTimestamp) == before.map(\.metadata.creationTimestamp))
+    #expect(after.map(\.metadata.uid) == before.map(\.metadata.uid))
+  }
+
+  @Test("of an object in two files, and of one that the API owns, the first stays and the other is reported")
+  func conflicts() async throws {
+    let world = try World()
+    _ = try await world.store.perform {
+      try $0.put(StoreFixtures.rule("mine"), StoreFixtures.at(1))
+    }
+    world.files.write("1.yaml", Self.rule("twice", timeout: "1s"))
+    world.files.write("2.yaml", Self.rule("twice", timeout: "2s") + "---\n" + Self.rule("mine"))
+    let report = try await world.source.synchronize()
+    #expect(report.problems.count == 2)
+    let objects = try await world.store.perform { try $0.list().objects }
+    #expect(objects.map(\.source) == ["api", "directory:\(world.files.path)"])
+    #expect(objects.last?.spec["http"]?[0]?["timeout"] == "1s")
+  }
+
+  @Test("the watch looks again after every interval and tells of changes and new problems only")
+  func watch() async throws {
+    let world = try World()
+    world.files.write("a.yaml", Self.rule("a"))
+    let files = world.files
+    let told = Told()
+    await world.source.run(
+      every: .seconds(1),
+      sleep: { interval in
+        #expect(interval == .seconds(1))
+        switch await told.nextTurn() {
+        case 1: break
+        case 2: files.write("b.yaml", "kind: [")
+        case 3: break
+        case 4: files.write("b.yaml", Self.rule("b"))
+        default: throw CancellationError()
+        }
+      }, onChange: { report in told.note(report) })
+    #expect(told.reports.map(\.changed) == [1, 0, 1])
+    #expect(told.reports.map(\.problems.count) == [0, 1, 0])
+  }
+
+  private final class Told: Sendable {
+    private let state = Box()
+
+    final class Box: @unchecked Sendable {  // Proof: only touched by the one task that runs the source.
+      var reports: [DirectoryReport] = []
+      var turn = 0
+    }
+
+    var reports: [DirectoryReport] { state.reports }
+    func note(_ report: DirectoryReport) { state.reports.append(report) }
+    func nextTurn() async -> Int {
+      state.turn += 1
+      return state.turn
+    }
+  }
+}

@@ -1,0 +1,146 @@
+import Testing
+import WeftBase
+import WeftControlAPI
+import WeftKinds
+import WeftProtobuf
+import WeftTestKit
+
+@testable import WeftConfig
+@testable import WeftControl
+
+@Suite("control API")
+struct ControlAPITests {
+  private typealias W = ControlWorld
+
+  @Test("apply takes good documents, refuses bad ones with path and place, and answers 422 when any was refused")
+  func apply() async throws {
+    let world = try await ControlWorld()
+    let body = W.rule("a") + "---\n" + W.rule("b", timeout: "soon")
+    let answer = await world.call("POST", "/api/v1/apply", body)
+    #expect(answer.status == 422)
+    let results = answer.json["results"]
+    #expect(results?[0]?["action"] == "created")
+    #expect(results?[0]?["resourceVersion"] == "1")
+    #expect(results?[1]?["action"] == "refused")
+    #expect(results?[1]?["errors"]?[0]?["path"] == "spec.http[0].timeout")
+    #expect(results?[1]?["errors"]?[0]?["line"] == 16)
+    let answer1 = await world.call("POST", "/api/v1/apply", W.rule("a"))
+    #expect(answer1.json["results"]?[0]?["action"] == "unchanged")
+    #expect(await world.call("POST", "/api/v1/apply", "").status == 400)
+    #expect(await world.call("GET", "/api/v1/apply").status == 405)
+  }
+
+  @Test("a refused change leaves the last good object in force")
+  func lastGood() async throws {
+    let world = try await ControlWorld()
+    try await world.following {
+      await world.call("POST", "/api/v1/apply", W.rule("a", timeout: "3s"))
+      await world.call("POST", "/api/v1/apply", W.rule("a", timeout: "soon"))
+      let snapshot = try await world.settled()
+      let rule = try #require(snapshot.virtualServices.all.first)
+      #expect(rule.spec.http.first?.timeout?.seconds == 3)
+    }
+  }
+
+  @Test("a dry run and a diff change nothing and say what would")
+  func dryRun() async throws {
+    let world = try await ControlWorld()
+    await world.call("POST", "/api/v1/apply", W.rule("a"))
+    let dry = await world.call("POST", "/api/v1/apply?dryRun=true&namespace=default", W.rule("a", timeout: "2s"))
+    #expect(dry.json["results"]?[0]?["action"] == "configured")
+    let diff = await world.call("POST", "/api/v1/diff", W.rule("a", timeout: "2s") + "---\n" + W.rule("b"))
+    #expect(diff.status == 200)
+    #expect(diff.json["results"]?[0]?["action"] == "change")
+    #expect(diff.json["results"]?[0]?["before"]?["spec"]?["http"]?[0]?["timeout"] == "1s")
+    #expect(diff.json["results"]?[0]?["after"]?["spec"]?["http"]?[0]?["timeout"] == "2s")
+    #expect(diff.json["results"]?[0]?["changes"]?[0]?["path"] == "spec.http[0].timeout")
+    #expect(diff.json["results"]?[1]?["action"] == "create")
+    #expect(diff.json["results"]?[1]?["before"]?.isNull == true)
+    #expect(try await world.store.perform { $0.revision } == 1)
+  }
+
+  @Test("objects are found by kind, plural and short name, written optimistically, and deleted")
+  func objects() async throws {
+    let world = try await ControlWorld()
+    await world.call("POST", "/api/v1/apply", W.rule("a") + "---\n" + W.rule("b", namespace: "other"))
+    for kind in ["VirtualService", "virtualservices", "VS"] {
+      let found = await world.call("GET", "/api/v1/objects/\(kind)").json
+      #expect(found["items"]?.arrayValue?.count == 2)
+    }
+    let others = await world.call("GET", "/api/v1/objects/vs?namespace=other").json
+    #expect(others["items"]?.arrayValue?.count == 1)
+    #expect(await world.call("GET", "/api/v1/objects/pods").status == 404)
+
+    let path = "/api/v1/namespaces/default/vs/a"
+    var object = await world.call("GET", path).json
+    #expect(object["metadata"]?["resourceVersion"] == "1")
+    object["spec"]?["http"] = [["timeout": "4s", "route": [["destination": ["host": "a"]]]]]
+    let written = await world.call("PUT", path, object.text())
+    #expect(written.status == 200)
+    #expect(written.json["metadata"]?["generation"] == 2)
+    #expect(await world.call("PUT", path, object.text()).status == 409)
+    #expect(await world.call("POST", path, W.rule("a")).status == 409)
+    #expect(await world.call("PUT", path, W.rule("elsewhere")).status == 400)
+    #expect(await world.call("PUT", path, W.rule("a", timeout: "x")).status == 422)
+
+    let answer2 = await world.call("GET", path + "/history")
+    #expect(answer2.json["items"]?.arrayValue?.count == 2)
+    let rolled = await world.call("POST", path + "/rollback?revision=1")
+    #expect(rolled.json["spec"]?["http"]?[0]?["timeout"] == "1s")
+    #expect(await world.call("DELETE", path).status == 200)
+    #expect(await world.call("DELETE", path).status == 404)
+    #expect(await world.call("GET", path).status == 404)
+    #expect(await world.call("PATCH", path).status == 405)
+  }
+
+  @Test("remove takes out what the documents name")
+  func remove() async throws {
+    let world = try await ControlWorld()
+    await world.call("POST", "/api/v1/apply", W.rule("a"))
+    let answer = await world.call("POST", "/api/v1/remove", W.rule("a") + "---\n" + W.rule("b"))
+    #expect(answer.json["results"]?.arrayValue?.map { $0["action"] } == ["deleted", "absent"])
+  }
+
+  @Test("services show ports and instances; workloads show their lease")
+  func services() async throws {
+    let world = try await ControlWorld()
+    try await world.following {
+      await world.call("POST", "/api/v1/workloads", W.registration("r1"))
+      _ = try await world.settled()
+      let service = await world.call("GET", "/api/v1/services?namespace=default").json["items"]?[0]
+      #expect(service?["host"] == "reviews.default.svc.cluster.local")
+      #expect(service?["instances"]?[0]?["port"] == 31080)
+      #expect(service?["instances"]?[0]?["health"] == "HEALTHY")
+      let answer3 = await world.call("GET", "/api/v1/services?namespace=none")
+      #expect(answer3.json["items"]?.arrayValue?.isEmpty == true)
+      let workload = await world.call("GET", "/api/v1/workloads").json["items"]?[0]
+      #expect(workload?["leaseRemainingSeconds"] == 30)
+      let answer4 = await world.call("GET", "/api/v1/workloads/default/r1")
+      #expect(answer4.json["service"] == "reviews")
+      #expect(await world.call("DELETE", "/api/v1/workloads/default/none").status == 404)
+    }
+  }
+
+  @Test("kinds, version, health, readiness and metrics answer")
+  func status() async throws {
+    let world = try await ControlWorld()
+    let kinds = await world.call("GET", "/api/v1/kinds").json["items"]?.arrayValue?.map { $0["plural"]?.stringValue }
+    #expect(kinds?.contains("virtualservices") == true)
+    #expect(await world.call("GET", "/healthz").status == 200)
+    #expect(await world.call("GET", "/readyz").status == 503)
+    world.api.readiness.set(true)
+    #expect(await world.call("GET", "/readyz").status == 200)
+    let answer5 = await world.call("GET", "/version")
+    #expect(answer5.json["version"] == "dev")
+    #expect(await world.call("GET", "/metrics").json.stringValue?.contains("pilot_services 0") == true)
+    let answer6 = await world.call("GET", "/api/v1/proxies")
+    #expect(answer6.json["items"]?.arrayValue?.isEmpty == true)
+    #expect(await world.call("GET", "/api/v1/proxies/x/config?type=CDS").status == 404)
+    #expect(await world.call("GET", "/nothing").status == 404)
+  }
+
+  @Test("a target that is not well formed is no call", arguments: ["/a%2", "/a%zz", "/%ff"])
+  func badTargets(path: String) {
+    #expect(Call(method: "GET", path: path, query: nil) == nil)
+  }
+}

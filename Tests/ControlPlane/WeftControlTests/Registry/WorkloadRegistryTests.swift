@@ -1,0 +1,151 @@
+import Testing
+import WeftBase
+import WeftControlAPI
+import WeftKinds
+import WeftTestKit
+
+@testable import WeftConfig
+@testable import WeftControl
+
+@Suite("workload registry")
+struct WorkloadRegistryTests {
+  private typealias W = ControlWorld
+
+  @Test("a registration makes a service with an endpoint at its proxy")
+  func register() async throws {
+    let world = try await ControlWorld()
+    try await world.following {
+      let answer = await world.call("POST", "/api/v1/workloads", W.registration("r1", inbound: 31001))
+      #expect(answer.status == 200)
+      #expect(answer.json["host"] == "reviews.default.svc.cluster.local")
+      #expect(answer.json["leaseSeconds"] == 15)
+      let snapshot = try await world.settled()
+      let service = try #require(snapshot.services.service("reviews.default.svc.cluster.local", seenFrom: "x"))
+      #expect(service.ports == [ServicePort(number: 9080, name: "http", protocol: .http)])
+      let instance = try #require(service.instances.first)
+      #expect(instance.ports == [9080: 31001])
+      #expect(instance.labels == ["version": "v1", "app": "reviews"])
+      #expect(snapshot.workload(id: "r1", namespace: "default")?.ports.first?.appPort == 9080)
+    }
+  }
+
+  @Test("a heartbeat that changes nothing writes nothing; a change of health does")
+  func heartbeat() async throws {
+    let world = try await ControlWorld()
+    await world.call("POST", "/api/v1/workloads", W.registration("r1", health: "UNHEALTHY"))
+    let before = try await world.store.perform { $0.revision }
+    for _ in 0..<50 { await world.call("POST", "/api/v1/workloads", W.registration("r1", health: "UNHEALTHY")) }
+    #expect(try await world.store.perform { $0.revision } == before)
+    #expect(world.registry.counts().renewals == 50)
+    await world.call("POST", "/api/v1/workloads", W.registration("r1", health: "DRAINING"))
+    #expect(try await world.store.perform { $0.revision } == before + 1)
+    try await world.following {
+      let snapshot = try await world.settled()
+      #expect(snapshot.workload(id: "r1", namespace: "default")?.health == .draining)
+    }
+  }
+
+  @Test("a lease that ran out twice removes the workload, a renewed one does not; the service stays known")
+  func leases() async throws {
+    let world = try await ControlWorld()
+    await world.call("POST", "/api/v1/workloads", W.registration("gone"))
+    await world.call("POST", "/api/v1/workloads", W.registration("stays"))
+    world.time.advance(20)
+    await world.call("POST", "/api/v1/workloads", W.registration("stays"))
+    #expect(try await world.registry.expire() == 0)
+    world.time.advance(11)
+    #expect(try await world.registry.expire() == 1)
+    #expect(world.registry.records().map(\.record.workload.id) == ["stays"])
+    world.time.advance(100)
+    #expect(try await world.registry.expire() == 1)
+    try await world.following {
+      let snapshot = try await world.settled()
+      let service = try #require(snapshot.services.service("reviews.default.svc.cluster.local", seenFrom: "x"))
+      #expect(service.instances.isEmpty)
+      #expect(service.ports.map(\.number) == [9080])
+    }
+  }
+
+  @Test("a service without instances is forgotten after its retention")
+  func retention() async throws {
+    let world = try await ControlWorld()
+    await world.call("POST", "/api/v1/workloads", W.registration("r1"))
+    #expect(await world.call("DELETE", "/api/v1/workloads/default/r1").status == 200)
+    try await world.registry.expire()
+    world.time.advance(3_599)
+    try await world.registry.expire()
+    #expect(world.registry.counts().services == 1)
+    world.time.advance(2)
+    try await world.registry.expire()
+    #expect(world.registry.counts().services == 0)
+    #expect(try await world.store.perform { try $0.list().objects.isEmpty })
+  }
+
+  @Test("after a restart the same endpoints are served, and every lease begins anew")
+  func restart() async throws {
+    let world = try await ControlWorld()
+    await world.call("POST", "/api/v1/workloads", W.registration("r1"))
+    await world.call("POST", "/api/v1/workloads", W.registration("r2", version: "v2", inbound: 31081))
+    try await world.following { _ = try await world.settled() }
+    let before = await world.aggregate.current()
+    world.time.advance(10_000)
+    let again = try await ControlWorld(world.directory, time: world.time)
+    let after = await again.aggregate.current()
+    #expect(after.version == before.version)
+    #expect(after.changes(since: before).isEmpty)
+    #expect(try await again.registry.expire() == 0)
+    world.time.advance(31)
+    #expect(try await again.registry.expire() == 2)
+  }
+
+  @Test("an id that is live elsewhere is refused with 409, and free again when its lease is over")
+  func conflict() async throws {
+    let world = try await ControlWorld()
+    await world.call("POST", "/api/v1/workloads", W.registration("r1", address: "10.0.0.1"))
+    let answer = await world.call("POST", "/api/v1/workloads", W.registration("r1", address: "10.0.0.2"))
+    #expect(answer.status == 409)
+    #expect(answer.json["errors"]?[0]?["path"] == "id")
+    world.time.advance(31)
+    #expect(await world.call("POST", "/api/v1/workloads", W.registration("r1", address: "10.0.0.2")).status == 200)
+  }
+
+  @Test("of two instances that define a port differently, the older one's definition holds")
+  func oldestPorts() async throws {
+    let world = try await ControlWorld()
+    await world.call("POST", "/api/v1/workloads", W.registration("a"))
+    world.time.advance(1)
+    let other = W.registration("0-younger").replacing("\"HTTP\"", with: "\"TCP\"").replacing(
+      "\"http\"", with: "\"tcp\"")
+    await world.call("POST", "/api/v1/workloads", other)
+    try await world.following {
+      let snapshot = try await world.settled()
+      let service = try #require(snapshot.services.all.first)
+      #expect(service.ports == [ServicePort(number: 9080, name: "http", protocol: .http)])
+      #expect(service.instances.count == 2)
+    }
+  }
+
+  @Test(
+    "a bad registration is refused with every path",
+    arguments: [
+      ("[]", [""]), ("{}", ["id", "service", "ports"]),
+      (#"{"id": "A_b", "service": "x y", "ports": []}"#, ["id", "service", "ports"]),
+      (#"{"id": "a", "service": "s", "ports": [{"number": 0}]}"#, ["ports[0].number", "ports[0].inboundPort"]),
+      (
+        #"{"id": "a", "service": "s", "ports": [{"number": 1, "inboundPort": 2, "protocol": "X"}]}"#,
+        ["ports[0].protocol"]
+      ),
+      (
+        #"{"id": "a", "service": "s", "inboundAddress": "host", "health": "OK", "weight": 0, "leaseSeconds": 0, "labels": {"-": "a"}, "x": 1, "ports": [{"number": 1, "inboundPort": 2}, {"number": 1, "inboundPort": 2, "name": "b"}]}"#,
+        ["x", "labels[\"-\"]", "inboundAddress", "ports[1].number", "health", "weight", "leaseSeconds"]
+      ),
+    ])
+  func refusals(body: String, paths: [String]) async throws {
+    let world = try await ControlWorld()
+    let answer = await world.call("POST", "/api/v1/workloads", body)
+    #expect(answer.status == 400)
+    let found = answer.json["errors"]?.arrayValue?.map { $0["path"]?.stringValue ?? "" }
+    #expect(found == paths)
+    #expect(world.registry.counts().workloads == 0)
+  }
+}
