@@ -2,6 +2,7 @@
 
 package import WeftBase
 package import WeftHTTP
+import WeftTelemetry
 package import WeftRuntime
 package import WeftUpstream
 
@@ -53,6 +54,10 @@ package struct DownstreamConnection: BitwiseCopyable {
   /// The configuration it uses (`WorkerEngine.snapshots`), and its filter chain there (-1: none chosen).
   package var snapshot: UInt32
   package var chain: Int32 = -1
+  var chainConfig: ConfigRef<CompiledFilterChain>?
+  var manager: ConfigRef<CompiledHTTPManager>?
+  var stats: StatBlock<HTTPMetric>?
+  var tcpStats: StatBlock<TCPMetric>?
   package var decoder: H1Decoder
   package var h2 = H2Cell.none
   /// HTTP/1 and TCP: the stream in progress.
@@ -68,6 +73,8 @@ package struct DownstreamConnection: BitwiseCopyable {
   /// The address of the peer, and the address the client meant.
   package var peer: SocketAddress
   package var local: SocketAddress
+  /// The peer's address as `x-forwarded-for` shows it.
+  var peerText = ShortText()
 
   package init(
     connection: ConnectionID, listener: UInt32, snapshot: UInt32, peer: SocketAddress, local: SocketAddress,

@@ -2,6 +2,7 @@
 
 package import WeftBase
 package import WeftHTTP
+package import WeftRuntime
 package import WeftTelemetry
 package import WeftUpstream
 
@@ -45,8 +46,8 @@ package struct Stream: Linked {
     package static let reusedConnection = Flags(rawValue: 1 << 16)
     /// Counted among the cluster's and host's active requests.
     package static let counted = Flags(rawValue: 1 << 17)
-    /// Counted among the cluster's waiting requests, retries.
-    package static let countedWaiting = Flags(rawValue: 1 << 18)
+    /// A TCP session counted among its host's.
+    package static let tcpCounted = Flags(rawValue: 1 << 18)
     package static let countedRetry = Flags(rawValue: 1 << 19)
     /// The downstream side is gone; nothing may be sent to it.
     package static let clientGone = Flags(rawValue: 1 << 20)
@@ -66,7 +67,7 @@ package struct Stream: Linked {
     package static let clientAcceptsTrailers = Flags(rawValue: 1 << 29)
     /// Trailers wait behind the body.
     package static let hasRequestTrailers = Flags(rawValue: 1 << 30)
-    package static let hasResponseTrailers = Flags(rawValue: 1 << 31)
+    package static let hasRetryPolicy = Flags(rawValue: 1 << 31)
   }
 
   package var downstream: SlabIndex
@@ -79,8 +80,10 @@ package struct Stream: Linked {
   package var links = SlotLinks()
 
   package var snapshot: UInt32
-  /// Position of the route in its table; -1: none.
-  package var route: Int32 = -1
+  var route: ConfigRef<CompiledRoute>?
+  /// The entry that a weighted route chose; -1: none.
+  package var weightedCluster: Int16 = -1
+  var wanted = WantedProtocol.http1
   package var cluster = SlabIndex.none
   package var host = SlabIndex.none
   package var random: UInt64
@@ -99,7 +102,10 @@ package struct Stream: Linked {
   package var responseLeft: Int64 = -1
 
   package var attempts: UInt16 = 0
-  package var retriesLeft: UInt16 = 0
+  var retry = RetryState(maxRetries: 0)
+  var tried = TriedHosts()
+  package var lastHost: SocketAddress?
+  var keepsResponseHead = false
   package var status: UInt16 = 0
   package var grpcStatus: Int32 = -1
 
@@ -110,6 +116,8 @@ package struct Stream: Linked {
   package var requestDeadline = MonotonicInstant.distantFuture
   package var retryAt = MonotonicInstant.distantFuture
   /// Nanoseconds; 0 never.
+  package var timeout: UInt64 = 0
+  package var tryTimeout: UInt64 = 0
   package var idleTimeout: UInt64 = 0
   package var tryIdleTimeout: UInt64 = 0
   package var lastActivity: MonotonicInstant

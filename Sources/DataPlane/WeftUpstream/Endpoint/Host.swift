@@ -27,6 +27,8 @@ package struct Host: BitwiseCopyable {
   package var waiting = SlotList()
   /// It has left the cluster: its connections close as they become free.
   package var isRemoved = false
+  /// What the control plane says of its health.
+  package var isAvailable = true
   package var requestsTotal: UInt64 = 0
   package var requestsFailed: UInt64 = 0
   package var connectionsTotal: UInt64 = 0

@@ -33,7 +33,7 @@ package struct UpstreamConnection: Linked {
     /// Bytes of the response in progress have arrived.
     package static let responseStarted = Flags(rawValue: 1 << 10)
     package static let protocolError = Flags(rawValue: 1 << 11)
-    package static let idleExpired = Flags(rawValue: 1 << 12)
+    package static let closedByUs = Flags(rawValue: 1 << 12)
   }
 
   package var connection: ConnectionID
@@ -57,6 +57,8 @@ package struct UpstreamConnection: Linked {
   package var deadline = MonotonicInstant.distantFuture
   package var lifeDeadline = MonotonicInstant.distantFuture
   package var timer = LazyTimer()
+  /// Counted by the breakers of the high priority.
+  package var highPriority = false
 
   package init(connection: ConnectionID, host: SlabIndex, decoder: H1Decoder, now: MonotonicInstant) {
     self.connection = connection

@@ -1,0 +1,171 @@
+// TLSSecurity: TLS contexts made from configuration and secrets.
+
+package import WeftBase
+package import WeftModel
+import WeftRuntime
+import WeftTLS
+package import WeftUpstream
+
+/// Makes what the engine asks for when a connection begins. A context is parsed once per configuration, not per connection.
+package struct TLSSecurity: SecurityFactory {
+  package init() {}
+
+  package func downstream(_ context: DownstreamTLSContext, secrets: [String: Secret]) throws(ConfigError)
+    -> any DownstreamSecurity
+  {
+    var configuration = TLSConfiguration.server()
+    let trusts = try fill(&configuration, context.common, secrets)
+    configuration.verification = !trusts ? .none : context.requireClientCertificate ? .required : .ifPresented
+    if context.requireClientCertificate, !trusts {
+      throw ConfigError(
+        path: FieldPath().field("require_client_certificate"), "needs a trusted_ca to check client certificates with")
+    }
+    configuration.resumption = context.statelessResumption
+    return Downstream(try Self.make(configuration), requiresName: context.requireSNI)
+  }
+
+  package func upstream(_ context: UpstreamTLSContext, secrets: [String: Secret]) throws(ConfigError)
+    -> any UpstreamSecurity
+  {
+    var configuration = TLSConfiguration.client()
+    let trusts = try fill(&configuration, context.common, secrets)
+    // As in Envoy, a cluster without a trusted CA encrypts and checks nobody.
+    configuration.verification = trusts ? .required : .none
+    configuration.serverName = context.sni
+    configuration.resumption = context.maxSessionKeys > 0
+    configuration.maximumKeptSessions = Int(context.maxSessionKeys)
+    return Upstream(try Self.make(configuration))
+  }
+
+  private static func make(_ configuration: TLSConfiguration) throws(ConfigError) -> TLSContext {
+    do throws(WeftError) { return try TLSContext(configuration) } catch {
+      throw ConfigError(path: FieldPath().field("common_tls_context"), error.message)
+    }
+  }
+
+  /// Takes over what both sides have in common; returns whether there is anybody to trust.
+  private func fill(_ configuration: inout TLSConfiguration, _ common: CommonTLSContext, _ secrets: [String: Secret])
+    throws(ConfigError) -> Bool
+  {
+    let at = FieldPath().field("common_tls_context")
+    var certificates = common.certificates
+    for reference in common.certificateSecrets {
+      guard case .certificate(let certificate)? = secrets[reference.name]?.content else {
+        throw ConfigError(
+          path: at.field("tls_certificate_sds_secret_configs"), "no certificate secret named \"\(reference.name)\" yet")
+      }
+      certificates.append(certificate)
+    }
+    for certificate in certificates {
+      configuration.identities.append(
+        TLSIdentity(
+          chain: .bytes(try certificate.chain.load()), privateKey: .bytes(try certificate.privateKey.load()),
+          password: try certificate.password.map { (source) throws(ConfigError) in try source.load() }))
+    }
+    var validation = common.validation
+    if let reference = common.validationSecret {
+      guard case .validation(let delivered)? = secrets[reference.name]?.content else {
+        throw ConfigError(path: at.field("validation_context"), "no validation secret named \"\(reference.name)\" yet")
+      }
+      // The names to look for may stand beside the reference; the trust comes from the secret.
+      var merged = delivered
+      merged.subjectAltNames += validation?.subjectAltNames ?? []
+      validation = merged
+    }
+    configuration.protocols = common.alpn
+    configuration.cipherSuites = common.cipherSuites
+    configuration.groups = common.curves
+    if let version = Self.version(common.minimumVersion) { configuration.minimumVersion = version }
+    if let version = Self.version(common.maximumVersion) { configuration.maximumVersion = version }
+    guard let validation else { return false }
+    if let trusted = validation.trustedCA { configuration.trustedAuthorities = [.bytes(try trusted.load())] }
+    if let list = validation.revocationList { configuration.revocationLists = [.bytes(try list.load())] }
+    configuration.allowsExpired = validation.allowExpired
+    configuration.acceptsUntrusted = validation.acceptUntrusted
+    configuration.peerNames = try validation.subjectAltNames.map { (m) throws(ConfigError) in try Self.matcher(m, at) }
+    configuration.certificateHashes = try validation.certificateHashes.map { (text) throws(ConfigError) in
+      guard let bytes = Self.hexadecimal(text), bytes.count == 32 else {
+        throw ConfigError(path: at.field("verify_certificate_hash"), "must be 64 hexadecimal digits")
+      }
+      return bytes
+    }
+    return validation.trustedCA != nil
+  }
+
+  private static func version(_ version: CommonTLSContext.Version) -> TLSVersion? {
+    switch version {
+    case .automatic: nil
+    case .tls10: .tls10
+    case .tls11: .tls11
+    case .tls12: .tls12
+    case .tls13: .tls13
+    }
+  }
+
+  private static func matcher(_ matcher: CertificateValidation.SANMatcher, _ at: FieldPath) throws(ConfigError)
+    -> SubjectAltNameMatcher
+  {
+    let kind: SubjectAltName.Kind? =
+      switch matcher.type {
+      case .email: .email
+      case .dns: .dns
+      case .uri: .uri
+      case .ipAddress: .ip
+      case .any: nil
+      }
+    switch matcher.matcher.pattern {
+    case .exact(let text):
+      if let kind { return .exact(kind, text) }
+      return SubjectAltNameMatcher(nil) { $0.bytes == Array(text.utf8) }
+    case .prefix(let text): return SubjectAltNameMatcher(kind) { $0.bytes.starts(with: text.utf8) }
+    case .suffix(let text):
+      return SubjectAltNameMatcher(kind) { $0.bytes.reversed().starts(with: text.utf8.reversed()) }
+    case .contains(let text):
+      return SubjectAltNameMatcher(kind) { String(decoding: $0.bytes, as: UTF8.self).contains(text) }
+    case .regex(let pattern):
+      let regex = try CompiledRegex(pattern)
+      return SubjectAltNameMatcher(kind) { name in name.bytes.withByteView { regex.ref.matchesAll($0) } }
+    }
+  }
+
+  /// Hexadecimal digits, with or without colons between pairs.
+  private static func hexadecimal(_ text: String) -> [UInt8]? {
+    let digits = text.utf8.filter { $0 != UInt8(ascii: ":") }
+    guard digits.count % 2 == 0 else { return nil }
+    var bytes: [UInt8] = []
+    var i = 0
+    while i < digits.count {
+      guard let high = ASCII.hexadecimalValue(digits[i]), let low = ASCII.hexadecimalValue(digits[i + 1]) else {
+        return nil
+      }
+      bytes.append(high << 4 | low)
+      i += 2
+    }
+    return bytes
+  }
+
+  private final class Downstream: DownstreamSecurity {
+    private let context: TLSContext
+    private let requiresName: Bool
+
+    init(_ context: TLSContext, requiresName: Bool) {
+      self.context = context
+      self.requiresName = requiresName
+    }
+
+    func makeSession() -> any TransportSession {
+      guard requiresName else { return TLSSession.server(context) }
+      return TLSSession.server(selecting: { [context] in $0.serverName.isEmpty ? nil : context })
+    }
+  }
+
+  private final class Upstream: UpstreamSecurity {
+    private let context: TLSContext
+
+    init(_ context: TLSContext) { self.context = context }
+
+    func makeSession(serverName: String) -> any TransportSession {
+      TLSSession.client(context, serverName: serverName.isEmpty ? nil : serverName)
+    }
+  }
+}

@@ -1,0 +1,318 @@
+// Downstream connections: from accept to close, up to the point where bytes become requests.
+
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftRuntime
+import WeftTLS
+import WeftTelemetry
+import WeftUpstream
+
+extension WorkerEngine {
+  // MARK: Arrival
+
+  func downstreamAccepted(_ c: ConnectionID, _ listener: ListenerID, _ peer: SocketAddress) {
+    let position = listenerTable[].position(of: listener)
+    guard position >= 0, configuration[].current != .max else { return loop.close(c, .reset) }
+    let snapshot = listenerTable[].entries[position].snapshot
+    let compiled = listenerTable[].entries[position].config
+    let stats = listenerTable[].entries[position].stats
+    stats.add(.downstreamCxTotal)
+    if listenerTable[].entries[position].connections >= listenerTable[].entries[position].maximum {
+      stats.add(.downstreamCxOverflow)
+      return loop.close(c, .reset)
+    }
+    var local = loop.localAddress(c)
+    if compiled[].restoresOriginalDestination, let original = loop.originalDestination(c) { local = original }
+    var slot = DownstreamConnection(
+      connection: c, listener: UInt32(position), snapshot: snapshot, peer: peer, local: local,
+      decoder: H1Decoder(role: .request, limits: HTTPLimits()), now: now)
+    scratch[].removeAll()
+    peer.ip.unmapped.write(to: &scratch[])
+    slot.peerText = ShortText(scratch[].view)
+    guard let d = downstreams.insert(slot) else {
+      stats.add(.downstreamCxOverflow)
+      return loop.close(c, .reset)
+    }
+    stats.add(.downstreamCxActive)
+    listenerTable[].entries[position].connections += 1
+    retain(snapshot: snapshot)
+    loop.setUser(c, Self.word(.downstream, d))
+    if compiled[].inspectsTLS {
+      if compiled[].filtersTimeout > 0 {
+        downstreams[d].headDeadline = now.advanced(nanoseconds: Int64(clamping: compiled[].filtersTimeout))
+        arm(downstream: d, at: downstreams[d].headDeadline)
+      }
+      return
+    }
+    var input = FilterChainInput(destination: local, source: peer)
+    input.isTLS = false
+    enterChain(d, compiled[].match?.match(input) ?? (compiled[].chains.isEmpty ? -1 : 0))
+  }
+
+  /// Puts a connection into its filter chain.
+  func enterChain(_ d: SlabIndex, _ chain: Int32) {
+    let slot = downstreams.ref(d)
+    let compiled = listenerTable[].entries[Int(slot[].listener)].config
+    guard chain >= 0 else {
+      listenerTable[].entries[Int(slot[].listener)].stats.add(.noFilterChainMatch)
+      return close(downstream: d, .reset)
+    }
+    slot[].chain = chain
+    slot[].chainConfig = compiled[].chains[Int(chain)]
+    slot[].headDeadline = .distantFuture
+    let chainConfig = compiled[].chains[Int(chain)]
+    if let security = chainConfig[].tls {
+      slot[].flags.insert([.secure, .transportStarted])
+      if chainConfig[].handshakeTimeout > 0 {
+        slot[].headDeadline = now.advanced(nanoseconds: Int64(clamping: chainConfig[].handshakeTimeout))
+        arm(downstream: d, at: slot[].headDeadline)
+      }
+      prepareChain(d, chainConfig)
+      loop.startTransport(slot[].connection, security.makeSession())
+      return
+    }
+    prepareChain(d, chainConfig)
+    if slot[].kind == .tcp { startTCP(d) }
+  }
+
+  private func prepareChain(_ d: SlabIndex, _ chain: ConfigRef<CompiledFilterChain>) {
+    let slot = downstreams.ref(d)
+    switch chain[].terminal {
+    case .http:
+      guard let manager = chain[].http else { return close(downstream: d, .reset) }
+      slot[].manager = manager
+      let stats = registry.block(HTTPMetric.self, manager[].scope, worker: number)
+      slot[].stats = stats
+      stats.add(.downstreamCxTotal)
+      stats.add(.downstreamCxActive)
+      if slot[].flags.contains(.secure) {
+        stats.add(.downstreamCxSSLTotal)
+        stats.add(.downstreamCxSSLActive)
+      }
+      slot[].kind = .http
+      slot[].decoder = H1Decoder(role: .request, limits: manager[].limits)
+      if manager[].codec == .http1 { startHTTP1(d) } else if manager[].codec == .http2 { startHTTP2(d) }
+      if manager[].maxConnectionDuration > 0 {
+        slot[].drainDeadline = now.advanced(nanoseconds: Int64(clamping: manager[].maxConnectionDuration))
+        arm(downstream: d, at: slot[].drainDeadline)
+      }
+      armIdle(d)
+    case .tcp:
+      slot[].kind = .tcp
+    case .respond:
+      slot[].kind = .tcp
+      send(chain[].response, to: slot[].connection)
+      flushStage()
+      close(downstream: d, .gracefully)
+    case .echo:
+      slot[].kind = .tcp
+    }
+  }
+
+  func downstreamSecured(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    slot[].headDeadline = .distantFuture
+    if slot[].kind == .tcp { return startTCP(d) }
+    guard slot[].kind == .http, let session = loop.transport(slot[].connection) else { return }
+    let agreed = session.negotiatedProtocol
+    if agreed == "h2" { startHTTP2(d) } else if agreed == "http/1.1" || agreed == "http/1.0" { startHTTP1(d) }
+    armIdle(d)
+  }
+
+  func startHTTP1(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    slot[].kind = .http1
+    slot[].stats?.add(.downstreamCxHTTP1Total)
+    slot[].stats?.add(.downstreamCxHTTP1Active)
+  }
+
+  func startHTTP2(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    guard let manager = slot[].manager else { return }
+    slot[].kind = .http2
+    slot[].h2 = H2Cell.make(role: .server, limits: manager[].limits)
+    slot[].stats?.add(.downstreamCxHTTP2Total)
+    slot[].stats?.add(.downstreamCxHTTP2Active)
+    flushLater(downstream: d)
+  }
+
+  // MARK: Bytes
+
+  func downstreamReceived(_ d: SlabIndex, _ bytes: ByteView) -> Int {
+    let slot = downstreams.ref(d)
+    if slot[].flags.contains(.closed) { return bytes.count }
+    switch slot[].kind {
+    case .http1: return receivedHTTP1(d, bytes)
+    case .http2: return receivedHTTP2(d, bytes)
+    case .tcp: return receivedTCP(d, bytes)
+    case .http:
+      switch H2Preface.match(bytes) {
+      case .yes:
+        startHTTP2(d)
+        return receivedHTTP2(d, bytes)
+      case .no:
+        startHTTP1(d)
+        return receivedHTTP1(d, bytes)
+      case .needMore: return 0
+      }
+    case .unmatched: return inspect(d, bytes)
+    }
+  }
+
+  /// The listener filters' part: finds out what the connection speaks before its filter chain is chosen.
+  private func inspect(_ d: SlabIndex, _ bytes: ByteView) -> Int {
+    let slot = downstreams.ref(d)
+    let compiled = listenerTable[].entries[Int(slot[].listener)].config
+    var input = FilterChainInput(destination: slot[].local, source: slot[].peer)
+    switch ClientHello.read(bytes) {
+    case .needMore: return 0
+    case .notTLS: break
+    case .hello(let hello):
+      input.isTLS = true
+      input.serverName = hello.serverName
+      input.applicationProtocols = hello.protocols
+    }
+    enterChain(d, compiled[].match?.match(input) ?? (compiled[].chains.isEmpty ? -1 : 0))
+    if slot[].flags.contains(.closed) { return bytes.count }
+    // Bytes left unconsumed go to the session that was just started.
+    return slot[].flags.contains(.transportStarted) ? 0 : downstreamReceived(d, bytes)
+  }
+
+  // MARK: End
+
+  /// Begins to close; `downstreamClosed` follows. Streams in flight end there.
+  func close(downstream d: SlabIndex, _ mode: CloseMode) {
+    let slot = downstreams.ref(d)
+    if slot[].flags.contains(.closed) { return }
+    if mode == .gracefully {
+      if slot[].kind == .http2 { flushHTTP2(downstream: d) }
+      if stage[].target == slot[].connection { flushStage() }
+    }
+    slot[].flags.insert([.closed, .closedByUs])
+    loop.close(slot[].connection, mode)
+  }
+
+  func downstreamReadEnded(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    if slot[].flags.contains(.closed) { return }
+    slot[].flags.insert(.readEnded)
+    switch slot[].kind {
+    case .tcp: return endedTCP(d)
+    case .http1:
+      if !slot[].stream.isNone {
+        let s = streams.ref(slot[].stream)
+        if s[].flags.contains(.tunnel) {
+          requestEnd(slot[].stream)
+          return
+        }
+        // The client gave up; work on its behalf ends. What it half-closed for cannot be told from that.
+        if case .invalid = slot[].decoder.endOfInput() { slot[].flags.insert(.protocolError) }
+        s[].responseFlags.insert(.downstreamConnectionTermination)
+        s[].details = ByteView("downstream_remote_disconnect")
+      }
+    default: break
+    }
+    close(downstream: d, .gracefully)
+    endStreams(ofDownstream: d)
+  }
+
+  func downstreamClosed(_ d: SlabIndex, _ reason: CloseReason) {
+    let slot = downstreams.ref(d)
+    let byUs = slot[].flags.contains(.closedByUs)
+    let hadStreams = slot[].active > 0
+    slot[].flags.insert(.closed)
+    endStreams(ofDownstream: d)
+    let lived = (now.nanoseconds &- slot[].accepted.nanoseconds) / 1_000_000
+    if let stats = slot[].stats {
+      stats.add(.downstreamCxDestroy)
+      stats.add(byUs ? .downstreamCxDestroyLocal : .downstreamCxDestroyRemote)
+      if hadStreams {
+        stats.add(.downstreamCxDestroyActiveRq)
+        stats.add(byUs ? .downstreamCxDestroyLocalActiveRq : .downstreamCxDestroyRemoteActiveRq)
+      }
+      if reason.kind == .lingerTimeout { stats.add(.downstreamCxDelayedCloseTimeout) }
+      stats.subtract(.downstreamCxActive)
+      if slot[].flags.contains(.secure) { stats.subtract(.downstreamCxSSLActive) }
+      if slot[].kind == .http1 { stats.subtract(.downstreamCxHTTP1Active) }
+      if slot[].kind == .http2 { stats.subtract(.downstreamCxHTTP2Active) }
+      stats.record(.downstreamCxLengthMs, lived)
+    }
+    let listener = Int(slot[].listener)
+    let listenerStats = listenerTable[].entries[listener].stats
+    listenerStats.subtract(.downstreamCxActive)
+    listenerStats.add(.downstreamCxDestroy)
+    listenerStats.record(.downstreamCxLengthMs, lived)
+    if stage[].target == slot[].connection {
+      stage[].buffer.removeAll()
+      stage[].target = .none
+    }
+    if !slot[].timer.id.isNone { loop.cancel(slot[].timer.id) }
+    slot[].h2.free()
+    release(snapshot: slot[].snapshot)
+    downstreams.remove(d)
+    listenerTable[].entries[listener].connections -= 1
+    if listenerTable[].entries[listener].connections == 0 { retireListener(listener) }
+  }
+
+  /// Ends every stream of a connection whose client is gone.
+  func endStreams(ofDownstream d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    if !slot[].stream.isNone {
+      if slot[].kind == .tcp { clientGoneTCP(slot[].stream, .reset) } else { clientGone(slot[].stream) }
+    }
+    if slot[].kind == .http2 { forEachStream(ofDownstream: d) { clientGone($0) } }
+  }
+
+  // MARK: Flow control
+
+  /// The write queue passed its high mark: what feeds it stops.
+  func downstreamBlocked(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    if slot[].flags.contains(.writeBlocked) { return }
+    slot[].flags.insert(.writeBlocked)
+    slot[].stats?.add(.downstreamFlowControlPausedReading)
+    if !slot[].stream.isNone, slot[].kind == .http1 { pauseResponse(slot[].stream) }
+    // HTTP/2: each stream stops by itself when it next has data (`writableResponse` looks at the flag).
+  }
+
+  func downstreamDrained(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    slot[].flags.remove(.writeBlocked)
+    if slot[].flags.contains(.closed) { return }
+    slot[].stats?.add(.downstreamFlowControlResumedReading)
+    if slot[].kind == .http2 {
+      slot[].h2[].outputFlushed()
+      forEachStream(ofDownstream: d) { pumpResponse($0) }
+      flushLater(downstream: d)
+    } else if !slot[].stream.isNone {
+      if slot[].kind == .tcp {
+        let u = streams[slot[].stream].upstream
+        if !u.isNone { resumeReading(upstream: u) }
+      } else {
+        pumpResponse(slot[].stream)
+      }
+    }
+  }
+
+  /// Calls `body` for each stream of an HTTP/2 connection; `body` may end the stream it is given.
+  func forEachStream(ofDownstream d: SlabIndex, _ body: (SlabIndex) -> Void) {
+    forEachStream(downstreams[d].h2) { s in
+      if streams[s].downstream == d { body(s) }
+    }
+  }
+
+  func pauseReading(downstream d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    if slot[].flags.contains(.readPaused) || slot[].flags.contains(.closed) { return }
+    slot[].flags.insert(.readPaused)
+    loop.pauseReading(slot[].connection)
+  }
+
+  func resumeReading(downstream d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    if !slot[].flags.contains(.readPaused) || slot[].flags.contains(.closed) { return }
+    slot[].flags.remove(.readPaused)
+    loop.resumeReading(slot[].connection)
+  }
+}

@@ -1,0 +1,112 @@
+// HTTP/1 from clients: bytes to request events.
+
+import WeftBase
+import WeftHTTP
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+extension WorkerEngine {
+  func receivedHTTP1(_ d: SlabIndex, _ bytes: ByteView) -> Int {
+    let slot = downstreams.ref(d)
+    slot[].stats?.add(.downstreamCxRxBytesTotal, UInt64(bytes.count))
+    var input = bytes
+    while !slot[].flags.contains(.closed) {
+      let s = slot[].stream
+      if s.isNone {
+        // The connection ends; whatever still comes belongs to nobody.
+        if slot[].flags.contains(.closing) { return bytes.count }
+      } else {
+        let flags = streams[s].flags
+        if flags.contains(.requestEnded) && !flags.contains(.tunnel) {
+          // A pipelined request, or the first bytes of a tunnel that is not open yet: they wait.
+          if input.isEmpty { break }
+          pauseReading(downstream: d)
+          break
+        }
+        if flags.contains(.requestPaused) {
+          pauseReading(downstream: d)
+          break
+        }
+      }
+      switch slot[].decoder.next(&input, head: requestHead) {
+      case .head:
+        slot[].flags.remove(.headStarted)
+        slot[].headDeadline = .distantFuture
+        startRequest(onHTTP1: d)
+      case .data(let data):
+        if !s.isNone { requestData(s, data, end: false) }
+      case .trailers:
+        if !s.isNone { requestTrailers(s, requestHead) }
+      case .end:
+        if !s.isNone { requestEnd(s) }
+      case .needMore:
+        if s.isNone && !input.isEmpty && !slot[].flags.contains(.headStarted) { headBegan(d) }
+        return bytes.count - input.count
+      case .invalid(let error):
+        refuse(d, error)
+        return bytes.count
+      }
+    }
+    return slot[].flags.contains(.closed) ? bytes.count : bytes.count - input.count
+  }
+
+  private func startRequest(onHTTP1 d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    slot[].stats?.add(.downstreamRqHTTP1Total)
+    guard let s = newStream(d, 0) else {
+      slot[].stats?.add(.downstreamRqOverloadClose)
+      return close(downstream: d, .reset)
+    }
+    slot[].stream = s
+    let head = requestHead
+    let stream = streams.ref(s)
+    if head.flags.contains(.closesConnection) { stream[].flags.insert(.clientCloses) }
+    if head.version == .http10 { stream[].flags.insert(.clientHTTP10) }
+    beginRequest(s, head)
+  }
+
+  /// The first bytes of a head have come, not all of it.
+  private func headBegan(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    slot[].flags.insert(.headStarted)
+    guard let manager = slot[].manager, manager[].requestHeadersTimeout > 0 else { return }
+    slot[].headDeadline = now.advanced(nanoseconds: Int64(clamping: manager[].requestHeadersTimeout))
+    arm(downstream: d, at: slot[].headDeadline)
+  }
+
+  /// Bytes that are no HTTP: answered where an answer is still possible, and the connection ends.
+  private func refuse(_ d: SlabIndex, _ error: H1Error) {
+    let slot = downstreams.ref(d)
+    slot[].flags.insert([.closing, .protocolError])
+    slot[].stats?.add(.downstreamCxProtocolError)
+    var s = slot[].stream
+    if s.isNone {
+      guard let fresh = newStream(d, 0) else { return close(downstream: d, .reset) }
+      s = fresh
+      slot[].stream = s
+      streams[s].flags.insert(.requestEnded)
+    }
+    streams[s].responseFlags.insert(.downstreamProtocolError)
+    if streams[s].flags.contains(.responseStarted) {
+      streams[s].details = ByteView(error.detail)
+      return abort(s, byClient: true)
+    }
+    localReply(s, error.status, ByteView.empty, details: error.detail)
+  }
+
+  /// After a response on an HTTP/1 connection: the next request, or the end.
+  func finishHTTP1(_ d: SlabIndex, keep: Bool) {
+    let slot = downstreams.ref(d)
+    slot[].stream = .none
+    if slot[].flags.contains(.closed) { return }
+    if slot[].decoder.awaitsTunnelDecision { slot[].decoder.refuseTunnel() }
+    if !keep || slot[].flags.contains(.closing) {
+      slot[].flags.insert(.closing)
+      return close(downstream: d, .gracefully)
+    }
+    slot[].idleSince = now
+    armIdle(d)
+    resumeReading(downstream: d)
+  }
+}

@@ -1,0 +1,122 @@
+// HTTP/2 from clients: frames to request events.
+
+import WeftBase
+import WeftHTTP
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+extension WorkerEngine {
+  func receivedHTTP2(_ d: SlabIndex, _ bytes: ByteView) -> Int {
+    let slot = downstreams.ref(d)
+    slot[].stats?.add(.downstreamCxRxBytesTotal, UInt64(bytes.count))
+    let h2 = slot[].h2
+    var input = bytes
+    while !slot[].flags.contains(.closed) {
+      switch h2[].next(&input, head: requestHead, now: now) {
+      case .headers(let id, let end):
+        startRequest(onHTTP2: d, id, end: end)
+      case .trailers(let id):
+        if let s = stream(h2, id) {
+          requestTrailers(s, requestHead)
+          requestEnd(s)
+        }
+      case .data(let id, let data, let end):
+        guard let s = stream(h2, id) else {
+          h2[].consumed(id, data.count)
+          continue
+        }
+        requestData(s, data, end: end && streams[s].requestTrailers == nil)
+        if end, streams.contains(s) { requestEnd(s) }
+      case .headersTooLarge(let id):
+        refuseTooLarge(d, id)
+      case .reset(let id, _, let byPeer):
+        if let s = stream(h2, id) {
+          streams[s].responseFlags.insert(byPeer ? .downstreamRemoteReset : .downstreamProtocolError)
+          streams[s].details = byPeer ? ByteView("http2.remote_reset") : ByteView(h2[].lastStreamError.text)
+          slot[].stats?.add(.downstreamRqRxReset)
+          streams[s].flags.insert(.clientGone)
+          finish(s)
+        }
+      case .windowOpened(let id):
+        if id == 0 {
+          forEachStream(ofDownstream: d) { pumpResponse($0) }
+        } else if let s = stream(h2, id) {
+          pumpResponse(s)
+        }
+      case .goAway:
+        // The client opens no more streams; what is in flight goes on.
+        slot[].flags.insert(.closing)
+        if slot[].active == 0 { close(downstream: d, .gracefully) }
+      case .settings, .pong: break
+      case .connectionError(_, let detail):
+        slot[].flags.insert([.closing, .protocolError])
+        slot[].stats?.add(.downstreamCxProtocolError)
+        if detail == .rapidReset { slot[].stats?.add(.downstreamRqTooManyPrematureResets) }
+        endStreams(ofDownstream: d)
+        close(downstream: d, .gracefully)
+        return bytes.count
+      case .needMore:
+        flushLater(downstream: d)
+        return bytes.count - input.count
+      }
+    }
+    return bytes.count
+  }
+
+  /// The stream of a number.
+  private func stream(_ h2: H2Cell, _ id: H2StreamID) -> SlabIndex? {
+    guard let word = h2[].user(id), word != 0 else { return nil }
+    let index = SlabIndex(rawValue: word)
+    return streams.contains(index) ? index : nil
+  }
+
+  private func startRequest(onHTTP2 d: SlabIndex, _ id: H2StreamID, end: Bool) {
+    let slot = downstreams.ref(d)
+    slot[].stats?.add(.downstreamRqHTTP2Total)
+    guard let s = newStream(d, id) else {
+      slot[].stats?.add(.downstreamRqOverloadClose)
+      slot[].h2[].reset(id, .refusedStream, now: now)
+      return flushLater(downstream: d)
+    }
+    slot[].h2[].setUser(id, s.rawValue)
+    let stream = streams.ref(s)
+    stream[].flags.insert(.clientAcceptsTrailers)
+    if end {
+      stream[].flags.insert(.requestEnded)
+      stream[].requestEndedAt = now
+      requestHead.framing = .none
+    }
+    beginRequest(s, requestHead)
+  }
+
+  private func refuseTooLarge(_ d: SlabIndex, _ id: H2StreamID) {
+    guard let s = newStream(d, id) else { return downstreams[d].h2[].reset(id, .refusedStream, now: now) }
+    downstreams[d].h2[].setUser(id, s.rawValue)
+    streams[s].flags.insert(.requestEnded)
+    streams[s].responseFlags.insert(.downstreamProtocolError)
+    localReply(s, 431, .empty, details: "http2.headers_too_large")
+  }
+
+  /// After a response on an HTTP/2 connection.
+  func finishHTTP2(_ d: SlabIndex, _ id: H2StreamID, _ flags: Stream.Flags, credit: Int) {
+    let slot = downstreams.ref(d)
+    let h2 = slot[].h2
+    if slot[].flags.contains(.closed) { return }
+    if flags.contains(.clientGone) {
+      if h2[].contains(id), !flags.contains(.responseSent) { h2[].reset(id, .cancel, now: now) }
+    } else if flags.contains(.requestEnded) {
+      h2[].consumed(id, credit)
+    } else if h2[].contains(id) {
+      // The response is complete, the request is not: it may stop.
+      h2[].reset(id, .noError, now: now)
+    }
+    flushLater(downstream: d)
+    if slot[].active > 0 { return }
+    slot[].idleSince = now
+    if slot[].flags.contains(.goAwayFinal) || slot[].flags.contains(.closing) {
+      return close(downstream: d, .gracefully)
+    }
+    armIdle(d)
+  }
+}

@@ -1,0 +1,197 @@
+// RequestHead: what is done once to every request head before it is matched: the canonical form that is matched, authorised and forwarded.
+
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+/// Why a head is refused before routing.
+struct RequestRefusal {
+  var status: UInt16
+  var details: StaticString
+}
+
+extension WorkerEngine {
+  /// Brings `head` into its canonical form. Returns why the request must be refused, if it must.
+  func normalise(_ head: MessageHead, _ s: SlabIndex, _ d: SlabIndex) -> RequestRefusal? {
+    let slot = downstreams.ref(d)
+    guard let manager = slot[].manager else { return RequestRefusal(status: 500, details: "no_manager") }
+    let secure = slot[].flags.contains(.secure)
+
+    if head.authority.isEmpty {
+      if head.version == .http10, !manager[].defaultHost.isEmpty {
+        head.authority = manager[].defaultHost
+      } else {
+        return RequestRefusal(status: 400, details: "missing_host_header")
+      }
+    }
+    if head.method != .connect || head.flags.contains(.extendedConnect) {
+      guard !head.path.isEmpty else { return RequestRefusal(status: 400, details: "missing_path_rejected") }
+      guard let path = manager[].paths.apply(to: head.path, scratch: head) else {
+        slot[].stats?.add(.downstreamRqNonRelativePath)
+        return RequestRefusal(status: 400, details: "path_normalization_failed")
+      }
+      head.path = path
+    }
+    if manager[].underscores != .allow, let refusal = handleUnderscores(head, manager) { return refusal }
+    if manager[].portStripping != .none || manager[].stripsTrailingDot { canonicaliseHost(head, manager, secure) }
+
+    // The scheme is what the connection is, whatever the client says.
+    head.scheme = secure ? ByteView("https") : ByteView("http")
+    head.removeHopByHop(keepUpgrade: streams[s].flags.contains(.wantsTunnel))
+    addForwarding(head, slot, manager)
+    return nil
+  }
+
+  private func addForwarding(
+    _ head: MessageHead, _ slot: SlotRef<DownstreamConnection>, _ manager: ConfigRef<CompiledHTTPManager>
+  ) {
+    let secure = slot[].flags.contains(.secure)
+    if manager[].useRemoteAddress {
+      if !manager[].skipsForwardedFor { appendForwardedFor(head, slot) }
+      // Only a trusted hop in front of us may have known better.
+      if manager[].trustedHops == 0 || !head.contains(.forwardedProto) { head.set(.forwardedProto, head.scheme) }
+    } else if !head.contains(.forwardedProto) {
+      head.append(.forwardedProto, secure ? ByteView("https") : ByteView("http"))
+    }
+    let isInternal = manager[].internalRanges.isEmpty ? false : comesFromInside(slot, manager)
+    if isInternal {
+      head.set(.envoyInternal, ByteView("true"))
+    } else {
+      sanitise(head, edge: manager[].useRemoteAddress)
+    }
+    if manager[].generatesRequestID {
+      let external = manager[].useRemoteAddress && !isInternal && !manager[].keepsExternalRequestID
+      if external || !head.contains(.requestID) { head.set(.requestID, newRequestID(head)) }
+    }
+    if !manager[].via.isEmpty {
+      if let value = head.first(.via) {
+        let joined = head.concatenate(head.concatenate(value, ByteView(", ")), manager[].via)
+        head.set(.via, joined)
+      } else {
+        head.append(.via, manager[].via)
+      }
+    }
+  }
+
+  private func appendForwardedFor(_ head: MessageHead, _ slot: SlotRef<DownstreamConnection>) {
+    let text = slot[].peerText
+    let old = head.first(.forwardedFor)
+    let value = unsafe head.build((old.map { $0.count + 2 } ?? 0) + ShortText.capacity) { room in
+      guard let base = room.baseAddress else { return 0 }
+      var used = 0
+      if let old {
+        unsafe base.copyMemory(from: old.base, byteCount: old.count)
+        unsafe base.storeBytes(of: UInt8(ascii: ","), toByteOffset: old.count, as: UInt8.self)
+        unsafe base.storeBytes(of: UInt8(ascii: " "), toByteOffset: old.count + 1, as: UInt8.self)
+        used = old.count + 2
+      }
+      return unsafe used + text.copy(to: base + used)
+    }
+    if old == nil { head.append(.forwardedFor, value) } else { head.set(.forwardedFor, value) }
+  }
+
+  private func comesFromInside(_ slot: SlotRef<DownstreamConnection>, _ manager: ConfigRef<CompiledHTTPManager>) -> Bool
+  {
+    let bytes = slot[].peer.ip.unmapped.networkBytes
+    return manager[].internalRanges.contains { $0.contains(bytes) }
+  }
+
+  /// Takes out what outsiders may not say.
+  private func sanitise(_ head: MessageHead, edge: Bool) {
+    head.remove(.envoyInternal)
+    head.remove(.envoyRetriableStatusCodes)
+    head.remove(.envoyRetriableHeaderNames)
+    head.remove(.envoyRetryOn)
+    head.remove(.envoyRetryGRPCOn)
+    head.remove(.envoyMaxRetries)
+    head.remove(.envoyUpstreamAltStatName)
+    head.remove(.envoyUpstreamTimeout)
+    head.remove(.envoyPerTryTimeout)
+    head.remove(.envoyExpectedTimeout)
+    head.remove(.envoyForceTrace)
+    head.remove(.envoyIPTags)
+    head.remove(.envoyOriginalPath)
+    head.remove(.envoyHedgeOnTimeout)
+    if edge {
+      head.remove(.envoyDecoratorOperation)
+      head.remove(.envoyDownstreamServiceCluster)
+      head.remove(.envoyDownstreamServiceNode)
+      head.remove(.envoyExternalAddress)
+    }
+  }
+
+  private func handleUnderscores(_ head: MessageHead, _ manager: ConfigRef<CompiledHTTPManager>) -> RequestRefusal? {
+    for i in 0..<head.slotCount where head.field(at: i).name.contains(UInt8(ascii: "_")) {
+      if manager[].underscores == .reject {
+        return RequestRefusal(status: 400, details: "http1.unexpected_underscore")
+      }
+      head.remove(at: i)
+    }
+    return nil
+  }
+
+  private func canonicaliseHost(_ head: MessageHead, _ manager: ConfigRef<CompiledHTTPManager>, _ secure: Bool) {
+    let text = head.authority
+    guard let parsed = Authority.parse(text) else { return }
+    var end = text.count
+    if let port = parsed.port, manager[].portStripping == .any || port == (secure ? 443 : 80) {
+      if manager[].portStripping != .none, let colon = text.lastIndex(of: UInt8(ascii: ":")) { end = colon }
+    }
+    if manager[].stripsTrailingDot, end == text.count || parsed.port == nil, end > 1, text[end - 1] == UInt8(ascii: ".")
+    {
+      end -= 1
+    }
+    head.authority = text.prefix(end)
+  }
+
+  /// A random UUID (version 4) in the arena.
+  private func newRequestID(_ head: MessageHead) -> ByteView {
+    var high = random()
+    var low = random()
+    high = high & ~0xf000 | 0x4000
+    low = low & ~(3 << 62) | 1 << 63
+    return unsafe head.build(36) { room in
+      guard let base = room.baseAddress else { return 0 }
+      var at = 0
+      for i in 0..<32 {
+        if i == 8 || i == 12 || i == 16 || i == 20 {
+          unsafe base.storeBytes(of: UInt8(ascii: "-"), toByteOffset: at, as: UInt8.self)
+          at += 1
+        }
+        let word = i < 16 ? high : low
+        let digit = UInt8(truncatingIfNeeded: word >> UInt64(60 - 4 * (i & 15))) & 15
+        unsafe base.storeBytes(of: ASCII.hexadecimalDigit(digit), toByteOffset: at, as: UInt8.self)
+        at += 1
+      }
+      return at
+    }
+  }
+}
+
+/// Up to 47 bytes of text inside a slot (an IP address).
+struct ShortText: BitwiseCopyable {
+  static let capacity = 47
+  private var words: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0)
+  private(set) var count = 0
+
+  init() {}
+
+  init(_ text: ByteView) {
+    count = min(text.count, Self.capacity)
+    unsafe withUnsafeMutableBytes(of: &words) { room in
+      unsafe room.baseAddress.unsafelyUnwrapped.copyMemory(from: text.base, byteCount: count)
+    }
+  }
+
+  /// Writes the text, for which `capacity` bytes of room must be there; returns its length.
+  @unsafe
+  func copy(to room: UnsafeMutableRawPointer) -> Int {
+    unsafe withUnsafeBytes(of: words) {
+      unsafe room.copyMemory(from: $0.baseAddress.unsafelyUnwrapped, byteCount: count)
+    }
+    return count
+  }
+}

@@ -1,0 +1,251 @@
+// Deadlines: every time-out of connections and streams, looked at when the one timer of a connection fires.
+
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+extension WorkerEngine {
+  // MARK: Arming
+
+  /// Makes the connection's timer fire at `deadline` or earlier.
+  @inline(__always)
+  func arm(downstream d: SlabIndex, at deadline: MonotonicInstant) {
+    let slot = downstreams.ref(d)
+    if slot[].timer.at <= deadline { return }
+    if !slot[].timer.id.isNone { loop.cancel(slot[].timer.id) }
+    slot[].timer.id = loop.schedule(at: deadline, token: Self.word(.downstream, d))
+    slot[].timer.at = deadline
+  }
+
+  @inline(__always)
+  func arm(upstream u: SlabIndex, at deadline: MonotonicInstant) {
+    let slot = upstreams.ref(u)
+    if slot[].timer.at <= deadline { return }
+    if !slot[].timer.id.isNone { loop.cancel(slot[].timer.id) }
+    slot[].timer.id = loop.schedule(at: deadline, token: Self.word(.upstream, u))
+    slot[].timer.at = deadline
+  }
+
+  /// Arms for the earliest deadline of the stream.
+  func armStream(_ s: SlabIndex) {
+    let deadline = earliest(s)
+    if deadline != .distantFuture { arm(downstream: streams[s].downstream, at: deadline) }
+  }
+
+  /// An attempt began: its own time-outs run.
+  func armTry(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    if stream[].tryTimeout > 0 {
+      stream[].tryDeadline = now.advanced(nanoseconds: Int64(clamping: stream[].tryTimeout))
+      arm(downstream: stream[].downstream, at: stream[].tryDeadline)
+    }
+  }
+
+  func armIdle(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    guard let manager = slot[].manager, manager[].idleTimeout > 0 else { return }
+    arm(downstream: d, at: now.advanced(nanoseconds: Int64(clamping: manager[].idleTimeout)))
+  }
+
+  private func earliest(_ s: SlabIndex) -> MonotonicInstant {
+    let stream = streams.ref(s)
+    var deadline = min(stream[].totalDeadline, stream[].tryDeadline, stream[].lifeDeadline)
+    deadline = min(deadline, stream[].requestDeadline, stream[].retryAt)
+    if stream[].idleTimeout > 0 {
+      deadline = min(deadline, stream[].lastActivity.advanced(nanoseconds: Int64(clamping: stream[].idleTimeout)))
+    }
+    if stream[].tryIdleTimeout > 0, stream[].flags.contains(.requestStarted) {
+      deadline = min(deadline, stream[].lastActivity.advanced(nanoseconds: Int64(clamping: stream[].tryIdleTimeout)))
+    }
+    return deadline
+  }
+
+  // MARK: Firing
+
+  func downstreamTimer(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    // A timer that was replaced may still have been on its way: it then only looks too early.
+    slot[].timer = LazyTimer()
+    if slot[].flags.contains(.closed) { return }
+    if slot[].kind == .tcp { return timerTCP(d) }
+    if slot[].headDeadline <= now { return headTimedOut(d) }
+    if slot[].drainDeadline <= now {
+      slot[].drainDeadline = .distantFuture
+      lifeEnded(d)
+      if !downstreams.contains(d) || slot[].flags.contains(.closed) { return }
+    }
+    if !slot[].stream.isNone { expire(slot[].stream) }
+    if slot[].kind == .http2 { forEachStream(ofDownstream: d) { expire($0) } }
+    if slot[].flags.contains(.closed) { return }
+    var next = min(slot[].headDeadline, slot[].drainDeadline)
+    if slot[].active == 0 {
+      if let manager = slot[].manager, manager[].idleTimeout > 0 {
+        let idleEnd = slot[].idleSince.advanced(nanoseconds: Int64(clamping: manager[].idleTimeout))
+        if idleEnd <= now { return idleTimedOut(d) }
+        next = min(next, idleEnd)
+      }
+    } else {
+      if !slot[].stream.isNone { next = min(next, earliest(slot[].stream)) }
+      if slot[].kind == .http2 { forEachStream(ofDownstream: d) { next = min(next, earliest($0)) } }
+    }
+    if next != .distantFuture { arm(downstream: d, at: next) }
+  }
+
+  /// Acts on whichever deadline of the stream has passed. May end the stream.
+  private func expire(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    if stream[].retryAt <= now { return again(s) }
+    if stream[].totalDeadline <= now { return totalTimedOut(s) }
+    if stream[].tryDeadline <= now { return tryTimedOut(s) }
+    if stream[].lifeDeadline <= now { return lifeTimedOut(s) }
+    if stream[].requestDeadline <= now, !stream[].flags.contains(.requestEnded) {
+      downstreams[stream[].downstream].stats?.add(.downstreamRqTimeout)
+      stream[].requestDeadline = .distantFuture
+      return localReply(s, 408, ByteView("request timeout"), details: "request_overall_timeout")
+    }
+    if stream[].tryIdleTimeout > 0, stream[].flags.contains(.requestStarted),
+      stream[].lastActivity.advanced(nanoseconds: Int64(clamping: stream[].tryIdleTimeout)) <= now
+    {
+      clusters[stream[].cluster].stats.add(.upstreamRqPerTryIdleTimeout)
+      stream[].responseFlags.insert(.streamIdleTimeout)
+      return upstreamReset(s, .perTryTimeout)
+    }
+    if stream[].idleTimeout > 0,
+      stream[].lastActivity.advanced(nanoseconds: Int64(clamping: stream[].idleTimeout)) <= now
+    {
+      idleTimedOut(stream: s)
+    }
+  }
+
+  private func totalTimedOut(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    stream[].totalDeadline = .distantFuture
+    let route = stream[].route
+    // A default time-out is for answers that do not come; a stream that has begun to answer is not cut.
+    if stream[].flags.contains(.responseStarted), route?[].timeoutIsDefault ?? false { return }
+    clusters[stream[].cluster].stats.add(.upstreamRqTimeout)
+    if clusters[stream[].cluster].hasOutlierDetection { report(s, .localFailure) }
+    stream[].responseFlags.insert(.upstreamRequestTimeout)
+    if stream[].flags.contains(.responseStarted) {
+      stream[].details = ByteView("response_timeout")
+      return abort(s, byClient: false)
+    }
+    localReply(s, 504, ByteView("upstream request timeout"), details: "response_timeout")
+  }
+
+  private func tryTimedOut(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    stream[].tryDeadline = .distantFuture
+    clusters[stream[].cluster].stats.add(.upstreamRqPerTryTimeout)
+    upstreamReset(s, .perTryTimeout)
+  }
+
+  private func lifeTimedOut(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    stream[].lifeDeadline = .distantFuture
+    let slot = downstreams.ref(stream[].downstream)
+    slot[].stats?.add(.downstreamRqMaxDurationReached)
+    if !stream[].cluster.isNone { clusters[stream[].cluster].stats.add(.upstreamRqMaxDurationReached) }
+    stream[].responseFlags.insert(.upstreamMaxStreamDurationReached)
+    if stream[].flags.contains(.responseStarted) {
+      stream[].details = ByteView("max_duration_timeout")
+      return abort(s, byClient: false)
+    }
+    localReply(
+      s, stream[].flags.contains(.requestEnded) ? 504 : 408, ByteView("downstream duration timeout"),
+      details: "max_duration_timeout")
+  }
+
+  private func idleTimedOut(stream s: SlabIndex) {
+    let stream = streams.ref(s)
+    downstreams[stream[].downstream].stats?.add(.downstreamRqIdleTimeout)
+    stream[].responseFlags.insert(.streamIdleTimeout)
+    if stream[].flags.contains(.responseStarted) {
+      stream[].details = ByteView("stream_idle_timeout")
+      return abort(s, byClient: false)
+    }
+    localReply(
+      s, stream[].flags.contains(.requestEnded) ? 504 : 408, ByteView("stream timeout"), details: "stream_idle_timeout")
+  }
+
+  private func headTimedOut(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    slot[].headDeadline = .distantFuture
+    guard slot[].kind == .http1 else {
+      let listener = listenerTable[].entries[Int(slot[].listener)]
+      listener.stats.add(.downstreamPreCxTimeout)
+      if slot[].kind == .unmatched, listener.config[].continuesOnFiltersTimeout {
+        let input = FilterChainInput(destination: slot[].local, source: slot[].peer)
+        return enterChain(d, listener.config[].match?.match(input) ?? 0)
+      }
+      return close(downstream: d, .reset)
+    }
+    slot[].stats?.add(.downstreamRqHeaderTimeout)
+    slot[].flags.insert(.closing)
+    guard let s = newStream(d, 0) else { return close(downstream: d, .reset) }
+    slot[].stream = s
+    streams[s].flags.insert(.requestEnded)
+    localReply(s, 408, ByteView("request header timeout"), details: "request_header_timeout")
+  }
+
+  private func idleTimedOut(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    slot[].stats?.add(.downstreamCxIdleTimeout)
+    if slot[].kind == .http2 { slot[].h2[].goAway() }
+    close(downstream: d, .gracefully)
+  }
+
+  /// The connection has lived as long as it may: no new request, and the end when it is free.
+  private func lifeEnded(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    if slot[].kind == .http2, slot[].flags.contains(.goAwayAnnounced) { return finishDrain(downstream: d) }
+    slot[].stats?.add(.downstreamCxMaxDurationReached)
+    beginDrain(downstream: d)
+  }
+
+  func upstreamTimer(_ u: SlabIndex) {
+    let slot = upstreams.ref(u)
+    slot[].timer = LazyTimer()
+    if slot[].flags.contains(.closed) { return }
+    let cluster = clusters.ref(hosts[slot[].host].cluster)
+    let config = cluster[].config
+    if slot[].deadline <= now {
+      slot[].deadline = .distantFuture
+      if slot[].flags.contains(.connecting) {
+        slot[].flags.insert(.timedOut)
+        return close(upstream: u, .reset)
+      }
+      if slot[].flags.contains(.pingOutstanding) { return closeWithStreams(u, .connectionTermination) }
+    }
+    if slot[].lifeDeadline <= now {
+      slot[].lifeDeadline = .distantFuture
+      cluster[].stats.add(.upstreamCxMaxDurationReached)
+      drain(upstream: u)
+      if slot[].flags.contains(.closed) { return }
+    }
+    var next = min(slot[].deadline, slot[].lifeDeadline)
+    if slot[].kind == .http2, config[].pingInterval > 0, config[].pingTimeout > 0,
+      !slot[].flags.contains(.pingOutstanding),
+      !slot[].flags.contains(.connecting)
+    {
+      sendPing(u, timeout: config[].pingTimeout)
+      next = min(next, slot[].deadline, now.advanced(nanoseconds: Int64(clamping: config[].pingInterval)))
+    }
+    if slot[].active == 0, !slot[].flags.contains(.connecting), config[].idleTimeout > 0, slot[].kind != .tcp {
+      let end = slot[].idleSince.advanced(nanoseconds: Int64(clamping: config[].idleTimeout))
+      if end <= now {
+        cluster[].stats.add(.upstreamCxIdleTimeout)
+        return close(upstream: u, .gracefully)
+      }
+      next = min(next, end)
+    }
+    if next != .distantFuture { arm(upstream: u, at: next) }
+  }
+
+  func workerTimer(_ token: UInt64) {
+    drainTimer()
+  }
+}

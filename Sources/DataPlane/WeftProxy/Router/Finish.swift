@@ -1,0 +1,274 @@
+// Finish: the only place where a stream's slot is given back; and the ways a stream ends before its time.
+
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+extension WorkerEngine {
+  /// Ends a stream: statistics, log, the upstream connection back to its pool, the downstream connection to its next request.
+  func finish(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    let d = stream[].downstream
+    let slot = downstreams.ref(d)
+    let flags = stream[].flags
+    leaveWaiting(s)
+    detach(s, reusable: flags.contains(.responseEnded) && flags.contains(.requestSent) && !flags.contains(.tunnel))
+    uncount(s)
+    giveRetry(s)
+
+    let took = (now.nanoseconds &- stream[].started.nanoseconds) / 1_000_000
+    if let stats = slot[].stats {
+      stats.subtract(.downstreamRqActive)
+      stats.record(.downstreamRqTime, took)
+    }
+    if !stream[].cluster.isNone {
+      let state = clusters.ref(stream[].cluster)
+      if stream[].upstreamStarted != .zero {
+        state[].stats.record(.upstreamRqTime, (now.nanoseconds &- stream[].upstreamStarted.nanoseconds) / 1_000_000)
+      }
+      state[].activeRequests -= 1
+      if state[].snapshots == 0 { releaseIfUnused(cluster: stream[].cluster) }
+    }
+    if let manager = slot[].manager, manager[].hasAccessLogs { log(s, manager) }
+
+    stream[].head?.release(to: pool)
+    stream[].responseHead?.release(to: pool)
+    stream[].requestTrailers?.release(to: pool)
+    stream[].responseTrailers?.release(to: pool)
+    stream[].requestBody.release(to: pool)
+    stream[].responseBody.release(to: pool)
+
+    let id = stream[].downstreamID
+    let credit = stream[].requestCredit
+    let snapshot = stream[].snapshot
+    streams.remove(s)
+    slot[].active &-= 1
+    release(snapshot: snapshot)
+    if slot[].kind == .http2 {
+      finishHTTP2(d, id, flags, credit: credit)
+    } else if slot[].kind == .http1 {
+      let keep = flags.contains(.requestEnded) && flags.contains(.responseSent) && !flags.contains(.tunnel)
+      finishHTTP1(d, keep: keep && !flags.contains(.clientCloses))
+    } else {
+      slot[].stream = .none
+    }
+  }
+
+  /// Takes the stream off its upstream connection. A connection whose exchange is not complete is not used again.
+  func detach(_ s: SlabIndex, reusable: Bool) {
+    let stream = streams.ref(s)
+    let u = stream[].upstream
+    guard !u.isNone else { return }
+    stream[].upstream = .none
+    stream[].flags.remove(.responsePaused)
+    let slot = upstreams.ref(u)
+    slot[].active &-= 1
+    if slot[].kind == .http2 {
+      let id = stream[].upstreamID
+      if reusable {
+        slot[].h2[].consumed(id, stream[].responseCredit)
+        stream[].responseCredit = 0
+      } else if slot[].h2[].contains(id) {
+        slot[].h2[].reset(id, .cancel, now: now)
+        if !stream[].cluster.isNone { clusters[stream[].cluster].stats.add(.upstreamRqTxReset) }
+      }
+      if slot[].flags.contains(.closed) { return }
+      flushLater(upstream: u)
+      freed(upstream: u)
+      return
+    }
+    slot[].stream = .none
+    if slot[].flags.contains(.closed) { return }
+    if reusable, slot[].decoder.isIdle, !slot[].flags.contains(.draining), !slot[].flags.contains(.readEnded) {
+      resumeReading(upstream: u)
+      freed(upstream: u)
+    } else {
+      if stage[].target == slot[].connection, !reusable {
+        // A request that was built but not written yet: nobody needs it any more.
+        stage[].buffer.removeAll()
+        stage[].target = .none
+      }
+      close(upstream: u, reusable ? .gracefully : .reset)
+    }
+  }
+
+  /// The client is gone: what runs on its behalf ends. Ends the stream.
+  func clientGone(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    if stream[].flags.contains(.clientGone) { return }
+    stream[].flags.insert(.clientGone)
+    if !stream[].flags.contains(.responseSent) {
+      if stream[].responseFlags.isEmpty || !stream[].flags.contains(.responseStarted) {
+        stream[].responseFlags.insert(.downstreamConnectionTermination)
+        stream[].details = ByteView("downstream_remote_disconnect")
+      }
+      downstreams[stream[].downstream].stats?.add(.downstreamRqRxReset)
+    }
+    finish(s)
+  }
+
+  /// Ends a stream whose response cannot be completed: HTTP/2 resets it, HTTP/1 ends the connection.
+  func abort(_ s: SlabIndex, byClient: Bool) {
+    let stream = streams.ref(s)
+    let d = stream[].downstream
+    let slot = downstreams.ref(d)
+    stream[].flags.insert(.clientGone)
+    if let stats = slot[].stats {
+      stats.add(.downstreamRqTxReset)
+      if stream[].flags.contains(.responseStarted) { stats.add(.rqResetAfterDownstreamResponseStarted) }
+    }
+    if slot[].kind == .http2 {
+      if slot[].h2[].contains(stream[].downstreamID) {
+        slot[].h2[].reset(stream[].downstreamID, byClient ? .protocolError : .internalError, now: now)
+        flushLater(downstream: d)
+      }
+      return finish(s)
+    }
+    // What was passed on already still leaves; a client sees a short body, never a complete one.
+    if stage[].target == slot[].connection { flushStage() }
+    slot[].flags.insert(.closing)
+    close(
+      downstream: d,
+      stream[].flags.contains(.responseStarted) && loop.queuedBytes(slot[].connection) > 0 ? .gracefully : .reset)
+    finish(s)
+  }
+
+  // MARK: Upstream failures
+
+  /// The attempt ended without a complete response. Retries, answers, or aborts.
+  func upstreamReset(_ s: SlabIndex, _ reason: UpstreamResetReason, transportFailure: StaticString? = nil) {
+    let stream = streams.ref(s)
+    if stream[].flags.contains(.responseSent) || stream[].flags.contains(.clientGone) {
+      detach(s, reusable: false)
+      return finish(s)
+    }
+    let started = stream[].flags.contains(.requestStarted)
+    let reused = stream[].flags.contains(.reusedConnection)
+    let answered = stream[].flags.contains(.upstreamAnswered)
+    let state = clusters.ref(stream[].cluster)
+    if state[].hasOutlierDetection, reason != .overflow { report(s, .localFailure) }
+    if !stream[].host.isNone { hosts[stream[].host].requestsFailed += 1 }
+    if reason == .remoteReset || reason == .remoteRefusedStream || reason == .connectionTermination {
+      state[].stats.add(.upstreamRqRxReset)
+    }
+    detach(s, reusable: false)
+
+    if stream[].flags.contains(.responseStarted) {
+      stream[].responseFlags.insert(flag(of: reason))
+      stream[].details = ByteView(midResponseDetails(reason))
+      return abort(s, byClient: false)
+    }
+    uncount(s)
+    giveRetry(s)
+    // A connection that had been idle died before it answered: the request was not processed, or may safely be repeated.
+    let unprocessed = reason == .remoteRefusedStream
+    let died = reused && !answered && reason == .connectionTermination && stream[].flags.contains(.idempotent)
+    if unprocessed || died, canReplay(s), !stream[].flags.contains(.autoRetried) {
+      stream[].flags.insert(.autoRetried)
+      state[].stats.add(.upstreamRqRetry)
+      return again(s)
+    }
+    if retryInsteadOf(s, reason, requestStarted: started) { return }
+    stream[].responseFlags.insert(flag(of: reason))
+    localReply(
+      s, reason == .perTryTimeout ? 504 : 503, resetBody(reason), details: resetDetails(reason),
+      overloaded: reason == .overflow)
+  }
+
+  private func flag(of reason: UpstreamResetReason) -> ResponseFlag {
+    switch reason {
+    case .connectFailure, .connectTimeout: .upstreamConnectionFailure
+    case .connectionTermination: .upstreamConnectionTermination
+    case .remoteReset, .remoteRefusedStream: .upstreamRemoteReset
+    case .localReset: .localReset
+    case .overflow: .upstreamOverflow
+    case .perTryTimeout: .upstreamRequestTimeout
+    case .protocolError: .upstreamProtocolError
+    }
+  }
+
+  private func resetBody(_ reason: UpstreamResetReason) -> ByteView {
+    switch reason {
+    case .connectFailure:
+      ByteView("upstream connect error or disconnect/reset before headers. reset reason: remote connection failure")
+    case .connectTimeout:
+      ByteView("upstream connect error or disconnect/reset before headers. reset reason: connection timeout")
+    case .connectionTermination:
+      ByteView("upstream connect error or disconnect/reset before headers. reset reason: connection termination")
+    case .remoteReset: ByteView("upstream connect error or disconnect/reset before headers. reset reason: remote reset")
+    case .remoteRefusedStream:
+      ByteView("upstream connect error or disconnect/reset before headers. reset reason: remote refused stream reset")
+    case .localReset: ByteView("upstream connect error or disconnect/reset before headers. reset reason: local reset")
+    case .overflow: ByteView("upstream connect error or disconnect/reset before headers. reset reason: overflow")
+    case .perTryTimeout: ByteView("upstream request timeout")
+    case .protocolError:
+      ByteView("upstream connect error or disconnect/reset before headers. reset reason: protocol error")
+    }
+  }
+
+  private func resetDetails(_ reason: UpstreamResetReason) -> StaticString {
+    switch reason {
+    case .connectFailure: "upstream_reset_before_response_started{remote_connection_failure}"
+    case .connectTimeout: "upstream_reset_before_response_started{connection_timeout}"
+    case .connectionTermination: "upstream_reset_before_response_started{connection_termination}"
+    case .remoteReset: "upstream_reset_before_response_started{remote_reset}"
+    case .remoteRefusedStream: "upstream_reset_before_response_started{remote_refused_stream_reset}"
+    case .localReset: "upstream_reset_before_response_started{local_reset}"
+    case .overflow: "upstream_reset_before_response_started{overflow}"
+    case .perTryTimeout: "upstream_per_try_timeout"
+    case .protocolError: "upstream_reset_before_response_started{protocol_error}"
+    }
+  }
+
+  private func midResponseDetails(_ reason: UpstreamResetReason) -> StaticString {
+    switch reason {
+    case .connectionTermination: "upstream_reset_after_response_started{connection_termination}"
+    case .remoteReset, .remoteRefusedStream: "upstream_reset_after_response_started{remote_reset}"
+    case .protocolError: "upstream_reset_after_response_started{protocol_error}"
+    default: "upstream_reset_after_response_started{local_reset}"
+    }
+  }
+
+  /// Tells outlier detection what an attempt came to.
+  func report(_ s: SlabIndex, _ outcome: UpstreamOutcome) {
+    let stream = streams.ref(s)
+    guard !stream[].host.isNone, hosts[stream[].host].position >= 0 else { return }
+    let state = clusters.ref(stream[].cluster)
+    let position = Int(hosts[stream[].host].position)
+    guard let outlier = state[].config[].outlier, position < state[].members[].cells.count,
+      let cells = state[].members[].cells[position]
+    else { return }
+    if let event = outlier.record(cells, outcome, now: now) {
+      count(event, in: stream[].cluster)
+      refreshEjections(stream[].cluster)
+    }
+  }
+
+  private func count(_ event: OutlierMonitor.Event, in cluster: SlabIndex) {
+    let stats = clusters[cluster].stats
+    let (detected, enforced): (ClusterMetric, ClusterMetric) =
+      switch event.rule {
+      case .consecutive5xx: (.outlierDetectedConsecutive5xx, .outlierEnforcedConsecutive5xx)
+      case .consecutiveGatewayFailure:
+        (.outlierDetectedConsecutiveGatewayFailure, .outlierEnforcedConsecutiveGatewayFailure)
+      case .consecutiveLocalOriginFailure:
+        (.outlierDetectedConsecutiveLocalOriginFailure, .outlierEnforcedConsecutiveLocalOriginFailure)
+      case .successRate: (.outlierDetectedSuccessRate, .outlierEnforcedSuccessRate)
+      case .localOriginSuccessRate: (.outlierDetectedLocalOriginSuccessRate, .outlierEnforcedLocalOriginSuccessRate)
+      case .failurePercentage: (.outlierDetectedFailurePercentage, .outlierEnforcedFailurePercentage)
+      }
+    stats.add(detected)
+    switch event.verdict {
+    case .eject:
+      stats.add(enforced)
+      stats.add(.outlierEjectionsTotal)
+      stats.add(.outlierEjectionsEnforcedTotal)
+    case .detectedOnly: stats.add(.outlierEjectionsTotal)
+    case .overflow: stats.add(.outlierEjectionsOverflow)
+    case .alreadyEjected: break
+    }
+  }
+}

@@ -1,0 +1,309 @@
+// The request's way from the client: head, body, trailers, end.
+
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+extension WorkerEngine {
+  /// A stream on a downstream connection, or nil at the limit.
+  func newStream(_ d: SlabIndex, _ id: H2StreamID) -> SlabIndex? {
+    let slot = downstreams.ref(d)
+    if slot[].snapshot != configuration[].current { refreshChain(d) }
+    guard
+      let s = streams.insert(
+        Stream(downstream: d, downstreamID: id, snapshot: slot[].snapshot, random: random(), now: now))
+    else { return nil }
+    retain(snapshot: slot[].snapshot)
+    slot[].active &+= 1
+    slot[].requests &+= 1
+    if let stats = slot[].stats {
+      stats.add(.downstreamRqTotal)
+      stats.add(.downstreamRqActive)
+    }
+    return s
+  }
+
+  /// A complete request head has come. May end the stream (local reply).
+  func beginRequest(_ s: SlabIndex, _ head: MessageHead) {
+    let stream = streams.ref(s)
+    let d = stream[].downstream
+    let slot = downstreams.ref(d)
+    guard let manager = slot[].manager else { return }
+
+    var flags = stream[].flags
+    switch head.method {
+    case .head: flags.insert([.isHEAD, .idempotent])
+    case .connect: flags.insert(.wantsTunnel)
+    default: if head.method.isIdempotent { flags.insert(.idempotent) }
+    }
+    if head.flags.contains(.upgrade), !isCleartextHTTP2(head) { flags.insert(.wantsTunnel) }
+    if head.flags.contains(.acceptsTrailers) { flags.insert(.clientAcceptsTrailers) }
+    if case .length(let n) = head.framing { stream[].requestLeft = Int64(clamping: n) }
+    if let type = head.first(.contentType), type.count >= 16, type.prefix(16).equalsIgnoringCase("application/grpc") {
+      flags.insert(.isGRPC)
+    }
+    stream[].flags = flags
+
+    stream[].idleTimeout = manager[].streamIdleTimeout
+    if manager[].requestTimeout > 0 {
+      stream[].requestDeadline = now.advanced(nanoseconds: Int64(clamping: manager[].requestTimeout))
+    }
+    if manager[].maxStreamDuration > 0 {
+      stream[].lifeDeadline = now.advanced(nanoseconds: Int64(clamping: manager[].maxStreamDuration))
+    }
+    if slot[].requests >= manager[].maxRequestsPerConnection, !slot[].flags.contains(.lastRequest) {
+      slot[].flags.insert(.lastRequest)
+      slot[].stats?.add(.downstreamCxMaxRequestsReached)
+      if slot[].kind == .http2 { beginDrain(downstream: d) }
+    }
+
+    if let refusal = normalise(head, s, d) {
+      return localReply(s, refusal.status, .empty, details: refusal.details)
+    }
+    if head.flags.contains(.expectsContinue), !manager[].proxiesContinue {
+      head.remove(.expect)
+      sendContinue(s)
+    }
+    route(s, head)
+    if streams.contains(s) { armStream(s) }
+  }
+
+  private func isCleartextHTTP2(_ head: MessageHead) -> Bool {
+    guard let value = head.first(.upgrade) else { return true }
+    return value.equalsIgnoringCase("h2c")
+  }
+
+  /// Content of the request.
+  func requestData(_ s: SlabIndex, _ data: ByteView, end: Bool) {
+    let stream = streams.ref(s)
+    stream[].bytesReceived &+= UInt64(data.count)
+    stream[].lastActivity = now
+    var end = end
+    if stream[].requestLeft > 0 {
+      stream[].requestLeft -= Int64(data.count)
+      // Known by length: the last piece carries the end, so that it needs no frame or write of its own.
+      if stream[].requestLeft <= 0 { end = true }
+    }
+    if stream[].flags.contains(.localReply) || stream[].flags.contains(.responseSent) {
+      creditRequest(s, data.count)
+      return
+    }
+    passRequest(s, data, end: end)
+  }
+
+  /// Passes content on to the upstream, or keeps it for when that is possible.
+  private func passRequest(_ s: SlabIndex, _ data: ByteView, end: Bool) {
+    let stream = streams.ref(s)
+    let flags = stream[].flags
+    let keeps = flags.contains(.keepsBody)
+    if !flags.contains(.requestStarted) || stream[].requestBody.unsent > 0 || stream[].upstream.isNone {
+      stream[].requestBody.append(data, pool: pool)
+      stream[].requestCredit += isHTTP2(downstream: stream[].downstream) ? data.count : 0
+      checkBody(s)
+      if flags.contains(.requestStarted), !stream[].upstream.isNone { pumpRequest(s) }
+      return
+    }
+    let u = stream[].upstream
+    let slot = upstreams.ref(u)
+    if slot[].kind == .http2 {
+      if keeps { stream[].requestBody.append(data, pool: pool) }
+      let accepted = sendHTTP2Data(request: s, data, end: end)
+      if keeps {
+        stream[].requestBody.advance(accepted, keep: true, pool: pool)
+      } else if accepted < data.count {
+        stream[].requestBody.append(data.dropFirst(accepted), pool: pool)
+      }
+      creditRequest(s, accepted)
+      if accepted < data.count {
+        stream[].requestCredit += isHTTP2(downstream: stream[].downstream) ? data.count - accepted : 0
+        pauseRequest(s)
+      } else if end {
+        stream[].flags.insert(.requestSent)
+      }
+    } else {
+      if keeps {
+        stream[].requestBody.append(data, pool: pool)
+        stream[].requestBody.advance(data.count, keep: true, pool: pool)
+      }
+      writeHTTP1(request: s, data)
+      if slot[].flags.contains(.writeBlocked) {
+        stream[].requestCredit += isHTTP2(downstream: stream[].downstream) ? data.count : 0
+        pauseRequest(s)
+      } else {
+        creditRequest(s, data.count)
+      }
+      // A body of declared length is complete with its last byte; HTTP/1 has nothing to send for the end.
+      if end, !flags.contains(.requestChunked) { stream[].flags.insert(.requestSent) }
+    }
+    if keeps { checkBody(s) }
+  }
+
+  /// Writes content to an HTTP/1 upstream in the framing its head announced.
+  private func writeHTTP1(request s: SlabIndex, _ data: ByteView) {
+    if data.isEmpty { return }
+    let stream = streams.ref(s)
+    let c = upstreams[stream[].upstream].connection
+    if stream[].flags.contains(.requestChunked) { writeChunk(data, to: c) } else { send(data, to: c) }
+  }
+
+  /// One chunk; a large one is not copied.
+  func writeChunk(_ data: ByteView, to c: ConnectionID) {
+    stage(for: c)
+    if data.count <= limits.coalescedBytes {
+      H1Encoder.writeChunk(data, to: &stage[].buffer)
+      return
+    }
+    H1Encoder.writeChunkStart(data.count, to: &stage[].buffer)
+    send(data, to: c)
+    stage(for: c)
+    H1Encoder.writeChunkEnd(to: &stage[].buffer)
+  }
+
+  /// Keeps the body within its limits: gives retries up, then holds the client back.
+  private func checkBody(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    let limit = bufferLimit(s)
+    if stream[].flags.contains(.keepsBody), stream[].requestBody.count > limit {
+      stream[].flags.remove(.keepsBody)
+      stream[].flags.insert(.bodyAbandoned)
+      if !stream[].cluster.isNone { clusters[stream[].cluster].stats.add(.retryOrShadowAbandoned) }
+      stream[].requestBody.forgetSent(pool: pool)
+    }
+    // What is unsent waits for a connection or a window; half the limit is enough to have ready.
+    if stream[].requestBody.unsent > limit / 2 { pauseRequest(s) }
+  }
+
+  func bufferLimit(_ s: SlabIndex) -> Int {
+    let stream = streams.ref(s)
+    let base = downstreams[stream[].downstream].manager?[].bufferLimit ?? 1 << 20
+    guard let route = stream[].route else { return base }
+    return min(base, route[].bufferLimit)
+  }
+
+  func requestTrailers(_ s: SlabIndex, _ trailers: MessageHead) {
+    let stream = streams.ref(s)
+    if stream[].flags.contains(.localReply) || stream[].flags.contains(.responseSent) { return }
+    stream[].requestTrailers?.release(to: pool)
+    stream[].requestTrailers = StoredHead(trailers, pool: pool)
+    stream[].flags.insert(.hasRequestTrailers)
+  }
+
+  /// All of the request has arrived.
+  func requestEnd(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    if stream[].flags.contains(.requestEnded) { return }
+    stream[].flags.insert(.requestEnded)
+    stream[].requestEndedAt = now
+    stream[].requestDeadline = .distantFuture
+    startTotalTimeout(s)
+    if stream[].flags.contains(.responseSent) { return finish(s) }
+    if stream[].flags.contains(.requestStarted), !stream[].flags.contains(.requestSent) { endRequestIfDrained(s) }
+  }
+
+  /// Passes the end on when nothing of the body waits before it.
+  private func endRequestIfDrained(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    guard stream[].requestBody.unsent == 0, !stream[].upstream.isNone, !stream[].flags.contains(.requestSent) else {
+      return
+    }
+    stream[].flags.insert(.requestSent)
+    let u = stream[].upstream
+    let slot = upstreams.ref(u)
+    if slot[].kind == .http2 {
+      if let trailers = stream[].requestTrailers {
+        trailers.view(in: trailerHead)
+        slot[].h2[].sendTrailers(stream[].upstreamID, trailerHead)
+      } else {
+        _ = slot[].h2[].sendData(stream[].upstreamID, .empty, endStream: true)
+      }
+      flushLater(upstream: u)
+    } else if stream[].flags.contains(.tunnel) {
+      flushStage()
+      loop.finishWriting(slot[].connection)
+    } else if stream[].flags.contains(.requestChunked) {
+      stage(for: slot[].connection)
+      if let trailers = stream[].requestTrailers {
+        trailers.view(in: trailerHead)
+        H1Encoder.writeLastChunk(trailers: trailerHead, to: &stage[].buffer)
+      } else {
+        H1Encoder.writeLastChunk(to: &stage[].buffer)
+      }
+    }
+  }
+
+  /// The upstream takes bytes again (or for the first time): sends what waits.
+  func pumpRequest(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    guard stream[].flags.contains(.requestStarted), !stream[].upstream.isNone else { return }
+    let u = stream[].upstream
+    let slot = upstreams.ref(u)
+    let waiting = stream[].requestBody.unsent
+    if waiting > 0 {
+      if slot[].flags.contains(.writeBlocked) { return }
+      let view = stream[].requestBody.unsentView
+      let keep = stream[].flags.contains(.keepsBody)
+      let end = stream[].flags.contains(.requestEnded) && stream[].requestTrailers == nil
+      var accepted = waiting
+      if slot[].kind == .http2 {
+        accepted = sendHTTP2Data(request: s, view, end: end)
+        if end, accepted == waiting { stream[].flags.insert(.requestSent) }
+      } else {
+        writeHTTP1(request: s, view)
+      }
+      stream[].requestBody.advance(accepted, keep: keep, pool: pool)
+      if stream[].requestBody.unsent > 0 { return }
+    }
+    if slot[].flags.contains(.writeBlocked) { return }
+    if stream[].flags.contains(.requestEnded) { endRequestIfDrained(s) }
+    resumeRequest(s)
+  }
+
+  private func sendHTTP2Data(request s: SlabIndex, _ data: ByteView, end: Bool) -> Int {
+    let stream = streams.ref(s)
+    let u = stream[].upstream
+    let slot = upstreams.ref(u)
+    if slot[].flags.contains(.writeBlocked) { return 0 }
+    let accepted = slot[].h2[].sendData(stream[].upstreamID, data, endStream: end)
+    flushLater(upstream: u)
+    return accepted
+  }
+
+  // MARK: Back-pressure on the client
+
+  func isHTTP2(downstream d: SlabIndex) -> Bool { downstreams[d].kind == .http2 }
+
+  func pauseRequest(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    if stream[].flags.contains(.requestPaused) { return }
+    stream[].flags.insert(.requestPaused)
+    if !stream[].cluster.isNone { clusters[stream[].cluster].stats.add(.upstreamFlowControlBackedUp) }
+    // HTTP/1: `receivedHTTP1` stops at the flag; HTTP/2: credit is withheld.
+    if downstreams[stream[].downstream].kind == .tcp { pauseReading(downstream: stream[].downstream) }
+  }
+
+  func resumeRequest(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    if stream[].requestCredit > 0 {
+      let n = stream[].requestCredit
+      stream[].requestCredit = 0
+      creditRequest(s, n)
+    }
+    guard stream[].flags.contains(.requestPaused) else { return }
+    stream[].flags.remove(.requestPaused)
+    if !stream[].cluster.isNone { clusters[stream[].cluster].stats.add(.upstreamFlowControlDrained) }
+    if downstreams[stream[].downstream].kind != .http2 { resumeReading(downstream: stream[].downstream) }
+  }
+
+  /// HTTP/2: the client may send `n` bytes more.
+  func creditRequest(_ s: SlabIndex, _ n: Int) {
+    let stream = streams.ref(s)
+    let d = stream[].downstream
+    let slot = downstreams.ref(d)
+    guard slot[].kind == .http2, n > 0, !stream[].flags.contains(.clientGone) else { return }
+    slot[].h2[].consumed(stream[].downstreamID, n)
+    flushLater(downstream: d)
+  }
+}

@@ -1,0 +1,393 @@
+// The response's way back: head, body, trailers, end, from the upstream to the client.
+
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+extension WorkerEngine {
+  /// A response head has come from the upstream, informational, final, or 101. May end the stream.
+  func responseHead(_ s: SlabIndex, _ head: MessageHead, end: Bool) {
+    let stream = streams.ref(s)
+    stream[].lastActivity = now
+    if !stream[].flags.contains(.upstreamAnswered) {
+      stream[].flags.insert(.upstreamAnswered)
+      stream[].upstreamFirstByte = now
+    }
+    if head.isInformational { return informational(s, head) }
+
+    let state = clusters.ref(stream[].cluster)
+    let status = head.status
+    stream[].tryDeadline = .distantFuture
+    if stream[].flags.contains(.isGRPC), let text = head.first(.grpcStatus), let code = ASCII.parseDecimal(text) {
+      stream[].grpcStatus = Int32(clamping: code)
+    }
+    state[].stats.add(.upstreamRqCompleted)
+    state[].stats.add(ClusterMetric.codeClass(status))
+    state[].stats.countStatus(status)
+    if state[].hasOutlierDetection { report(s, .response(status)) }
+    if status >= 500, !stream[].host.isNone { hosts[stream[].host].requestsFailed += 1 }
+    if stream[].flags.contains(.hasRetryPolicy), retryInsteadOf(s, head, end: end) { return }
+    if stream[].flags.contains(.countedRetry) {
+      giveRetry(s)
+      if status < 500 { state[].stats.add(.upstreamRqRetrySuccess) }
+    }
+    if end { stream[].flags.insert(.responseEnded) }
+
+    if head.status == 101 || (stream[].flags.contains(.wantsTunnel) && head.framing == .tunnel) {
+      stream[].flags.insert(.tunnel)
+    }
+    stream[].status = status
+    head.removeHopByHop(keepUpgrade: stream[].flags.contains(.tunnel))
+    decorate(s, head)
+    passResponseHead(s, head, end: end || (!head.hasContent && head.framing != .tunnel && head.framing != .untilClose))
+  }
+
+  private func informational(_ s: SlabIndex, _ head: MessageHead) {
+    let stream = streams.ref(s)
+    clusters[stream[].cluster].stats.add(.upstreamRq1xx)
+    if stream[].flags.contains(.clientHTTP10) || stream[].flags.contains(.clientGone) { return }
+    // 100 was answered here unless it is proxied.
+    if head.status == 100, !(downstreams[stream[].downstream].manager?[].proxiesContinue ?? false) { return }
+    head.removeHopByHop()
+    let slot = downstreams.ref(stream[].downstream)
+    if slot[].kind == .http2 {
+      slot[].h2[].sendResponse(stream[].downstreamID, head, endStream: false)
+      flushLater(downstream: stream[].downstream)
+    } else {
+      stage(for: slot[].connection)
+      try? H1Encoder.writeResponse(head, to: &stage[].buffer)
+    }
+  }
+
+  /// What the connection manager and the route add to a final response head.
+  func decorate(_ s: SlabIndex, _ head: MessageHead) {
+    let stream = streams.ref(s)
+    guard let manager = downstreams[stream[].downstream].manager else { return }
+    if !manager[].suppressesEnvoyHeaders, stream[].upstreamStarted != .zero, !stream[].flags.contains(.localReply) {
+      let took = (now.nanoseconds &- stream[].upstreamStarted.nanoseconds) / 1_000_000
+      head.set(.envoyUpstreamServiceTime, head.decimal(took))
+    }
+    if let route = stream[].route {
+      if route[].includesAttemptCountInResponse {
+        head.set(.envoyAttemptCount, head.decimal(UInt64(stream[].attempts)))
+      }
+      let entry = Int(stream[].weightedCluster)
+      if entry >= 0, !route[].entryChangesLast {
+        apply(route[].weighted[entry].responseChanges, to: head, s, response: head)
+      }
+      apply(route[].responseChanges, to: head, s, response: head)
+      if entry >= 0, route[].entryChangesLast {
+        apply(route[].weighted[entry].responseChanges, to: head, s, response: head)
+      }
+    }
+    switch manager[].serverHeader {
+    case .overwrite: head.set(.server, manager[].serverName)
+    case .appendIfAbsent: if !head.contains(.server) { head.append(.server, manager[].serverName) }
+    case .passThrough: break
+    }
+    if !manager[].via.isEmpty {
+      if let value = head.first(.via) {
+        head.set(.via, head.concatenate(head.concatenate(value, ByteView(", ")), manager[].via))
+      } else {
+        head.append(.via, manager[].via)
+      }
+    }
+    if manager[].requestIDInResponse, let kept = stream[].head {
+      kept.view(in: replayHead)
+      if let id = replayHead.first(.requestID) { head.set(.requestID, head.copy(id)) }
+    }
+    if !head.contains(.date) { head.append(.date, dateText()) }
+  }
+
+  /// Encodes a final head for the client. May end the stream when nothing follows.
+  func passResponseHead(_ s: SlabIndex, _ head: MessageHead, end: Bool) {
+    let stream = streams.ref(s)
+    stream[].flags.insert(.responseStarted)
+    stream[].responseStartedAt = now
+    stream[].status = head.status
+    if stream[].keepsResponseHead { stream[].responseHead = StoredHead(head, pool: pool) }
+    if stream[].flags.contains(.clientGone) { return }
+    let d = stream[].downstream
+    let slot = downstreams.ref(d)
+    countResponse(slot, head.status)
+    if slot[].kind == .http2 {
+      let bare = end && stream[].responseTrailers == nil
+      let sent = slot[].h2[].sendResponse(stream[].downstreamID, head, endStream: bare)
+      flushLater(downstream: d)
+      if !sent { return clientGone(s) }
+      if bare { return responseSent(s) }
+      return
+    }
+    let tunnel = stream[].flags.contains(.tunnel)
+    var options = H1HeadOptions(connection: .persist, answersHEAD: stream[].flags.contains(.isHEAD))
+    if tunnel {
+      options.connection = head.status == 101 ? .upgrade : .persist
+    } else if !keepsAlive(s, head) {
+      options.connection = .close
+      slot[].flags.insert(.closing)
+    } else if stream[].flags.contains(.clientHTTP10) {
+      options.connection = .keepAlive
+    }
+    stream[].flags.remove(.responseChunked)
+    if case .chunked = head.framing {
+      if stream[].flags.contains(.clientHTTP10) {
+        head.framing = .untilClose
+      } else {
+        stream[].flags.insert(.responseChunked)
+      }
+    }
+    if stream[].flags.contains(.isHEAD) { head.flags.insert(.answersHEAD) }
+    stage(for: slot[].connection)
+    do throws(H1EncodeError) {
+      try H1Encoder.writeResponse(head, options: options, to: &stage[].buffer)
+    } catch {
+      // An HTTP/2 upstream sent what no HTTP/1 line can hold, and nothing was written yet.
+      stream[].flags.remove(.responseStarted)
+      stream[].responseFlags.insert(.upstreamProtocolError)
+      return upstreamReset(s, .protocolError)
+    }
+    if tunnel {
+      slot[].decoder.startTunnel()
+      stream[].totalDeadline = .distantFuture
+      resumeReading(downstream: d)
+    }
+    if end || stream[].flags.contains(.isHEAD) && !tunnel { responseEnded(s) }
+  }
+
+  /// Whether an HTTP/1 client's connection goes on after this response.
+  private func keepsAlive(_ s: SlabIndex, _ head: MessageHead) -> Bool {
+    let stream = streams.ref(s)
+    let slot = downstreams.ref(stream[].downstream)
+    if stream[].flags.contains(.clientCloses) || slot[].flags.contains(.closing) { return false }
+    if slot[].flags.contains(.lastRequest) { return false }
+    if turn[].isDraining || listenerTable[].entries[Int(slot[].listener)].isDraining {
+      slot[].stats?.add(.downstreamCxDrainClose)
+      return false
+    }
+    if head.framing == .untilClose, !stream[].flags.contains(.isHEAD) {
+      return stream[].flags.contains(.clientHTTP10) ? false : canChunk(head)
+    }
+    if case .chunked = head.framing, stream[].flags.contains(.clientHTTP10) { return false }
+    // An early response: the rest of the request would have to be read for nothing.
+    if !stream[].flags.contains(.requestEnded) {
+      slot[].stats?.add(.downstreamRqResponseBeforeRqComplete)
+      return !isEarlyEnd(s, head)
+    }
+    return true
+  }
+
+  /// A response delimited by close becomes chunked for a client that can take it.
+  private func canChunk(_ head: MessageHead) -> Bool {
+    head.framing = .chunked
+    return true
+  }
+
+  /// Nobody will read the rest of the request: the response is complete already, or made here.
+  private func isEarlyEnd(_ s: SlabIndex, _ head: MessageHead) -> Bool {
+    let flags = streams[s].flags
+    return flags.contains(.localReply) || flags.contains(.responseEnded) || !head.hasContent
+  }
+
+  private func countResponse(_ slot: SlotRef<DownstreamConnection>, _ status: UInt16) {
+    guard let stats = slot[].stats else { return }
+    switch status {
+    case ..<200: stats.add(.downstreamRq1xx)
+    case ..<300: stats.add(.downstreamRq2xx)
+    case ..<400: stats.add(.downstreamRq3xx)
+    case ..<500: stats.add(.downstreamRq4xx)
+    default: stats.add(.downstreamRq5xx)
+    }
+    stats.add(.downstreamRqCompleted)
+  }
+
+  // MARK: Body
+
+  /// Content of the response. May end the stream.
+  func responseData(_ s: SlabIndex, _ data: ByteView, end: Bool) {
+    let stream = streams.ref(s)
+    stream[].lastActivity = now
+    if end { stream[].flags.insert(.responseEnded) }
+    if stream[].flags.contains(.clientGone) {
+      creditResponse(s, data.count)
+      return
+    }
+    stream[].bytesSent &+= UInt64(data.count)
+    let d = stream[].downstream
+    let slot = downstreams.ref(d)
+    if stream[].responseBody.unsent > 0 {
+      stream[].responseBody.append(data, pool: pool)
+      stream[].responseCredit += data.count
+      pauseResponse(s)
+      return
+    }
+    if slot[].kind == .http2 {
+      let last = end && stream[].responseTrailers == nil
+      let accepted = sendHTTP2Data(response: s, data, end: last)
+      creditResponse(s, accepted)
+      if accepted < data.count {
+        stream[].responseBody.append(data.dropFirst(accepted), pool: pool)
+        stream[].responseCredit += data.count - accepted
+        pauseResponse(s)
+      } else if last {
+        responseSent(s)
+      }
+      return
+    }
+    writeHTTP1(response: s, data)
+    if slot[].flags.contains(.writeBlocked) {
+      stream[].responseCredit += data.count
+      pauseResponse(s)
+    } else {
+      creditResponse(s, data.count)
+    }
+    if end { responseEnded(s) }
+  }
+
+  private func writeHTTP1(response s: SlabIndex, _ data: ByteView) {
+    if data.isEmpty || streams[s].flags.contains(.isHEAD) { return }
+    let c = downstreams[streams[s].downstream].connection
+    if streams[s].flags.contains(.responseChunked) { writeChunk(data, to: c) } else { send(data, to: c) }
+  }
+
+  private func sendHTTP2Data(response s: SlabIndex, _ data: ByteView, end: Bool) -> Int {
+    let stream = streams.ref(s)
+    let d = stream[].downstream
+    let slot = downstreams.ref(d)
+    if slot[].flags.contains(.writeBlocked) { return 0 }
+    let accepted = slot[].h2[].sendData(stream[].downstreamID, data, endStream: end)
+    flushLater(downstream: d)
+    return accepted
+  }
+
+  func responseTrailers(_ s: SlabIndex, _ trailers: MessageHead) {
+    let stream = streams.ref(s)
+    if let text = trailers.first(.grpcStatus), let code = ASCII.parseDecimal(text) {
+      stream[].grpcStatus = Int32(clamping: code)
+    }
+    stream[].responseTrailers?.release(to: pool)
+    stream[].responseTrailers = StoredHead(trailers, pool: pool)
+  }
+
+  /// All of the response has arrived. May end the stream.
+  func responseEnded(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    stream[].flags.insert(.responseEnded)
+    if stream[].flags.contains(.responseSent) { return }
+    if stream[].flags.contains(.clientGone) { return finish(s) }
+    if stream[].responseBody.unsent > 0 { return }
+    endResponse(s)
+  }
+
+  /// Passes the end of the response on. Ends the stream.
+  private func endResponse(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    let d = stream[].downstream
+    let slot = downstreams.ref(d)
+    if slot[].kind == .http2 {
+      if slot[].flags.contains(.writeBlocked) { return }
+      if let trailers = stream[].responseTrailers {
+        trailers.view(in: trailerHead)
+        slot[].h2[].sendTrailers(stream[].downstreamID, trailerHead)
+      } else if slot[].h2[].contains(stream[].downstreamID) {
+        _ = slot[].h2[].sendData(stream[].downstreamID, .empty, endStream: true)
+      }
+      flushLater(downstream: d)
+    } else if stream[].flags.contains(.responseChunked), !stream[].flags.contains(.isHEAD) {
+      stage(for: slot[].connection)
+      if let trailers = stream[].responseTrailers, forwardsTrailers(s) {
+        trailers.view(in: trailerHead)
+        H1Encoder.writeLastChunk(trailers: trailerHead, to: &stage[].buffer)
+      } else {
+        H1Encoder.writeLastChunk(to: &stage[].buffer)
+      }
+    } else if stream[].flags.contains(.tunnel) {
+      flushStage()
+      loop.finishWriting(slot[].connection)
+      slot[].flags.insert(.closing)
+    }
+    responseSent(s)
+  }
+
+  private func forwardsTrailers(_ s: SlabIndex) -> Bool {
+    let stream = streams.ref(s)
+    return stream[].flags.contains(.clientAcceptsTrailers)
+      || (downstreams[stream[].downstream].manager?[].forwardsTrailersToHTTP1 ?? false)
+  }
+
+  /// The client has been given everything. Ends the stream, unless its request goes on in a tunnel.
+  func responseSent(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    stream[].flags.insert(.responseSent)
+    if stream[].flags.contains(.tunnel), !stream[].flags.contains(.requestEnded), !stream[].flags.contains(.clientGone)
+    {
+      return
+    }
+    finish(s)
+  }
+
+  /// The client takes bytes again: sends what waits. May end the stream.
+  func pumpResponse(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    guard stream[].flags.contains(.responseStarted), !stream[].flags.contains(.clientGone) else { return }
+    let slot = downstreams.ref(stream[].downstream)
+    if slot[].flags.contains(.writeBlocked) { return }
+    let waiting = stream[].responseBody.unsent
+    if waiting > 0 {
+      let view = stream[].responseBody.unsentView
+      let last = stream[].flags.contains(.responseEnded) && stream[].responseTrailers == nil
+      var accepted = waiting
+      if slot[].kind == .http2 {
+        accepted = sendHTTP2Data(response: s, view, end: last)
+      } else {
+        writeHTTP1(response: s, view)
+      }
+      stream[].responseBody.advance(accepted, keep: false, pool: pool)
+      let credit = min(accepted, stream[].responseCredit)
+      stream[].responseCredit -= credit
+      creditResponse(s, credit)
+      if stream[].responseBody.unsent > 0 { return }
+      if slot[].kind == .http2, last { return responseSent(s) }
+    }
+    if stream[].flags.contains(.responseEnded) { return endResponse(s) }
+    resumeResponse(s)
+  }
+
+  // MARK: Back-pressure on the upstream
+
+  func pauseResponse(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    if stream[].flags.contains(.responsePaused) || stream[].upstream.isNone { return }
+    stream[].flags.insert(.responsePaused)
+    let slot = upstreams.ref(stream[].upstream)
+    if !stream[].cluster.isNone { clusters[stream[].cluster].stats.add(.upstreamFlowControlPausedReading) }
+    if slot[].kind != .http2 { pauseReading(upstream: stream[].upstream) }
+  }
+
+  func resumeResponse(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    if stream[].responseCredit > 0 {
+      let n = stream[].responseCredit
+      stream[].responseCredit = 0
+      creditResponse(s, n)
+    }
+    guard stream[].flags.contains(.responsePaused) else { return }
+    stream[].flags.remove(.responsePaused)
+    if !stream[].cluster.isNone { clusters[stream[].cluster].stats.add(.upstreamFlowControlResumedReading) }
+    if !stream[].upstream.isNone, upstreams[stream[].upstream].kind != .http2 {
+      resumeReading(upstream: stream[].upstream)
+    }
+  }
+
+  /// HTTP/2: the upstream may send `n` bytes more.
+  func creditResponse(_ s: SlabIndex, _ n: Int) {
+    let stream = streams.ref(s)
+    guard n > 0, !stream[].upstream.isNone else { return }
+    let slot = upstreams.ref(stream[].upstream)
+    guard slot[].kind == .http2 else { return }
+    slot[].h2[].consumed(stream[].upstreamID, n)
+    flushLater(upstream: stream[].upstream)
+  }
+}

@@ -1,0 +1,102 @@
+// Retry: whether a request is sent again, when, and with what.
+
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+extension WorkerEngine {
+  /// Whether everything of the request that was passed on can be passed on again.
+  func canReplay(_ s: SlabIndex) -> Bool {
+    let stream = streams.ref(s)
+    guard stream[].head != nil, !stream[].flags.contains(.bodyAbandoned), !stream[].flags.contains(.tunnel) else {
+      return false
+    }
+    return stream[].flags.contains(.keepsBody) || stream[].bytesReceived == UInt64(stream[].requestBody.unsent)
+  }
+
+  /// Asks the policy about a response head. True: the response is dropped and another attempt made (or scheduled).
+  func retryInsteadOf(_ s: SlabIndex, _ head: MessageHead, end: Bool) -> Bool {
+    let stream = streams.ref(s)
+    guard let route = stream[].route, let rules = route[].retryRules else { return false }
+    let limited = head.contains(.envoyRateLimited)
+    let wanted =
+      rules.wantsRetry(
+        status: head.status, grpcStatus: end ? stream[].grpcStatus : -1, rateLimited: limited,
+        matchesRetriableHeader: route[].matchesRetriableHeader(head))
+    guard wanted, canReplay(s) else { return false }
+    guard let wait = decide(s, rules) else { return false }
+    // The rest of this response is of no interest; a complete one leaves its connection usable.
+    if end { stream[].flags.insert(.responseEnded) }
+    detach(s, reusable: end && stream[].flags.contains(.requestSent))
+    stream[].flags.remove(.responseEnded)
+    uncount(s)
+    schedule(s, after: wait)
+    return true
+  }
+
+  /// Asks the policy about a reset.
+  func retryInsteadOf(_ s: SlabIndex, _ reason: UpstreamResetReason, requestStarted: Bool) -> Bool {
+    let stream = streams.ref(s)
+    guard let rules = stream[].route?[].retryRules, canReplay(s) else { return false }
+    guard rules.wantsRetry(reason, requestStarted: requestStarted), let wait = decide(s, rules) else { return false }
+    schedule(s, after: wait)
+    return true
+  }
+
+  private func decide(_ s: SlabIndex, _ rules: RetryRules) -> UInt64? {
+    let stream = streams.ref(s)
+    let state = clusters.ref(stream[].cluster)
+    let highPriority = stream[].route?[].highPriority ?? false
+    giveRetry(s)
+    switch stream[].retry.decide(
+      wanted: true, rules: rules, breaker: state[].breaker(highPriority), limits: state[].breakerLimits(highPriority),
+      random: &turn[].random)
+    {
+    case .retry(let after):
+      stream[].flags.insert(.countedRetry)
+      state[].stats.add(.upstreamRqRetry)
+      state[].stats.add(.upstreamRqRetryBackoffExponential)
+      return after
+    case .no: return nil
+    case .limitExceeded:
+      state[].stats.add(.upstreamRqRetryLimitExceeded)
+      stream[].responseFlags.insert(.upstreamRetryLimitExceeded)
+      return nil
+    case .overflow:
+      state[].stats.add(.upstreamRqRetryOverflow)
+      return nil
+    }
+  }
+
+  func giveRetry(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    guard stream[].flags.contains(.countedRetry) else { return }
+    stream[].flags.remove(.countedRetry)
+    clusters[stream[].cluster].breaker(stream[].route?[].highPriority ?? false).give(.retries)
+  }
+
+  private func schedule(_ s: SlabIndex, after wait: UInt64) {
+    let stream = streams.ref(s)
+    stream[].flags.remove([.requestStarted, .requestSent, .upstreamAnswered])
+    stream[].tryDeadline = .distantFuture
+    stream[].requestBody.rewind()
+    if wait == 0 { return again(s) }
+    stream[].retryAt = now.advanced(nanoseconds: Int64(clamping: wait))
+    armStream(s)
+  }
+
+  /// Makes another attempt at once. May end the stream.
+  func again(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    stream[].retryAt = .distantFuture
+    stream[].tryDeadline = .distantFuture
+    stream[].flags.remove([.requestStarted, .requestSent, .upstreamAnswered])
+    stream[].requestBody.rewind()
+    guard let head = stream[].head else { return localReply(s, 503, .empty, details: "retry_without_request") }
+    head.view(in: replayHead)
+    attempt(s, replayHead)
+  }
+}

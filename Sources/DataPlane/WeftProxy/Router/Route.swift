@@ -1,0 +1,328 @@
+// Route: from a canonical head to an attempt at an endpoint.
+
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+extension WorkerEngine {
+  /// Chooses the route of a request and acts on it. May end the stream.
+  func route(_ s: SlabIndex, _ head: MessageHead) {
+    let stream = streams.ref(s)
+    let d = stream[].downstream
+    let slot = downstreams.ref(d)
+    guard let manager = slot[].manager else { return }
+    let input = RouteInput(random: stream[].random, isSecure: slot[].flags.contains(.secure))
+    let table = manager[].routes
+    let position = table[].match(head, input)
+    guard position >= 0 else {
+      slot[].stats?.add(.noRoute)
+      stream[].responseFlags.insert(.noRouteFound)
+      return localReply(s, 404, .empty, details: "route_not_found")
+    }
+    let route = table[].routes[Int(position)]
+    stream[].route = route
+    slot[].stats?.add(.rqTotal)
+    if stream[].flags.contains(.wantsTunnel), !allowsTunnel(head, manager, route) {
+      slot[].stats?.add(.downstreamRqWSOnNonWSRoute)
+      return localReply(s, 403, .empty, details: "upgrade_failed")
+    }
+    switch route[].action {
+    case .forward: forward(s, head, route)
+    case .redirect:
+      slot[].stats?.add(.rqRedirect)
+      redirect(s, head, route)
+    case .respond:
+      slot[].stats?.add(.rqDirectResponse)
+      localReply(s, route[].status, route[].body, details: "direct_response")
+    case .none:
+      stream[].responseFlags.insert(.noRouteFound)
+      localReply(s, 404, .empty, details: "route_not_found")
+    }
+  }
+
+  private func allowsTunnel(
+    _ head: MessageHead, _ manager: ConfigRef<CompiledHTTPManager>, _ route: ConfigRef<CompiledRoute>
+  ) -> Bool {
+    if head.method == .connect && !head.flags.contains(.extendedConnect) {
+      return manager[].allowsConnect || route[].allowsConnect
+    }
+    let wanted = head.flags.contains(.extendedConnect) ? head.protocolText : head.first(.upgrade) ?? .empty
+    for i in manager[].upgrades.indices where manager[].upgrades[i].equalsIgnoringCase(wanted) { return true }
+    for i in route[].upgrades.indices where route[].upgrades[i].equalsIgnoringCase(wanted) { return true }
+    return false
+  }
+
+  private func redirect(_ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
+    let secure = downstreams[streams[s].downstream].flags.contains(.secure)
+    let location = route[].location(head, isSecure: secure)
+    // The location lies in the request's arena; the reply copies it into its own head before that is reused.
+    localReply(s, route[].status, .empty, details: "direct_response", location: location)
+  }
+
+  private func forward(_ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
+    let stream = streams.ref(s)
+    let slot = downstreams.ref(stream[].downstream)
+    var position = route[].cluster
+    var entryHost = ByteView.empty
+    switch route[].clusterKind {
+    case .fixed: break
+    case .weighted:
+      let entry = route[].weightedEntry(stream[].random)
+      guard entry >= 0 else {
+        position = -1
+        break
+      }
+      stream[].weightedCluster = Int16(truncatingIfNeeded: entry)
+      position = route[].weighted[entry].cluster
+      entryHost = route[].weighted[entry].hostRewrite
+      let header = route[].weighted[entry].header
+      if !header.isEmpty { position = clusterPosition(named: head.first(named: header), stream[].snapshot) }
+    case .header:
+      position = clusterPosition(named: head.first(named: route[].clusterHeader), stream[].snapshot)
+    }
+    let state = clusterState(stream[].snapshot, position)
+    guard !state.isNone else {
+      slot[].stats?.add(.noCluster)
+      stream[].responseFlags.insert(.noClusterFound)
+      return localReply(s, route[].clusterNotFoundStatus, .empty, details: "cluster_not_found")
+    }
+    stream[].cluster = state
+    clusters[state].activeRequests += 1
+
+    if route[].timeout != 0 { stream[].timeout = route[].timeout }
+    if route[].idleTimeout != .max { stream[].idleTimeout = route[].idleTimeout }
+    if route[].maxStreamDuration != .max {
+      stream[].lifeDeadline =
+        route[].maxStreamDuration == 0
+        ? .distantFuture : stream[].started.advanced(nanoseconds: Int64(clamping: route[].maxStreamDuration))
+    }
+    if route[].grpcTimeoutMax != .max { applyGRPCTimeout(s, head, route) }
+    rewrite(head, route, s)
+    if !entryHost.isEmpty { replaceHost(head, entryHost, route) }
+    changeRequest(s, head, route)
+    if let rules = route[].retryRules, route[].allowsRetry(head) {
+      stream[].retry = RetryState(rules)
+      stream[].flags.insert(.hasRetryPolicy)
+      stream[].tryTimeout = rules.perTryTimeout
+      stream[].tryIdleTimeout = rules.perTryIdleTimeout
+    }
+    // A head is kept while it may be needed again: for another attempt, while waiting, or for the log.
+    let replayable = stream[].flags.contains(.hasRetryPolicy) || stream[].flags.contains(.idempotent)
+    if replayable, head.hasContent, !stream[].flags.contains(.wantsTunnel) { stream[].flags.insert(.keepsBody) }
+    if stream[].flags.contains(.isGRPC), !stream[].flags.contains(.hasRetryPolicy) { stream[].flags.remove(.keepsBody) }
+    if !head.hasContent { startTotalTimeout(s) }
+    stream[].head = StoredHead(head, pool: pool)
+    attempt(s, head)
+  }
+
+  /// Path and host as the route rewrites them. What was there before stays visible in `x-envoy-original-path`.
+  private func rewrite(_ head: MessageHead, _ route: ConfigRef<CompiledRoute>, _ s: SlabIndex) {
+    if route[].pathRewrite != .none, let path = route[].rewrittenPath(head) {
+      head.set(.envoyOriginalPath, head.path)
+      head.path = path
+    }
+    if route[].hostRewrite != .none, route[].hostRewrite != .automatic,
+      let host = route[].rewrittenHost(head, endpoint: .empty), !host.isEmpty
+    {
+      replaceHost(head, host, route)
+    }
+  }
+
+  private func changeRequest(_ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
+    let entry = Int(streams[s].weightedCluster)
+    if entry >= 0, !route[].entryChangesLast { apply(route[].weighted[entry].requestChanges, to: head, s) }
+    apply(route[].requestChanges, to: head, s)
+    if entry >= 0, route[].entryChangesLast { apply(route[].weighted[entry].requestChanges, to: head, s) }
+  }
+
+  /// The cluster that a request names itself.
+  private func clusterPosition(named name: ByteView?, _ snapshot: UInt32) -> Int32 {
+    guard let name, let current = configuration[].snapshots[Int(snapshot)] else { return -1 }
+    for (i, cluster) in current.clusters.enumerated() where cluster[].name.equals(name) { return Int32(i) }
+    return -1
+  }
+
+  /// The endpoint's own name as the authority, where the route asks for it.
+  func rewriteHostAutomatically(_ s: SlabIndex, _ head: MessageHead) {
+    let stream = streams.ref(s)
+    guard let route = stream[].route, route[].hostRewrite == .automatic, !stream[].host.isNone else { return }
+    let position = Int(hosts[stream[].host].position)
+    let config = clusters[stream[].cluster].config
+    guard position >= 0, position < config[].endpoints.count else { return }
+    let name = config[].endpoints[position].hostname
+    if !name.isEmpty { replaceHost(head, name, route) }
+  }
+
+  private func replaceHost(_ head: MessageHead, _ host: ByteView, _ route: ConfigRef<CompiledRoute>) {
+    if route[].appendsForwardedHost {
+      let old = head.authority
+      if let value = head.first(.forwardedHost) {
+        head.set(.forwardedHost, head.concatenate(head.concatenate(value, ByteView(",")), old))
+      } else {
+        head.append(.forwardedHost, old)
+      }
+    }
+    head.authority = host
+  }
+
+  /// The client's `grpc-timeout` as the request's time-out, within the route's bounds.
+  private func applyGRPCTimeout(_ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
+    guard let text = head.first(.grpcTimeout), let asked = GRPCTimeoutText.nanoseconds(text) else { return }
+    var timeout = asked
+    if route[].grpcTimeoutMax > 0 { timeout = min(timeout, route[].grpcTimeoutMax) }
+    timeout = timeout > route[].grpcTimeoutOffset ? timeout - route[].grpcTimeoutOffset : 1
+    streams[s].timeout = timeout
+  }
+
+  /// The route's total time-out runs from the end of the request.
+  func startTotalTimeout(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    guard stream[].timeout > 0, stream[].totalDeadline == .distantFuture else { return }
+    stream[].totalDeadline = now.advanced(nanoseconds: Int64(clamping: stream[].timeout))
+    armStream(s)
+  }
+
+  // MARK: An attempt
+
+  /// Sends the request in `head` to an endpoint, or queues it for a connection. May end the stream.
+  func attempt(_ s: SlabIndex, _ head: MessageHead) {
+    let stream = streams.ref(s)
+    let state = clusters.ref(stream[].cluster)
+    let highPriority = stream[].route?[].highPriority ?? false
+    if state[].hasOutlierDetection { refreshEjections(stream[].cluster) }
+    guard state[].breaker(highPriority).take(.requests, limit: state[].breakerLimits(highPriority).requests) else {
+      state[].stats.add(.upstreamRqPendingOverflow)
+      return overflow(s)
+    }
+    let rules = stream[].route?[].retryRules
+    let avoid = (rules?.avoidsPreviousHosts ?? false) && stream[].attempts > 0
+    let pick = state[].balancer[].pick(
+      random: &turn[].random, avoiding: avoid ? stream[].tried : TriedHosts(), attempts: Int(rules?.hostAttempts ?? 1))
+    guard case .host(let position, let panicking) = pick else {
+      state[].breaker(highPriority).give(.requests)
+      state[].stats.add(.upstreamCxNoneHealthy)
+      stream[].responseFlags.insert(.noHealthyUpstream)
+      return localReply(s, 503, ByteView("no healthy upstream"), details: "no_healthy_upstream")
+    }
+    if panicking { state[].stats.add(.lbHealthyPanic) }
+    state[].balancer[].started(position)
+    stream[].tried.insert(position)
+    let h = state[].members[].hosts[Int(position)]
+    let host = hosts.ref(h)
+    stream[].host = h
+    stream[].flags.insert(.counted)
+    stream[].attempts += 1
+    host[].activeRequests += 1
+    host[].requestsTotal += 1
+    state[].stats.add(.upstreamRqTotal)
+    state[].stats.add(.upstreamRqActive)
+    rewriteHostAutomatically(s, head)
+    if stream[].route?[].includesAttemptCount ?? false {
+      head.set(.envoyAttemptCount, head.decimal(UInt64(stream[].attempts)))
+    }
+
+    let wanted = wantedProtocol(stream[].cluster, stream[].downstream)
+    if let u = readyConnection(h, wanted) {
+      start(s, on: u, head)
+    } else {
+      wait(s, h, wanted)
+    }
+  }
+
+  /// Takes the request off its host's and cluster's books.
+  func uncount(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    guard stream[].flags.contains(.counted) else { return }
+    stream[].flags.remove(.counted)
+    let state = clusters.ref(stream[].cluster)
+    let highPriority = stream[].route?[].highPriority ?? false
+    state[].breaker(highPriority).give(.requests)
+    state[].stats.subtract(.upstreamRqActive)
+    let h = stream[].host
+    let host = hosts.ref(h)
+    host[].activeRequests -= 1
+    if host[].position >= 0 { state[].balancer[].finished(host[].position) }
+    stream[].host = .none
+    stream[].lastHost = host[].address
+    if host[].isRemoved { releaseIfUnused(host: h) }
+  }
+
+  /// A breaker of our own refused the attempt. Never retried.
+  func overflow(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    stream[].responseFlags.insert(.upstreamOverflow)
+    localReply(
+      s, 503, ByteView("upstream connect error or disconnect/reset before headers. reset reason: overflow"),
+      details: "upstream_reset_before_response_started{overflow}", overloaded: true)
+  }
+
+  /// Passes the request's head, and what is there of its body, to a connection.
+  func start(_ s: SlabIndex, on u: SlabIndex, _ head: MessageHead) {
+    let stream = streams.ref(s)
+    let slot = upstreams.ref(u)
+    stream[].upstream = u
+    stream[].flags.insert(.requestStarted)
+    stream[].flags.remove([.requestSent, .upstreamAnswered, .responseEnded])
+    if slot[].served > 0 { stream[].flags.insert(.reusedConnection) } else { stream[].flags.remove(.reusedConnection) }
+    stream[].upstreamStarted = now
+    stream[].responseLeft = -1
+    slot[].served &+= 1
+    slot[].active &+= 1
+    let ended = !head.hasContent && stream[].requestTrailers == nil && !stream[].flags.contains(.wantsTunnel)
+    if slot[].kind == .http2 {
+      guard let id = slot[].h2[].sendRequest(head, endStream: ended, user: s.rawValue, now: now) else {
+        slot[].active &-= 1
+        stream[].upstream = .none
+        return upstreamReset(s, .protocolError)
+      }
+      stream[].upstreamID = id
+      flushLater(upstream: u)
+      if slot[].h2[].availableStreams == 0 { unlist(upstream: u) }
+    } else {
+      slot[].stream = s
+      let tunnel = stream[].flags.contains(.wantsTunnel)
+      slot[].decoder.expectResponse(to: head.method, upgradeRequested: tunnel && head.method != .connect)
+      slot[].flags.remove(.responseStarted)
+      stage(for: slot[].connection)
+      if case .chunked = head.framing {
+        stream[].flags.insert(.requestChunked)
+      } else {
+        stream[].flags.remove(.requestChunked)
+      }
+      do throws(H1EncodeError) {
+        let upgrade = tunnel && head.method != .connect
+        try H1Encoder.writeRequest(
+          head, options: H1HeadOptions(connection: upgrade ? .upgrade : .persist), to: &stage[].buffer)
+      } catch {
+        // It came over HTTP/2 in a form that no HTTP/1 line can hold.
+        detach(s, reusable: true)
+        stream[].responseFlags.insert(.downstreamProtocolError)
+        return localReply(s, 400, .empty, details: "http1.unserialisable_request")
+      }
+    }
+    if ended { stream[].flags.insert(.requestSent) }
+    armTry(s)
+    if stream[].requestBody.unsent > 0 || (stream[].flags.contains(.requestEnded) && !ended) { pumpRequest(s) }
+  }
+}
+
+/// The `grpc-timeout` header: up to eight digits and a unit.
+enum GRPCTimeoutText {
+  static func nanoseconds(_ text: ByteView) -> UInt64? {
+    guard text.count >= 2, text.count <= 9, let unit = text.last, let n = ASCII.parseDecimal(text.dropLast()) else {
+      return nil
+    }
+    switch unit {
+    case UInt8(ascii: "H"): return n * 3_600_000_000_000
+    case UInt8(ascii: "M"): return n * 60_000_000_000
+    case UInt8(ascii: "S"): return n * 1_000_000_000
+    case UInt8(ascii: "m"): return n * 1_000_000
+    case UInt8(ascii: "u"): return n * 1000
+    case UInt8(ascii: "n"): return n
+    default: return nil
+    }
+  }
+}

@@ -1,0 +1,131 @@
+// StreamLog: what a stream knows of itself, for access logs and header values.
+
+import WeftBase
+import WeftHTTP
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+/// A stream as formats see it.
+struct StreamSource: AccessLogSource {
+  let record: AccessLogRecord
+  let request: MessageHead?
+  let response: MessageHead?
+  let trailers: MessageHead?
+
+  func requestHeader(_ name: ByteView) -> ByteView? {
+    guard let request else { return nil }
+    if name.first == UInt8(ascii: ":") {
+      if name.equals(":path") { return request.path }
+      if name.equals(":method") { return request.methodText }
+      if name.equals(":authority") { return request.authority }
+      if name.equals(":scheme") { return request.scheme }
+      return nil
+    }
+    if name.equals("host") { return request.authority }
+    return request.first(named: name)
+  }
+
+  func responseHeader(_ name: ByteView) -> ByteView? { response?.first(named: name) }
+  func responseTrailer(_ name: ByteView) -> ByteView? { trailers?.first(named: name) }
+}
+
+extension WorkerEngine {
+  /// Applies configured changes to a head on its way.
+  func apply(
+    _ changes: ConstantTable<CompiledHeaderChange>, to head: MessageHead, _ s: SlabIndex, response: MessageHead? = nil
+  ) {
+    if changes.isEmpty { return }
+    var request: MessageHead? = response == nil ? head : nil
+    if response != nil, let kept = streams[s].head {
+      kept.view(in: replayHead)
+      request = replayHead
+    }
+    let source = StreamSource(record: record(s), request: request, response: response, trailers: nil)
+    head.apply(changes, from: source, scratch: &scratch[])
+  }
+
+  /// Everything the log may ask for.
+  func record(_ s: SlabIndex) -> AccessLogRecord {
+    let stream = streams.ref(s)
+    let slot = downstreams.ref(stream[].downstream)
+    var record = AccessLogRecord()
+    let start = stream[].started.nanoseconds
+    func since(_ instant: MonotonicInstant) -> Int64 {
+      instant == .zero ? -1 : Int64(clamping: instant.nanoseconds &- start)
+    }
+    record.protocolName = slot[].kind == .http2 ? .http2 : stream[].flags.contains(.clientHTTP10) ? .http10 : .http11
+    record.status = stream[].flags.contains(.responseStarted) ? stream[].status : 0
+    record.flags = stream[].responseFlags
+    record.grpcStatus = stream[].grpcStatus
+    record.attempts = UInt32(stream[].attempts)
+    record.startUnixNanoseconds = wallClock() &- Int64(clamping: now.nanoseconds &- start)
+    record.lastDownstreamRx = since(stream[].requestEndedAt)
+    record.firstUpstreamTx = since(stream[].upstreamStarted)
+    record.firstUpstreamRx = since(stream[].upstreamFirstByte)
+    record.firstDownstreamTx = since(stream[].responseStartedAt)
+    record.end = Int64(clamping: now.nanoseconds &- start)
+    if stream[].flags.contains(.responseEnded) { record.lastUpstreamRx = record.end }
+    if stream[].flags.contains(.responseSent) { record.lastDownstreamTx = record.end }
+    record.bytesReceived = stream[].bytesReceived
+    record.bytesSent = stream[].bytesSent
+    record.connectionID = slot[].connection.rawValue
+    record.streamID = s.rawValue
+    record.random = stream[].random
+    record.responseCodeDetails = stream[].details
+    if let route = stream[].route {
+      record.routeName = route[].name
+      record.virtualHostName = route[].virtualHost
+    }
+    if !stream[].cluster.isNone { record.upstreamCluster = clusters[stream[].cluster].config[].name }
+    if let chain = slot[].chainConfig { record.filterChainName = chain[].name }
+    record.downstreamRemote = LogAddress(slot[].peer)
+    record.downstreamDirectRemote = LogAddress(slot[].peer)
+    record.downstreamLocal = LogAddress(slot[].local)
+    record.downstreamDirectLocal = LogAddress(slot[].local)
+    if !stream[].host.isNone {
+      record.upstreamRemote = LogAddress(hosts[stream[].host].address)
+    } else if let last = stream[].lastHost {
+      record.upstreamRemote = LogAddress(last)
+    }
+    if !stream[].upstream.isNone {
+      record.upstreamProtocol = upstreams[stream[].upstream].kind == .http2 ? .http2 : .http11
+    }
+    return record
+  }
+
+  /// Writes the access log of a stream that ends.
+  func log(_ s: SlabIndex, _ manager: ConfigRef<CompiledHTTPManager>) {
+    let stream = streams.ref(s)
+    var request: MessageHead?
+    var response: MessageHead?
+    var trailers: MessageHead?
+    if let head = stream[].head {
+      head.view(in: requestHead)
+      request = requestHead
+    }
+    if let head = stream[].responseHead {
+      head.view(in: replayHead)
+      response = replayHead
+    }
+    if let head = stream[].responseTrailers {
+      head.view(in: trailerHead)
+      trailers = trailerHead
+    }
+    let source = StreamSource(record: record(s), request: request, response: response, trailers: trailers)
+    for writer in manager[].accessLogs { writer.write(source, worker: number) }
+  }
+}
+
+extension LogAddress {
+  init(_ address: SocketAddress) {
+    if address.isUnix {
+      self.init()
+      return
+    }
+    switch address.ip.family {
+    case .v4: self.init(ipv4: UInt32(truncatingIfNeeded: address.ip.low), port: address.port)
+    case .v6: self.init(ipv6High: address.ip.high, low: address.ip.low, port: address.port)
+    }
+  }
+}

@@ -1,0 +1,277 @@
+// TCPProxy: bytes both ways between a client and an endpoint, each side's end passed on to the other.
+
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+extension WorkerEngine {
+  /// The connection's filter chain is a TCP proxy: the upstream is connected at once, server-first protocols depend on it.
+  func startTCP(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    guard let proxy = slot[].chainConfig?[].tcp else { return }
+    let stats = registry.block(TCPMetric.self, proxy[].scope, worker: number)
+    slot[].tcpStats = stats
+    stats.add(.downstreamCxTotal)
+    guard
+      let s = streams.insert(
+        Stream(downstream: d, downstreamID: 0, snapshot: slot[].snapshot, random: random(), now: now))
+    else { return close(downstream: d, .reset) }
+    retain(snapshot: slot[].snapshot)
+    slot[].stream = s
+    slot[].active = 1
+    // Nothing is read before there is somewhere to write it.
+    pauseReading(downstream: d)
+    var position: Int32 = -1
+    let draw = proxy[].totalWeight > 0 ? streams[s].random % proxy[].totalWeight : 0
+    for i in proxy[].choices.indices where position < 0 && (draw < proxy[].choices[i].upTo || proxy[].totalWeight == 0)
+    {
+      position = proxy[].choices[i].cluster
+    }
+    let state = clusterState(slot[].snapshot, position)
+    guard !state.isNone else {
+      stats.add(.downstreamCxNoRoute)
+      streams[s].responseFlags.insert(.noClusterFound)
+      return endTCP(s, .reset)
+    }
+    streams[s].cluster = state
+    clusters[state].activeRequests += 1
+    if proxy[].maxConnectionDuration > 0 {
+      slot[].drainDeadline = now.advanced(nanoseconds: Int64(clamping: proxy[].maxConnectionDuration))
+      arm(downstream: d, at: slot[].drainDeadline)
+    }
+    if proxy[].idleTimeout > 0 {
+      arm(downstream: d, at: now.advanced(nanoseconds: Int64(clamping: proxy[].idleTimeout)))
+    }
+    connectTCP(s)
+  }
+
+  private func connectTCP(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    let state = clusters.ref(stream[].cluster)
+    let d = stream[].downstream
+    if state[].hasOutlierDetection { refreshEjections(stream[].cluster) }
+    let h: SlabIndex
+    if state[].config[].isOriginalDestination {
+      guard let host = originalDestinationHost(stream[].cluster, downstreams[d].local, listener: d) else {
+        state[].stats.add(.originalDestinationHostInvalid)
+        stream[].responseFlags.insert(.noHealthyUpstream)
+        return endTCP(s, .reset)
+      }
+      h = host
+    } else {
+      guard case .host(let position, _) = state[].balancer[].pick(random: &turn[].random) else {
+        state[].stats.add(.upstreamCxNoneHealthy)
+        stream[].responseFlags.insert(.noHealthyUpstream)
+        return endTCP(s, .reset)
+      }
+      h = state[].members[].hosts[Int(position)]
+      state[].balancer[].started(position)
+    }
+    guard state[].standard.take(.connections, limit: state[].standardLimits.connections) else {
+      state[].stats.add(.upstreamCxOverflow)
+      stream[].responseFlags.insert(.upstreamOverflow)
+      if hosts[h].position >= 0 { state[].balancer[].finished(hosts[h].position) }
+      return endTCP(s, .reset)
+    }
+    stream[].host = h
+    stream[].attempts += 1
+    hosts[h].activeRequests += 1
+    hosts[h].requestsTotal += 1
+    stream[].flags.insert(.tcpCounted)
+    guard let u = connect(h, breaker: state[].standard) else {
+      state[].standard.give(.connections)
+      stream[].responseFlags.insert(.upstreamConnectionFailure)
+      return endTCP(s, .reset)
+    }
+    upstreams[u].kind = .tcp
+    upstreams[u].stream = s
+    upstreams[u].active = 1
+    stream[].upstream = u
+    stream[].upstreamStarted = now
+  }
+
+  func upstreamConnectedTCP(_ u: SlabIndex) {
+    let s = upstreams[u].stream
+    guard !s.isNone else { return close(upstream: u, .reset) }
+    let stream = streams.ref(s)
+    stream[].flags.insert(.requestStarted)
+    stream[].lastActivity = now
+    if clusters[stream[].cluster].hasOutlierDetection { report(s, .success) }
+    resumeReading(downstream: stream[].downstream)
+  }
+
+  func receivedTCP(_ d: SlabIndex, _ bytes: ByteView) -> Int {
+    let slot = downstreams.ref(d)
+    guard let proxy = slot[].chainConfig, proxy[].terminal != .echo else {
+      send(bytes, to: slot[].connection)
+      return bytes.count
+    }
+    let s = slot[].stream
+    guard !s.isNone else { return bytes.count }
+    let stream = streams.ref(s)
+    guard stream[].flags.contains(.requestStarted), !stream[].upstream.isNone else {
+      pauseReading(downstream: d)
+      return 0
+    }
+    stream[].lastActivity = now
+    stream[].bytesReceived &+= UInt64(bytes.count)
+    slot[].tcpStats?.add(.downstreamCxRxBytesTotal, UInt64(bytes.count))
+    clusters[stream[].cluster].stats.add(.upstreamCxTxBytesTotal, UInt64(bytes.count))
+    let u = stream[].upstream
+    if loop.write(upstreams[u].connection, bytes) == .blocked {
+      upstreams[u].flags.insert(.writeBlocked)
+      slot[].tcpStats?.add(.downstreamFlowControlPausedReading)
+      pauseReading(downstream: d)
+    }
+    return bytes.count
+  }
+
+  func upstreamReceivedTCP(_ u: SlabIndex, _ bytes: ByteView) -> Int {
+    let s = upstreams[u].stream
+    guard !s.isNone else { return bytes.count }
+    let stream = streams.ref(s)
+    let d = stream[].downstream
+    stream[].lastActivity = now
+    stream[].bytesSent &+= UInt64(bytes.count)
+    downstreams[d].tcpStats?.add(.downstreamCxTxBytesTotal, UInt64(bytes.count))
+    if loop.write(downstreams[d].connection, bytes) == .blocked {
+      downstreams[d].flags.insert(.writeBlocked)
+      clusters[stream[].cluster].stats.add(.upstreamFlowControlPausedReading)
+      pauseReading(upstream: u)
+    }
+    return bytes.count
+  }
+
+  /// The client sends no more; it may still read.
+  func endedTCP(_ d: SlabIndex) {
+    let s = downstreams[d].stream
+    guard !s.isNone else { return close(downstream: d, .gracefully) }
+    let stream = streams.ref(s)
+    stream[].flags.insert(.requestEnded)
+    guard !stream[].upstream.isNone, stream[].flags.contains(.requestStarted) else { return endTCP(s, .gracefully) }
+    loop.finishWriting(upstreams[stream[].upstream].connection)
+  }
+
+  /// The endpoint sends no more; it may still read.
+  func upstreamEndedTCP(_ u: SlabIndex) {
+    let s = upstreams[u].stream
+    guard !s.isNone else { return close(upstream: u, .gracefully) }
+    streams[s].flags.insert(.responseEnded)
+    loop.finishWriting(downstreams[streams[s].downstream].connection)
+  }
+
+  func upstreamDrainedTCP(_ u: SlabIndex) {
+    let s = upstreams[u].stream
+    if !s.isNone { resumeReading(downstream: streams[s].downstream) }
+  }
+
+  /// The upstream connection is gone: another attempt while nothing was passed on, else the end.
+  func upstreamLostTCP(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    let d = stream[].downstream
+    stream[].upstream = .none
+    let connected = stream[].flags.contains(.requestStarted)
+    if !connected {
+      if clusters[stream[].cluster].hasOutlierDetection { report(s, .localFailure) }
+      uncountTCP(s)
+      let most = downstreams[d].chainConfig?[].tcp?[].maxConnectAttempts ?? 1
+      if UInt32(stream[].attempts) < most { return connectTCP(s) }
+      stream[].responseFlags.insert(.upstreamConnectionFailure)
+    }
+    endTCP(s, .gracefully)
+  }
+
+  private func uncountTCP(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    guard stream[].flags.contains(.tcpCounted) else { return }
+    stream[].flags.remove(.tcpCounted)
+    let h = stream[].host
+    let host = hosts.ref(h)
+    host[].activeRequests -= 1
+    if host[].position >= 0 { clusters[stream[].cluster].balancer[].finished(host[].position) }
+    stream[].lastHost = host[].address
+    stream[].host = .none
+    releaseIfUnused(host: h)
+  }
+
+  /// Ends a session: both connections close, the log is written.
+  func endTCP(_ s: SlabIndex, _ mode: CloseMode) {
+    let stream = streams.ref(s)
+    let d = stream[].downstream
+    let slot = downstreams.ref(d)
+    slot[].stream = .none
+    slot[].active = 0
+    let u = stream[].upstream
+    if !u.isNone {
+      upstreams[u].stream = .none
+      upstreams[u].active = 0
+      close(upstream: u, slot[].flags.contains(.closed) && mode == .reset ? .reset : .gracefully)
+    }
+    if let proxy = slot[].chainConfig?[].tcp, !proxy[].accessLogs.isEmpty {
+      let source = StreamSource(record: record(s), request: nil, response: nil, trailers: nil)
+      for writer in proxy[].accessLogs { writer.write(source, worker: number) }
+    }
+    uncountTCP(s)
+    if !stream[].cluster.isNone {
+      let cluster = stream[].cluster
+      clusters[cluster].activeRequests -= 1
+      if clusters[cluster].snapshots == 0 { releaseIfUnused(cluster: cluster) }
+    }
+    let snapshot = stream[].snapshot
+    streams.remove(s)
+    release(snapshot: snapshot)
+    if !slot[].flags.contains(.closed) { close(downstream: d, mode) }
+  }
+
+  /// The client's connection is gone.
+  func clientGoneTCP(_ s: SlabIndex, _ reason: CloseMode) {
+    if !streams[s].flags.contains(.responseEnded) {
+      streams[s].responseFlags.insert(.downstreamConnectionTermination)
+    }
+    endTCP(s, reason)
+  }
+
+  func timerTCP(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    let s = slot[].stream
+    guard !s.isNone, let proxy = slot[].chainConfig?[].tcp else { return }
+    if slot[].drainDeadline <= now {
+      slot[].tcpStats?.add(.maxDownstreamConnectionDuration)
+      streams[s].responseFlags.insert(.durationTimeout)
+      return endTCP(s, .gracefully)
+    }
+    var next = slot[].drainDeadline
+    if proxy[].idleTimeout > 0 {
+      let end = streams[s].lastActivity.advanced(nanoseconds: Int64(clamping: proxy[].idleTimeout))
+      if end <= now {
+        slot[].tcpStats?.add(.idleTimeout)
+        streams[s].details = ByteView("idle_timeout")
+        return endTCP(s, .gracefully)
+      }
+      next = min(next, end)
+    }
+    if next != .distantFuture { arm(downstream: d, at: next) }
+  }
+
+  /// The host of an ORIGINAL_DST cluster: made when first asked for, kept while connections use it.
+  private func originalDestinationHost(_ cluster: SlabIndex, _ address: SocketAddress, listener d: SlabIndex)
+    -> SlabIndex?
+  {
+    // A connection that was not redirected would come straight back to us.
+    if address.isUnix || address.port == 0 { return nil }
+    for entry in listenerTable[].entries
+    where !entry.isFree && !entry.id.slot.isNone && loop.address(of: entry.id).port == address.port {
+      let own = loop.address(of: entry.id)
+      if own == address || own.ip.isAny { return nil }
+    }
+    for h in clusters[cluster].members[].hosts where hosts[h].address == address { return h }
+    guard let h = hosts.insert(Host(address: address, cluster: cluster, position: -1, weight: 1)) else { return nil }
+    clusters[cluster].hostSlots += 1
+    // Not a member of any balancer: it goes when its last connection does.
+    hosts[h].isRemoved = true
+    return h
+  }
+}

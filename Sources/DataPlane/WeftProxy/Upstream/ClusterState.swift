@@ -1,0 +1,211 @@
+// ClusterState: a cluster as one worker runs it. It outlives snapshots.
+
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+/// A cluster's hosts, balancer and counters on one worker.
+///
+/// *Shape*: a slot. Counted by the snapshots that name it; gone when no snapshot does and its last connection has closed.
+struct ClusterState: BitwiseCopyable {
+  /// The newest configuration; older streams use it, too: it differs in what connections do not depend on.
+  var config: ConfigRef<CompiledCluster>
+  /// The snapshot that `config` belongs to is alive while this holds it.
+  var identity: UInt64
+  var stats: StatBlock<ClusterMetric>
+  var balancer: Cell<LoadBalancer>
+  var members: Cell<MemberList>
+  var standard: CircuitBreaker
+  var high: CircuitBreaker
+  var standardLimits: CircuitBreakerLimits
+  var highLimits: CircuitBreakerLimits
+  var snapshots: Int32 = 0
+  var activeRequests: Int32 = 0
+  /// Host slots, those that have left included.
+  var hostSlots: Int32 = 0
+  var ejectionVersion: UInt64 = 0
+  var hasOutlierDetection: Bool
+  /// A fresh response decoder, to be copied into new connections.
+  var decoder: H1Decoder
+
+  func breaker(_ highPriority: Bool) -> CircuitBreaker { highPriority ? high : standard }
+  func breakerLimits(_ highPriority: Bool) -> CircuitBreakerLimits { highPriority ? highLimits : standardLimits }
+}
+
+/// What of a cluster is not trivially copyable.
+struct MemberList {
+  var name: String
+  /// Slots of the hosts, by position in the balancer.
+  var hosts: [SlabIndex] = []
+  var cells: [OutlierMonitor.HostCells?] = []
+  /// Keeps `config` alive.
+  var snapshot: Snapshot?
+}
+
+extension WorkerEngine {
+  /// The state of a cluster of a snapshot that is being taken over: the one that is there, brought up to date, or a new one.
+  func adopt(_ config: ConfigRef<CompiledCluster>, in snapshot: Snapshot) -> SlabIndex {
+    let key = ClusterKey(name: config[].config.name, identity: config[].identity)
+    if let known = clusterNames[][key] {
+      clusters[known].snapshots += 1
+      update(known, config, snapshot)
+      return known
+    }
+    let state = ClusterState(
+      config: config, identity: config[].identity,
+      stats: registry.block(ClusterMetric.self, config[].scope, worker: number),
+      balancer: Cell(LoadBalancer(config[].config.loadBalancing, overprovisioningPercent: overprovisioning(config))),
+      members: Cell(MemberList(name: config[].config.name)),
+      standard: config[].breakers.breaker(.standard), high: config[].breakers.breaker(.high),
+      standardLimits: config[].breakerLimits, highLimits: config[].highBreakerLimits, snapshots: 1,
+      hasOutlierDetection: config[].outlier != nil,
+      decoder: H1Decoder(role: .response, limits: config[].limits))
+    guard let i = clusters.insert(state) else { return .none }
+    clusterNames[][key] = i
+    update(i, config, snapshot)
+    return i
+  }
+
+  /// Takes over what may change while connections stay: hosts, limits, policies.
+  private func update(_ i: SlabIndex, _ config: ConfigRef<CompiledCluster>, _ snapshot: Snapshot) {
+    let state = clusters.ref(i)
+    let balancerChanged =
+      state[].config[].config.loadBalancing != config[].config.loadBalancing
+      || overprovisioning(state[].config) != overprovisioning(config)
+    state[].config = config
+    state[].members[].snapshot = snapshot
+    state[].standardLimits = config[].breakerLimits
+    state[].highLimits = config[].highBreakerLimits
+    state[].standard = config[].breakers.breaker(.standard)
+    state[].high = config[].breakers.breaker(.high)
+    state[].hasOutlierDetection = config[].outlier != nil
+    if balancerChanged {
+      state[].balancer[] = LoadBalancer(
+        config[].config.loadBalancing, overprovisioningPercent: overprovisioning(config))
+    }
+    setHosts(i, config[].endpoints)
+  }
+
+  /// Replaces the hosts of a cluster; those that stay keep their connections and counts.
+  func setHosts(_ i: SlabIndex, _ endpoints: [CompiledEndpoint]) {
+    let state = clusters.ref(i)
+    var known: [SocketAddress: SlabIndex] = [:]
+    for host in state[].members[].hosts { known[hosts[host].address] = host }
+    var list: [SlabIndex] = []
+    var balanced: [BalancerHost] = []
+    var active: [UInt32] = []
+    for endpoint in endpoints {
+      if list.count >= limits.hosts { break }
+      let position = Int32(list.count)
+      let host: SlabIndex
+      if let old = known.removeValue(forKey: endpoint.address) {
+        host = old
+        hosts[host].position = position
+        hosts[host].weight = endpoint.weight
+      } else if let new = hosts.insert(
+        Host(address: endpoint.address, cluster: i, position: position, weight: endpoint.weight))
+      {
+        host = new
+        state[].hostSlots += 1
+      } else {
+        break
+      }
+      hosts[host].isAvailable = endpoint.health.isAvailable
+      list.append(host)
+      active.append(hosts[host].activeRequests)
+      balanced.append(
+        BalancerHost(
+          weight: endpoint.weight, priority: endpoint.priority, locality: endpoint.locality,
+          availability: endpoint.health == .degraded ? .degraded : endpoint.health.isAvailable ? .healthy : .unhealthy))
+    }
+    state[].members[].cells = endpoints.prefix(list.count).map(\.outlier)
+    for position in list.indices where state[].members[].cells[position]?.isEjected ?? false {
+      balanced[position].availability = .unhealthy
+    }
+    state[].members[].hosts = list
+    state[].balancer[].setHosts(
+      balanced, active: active, localityWeights: state[].config[].localityWeights, random: &turn[].random)
+    let stats = state[].stats
+    if number == 0 {
+      stats.set(.membershipTotal, UInt64(list.count))
+      stats.set(.membershipHealthy, UInt64(balanced.count { $0.availability == .healthy }))
+      stats.set(.membershipDegraded, UInt64(balanced.count { $0.availability == .degraded }))
+      if !known.isEmpty { stats.add(.membershipChange) }
+    }
+    for (_, gone) in known { remove(host: gone) }
+  }
+
+  /// A host has left: no new request goes there, idle connections close, busy ones when they are free.
+  private func remove(host h: SlabIndex) {
+    let host = hosts.ref(h)
+    host[].isRemoved = true
+    host[].position = -1
+    while !host[].idle.isEmpty { close(upstream: host[].idle.first, .gracefully) }
+    var next = host[].multiplexed.first
+    while !next.isNone {
+      let u = next
+      next = upstreams[u].links.next
+      drain(upstream: u)
+    }
+    releaseIfUnused(host: h)
+  }
+
+  /// A snapshot that named the cluster was let go.
+  func leave(_ i: SlabIndex) {
+    if i.isNone { return }
+    let state = clusters.ref(i)
+    state[].snapshots -= 1
+    if state[].snapshots > 0 { return }
+    clusterNames[][ClusterKey(name: state[].members[].name, identity: state[].identity)] = nil
+    let list = state[].members[].hosts
+    state[].members[].hosts = []
+    for host in list { remove(host: host) }
+    releaseIfUnused(cluster: i)
+  }
+
+  func releaseIfUnused(host h: SlabIndex) {
+    let host = hosts.ref(h)
+    if host[].isRemoved, host[].connections == 0, host[].activeRequests == 0, host[].waiting.isEmpty {
+      let cluster = host[].cluster
+      hosts.remove(h)
+      clusters[cluster].hostSlots -= 1
+      releaseIfUnused(cluster: cluster)
+    }
+  }
+
+  func releaseIfUnused(cluster i: SlabIndex) {
+    let state = clusters.ref(i)
+    guard state[].snapshots == 0, state[].hostSlots == 0, state[].activeRequests == 0 else { return }
+    state[].balancer.free()
+    state[].members.free()
+    clusters.remove(i)
+  }
+
+  private func overprovisioning(_ config: ConfigRef<CompiledCluster>) -> UInt32 {
+    config[].config.loadAssignment.overprovisioningPercent
+  }
+
+  /// Takes note of ejections that another worker (or this one) made.
+  func refreshEjections(_ i: SlabIndex) {
+    let state = clusters.ref(i)
+    guard let outlier = state[].config[].outlier else { return }
+    let version = outlier.version
+    if version == state[].ejectionVersion { return }
+    state[].ejectionVersion = version
+    for position in state[].members[].cells.indices {
+      let ejected = state[].members[].cells[position]?.isEjected ?? false
+      let host = state[].members[].hosts[position]
+      let availability: HostAvailability = ejected || !hosts[host].isAvailable ? .unhealthy : .healthy
+      state[].balancer[].setAvailability(Int32(position), availability, random: &turn[].random)
+    }
+  }
+}
+
+/// Names a cluster whose connections are interchangeable.
+struct ClusterKey: Hashable {
+  var name: String
+  var identity: UInt64
+}

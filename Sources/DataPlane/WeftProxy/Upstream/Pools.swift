@@ -1,0 +1,216 @@
+// Pools: which connection of a host a request gets, and what it waits for when there is none.
+
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+/// Which protocol a request wants its connection to speak.
+enum WantedProtocol: UInt8, BitwiseCopyable {
+  case http1, http2
+  /// Whatever ALPN agrees on.
+  case any
+}
+
+extension WorkerEngine {
+  func wantedProtocol(_ cluster: SlabIndex, _ d: SlabIndex) -> WantedProtocol {
+    switch clusters[cluster].config[].upstreamProtocol {
+    case .http1: .http1
+    case .http2: .http2
+    case .automatic: .any
+    case .useDownstream: downstreams[d].kind == .http2 ? .http2 : .http1
+    }
+  }
+
+  /// A connection that can take a request now: for HTTP/1 the most recently used idle one, for HTTP/2 the first with room.
+  func readyConnection(_ h: SlabIndex, _ wanted: WantedProtocol) -> SlabIndex? {
+    let host = hosts.ref(h)
+    if wanted != .http1, !host[].multiplexed.isEmpty {
+      let u = host[].multiplexed.first
+      if upstreams[u].h2[].availableStreams > 0 {
+        beforeFirstStream(u)
+        return u
+      }
+    }
+    if wanted != .http2, !host[].idle.isEmpty {
+      let u = host[].idle.first
+      unlist(upstream: u)
+      return u
+    }
+    return nil
+  }
+
+  /// Queues the stream until a connection of the host is ready. May end the stream (breaker).
+  func wait(_ s: SlabIndex, _ h: SlabIndex, _ wanted: WantedProtocol) {
+    let stream = streams.ref(s)
+    let host = hosts.ref(h)
+    let state = clusters.ref(stream[].cluster)
+    let highPriority = stream[].route?[].highPriority ?? false
+    let breaker = state[].breaker(highPriority)
+    guard breaker.take(.pending, limit: state[].breakerLimits(highPriority).pending) else {
+      state[].stats.add(.upstreamRqPendingOverflow)
+      uncount(s)
+      return overflow(s)
+    }
+    stream[].flags.insert(.waiting)
+    stream[].wanted = wanted
+    state[].stats.add(.upstreamRqPendingTotal)
+    state[].stats.add(.upstreamRqPendingActive)
+    streams.pushLast(s, &host[].waiting)
+    // A multiplexed connection that is being opened will take several; others one each.
+    if host[].waiting.count > host[].expectedCapacity { open(h, wanted, breaker: breaker, highPriority: highPriority) }
+    if host[].connections == 0, streams.contains(s), stream[].flags.contains(.waiting) {
+      leaveWaiting(s)
+      uncount(s)
+      overflow(s)
+    }
+  }
+
+  /// Takes a stream out of its host's queue.
+  func leaveWaiting(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    guard stream[].flags.contains(.waiting) else { return }
+    stream[].flags.remove(.waiting)
+    let host = hosts.ref(stream[].host)
+    streams.unlink(s, &host[].waiting)
+    let state = clusters.ref(stream[].cluster)
+    state[].breaker(stream[].route?[].highPriority ?? false).give(.pending)
+    state[].stats.subtract(.upstreamRqPendingActive)
+  }
+
+  /// Opens a connection to the host unless the breaker forbids it (a host's first is always allowed).
+  func open(_ h: SlabIndex, _ wanted: WantedProtocol, breaker: CircuitBreaker, highPriority: Bool) {
+    let host = hosts.ref(h)
+    let state = clusters.ref(host[].cluster)
+    if host[].connections == 0 {
+      breaker.takeAnyway(.connections)
+    } else if !breaker.take(.connections, limit: state[].breakerLimits(highPriority).connections) {
+      state[].stats.add(.upstreamCxOverflow)
+      return
+    }
+    guard let u = connect(h, breaker: breaker) else { return breaker.give(.connections) }
+    let slot = upstreams.ref(u)
+    slot[].highPriority = highPriority
+    slot[].expectedCapacity = wanted == .http1 ? 1 : wanted == .http2 ? 100 : 1
+    slot[].kind = wanted == .http1 ? .http1 : wanted == .http2 ? .http2 : .undecided
+    host[].expectedCapacity += slot[].expectedCapacity
+  }
+
+  /// A connection has room: waiting streams take it; an HTTP/1 connection that nobody wants becomes idle.
+  func freed(upstream u: SlabIndex) {
+    let slot = upstreams.ref(u)
+    if slot[].flags.contains(.closed) || slot[].flags.contains(.connecting) { return }
+    let host = hosts.ref(slot[].host)
+    let state = clusters.ref(host[].cluster)
+    if slot[].served >= state[].config[].maxRequestsPerConnection, !slot[].flags.contains(.draining) {
+      state[].stats.add(.upstreamCxMaxRequests)
+      drain(upstream: u)
+      return
+    }
+    if slot[].flags.contains(.draining) || host[].isRemoved {
+      if slot[].active == 0 { close(upstream: u, .gracefully) }
+      return
+    }
+    if slot[].kind == .http2 {
+      serveWaiting(u)
+      if upstreams.contains(u), slot[].h2[].availableStreams > 0, slot[].list == .none { list(upstream: u) }
+      if slot[].active == 0 { idleBegan(u) }
+      return
+    }
+    if let s = nextWaiting(slot[].host, .http1) { return startWaiting(s, on: u) }
+    list(upstream: u)
+    idleBegan(u)
+  }
+
+  /// Gives a multiplexed connection to those who wait, as far as it has room.
+  func serveWaiting(_ u: SlabIndex) {
+    let slot = upstreams.ref(u)
+    while !slot[].flags.contains(.closed), slot[].h2[].availableStreams > 0, let s = nextWaiting(slot[].host, .http2) {
+      startWaiting(s, on: u)
+    }
+  }
+
+  private func nextWaiting(_ h: SlabIndex, _ has: WantedProtocol) -> SlabIndex? {
+    var s = hosts[h].waiting.first
+    while !s.isNone {
+      let wanted = streams[s].wanted
+      if wanted == .any || wanted == has { return s }
+      s = streams[s].links.next
+    }
+    return nil
+  }
+
+  private func startWaiting(_ s: SlabIndex, on u: SlabIndex) {
+    leaveWaiting(s)
+    guard let head = streams[s].head else { return localReply(s, 503, .empty, details: "waiting_without_request") }
+    head.view(in: replayHead)
+    if streams[s].route?[].includesAttemptCount ?? false {
+      replayHead.set(.envoyAttemptCount, replayHead.decimal(UInt64(streams[s].attempts)))
+    }
+    rewriteHostAutomatically(s, replayHead)
+    start(s, on: u, replayHead)
+  }
+
+  // MARK: Lists
+
+  func list(upstream u: SlabIndex) {
+    let slot = upstreams.ref(u)
+    guard slot[].list == .none else { return }
+    let host = hosts.ref(slot[].host)
+    if slot[].kind == .http2 {
+      slot[].list = .multiplexed
+      upstreams.pushFirst(u, &host[].multiplexed)
+    } else {
+      slot[].list = .idle
+      upstreams.pushFirst(u, &host[].idle)
+    }
+  }
+
+  func unlist(upstream u: SlabIndex) {
+    let slot = upstreams.ref(u)
+    let host = hosts.ref(slot[].host)
+    switch slot[].list {
+    case .none: return
+    case .idle: upstreams.unlink(u, &host[].idle)
+    case .multiplexed: upstreams.unlink(u, &host[].multiplexed)
+    }
+    slot[].list = .none
+  }
+
+  private func idleBegan(_ u: SlabIndex) {
+    let slot = upstreams.ref(u)
+    slot[].idleSince = now
+    let timeout = clusters[hosts[slot[].host].cluster].config[].idleTimeout
+    if timeout > 0 { arm(upstream: u, at: now.advanced(nanoseconds: Int64(clamping: timeout))) }
+  }
+
+  /// No new stream; closes when the last one has ended.
+  func drain(upstream u: SlabIndex) {
+    let slot = upstreams.ref(u)
+    slot[].flags.insert(.draining)
+    unlist(upstream: u)
+    if slot[].active == 0, !slot[].flags.contains(.connecting) { close(upstream: u, .gracefully) }
+  }
+
+  /// A PING before the first stream after a long silence shows whether the other side is still there.
+  private func beforeFirstStream(_ u: SlabIndex) {
+    let slot = upstreams.ref(u)
+    guard slot[].active == 0 else { return }
+    let config = clusters[hosts[slot[].host].cluster].config
+    guard config[].pingAfterIdle > 0, config[].pingTimeout > 0, !slot[].flags.contains(.pingOutstanding),
+      now.nanoseconds &- slot[].idleSince.nanoseconds > config[].pingAfterIdle
+    else { return }
+    sendPing(u, timeout: config[].pingTimeout)
+  }
+
+  func sendPing(_ u: SlabIndex, timeout: UInt64) {
+    let slot = upstreams.ref(u)
+    slot[].h2[].ping(now.nanoseconds)
+    slot[].flags.insert(.pingOutstanding)
+    slot[].deadline = now.advanced(nanoseconds: Int64(clamping: timeout))
+    arm(upstream: u, at: slot[].deadline)
+    flushLater(upstream: u)
+  }
+}

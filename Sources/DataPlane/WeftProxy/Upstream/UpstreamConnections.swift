@@ -1,0 +1,363 @@
+// Upstream connections: from connect to close, and their bytes.
+
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+extension WorkerEngine {
+  // MARK: Making one
+
+  /// Begins to connect to a host; the outcome comes as `upstreamConnected` or `upstreamClosed`.
+  func connect(_ h: SlabIndex, breaker: CircuitBreaker) -> SlabIndex? {
+    let host = hosts.ref(h)
+    let state = clusters.ref(host[].cluster)
+    let slot = UpstreamConnection(connection: .none, host: h, decoder: state[].decoder, now: now)
+    guard let u = upstreams.insert(slot) else { return nil }
+    let c = loop.connect(to: host[].address, state[].config[].options, tag: Self.word(.upstream, u))
+    guard !c.isNone else {
+      upstreams.remove(u)
+      return nil
+    }
+    upstreams[u].connection = c
+    host[].connections += 1
+    host[].connecting += 1
+    host[].connectionsTotal += 1
+    state[].stats.add(.upstreamCxTotal)
+    state[].stats.add(.upstreamCxActive)
+    let config = state[].config
+    if let security = config[].security {
+      upstreams[u].flags.insert(.secure)
+      loop.startTransport(c, security.makeSession(serverName: config[].serverName))
+    }
+    if config[].connectTimeout > 0 {
+      upstreams[u].deadline = now.advanced(nanoseconds: Int64(clamping: config[].connectTimeout))
+      arm(upstream: u, at: upstreams[u].deadline)
+    }
+    return u
+  }
+
+  func upstreamConnected(_ u: SlabIndex) {
+    let slot = upstreams.ref(u)
+    if slot[].flags.contains(.closed) { return }
+    let host = hosts.ref(slot[].host)
+    let state = clusters.ref(host[].cluster)
+    connectingEnded(u)
+    slot[].deadline = .distantFuture
+    state[].stats.record(.upstreamCxConnectMs, (now.nanoseconds &- slot[].created.nanoseconds) / 1_000_000)
+    if slot[].flags.contains(.secure) { state[].stats.add(.sslHandshake) }
+    if state[].config[].maxConnectionDuration > 0 {
+      slot[].lifeDeadline = now.advanced(nanoseconds: Int64(clamping: state[].config[].maxConnectionDuration))
+      arm(upstream: u, at: slot[].lifeDeadline)
+    }
+    if slot[].kind == .tcp { return upstreamConnectedTCP(u) }
+    if slot[].kind == .undecided {
+      let agreed = loop.transport(slot[].connection)?.negotiatedProtocol ?? ""
+      slot[].kind = agreed == "h2" ? .http2 : .http1
+    }
+    if slot[].kind == .http2 {
+      state[].stats.add(.upstreamCxHTTP2Total)
+      slot[].h2 = H2Cell.make(role: .client, limits: state[].config[].limits)
+      flushLater(upstream: u)
+      if state[].config[].pingInterval > 0 {
+        arm(upstream: u, at: now.advanced(nanoseconds: Int64(clamping: state[].config[].pingInterval)))
+      }
+    } else {
+      state[].stats.add(.upstreamCxHTTP1Total)
+    }
+    freed(upstream: u)
+  }
+
+  /// The connection no longer counts as being opened.
+  private func connectingEnded(_ u: SlabIndex) {
+    let slot = upstreams.ref(u)
+    guard slot[].flags.contains(.connecting) else { return }
+    slot[].flags.remove(.connecting)
+    let host = hosts.ref(slot[].host)
+    host[].connecting -= 1
+    host[].expectedCapacity -= min(host[].expectedCapacity, slot[].expectedCapacity)
+  }
+
+  // MARK: Bytes
+
+  func upstreamReceived(_ u: SlabIndex, _ bytes: ByteView) -> Int {
+    let slot = upstreams.ref(u)
+    if slot[].flags.contains(.closed) { return bytes.count }
+    clusters[hosts[slot[].host].cluster].stats.add(.upstreamCxRxBytesTotal, UInt64(bytes.count))
+    switch slot[].kind {
+    case .http1: return upstreamReceivedHTTP1(u, bytes)
+    case .http2: return upstreamReceivedHTTP2(u, bytes)
+    case .tcp: return upstreamReceivedTCP(u, bytes)
+    case .undecided: return bytes.count
+    }
+  }
+
+  private func upstreamReceivedHTTP1(_ u: SlabIndex, _ bytes: ByteView) -> Int {
+    let slot = upstreams.ref(u)
+    if slot[].stream.isNone {
+      // Nobody asked: what comes cannot belong to any request, and the connection cannot be trusted any more.
+      clusters[hosts[slot[].host].cluster].stats.add(.upstreamCxProtocolError)
+      close(upstream: u, .reset)
+      return bytes.count
+    }
+    slot[].flags.insert(.responseStarted)
+    var input = bytes
+    while true {
+      let s = slot[].stream
+      if s.isNone || slot[].flags.contains(.closed) { break }
+      if streams[s].flags.contains(.responsePaused) {
+        pauseReading(upstream: u)
+        return bytes.count - input.count
+      }
+      switch slot[].decoder.next(&input, head: responseHead) {
+      case .head:
+        if responseHead.isInformational {
+          responseHead(s, end: false)
+          continue
+        }
+        if responseHead.flags.contains(.closesConnection) { slot[].flags.insert(.draining) }
+        // A response without content is complete with its head: the end is taken here, so that both leave together.
+        var end = false
+        if !responseHead.hasContent || streams[s].flags.contains(.isHEAD), responseHead.framing != .tunnel {
+          end = takeEnd(u, &input)
+        }
+        responseHead(s, end: end)
+      case .data(let data):
+        let left = streams[s].responseLeft
+        var end = false
+        if left >= 0 {
+          streams[s].responseLeft = left - Int64(data.count)
+          if left == Int64(data.count) { end = takeEnd(u, &input) }
+        }
+        responseData(s, data, end: end)
+      case .trailers:
+        responseTrailers(s, responseHead)
+      case .end:
+        responseEnded(s)
+      case .needMore:
+        return bytes.count - input.count
+      case .invalid(let error):
+        upstreamInvalid(u, error)
+        return bytes.count
+      }
+    }
+    // The exchange is over. More bytes than it had make the connection useless.
+    if !input.isEmpty, !slot[].flags.contains(.closed), slot[].stream.isNone {
+      clusters[hosts[slot[].host].cluster].stats.add(.upstreamCxProtocolError)
+      close(upstream: u, .reset)
+    }
+    return bytes.count
+  }
+
+  /// The event after the last byte of a response of known length: its end.
+  private func takeEnd(_ u: SlabIndex, _ input: inout ByteView) -> Bool {
+    if case .end = upstreams[u].decoder.next(&input, head: trailerHead) { return true }
+    return false
+  }
+
+  private func responseHead(_ s: SlabIndex, end: Bool) {
+    if case .length(let n) = responseHead.framing, !end { streams[s].responseLeft = Int64(clamping: n) }
+    responseHead(s, responseHead, end: end)
+  }
+
+  /// The upstream broke HTTP.
+  private func upstreamInvalid(_ u: SlabIndex, _ error: H1Error) {
+    let slot = upstreams.ref(u)
+    slot[].flags.insert(.protocolError)
+    clusters[hosts[slot[].host].cluster].stats.add(.upstreamCxProtocolError)
+    let s = slot[].stream
+    guard !s.isNone else { return close(upstream: u, .reset) }
+    let stream = streams.ref(s)
+    stream[].responseFlags.insert(.upstreamProtocolError)
+    if stream[].flags.contains(.responseStarted) { return upstreamReset(s, .protocolError) }
+    if !stream[].host.isNone { hosts[stream[].host].requestsFailed += 1 }
+    if clusters[stream[].cluster].hasOutlierDetection { report(s, .localFailure) }
+    // Too large a head is 503, anything else that is no HTTP 502; neither is worth another try.
+    let tooLarge = error == .headerTooLarge
+    localReply(
+      s, tooLarge ? 503 : 502,
+      ByteView("upstream connect error or disconnect/reset before headers. reset reason: protocol error"),
+      details: error.detail)
+  }
+
+  func upstreamReadEnded(_ u: SlabIndex) {
+    let slot = upstreams.ref(u)
+    if slot[].flags.contains(.closed) { return }
+    slot[].flags.insert([.readEnded, .draining])
+    switch slot[].kind {
+    case .tcp: return upstreamEndedTCP(u)
+    case .http1:
+      let s = slot[].stream
+      if s.isNone { return close(upstream: u, .gracefully) }
+      if !streams[s].flags.contains(.upstreamAnswered) || slot[].decoder.isIdle {
+        return closeWithStreams(u, .connectionTermination)
+      }
+      switch slot[].decoder.endOfInput() {
+      case .end: responseEnded(s)
+      case .invalid: closeWithStreams(u, .connectionTermination)
+      default: break
+      }
+      if upstreams.contains(u), !slot[].stream.isNone, !streams[slot[].stream].flags.contains(.responseEnded) {
+        closeWithStreams(u, .connectionTermination)
+      }
+    default: closeWithStreams(u, .connectionTermination)
+    }
+  }
+
+  /// Closes a connection whose streams cannot go on.
+  func closeWithStreams(_ u: SlabIndex, _ reason: UpstreamResetReason) {
+    close(upstream: u, .gracefully)
+    resetStreams(u, reason)
+  }
+
+  private func resetStreams(_ u: SlabIndex, _ reason: UpstreamResetReason) {
+    let slot = upstreams.ref(u)
+    if !slot[].stream.isNone {
+      let s = slot[].stream
+      if slot[].kind == .tcp { upstreamLostTCP(s) } else { upstreamReset(s, reason) }
+    }
+    if slot[].kind == .http2, !slot[].h2.isNone {
+      forEachStream(ofUpstream: u) { upstreamReset($0, reason) }
+    }
+  }
+
+  /// Calls `body` for each stream of an HTTP/2 connection; `body` may end streams.
+  func forEachStream(ofUpstream u: SlabIndex, _ body: (SlabIndex) -> Void) {
+    forEachStream(upstreams[u].h2) { s in
+      if streams[s].upstream == u { body(s) }
+    }
+  }
+
+  /// Streams are collected first: ending one moves others in the connection's table.
+  func forEachStream(_ h2: H2Cell, _ body: (SlabIndex) -> Void) {
+    if h2.isNone { return }
+    var list = turn[].spareStreams
+    turn[].spareStreams = []
+    var cursor = 0
+    while let id = h2[].nextStream(after: &cursor) {
+      if let word = h2[].user(id), word != 0 { list.append(SlabIndex(rawValue: word)) }
+    }
+    for s in list where streams.contains(s) { body(s) }
+    list.removeAll(keepingCapacity: true)
+    turn[].spareStreams = list
+  }
+
+  // MARK: End
+
+  func close(upstream u: SlabIndex, _ mode: CloseMode) {
+    let slot = upstreams.ref(u)
+    if slot[].flags.contains(.closed) { return }
+    unlist(upstream: u)
+    if slot[].kind == .http2, !slot[].h2.isNone, mode == .gracefully {
+      slot[].h2[].goAway()
+      flushHTTP2(upstream: u)
+    }
+    if mode == .gracefully, stage[].target == slot[].connection { flushStage() }
+    slot[].flags.insert([.closed, .closedByUs])
+    loop.close(slot[].connection, mode)
+  }
+
+  func upstreamClosed(_ u: SlabIndex, _ reason: CloseReason) {
+    let slot = upstreams.ref(u)
+    let h = slot[].host
+    let host = hosts.ref(h)
+    let state = clusters.ref(host[].cluster)
+    let stats = state[].stats
+    let wasConnecting = slot[].flags.contains(.connecting)
+    let timedOut = slot[].flags.contains(.timedOut)
+    let hadStreams = slot[].active > 0
+    unlist(upstream: u)
+    connectingEnded(u)
+    slot[].flags.insert(.closed)
+    if stage[].target == slot[].connection {
+      stage[].buffer.removeAll()
+      stage[].target = .none
+    }
+    if wasConnecting {
+      stats.add(.upstreamCxConnectFail)
+      if timedOut { stats.add(.upstreamCxConnectTimeout) }
+      if slot[].flags.contains(.secure), reason.kind == .transportFailed { stats.add(.sslConnectionError) }
+      host[].connectionsFailed += 1
+    } else {
+      stats.record(.upstreamCxLengthMs, (now.nanoseconds &- slot[].created.nanoseconds) / 1_000_000)
+    }
+    stats.add(.upstreamCxDestroy)
+    let byUs = slot[].flags.contains(.closedByUs)
+    stats.add(byUs ? .upstreamCxDestroyLocal : .upstreamCxDestroyRemote)
+    if hadStreams {
+      stats.add(.upstreamCxDestroyWithActiveRq)
+      stats.add(byUs ? .upstreamCxDestroyLocalWithActiveRq : .upstreamCxDestroyRemoteWithActiveRq)
+    }
+    stats.subtract(.upstreamCxActive)
+    state[].breaker(slot[].highPriority).give(.connections)
+    host[].connections -= 1
+    let tcp = slot[].kind == .tcp
+    resetStreams(u, wasConnecting ? (timedOut ? .connectTimeout : .connectFailure) : .connectionTermination)
+    if !slot[].timer.id.isNone { loop.cancel(slot[].timer.id) }
+    slot[].h2.free()
+    upstreams.remove(u)
+    if wasConnecting, !tcp { connectFailed(h, timedOut ? .connectTimeout : .connectFailure) }
+    if hosts.contains(h) { afterClose(h) }
+  }
+
+  /// A connection could not be made: those it was opened for fail with it.
+  private func connectFailed(_ h: SlabIndex, _ reason: UpstreamResetReason) {
+    let host = hosts.ref(h)
+    // Streams beyond what other connections in the making will carry.
+    while hosts.contains(h), host[].waiting.count > host[].expectedCapacity {
+      let s = host[].waiting.first
+      clusters[host[].cluster].stats.add(.upstreamRqPendingFailureEject)
+      leaveWaiting(s)
+      upstreamReset(s, reason)
+    }
+  }
+
+  /// A connection is gone; streams that still wait need another one.
+  private func afterClose(_ h: SlabIndex) {
+    let host = hosts.ref(h)
+    if host[].waiting.count > host[].expectedCapacity, !host[].waiting.isEmpty {
+      let s = host[].waiting.first
+      let highPriority = streams[s].route?[].highPriority ?? false
+      open(h, streams[s].wanted, breaker: clusters[host[].cluster].breaker(highPriority), highPriority: highPriority)
+    }
+    releaseIfUnused(host: h)
+  }
+
+  // MARK: Flow control
+
+  func upstreamBlocked(_ u: SlabIndex) {
+    let slot = upstreams.ref(u)
+    if slot[].flags.contains(.writeBlocked) { return }
+    slot[].flags.insert(.writeBlocked)
+    if !slot[].stream.isNone { pauseRequest(slot[].stream) }
+  }
+
+  func upstreamDrained(_ u: SlabIndex) {
+    let slot = upstreams.ref(u)
+    slot[].flags.remove(.writeBlocked)
+    if slot[].flags.contains(.closed) { return }
+    if slot[].kind == .http2 {
+      slot[].h2[].outputFlushed()
+      forEachStream(ofUpstream: u) { pumpRequest($0) }
+      flushLater(upstream: u)
+    } else if !slot[].stream.isNone {
+      if slot[].kind == .tcp { upstreamDrainedTCP(u) } else { pumpRequest(slot[].stream) }
+    }
+  }
+
+  func pauseReading(upstream u: SlabIndex) {
+    let slot = upstreams.ref(u)
+    if slot[].flags.contains(.readPaused) || slot[].flags.contains(.closed) { return }
+    slot[].flags.insert(.readPaused)
+    loop.pauseReading(slot[].connection)
+  }
+
+  func resumeReading(upstream u: SlabIndex) {
+    let slot = upstreams.ref(u)
+    if !slot[].flags.contains(.readPaused) || slot[].flags.contains(.closed) { return }
+    slot[].flags.remove(.readPaused)
+    loop.resumeReading(slot[].connection)
+  }
+}

@@ -1,0 +1,80 @@
+// HTTP/2 from endpoints: frames to response events.
+
+import WeftBase
+import WeftHTTP
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+extension WorkerEngine {
+  func upstreamReceivedHTTP2(_ u: SlabIndex, _ bytes: ByteView) -> Int {
+    let slot = upstreams.ref(u)
+    let h2 = slot[].h2
+    var input = bytes
+    while !slot[].flags.contains(.closed) {
+      switch h2[].next(&input, head: responseHead, now: now) {
+      case .headers(let id, let end):
+        guard let s = stream(u, id) else { continue }
+        responseHead(s, responseHead, end: end)
+      case .trailers(let id):
+        guard let s = stream(u, id) else { continue }
+        responseTrailers(s, responseHead)
+        responseEnded(s)
+      case .data(let id, let data, let end):
+        guard let s = stream(u, id) else {
+          h2[].consumed(id, data.count)
+          continue
+        }
+        responseData(s, data, end: end)
+      case .headersTooLarge(let id):
+        if let s = stream(u, id) { upstreamReset(s, .protocolError) }
+      case .reset(let id, let code, let byPeer):
+        guard let s = stream(u, id) else { continue }
+        if !byPeer { streams[s].responseFlags.insert(.upstreamProtocolError) }
+        if code == .noError, streams[s].flags.contains(.responseEnded) { continue }
+        upstreamReset(s, !byPeer ? .protocolError : code == .refusedStream ? .remoteRefusedStream : .remoteReset)
+      case .windowOpened(let id):
+        if id == 0 {
+          forEachStream(ofUpstream: u) { pumpRequest($0) }
+        } else if let s = stream(u, id) {
+          pumpRequest(s)
+        }
+      case .goAway(let last, _):
+        goAwayReceived(u, last)
+      case .settings:
+        if slot[].list == .none, h2[].availableStreams > 0 { freed(upstream: u) }
+        if slot[].list != .none, h2[].availableStreams == 0 { unlist(upstream: u) }
+      case .pong:
+        slot[].flags.remove(.pingOutstanding)
+        slot[].deadline = .distantFuture
+      case .connectionError:
+        clusters[hosts[slot[].host].cluster].stats.add(.upstreamCxProtocolError)
+        slot[].flags.insert(.protocolError)
+        closeWithStreams(u, .protocolError)
+        return bytes.count
+      case .needMore:
+        flushLater(upstream: u)
+        return bytes.count - input.count
+      }
+    }
+    return bytes.count
+  }
+
+  private func stream(_ u: SlabIndex, _ id: H2StreamID) -> SlabIndex? {
+    guard let word = upstreams[u].h2[].user(id), word != 0 else { return nil }
+    let index = SlabIndex(rawValue: word)
+    return streams.contains(index) && streams[index].upstream == u ? index : nil
+  }
+
+  /// The endpoint takes no more streams; those above the last it took were not processed and go elsewhere.
+  private func goAwayReceived(_ u: SlabIndex, _ last: H2StreamID) {
+    let slot = upstreams.ref(u)
+    slot[].flags.insert(.draining)
+    unlist(upstream: u)
+    clusters[hosts[slot[].host].cluster].stats.add(.upstreamCxCloseNotify)
+    forEachStream(ofUpstream: u) { s in
+      if streams[s].upstreamID > last { upstreamReset(s, .remoteRefusedStream) }
+    }
+    if slot[].active == 0 { close(upstream: u, .gracefully) }
+  }
+}

@@ -1,0 +1,102 @@
+// ProxyServer: the workers of a process, and the one entry by which configuration reaches them.
+
+package import WeftBase
+package import WeftRuntime
+package import WeftTelemetry
+import WeftUpstream
+
+/// A running proxy: N share-nothing workers.
+///
+/// *Threads*: any may call its methods. *Errors*: `init` when a thread or loop cannot be made.
+package final class ProxyServer: Sendable {
+  package struct Options: Sendable {
+    package var concurrency: Int
+    package var limits = WorkerEngine.Limits()
+    package var loopLimits = WeftBase.Limits()
+    /// Worker *i* is pinned to processor `pinnedTo[i]`, if there is one.
+    package var pinnedTo: [Int] = []
+    package init(concurrency: Int) { self.concurrency = concurrency }
+  }
+
+  package let registry: MetricsRegistry
+  private let workers: [Worker]
+  private let mailboxes: [Mailbox]
+
+  package init(_ options: Options, registry: MetricsRegistry) throws {
+    self.registry = registry
+    var workers: [Worker] = []
+    var mailboxes: [Mailbox] = []
+    for number in 0..<options.concurrency {
+      let cpu = number < options.pinnedTo.count ? options.pinnedTo[number] : nil
+      let limits = options.limits
+      let (worker, mailbox) = try Worker.loop(name: "weft-worker-\(number)", cpu: cpu, limits: options.loopLimits) {
+        loop in
+        WorkerEngine(loop: loop, number: number, registry: registry, limits: limits)
+      }
+      workers.append(worker)
+      mailboxes.append(mailbox)
+    }
+    self.workers = workers
+    self.mailboxes = mailboxes
+  }
+
+  package var concurrency: Int { workers.count }
+
+  /// Hands a snapshot to every worker, which takes it over between two turns.
+  package func apply(_ snapshot: Snapshot) {
+    forEachWorker { $0.apply(snapshot) }
+  }
+
+  /// Runs `body` on every worker's thread, without waiting for it.
+  package func forEachWorker(_ body: @escaping @Sendable (WorkerEngine) -> Void) {
+    for mailbox in mailboxes {
+      mailbox.post { loop in
+        if let engine = loop.handler as? WorkerEngine { body(engine) }
+      }
+    }
+  }
+
+  /// Asks every worker and waits for the answers, in the order of workers. Not to be called from a worker.
+  package func ask<Answer: Sendable>(_ question: @escaping @Sendable (WorkerEngine) -> Answer) -> [Answer] {
+    var answers: [Answer] = []
+    for mailbox in mailboxes {
+      let handover = Handover<Answer>()
+      let posted = mailbox.post { loop in
+        if let engine = loop.handler as? WorkerEngine { handover.give(question(engine)) }
+      }
+      if posted { answers.append(handover.take()) }
+    }
+    return answers
+  }
+
+  /// Drains every worker (see `WorkerEngine.drain`) and waits until all are empty or `limit` has passed.
+  package func drain(for limit: Duration) {
+    var waiting: [Handover<Bool>] = []
+    for mailbox in mailboxes {
+      let handover = Handover<Bool>()
+      let posted = mailbox.post { loop in
+        guard let engine = loop.handler as? WorkerEngine else { return handover.give(true) }
+        engine.drain(until: loop.now + limit) { handover.give(true) }
+      }
+      if posted { waiting.append(handover) }
+    }
+    for handover in waiting { _ = handover.take() }
+  }
+
+  /// Ends the workers; connections that are left are reset.
+  package func stop() {
+    for mailbox in mailboxes { mailbox.post { $0.stop() } }
+    for worker in workers { worker.join() }
+  }
+
+  /// Where each worker listens.
+  package func addresses() -> [[(name: String, address: SocketAddress)]] { ask { $0.listenerAddresses } }
+
+  /// Listeners that some worker could not open since the last call, and why.
+  package func takeListenerFailures() -> [(name: String, reason: String)] {
+    ask { engine in
+      defer { engine.listenerFailures[] = [] }
+      return engine.listenerFailures[]
+    }.flatMap { $0 }
+  }
+}

@@ -1,0 +1,81 @@
+// WallClock: the time of day, for logs and the Date header. Nothing is decided by it.
+
+import Glibc
+import WeftBase
+import WeftHTTP
+
+/// The wall clock beside the loop's: read once a second, in between carried on by the loop's clock.
+struct WallClock: ~Copyable {
+  /// Nanoseconds since 1970 at `readAt`.
+  var unix: Int64 = 0
+  var readAt = MonotonicInstant.zero
+  /// The second that `date` shows.
+  var second: Int64 = -1
+  var date = ByteBuffer(capacity: 64)
+
+  init() {}
+
+  mutating func read(now: MonotonicInstant) -> Int64 {
+    let age = now.nanoseconds &- readAt.nanoseconds
+    if unix != 0, age < 1_000_000_000 { return unix &+ Int64(age) }
+    var time = timespec()
+    unsafe clock_gettime(CLOCK_REALTIME, &time)
+    unix = Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    readAt = now
+    return unix
+  }
+
+  /// The text of the Date header for this second.
+  mutating func dateText(now: MonotonicInstant) -> ByteView {
+    let time = read(now: now)
+    let second = time / 1_000_000_000
+    if second != self.second {
+      self.second = second
+      write(second)
+    }
+    return date.view
+  }
+
+  private mutating func write(_ second: Int64) {
+    let names: StaticString = "ThuFriSatSunMonTueWed"
+    let months: StaticString = "JanFebMarAprMayJunJulAugSepOctNovDec"
+    let days = second / 86_400
+    let rest = second % 86_400
+    // Civil date from days, Howard Hinnant's algorithm.
+    let z = days + 719_468
+    let era = z / 146_097
+    let dayOfEra = z - era * 146_097
+    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let shifted = (5 * dayOfYear + 2) / 153
+    let day = dayOfYear - (153 * shifted + 2) / 5 + 1
+    let month = shifted < 10 ? shifted + 3 : shifted - 9
+    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+    date.removeAll()
+    let weekday = Int(days % 7)
+    date.append(ByteView(names)[weekday * 3..<weekday * 3 + 3])
+    date.append(", " as StaticString)
+    two(day)
+    date.append(" " as StaticString)
+    date.append(ByteView(months)[Int(month - 1) * 3..<Int(month - 1) * 3 + 3])
+    date.append(" " as StaticString)
+    date.append(decimal: UInt64(year))
+    date.append(" " as StaticString)
+    two(rest / 3600)
+    date.append(":" as StaticString)
+    two(rest / 60 % 60)
+    date.append(":" as StaticString)
+    two(rest % 60)
+    date.append(" GMT" as StaticString)
+  }
+
+  private mutating func two(_ value: Int64) {
+    date.append(UInt8(ascii: "0") + UInt8(value / 10))
+    date.append(UInt8(ascii: "0") + UInt8(value % 10))
+  }
+}
+
+extension WorkerEngine {
+  func wallClock() -> Int64 { clock[].read(now: now) }
+  func dateText() -> ByteView { clock[].dateText(now: now) }
+}

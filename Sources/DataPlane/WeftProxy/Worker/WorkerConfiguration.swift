@@ -1,0 +1,86 @@
+// WorkerConfiguration: the snapshots a worker uses, and how long.
+
+import WeftBase
+import WeftTelemetry
+import WeftUpstream
+
+/// Snapshots in use by one worker.
+///
+/// Connections and streams name their snapshot by position and are counted; a snapshot that is neither current nor used is let go. Positions
+/// are reused.
+struct WorkerConfiguration: ~Copyable {
+  var snapshots: [Snapshot?] = []
+  var users: [Int] = []
+  /// The worker's state of each of a snapshot's clusters, by position.
+  var clusters: [ClusterTable] = []
+  var current: UInt32 = .max
+
+  /// A table of a snapshot's cluster states.
+  ///
+  /// Why sound: allocated when the snapshot is taken over, freed when it is let go; accesses are checked.
+  @safe
+  struct ClusterTable: BitwiseCopyable {
+    let base: UnsafeMutablePointer<SlabIndex>
+    let count: Int
+
+    init(_ states: [SlabIndex]) {
+      unsafe base = .allocate(capacity: max(1, states.count))
+      count = states.count
+      for (i, state) in states.enumerated() { unsafe base[i] = state }
+    }
+
+    subscript(i: Int) -> SlabIndex {
+      precondition(i >= 0 && i < count)
+      return unsafe base[i]
+    }
+  }
+
+  init() {}
+}
+
+extension WorkerEngine {
+  /// Takes over `snapshot`: new connections and requests use it from now on, what is in flight keeps what it began with.
+  ///
+  /// Call it on the worker's thread, between events (`loop.mailbox.post`).
+  package func apply(_ snapshot: Snapshot) {
+    let states = WorkerConfiguration.ClusterTable(snapshot.clusters.map { adopt($0, in: snapshot) })
+    let previous = configuration[].current
+    if let free = configuration[].snapshots.firstIndex(where: { $0 == nil }) {
+      configuration[].snapshots[free] = snapshot
+      configuration[].users[free] = 0
+      configuration[].clusters[free] = states
+      configuration[].current = UInt32(free)
+    } else {
+      configuration[].snapshots.append(snapshot)
+      configuration[].users.append(0)
+      configuration[].clusters.append(states)
+      configuration[].current = UInt32(configuration[].snapshots.count - 1)
+    }
+    applyListeners(snapshot)
+    if previous != .max { releaseIfUnused(previous) }
+    flushStage()
+  }
+
+  @inline(__always)
+  func retain(snapshot i: UInt32) { configuration[].users[Int(i)] &+= 1 }
+
+  @inline(__always)
+  func release(snapshot i: UInt32) {
+    configuration[].users[Int(i)] &-= 1
+    if i != configuration[].current { releaseIfUnused(i) }
+  }
+
+  private func releaseIfUnused(_ i: UInt32) {
+    guard configuration[].users[Int(i)] == 0, configuration[].snapshots[Int(i)] != nil else { return }
+    let table = configuration[].clusters[Int(i)]
+    configuration[].snapshots[Int(i)] = nil
+    for position in 0..<table.count { leave(table[position]) }
+    unsafe table.base.deallocate()
+  }
+
+  /// The worker's state of the cluster at `position` of a snapshot; `.none` for -1.
+  @inline(__always)
+  func clusterState(_ snapshot: UInt32, _ position: Int32) -> SlabIndex {
+    position < 0 ? .none : configuration[].clusters[Int(snapshot)][Int(position)]
+  }
+}

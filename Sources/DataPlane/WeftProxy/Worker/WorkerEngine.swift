@@ -1,0 +1,220 @@
+// WorkerEngine: the handler of one worker's event loop. Everything a request touches hangs off this object.
+
+package import WeftBase
+import WeftHTTP
+package import WeftRuntime
+package import WeftTelemetry
+import WeftUpstream
+
+/// One worker: its slabs, scratch space and configuration.
+///
+/// *Shape*: `let` members only, so that reading them costs a load; what changes per request lies in slots and cells behind them.
+/// *Threads*: its loop's. Reach it from elsewhere with `loop.mailbox`.
+package final class WorkerEngine: LoopHandler {
+  /// What the worker allows itself. Reaching one is counted.
+  package struct Limits: Sendable {
+    package var downstreamConnections = 1 << 20
+    package var upstreamConnections = 1 << 20
+    package var streams = 1 << 20
+    package var hosts = 1 << 20
+    package var clusters = 1 << 18
+    /// Body bytes copied into the write of their head instead of being written apart.
+    package var coalescedBytes = 16 << 10
+    package init() {}
+  }
+
+  /// The whole slot of an event's connection, from the word the loop keeps for it.
+  enum Side: UInt64 { case downstream = 1, upstream = 2 }
+
+  package let loop: EventLoop
+  /// Number of this worker, from 0.
+  package let number: Int
+  package let registry: MetricsRegistry
+  package let limits: Limits
+  let pool: BufferPool
+
+  let downstreams: Slab<DownstreamConnection>
+  let upstreams: Slab<UpstreamConnection>
+  let streams: Slab<Stream>
+  let hosts: Slab<Host>
+  let clusters: Slab<ClusterState>
+
+  private let requestScratch = HeadScratch()
+  private let responseScratch = HeadScratch()
+  private let replayScratch = HeadScratch()
+  private let trailerScratch = HeadScratch()
+  /// The head being read from a client; the head being read from an upstream or made for a local reply; a stored head on its way out.
+  let requestHead: MessageHead
+  let responseHead: MessageHead
+  let replayHead: MessageHead
+  let trailerHead: MessageHead
+
+  let stage: Cell<Stage>
+  let turn: Cell<TurnState>
+  let configuration: Cell<WorkerConfiguration>
+  let listenerTable: Cell<ListenerSet>
+  let clusterNames: Cell<[ClusterKey: SlabIndex]>
+  /// Listeners that could not be opened, and why.
+  let listenerFailures: Cell<[(name: String, reason: String)]>
+  /// A value in the making.
+  let scratch: Cell<ByteBuffer>
+  let clock: Cell<WallClock>
+
+  /// A worker over `loop`; install it as the loop's handler before the first turn.
+  package init(loop: EventLoop, number: Int, registry: MetricsRegistry, limits: Limits = Limits(), seed: UInt64 = 0) {
+    self.loop = loop
+    self.number = number
+    self.registry = registry
+    self.limits = limits
+    pool = loop.pool
+    downstreams = Slab(maximum: limits.downstreamConnections)
+    upstreams = Slab(maximum: limits.upstreamConnections)
+    streams = Slab(maximum: limits.streams)
+    hosts = Slab(maximum: limits.hosts)
+    clusters = Slab(maximum: limits.clusters)
+    requestHead = requestScratch.head
+    responseHead = responseScratch.head
+    replayHead = replayScratch.head
+    trailerHead = trailerScratch.head
+    stage = Cell(Stage())
+    turn = Cell(TurnState(random: RandomSource(seed: seed == 0 ? loop.random() : seed)))
+    configuration = Cell(WorkerConfiguration())
+    listenerTable = Cell(ListenerSet())
+    clusterNames = Cell([:])
+    listenerFailures = Cell([])
+    scratch = Cell(ByteBuffer(capacity: 1024))
+    clock = Cell(WallClock())
+  }
+
+  deinit {
+    stage.free()
+    turn.free()
+    configuration.free()
+    listenerTable.free()
+    clusterNames.free()
+    listenerFailures.free()
+    scratch.free()
+    clock.free()
+  }
+
+  var now: MonotonicInstant { loop.now }
+
+  func random() -> UInt64 { turn[].random.next() }
+
+  // MARK: Events of the loop
+
+  static func word(_ side: Side, _ i: SlabIndex) -> UInt64 { side.rawValue << 32 | UInt64(i.index) }
+
+  @inline(__always)
+  private func downstream(_ word: UInt64) -> SlabIndex? {
+    word >> 32 == Side.downstream.rawValue ? downstreams.liveIndex(at: UInt32(truncatingIfNeeded: word)) : nil
+  }
+
+  @inline(__always)
+  private func upstream(_ word: UInt64) -> SlabIndex? {
+    word >> 32 == Side.upstream.rawValue ? upstreams.liveIndex(at: UInt32(truncatingIfNeeded: word)) : nil
+  }
+
+  package func accepted(_ c: ConnectionID, on listener: ListenerID, from peer: SocketAddress) {
+    downstreamAccepted(c, listener, peer)
+  }
+
+  package func connected(_ c: ConnectionID) {
+    if let u = upstream(loop.user(c)) { upstreamConnected(u) }
+    flushStage()
+  }
+
+  package func secured(_ c: ConnectionID) {
+    if let d = downstream(loop.user(c)) { downstreamSecured(d) }
+    flushStage()
+  }
+
+  package func received(_ c: ConnectionID, _ bytes: ByteView) -> Int {
+    let word = loop.user(c)
+    var consumed = bytes.count
+    if let d = downstream(word) {
+      consumed = downstreamReceived(d, bytes)
+    } else if let u = upstream(word) {
+      consumed = upstreamReceived(u, bytes)
+    }
+    flushStage()
+    return consumed
+  }
+
+  package func readEnded(_ c: ConnectionID) {
+    let word = loop.user(c)
+    if let d = downstream(word) { downstreamReadEnded(d) } else if let u = upstream(word) { upstreamReadEnded(u) }
+    flushStage()
+  }
+
+  package func drained(_ c: ConnectionID) {
+    let word = loop.user(c)
+    if let d = downstream(word) { downstreamDrained(d) } else if let u = upstream(word) { upstreamDrained(u) }
+    flushStage()
+  }
+
+  package func closed(_ c: ConnectionID, _ reason: CloseReason) {
+    let word = loop.user(c)
+    if let d = downstream(word) {
+      downstreamClosed(d, reason)
+    } else if let u = upstream(word) {
+      upstreamClosed(u, reason)
+    }
+    flushStage()
+  }
+
+  package func timer(token: UInt64) {
+    let word = token
+    if let d = downstream(word) {
+      downstreamTimer(d)
+    } else if let u = upstream(word) {
+      upstreamTimer(u)
+    } else {
+      workerTimer(token)
+    }
+    flushStage()
+  }
+
+  package func endOfTurn(token: UInt64) {
+    turn[].endOfTurnAsked = false
+    flushConnections()
+  }
+}
+
+/// What changes within a turn.
+struct TurnState: ~Copyable {
+  var random: RandomSource
+  /// HTTP/2 connections whose output waits for the end of the turn.
+  var flushDownstream: [SlabIndex] = []
+  var flushUpstream: [SlabIndex] = []
+  var endOfTurnAsked = false
+  var spareStreams: [SlabIndex] = []
+  var isDraining = false
+  var drainEnd = MonotonicInstant.distantFuture
+  var whenDrained: (() -> Void)?
+
+  init(random: RandomSource) { self.random = random }
+}
+
+/// A value at a fixed address, owned by a class that frees it.
+///
+/// Why sound: freed once, by the owner's deinit; one thread.
+@safe
+struct Cell<Value: ~Copyable> {
+  private let pointer: UnsafeMutablePointer<Value>
+
+  init(_ value: consuming Value) {
+    unsafe pointer = .allocate(capacity: 1)
+    unsafe pointer.initialize(to: value)
+  }
+
+  subscript() -> Value {
+    @_transparent unsafeAddress { unsafe UnsafePointer(pointer) }
+    @_transparent nonmutating unsafeMutableAddress { unsafe pointer }
+  }
+
+  func free() {
+    unsafe pointer.deinitialize(count: 1)
+    unsafe pointer.deallocate()
+  }
+}

@@ -1,0 +1,215 @@
+// ProxyWorld: a client, a worker of the proxy and servers on one simulated network in virtual time.
+
+import Testing
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+
+@testable import WeftProxy
+
+final class ProxyWorld {
+  let network: MemoryNetwork
+  let clientLoop: EventLoop
+  let proxyLoop: EventLoop
+  let serverLoop: EventLoop
+  let client: Peers
+  let server: Peers
+  let engine: WorkerEngine
+  let registry = MetricsRegistry(workers: 1)
+  private let compiler: SnapshotCompiler
+  var config = ConfigState()
+  static let proxyAddress = SocketAddress(.loopback4, port: 15001)
+
+  init(seed: UInt64 = 1, splits: Bool = false, window: Int = 64 << 10) {
+    var behaviour = MemoryBehaviour()
+    behaviour.splits = splits
+    behaviour.windowBytes = window
+    network = MemoryNetwork(seed: seed, behaviour: behaviour)
+    clientLoop = EventLoop(driver: MemoryDriver(network: network), seed: seed)
+    proxyLoop = EventLoop(driver: MemoryDriver(network: network), seed: seed &+ 1)
+    serverLoop = EventLoop(driver: MemoryDriver(network: network), seed: seed &+ 2)
+    client = Peers(clientLoop)
+    server = Peers(serverLoop)
+    engine = WorkerEngine(loop: proxyLoop, number: 0, registry: registry, seed: seed &+ 3)
+    compiler = SnapshotCompiler(metrics: registry, logs: AccessLogFiles(workers: 1), random: RandomSource(seed: seed))
+    clientLoop.handler = client
+    proxyLoop.handler = engine
+    serverLoop.handler = server
+  }
+
+  var loops: [EventLoop] { [clientLoop, proxyLoop, serverLoop] }
+
+  /// Compiles `config` and gives it to the worker.
+  func apply(sourceLocation: SourceLocation = #_sourceLocation) {
+    let result = compiler.compile(config)
+    #expect(result.rejections.isEmpty, "\(result.rejections)", sourceLocation: sourceLocation)
+    engine.apply(result.snapshot)
+  }
+
+  /// One listener on port 15001 whose routes all lead to cluster `backend`, with a server on each of `ports`.
+  func simple(
+    ports: [UInt16] = [8080], manager change: (inout HTTPConnectionManager) -> Void = { _ in },
+    route changeRoute: (inout RouteAction) -> Void = { _ in }, cluster changeCluster: (inout Cluster) -> Void = { _ in }
+  ) {
+    var action = RouteAction(cluster: .cluster("backend"))
+    changeRoute(&action)
+    var host = VirtualHost(name: "all", domains: ["*"])
+    host.routes = [Route(match: RouteMatch(.prefix("/")), action: .forward(action))]
+    var routes = RouteConfiguration(name: "routes")
+    routes.virtualHosts = [host]
+    var manager = HTTPConnectionManager(statPrefix: "test", routes: .inline(routes))
+    manager.serverName = "weft"
+    change(&manager)
+    listen([.httpConnectionManager(manager)])
+    var cluster = Cluster(name: "backend")
+    var endpoints = LocalityEndpoints()
+    for port in ports { endpoints.endpoints.append(Endpoint(address: .socket(host: "127.0.0.1", port: port))) }
+    cluster.loadAssignment.localities = [endpoints]
+    changeCluster(&cluster)
+    config.clusters = [cluster]
+    for port in ports { server.listen(port) }
+    apply()
+  }
+
+  func listen(_ filters: [NetworkFilter]) {
+    var listener = Listener(name: "in", address: .socket(host: "127.0.0.1", port: 15001))
+    var chain = FilterChain(name: "chain")
+    chain.filters = filters
+    listener.filterChains = [chain]
+    config.listeners = [listener]
+  }
+
+  @discardableResult
+  func run(for limit: Duration = .seconds(30), until done: () -> Bool) -> Bool {
+    network.run(loops, for: limit, until: done)
+  }
+
+  func advance(by duration: Duration) { network.advance(loops, by: duration) }
+
+  /// Lets everything happen that happens without time passing.
+  func settle() { network.advance(loops, by: .milliseconds(1)) }
+
+  func connect() -> Peer { client.connect(Self.proxyAddress) }
+
+  func value(_ metric: HTTPMetric) -> UInt64 { registry.value(metric, registry.scope(ScopeKey(.http, "test"))) }
+  func value(_ metric: ClusterMetric) -> UInt64 {
+    registry.value(metric, registry.scope(ScopeKey(.cluster, "backend")))
+  }
+
+  /// Nothing may be left of requests that have ended.
+  func expectClean(sourceLocation: SourceLocation = #_sourceLocation) {
+    #expect(engine.streams.count == 0, "streams left", sourceLocation: sourceLocation)
+    #expect(value(HTTPMetric.downstreamRqActive) == 0, sourceLocation: sourceLocation)
+    #expect(value(ClusterMetric.upstreamRqActive) == 0, sourceLocation: sourceLocation)
+    #expect(value(ClusterMetric.upstreamRqPendingActive) == 0, sourceLocation: sourceLocation)
+  }
+}
+
+/// Raw ends of connections: what they got, and what to do when they get something.
+final class Peers: LoopHandler {
+  let loop: EventLoop
+  private(set) var all: [Peer] = []
+  /// Accepted connections, in order.
+  private(set) var accepted: [Peer] = []
+  /// Called for each accepted connection.
+  var onAccept: (Peer) -> Void = { _ in }
+  /// Called when bytes have come.
+  var onBytes: (Peer) -> Void = { _ in }
+  private var listeners: [UInt16: ListenerID] = [:]
+
+  init(_ loop: EventLoop) { self.loop = loop }
+
+  func listen(_ port: UInt16) {
+    if listeners[port] != nil { return }
+    listeners[port] = try? loop.listen(on: SocketAddress(.loopback4, port: port))
+  }
+
+  func stopListening(_ port: UInt16) {
+    if let id = listeners.removeValue(forKey: port) { loop.stopAccepting(id) }
+  }
+
+  func connect(_ address: SocketAddress) -> Peer {
+    let peer = Peer(loop)
+    all.append(peer)
+    peer.id = loop.connect(to: address, tag: UInt64(all.count))
+    return peer
+  }
+
+  private func peer(_ c: ConnectionID) -> Peer? {
+    let word = loop.user(c)
+    return word == 0 ? nil : all[Int(word) - 1]
+  }
+
+  func accepted(_ c: ConnectionID, on listener: ListenerID, from peer: SocketAddress) {
+    let peer = Peer(loop)
+    peer.id = c
+    peer.isConnected = true
+    peer.port = loop.localAddress(c).port
+    all.append(peer)
+    accepted.append(peer)
+    loop.setUser(c, UInt64(all.count))
+    onAccept(peer)
+  }
+  func connected(_ c: ConnectionID) {
+    guard let peer = peer(c) else { return }
+    peer.isConnected = true
+    for bytes in peer.early { bytes.withByteView { _ = loop.write(c, $0) } }
+    peer.early = []
+  }
+  func received(_ c: ConnectionID, _ bytes: ByteView) -> Int {
+    guard let peer = peer(c) else { return bytes.count }
+    peer.received += bytes.array
+    if let h2 = peer.h2 { h2.receive(bytes, peer) }
+    onBytes(peer)
+    return bytes.count
+  }
+  func readEnded(_ c: ConnectionID) {
+    peer(c)?.readEnded = true
+    if let peer = peer(c), peer.closesOnEnd { loop.close(c) }
+  }
+  func closed(_ c: ConnectionID, _ reason: CloseReason) {
+    peer(c)?.isClosed = true
+    peer(c)?.closeReason = reason
+  }
+}
+
+/// One raw end.
+final class Peer {
+  let loop: EventLoop
+  var id = ConnectionID.none
+  var isConnected = false
+  var readEnded = false
+  var isClosed = false
+  var closeReason: CloseReason?
+  var closesOnEnd = true
+  var port: UInt16 = 0
+  var received: [UInt8] = []
+  var early: [[UInt8]] = []
+  var h2: H2Peer?
+
+  init(_ loop: EventLoop) { self.loop = loop }
+
+  var text: String { String(decoding: received, as: UTF8.self) }
+  var isOver: Bool { readEnded || isClosed }
+
+  func send(_ text: String) { send(Array(text.utf8)) }
+
+  func send(_ bytes: [UInt8]) {
+    if !isConnected { return early.append(bytes) }
+    bytes.withByteView { _ = loop.write(id, $0) }
+  }
+
+  func finish() { loop.finishWriting(id) }
+  func close() { loop.close(id) }
+  func reset() { loop.close(id, .reset) }
+  func pause() { loop.pauseReading(id) }
+  func resume() { loop.resumeReading(id) }
+
+  /// Takes the text received so far.
+  func take() -> String {
+    defer { received = [] }
+    return text
+  }
+}
