@@ -113,6 +113,9 @@ let package = Package(
       exclude: ["Protos"],
       swiftSettings: strict),
     .executableTarget(
+      name: "weft-echo", dependencies: ["WeftBase", "WeftGRPC", "WeftHTTP", "WeftService"], path: "Tools/weft-echo",
+      swiftSettings: strict),
+    .executableTarget(
       name: "bookstore", dependencies: ["WeftBase", "WeftHTTP", "WeftService"], path: "Examples/01-bookstore/app",
       swiftSettings: strict),
 

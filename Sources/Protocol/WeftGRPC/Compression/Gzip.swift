@@ -6,7 +6,7 @@ package enum Gzip {
   private static let chunkBytes = 64 * 1024
   /// Output past `ratioFloorBytes` must not exceed this many times the input: a bomb is refused before it is inflated.
   package static let maximumRatio = 250
-  package static let ratioFloorBytes = 1024 * 1024
+  package static let ratioFloorBytes = 16 * 1024 * 1024
 
   /// *Errors*: RESOURCE_EXHAUSTED when zlib cannot get memory; INTERNAL for what cannot happen.
   package static func compress(_ input: [UInt8], level: Int32 = 1) throws(GRPCStatus) -> [UInt8] {
