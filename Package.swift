@@ -145,7 +145,10 @@ let package = Package(
       ["WeftBase", "WeftProtobuf", "WeftKinds", "WeftXDS", "WeftControlAPI", "WeftTestKit"]),
     tests(
       of: "WeftDiscovery", in: "ControlPlane",
-      ["WeftBase", "WeftProtobuf", "WeftXDS", "WeftKinds", "WeftControlAPI", "WeftTranslation", "WeftService", "WeftTestKit"]),
+      [
+        "WeftBase", "WeftProtobuf", "WeftXDS", "WeftKinds", "WeftControlAPI", "WeftTranslation", "WeftService", "WeftGRPC",
+        "WeftTestKit",
+      ]),
     tests(
       of: "WeftControl", in: "ControlPlane",
       ["WeftBase", "WeftProtobuf", "WeftKinds", "WeftControlAPI", "WeftConfig", "WeftService", "WeftTestKit"]),

@@ -1,5 +1,6 @@
 package import WeftGRPC
 import WeftProtobuf
+import WeftService
 import WeftTranslation
 package import WeftXDS
 
@@ -64,19 +65,11 @@ extension DiscoveryResponseEvent {
   }
 }
 
-extension GRPCMethod where Request: Message, Response: Message {
-  init(messages path: String) {
-    self.init(
-      path: path, encodeRequest: { $0.serialized() }, decodeRequest: { try Request(serialized: $0) },
-      encodeResponse: { $0.serialized() }, decodeResponse: { try Response(serialized: $0) })
-  }
-}
-
 /// The two methods of the aggregated discovery service.
 package enum AggregatedDiscovery {
   private static let service = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
   package static let stateOfTheWorld = GRPCMethod<DiscoveryRequest, DiscoveryResponse>(
-    messages: service + "StreamAggregatedResources")
+    service + "StreamAggregatedResources")
   package static let delta = GRPCMethod<DeltaDiscoveryRequest, DeltaDiscoveryResponse>(
-    messages: service + "DeltaAggregatedResources")
+    service + "DeltaAggregatedResources")
 }
