@@ -32,7 +32,7 @@ struct HouseTests {
 
   @Test("open ends name their issue")
   func openEndsNameTheirIssue() {
-    let marker = #/(?:TODO|FIXME|XXX)(?<issue>\(#\d+\))?/#
+    let marker = #/\b(?:TODO|FIXME|XXX)\b(?<issue>\(#\d+\))?/#
     for folder in ["Sources", "Tools", "Fuzz", "Examples"] {
       for path in Repository.files(under: folder, suffix: ".swift") where !path.contains("/Generated/") {
         for match in Repository.text(path).matches(of: marker) {
