@@ -4,7 +4,8 @@ package import WeftBase
 
 /// A file, or a standard stream, that lines are written to by a thread of its own.
 ///
-/// Workers copy lines into rings without a lock; the thread of `AccessLogFiles` writes them a moment later. Lines of one worker stay in order.
+/// Workers copy lines into rings without a lock; the thread of `AccessLogFiles` writes them a moment later. Lines of
+/// one worker stay in order.
 package final class AccessLogFile: Sendable {
   package enum Target: Hashable, Sendable { case file(path: String), stdout, stderr }
 
@@ -45,7 +46,8 @@ package final class AccessLogFile: Sendable {
     }
   }
 
-  /// Hands a line over. False when it was dropped because too much waits. *Cost*: one copy; once per flush a system call that wakes the writer.
+  /// Hands a line over. False when it was dropped because too much waits. *Cost*: one copy; once per flush a system
+  /// call that wakes the writer.
   package func append(_ line: ByteView, worker: Int) -> Bool {
     guard rings[worker].append(line) else { return false }
     wake.signal()

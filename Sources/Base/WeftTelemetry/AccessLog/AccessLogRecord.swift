@@ -2,7 +2,8 @@ package import WeftBase
 
 /// What happened to one request or connection, as the access log prints it.
 ///
-/// *Shape*: trivially copyable; views point into memory that lives until the line is written. *Units*: times are nanoseconds after
+/// *Shape*: trivially copyable; views point into memory that lives until the line is written. *Units*: times are
+/// nanoseconds after
 /// `start`, −1 when the moment never came; sizes are bytes.
 package struct AccessLogRecord: BitwiseCopyable {
   package enum ProtocolName: UInt8, BitwiseCopyable, Sendable { case none, http10, http11, http2 }
@@ -119,7 +120,8 @@ package struct LogAddress: BitwiseCopyable {
   }
 }
 
-/// Where a line takes what the record does not hold. Names are in lower case; pseudo-fields are `:method`, `:path`, `:authority`,
+/// Where a line takes what the record does not hold. Names are in lower case; pseudo-fields are `:method`, `:path`,
+/// `:authority`,
 /// `:scheme` and `:status`.
 package protocol AccessLogSource {
   var record: AccessLogRecord { get }

@@ -7,7 +7,8 @@ package enum FormatOutcome: BitwiseCopyable, Sendable {
 }
 
 extension FormatProgram {
-  /// Appends the formatted text. Unset values print `-`, or nothing when `omitEmpty`. Control characters that came from a peer are
+  /// Appends the formatted text. Unset values print `-`, or nothing when `omitEmpty`. Control characters that came from
+  /// a peer are
   /// written as `\xNN`, so that nobody can forge a line.
   /// *Cost*: no allocation beyond the growth of `out`.
   package func append<S: AccessLogSource>(from source: S, omitEmpty: Bool = false, to out: inout ByteBuffer) {

@@ -12,7 +12,8 @@ package struct JSONProgram: BitwiseCopyable, @unchecked Sendable {  // views of 
 
   let steps: ConstantTable<Step>
 
-  /// Appends one JSON object and a line feed. A value that is a single operator keeps its type: numbers are numbers and unset values `null`
+  /// Appends one JSON object and a line feed. A value that is a single operator keeps its type: numbers are numbers and
+  /// unset values `null`
   /// (or left out when `omitEmpty`). Everything else is a string.
   package func append<S: AccessLogSource>(from source: S, omitEmpty: Bool = false, to out: inout ByteBuffer) {
     let record = source.record

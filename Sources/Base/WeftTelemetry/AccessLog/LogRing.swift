@@ -4,7 +4,8 @@ import WeftBase
 /// Bytes on their way from one worker to the thread that writes files.
 ///
 /// *Shape*: a ring with one producer and one consumer, no lock. *Errors*: a line that does not fit is dropped whole.
-/// Why sound: the producer writes only between `tail` and `head + capacity` and publishes with a release store that the consumer acquires, and the
+/// Why sound: the producer writes only between `tail` and `head + capacity` and publishes with a release store that the
+/// consumer acquires, and the
 /// other way round for space.
 @safe
 final class LogRing: @unchecked Sendable {  // one producer, one consumer; positions are atomic

@@ -1,4 +1,5 @@
-/// Why the proxy answered, ended or changed a request by itself. The raw value is the bit in `ResponseFlags` and the order of printing.
+/// Why the proxy answered, ended or changed a request by itself. The raw value is the bit in `ResponseFlags` and the
+/// order of printing.
 package enum ResponseFlag: UInt8, CaseIterable, Sendable {
   case failedLocalHealthCheck
   case noHealthyUpstream

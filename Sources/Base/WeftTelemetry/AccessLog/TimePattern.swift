@@ -13,7 +13,8 @@ package enum TimePiece: BitwiseCopyable, @unchecked Sendable {  // views of cons
   case epochFraction(digits: UInt8)
 }
 
-/// Compiles and writes times as Envoy's `%START_TIME(…)%` does: strftime, with `%f` and `%1f`…`%9f` for fractions, `%s` for seconds and
+/// Compiles and writes times as Envoy's `%START_TIME(…)%` does: strftime, with `%f` and `%1f`…`%9f` for fractions, `%s`
+/// for seconds and
 /// `%3s`, `%6s`, `%9s` for finer epochs. Times are UTC.
 package enum TimePattern {
   /// `2016-12-15T01:02:03.456Z`.

@@ -1,12 +1,15 @@
 package import WeftBase
 
-/// Memory for compiled configuration: text and tables that are written once, then read by every worker until their owner goes away.
+/// Memory for compiled configuration: text and tables that are written once, then read by every worker until their
+/// owner goes away.
 ///
-/// *Shape*: blocks that only grow; what is handed out are views and `ConstantTable`s, trivially copyable and without reference counts.
+/// *Shape*: blocks that only grow; what is handed out are views and `ConstantTable`s, trivially copyable and without
+/// reference counts.
 /// They live exactly as long as the arena, which the owner of the compiled form (a `Snapshot`, a `RouteTable`) keeps.
 /// Threads: filled by one thread, then published with its owner and read by all.
 @safe
-package final class ConstantArena: @unchecked Sendable {  // written only while its owner is built, before it is published
+// Written only while its owner is built, before it is published.
+package final class ConstantArena: @unchecked Sendable {
   private var blocks: [UnsafeMutableRawPointer] = unsafe []
   private var room = 0
   private var used = 0

@@ -67,7 +67,8 @@ package enum LogValue: Sendable, ExpressibleByStringLiteral, ExpressibleByIntege
   package init(integerLiteral value: Int) { self = .number(value) }
 }
 
-/// A program's own log: a constant sentence and fields, one line each, to standard error. Cold path only; nothing is logged per request.
+/// A program's own log: a constant sentence and fields, one line each, to standard error. Cold path only; nothing is
+/// logged per request.
 package final class LogOutput: Sendable {
   package enum Format: Sendable { case text, json }
 

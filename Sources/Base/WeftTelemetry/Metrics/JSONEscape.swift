@@ -9,7 +9,8 @@ package enum JSONEscape {
     return "\"\(buffer.view.string)\""
   }
 
-  /// Appends the inside of a JSON string: quotes, backslashes and control characters are escaped, and each byte that is not part of
+  /// Appends the inside of a JSON string: quotes, backslashes and control characters are escaped, and each byte that is
+  /// not part of
   /// valid UTF-8 becomes U+FFFD, so that the line stays valid JSON.
   package static func append(_ view: ByteView, to out: inout ByteBuffer) {
     var start = 0

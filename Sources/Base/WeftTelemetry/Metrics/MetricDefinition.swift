@@ -28,7 +28,8 @@ package struct MetricDefinition: Sendable {
   }
 }
 
-/// The numbers of one kind of scope. Raw values count from 0; histograms come last, so that a value's cells follow from its raw value.
+/// The numbers of one kind of scope. Raw values count from 0; histograms come last, so that a value's cells follow from
+/// its raw value.
 package protocol Metric: RawRepresentable, CaseIterable, Sendable where RawValue == Int {
   static var scopeKind: ScopeKind { get }
   /// Raw value of the first histogram; the number of cases when there is none.

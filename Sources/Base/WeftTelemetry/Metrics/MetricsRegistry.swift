@@ -25,11 +25,13 @@ package struct ScopeID: BitwiseCopyable, Hashable, Sendable {
 
 /// All statistics of a process.
 ///
-/// *Shape*: a page per worker and one for everybody else. A page is a two-level table from scope number to a block of cells, which is
+/// *Shape*: a page per worker and one for everybody else. A page is a two-level table from scope number to a block of
+/// cells, which is
 /// allocated when its worker first counts there, so that a cluster without traffic costs two pointers.
 /// *Errors*: past `scopeLimit` scopes, new ones share one overflow scope per kind.
 @safe
-package final class MetricsRegistry: @unchecked Sendable {  // tables are published with release stores; scopes sit behind the lock
+// Tables are published with release stores; scopes sit behind the lock.
+package final class MetricsRegistry: @unchecked Sendable {
   package static let scopeLimit = 1 << 18
   static let chunkSize = 256
 
@@ -66,7 +68,8 @@ package final class MetricsRegistry: @unchecked Sendable {  // tables are publis
     unsafe pages.deallocate()
   }
 
-  /// The number of a scope, made when it is first asked for. *Cost*: a lock and a dictionary; do it when configuration is compiled.
+  /// The number of a scope, made when it is first asked for. *Cost*: a lock and a dictionary; do it when configuration
+  /// is compiled.
   package func scope(_ key: ScopeKey) -> ScopeID {
     scopes.withLock { scopes in
       if let known = scopes.numbers[key] { return known }
@@ -102,7 +105,8 @@ package final class MetricsRegistry: @unchecked Sendable {  // tables are publis
     return unsafe raw.assumingMemoryBound(to: UnsafeMutableRawPointer?.self) + number % Self.chunkSize
   }
 
-  /// The block of `scope` that `worker` writes. Call it on that worker's thread and keep the result. *Cost*: two loads; allocates once.
+  /// The block of `scope` that `worker` writes. Call it on that worker's thread and keep the result. *Cost*: two loads;
+  /// allocates once.
   package func block<M: Metric>(_ metric: M.Type, _ scope: ScopeID, worker: Int) -> StatBlock<M> {
     precondition(worker < workers, "the cold page is written through the registry")
     return unsafe StatBlock(cells: cells(scope, page: worker, count: M.cellCount))

@@ -6,7 +6,8 @@ import CAtomics
 /// *Cost*: an addition to memory, no lock prefix.
 /// Why sound: the registry never frees a block while it lives, and cell offsets come from the metric's type.
 @frozen @safe
-package struct StatBlock<M: Metric>: BitwiseCopyable, @unchecked Sendable {  // one writer per block, relaxed atomic cells
+// One writer per block, relaxed atomic cells.
+package struct StatBlock<M: Metric>: BitwiseCopyable, @unchecked Sendable {
   @usableFromInline let cells: UnsafeMutablePointer<UInt64>
 
   @usableFromInline init(cells: UnsafeMutablePointer<UInt64>) { unsafe self.cells = cells }

@@ -10,7 +10,8 @@ package struct AdminPages {
   private let status: AdminStatus
   private let metrics: MetricsRegistry
   private let log: LogOutput
-  /// Compiles the pattern of `?filter=`; `nil` when it is invalid. Without an engine, text is searched for as it stands.
+  /// Compiles the pattern of `?filter=`; `nil` when it is invalid. Without an engine, text is searched for as it
+  /// stands.
   private let pattern: (String) -> ((String) -> Bool)?
 
   package init(

@@ -27,7 +27,8 @@ package enum BootstrapLoader {
     return try load(bytes, refuseUnknownFields: refuseUnknownFields)
   }
 
-  /// Loads a document: JSON when it begins with a brace, else YAML. *Errors*: where in the document, and what is allowed there.
+  /// Loads a document: JSON when it begins with a brace, else YAML. *Errors*: where in the document, and what is
+  /// allowed there.
   package static func load(_ bytes: [UInt8], refuseUnknownFields: Bool = false) throws(ConfigError) -> Loaded {
     let document = try parse(bytes)
     var options = JSONDecodingOptions(unknownFields: .collect, registry: TypeRegistry(EnvoyTypes.all))

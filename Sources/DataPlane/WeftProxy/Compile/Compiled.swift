@@ -8,7 +8,8 @@ package import WeftUpstream
 
 /// One immutable configuration as requests see it.
 ///
-/// *Threads*: any; nothing in it changes after it was made. *Lifetimes*: everything a `ConfigRef` or `ByteView` in it points to lives as long
+/// *Threads*: any; nothing in it changes after it was made. *Lifetimes*: everything a `ConfigRef` or `ByteView` in it
+/// points to lives as long
 /// as the snapshot.
 package final class Snapshot: Sendable {
   package let version: UInt64

@@ -5,10 +5,13 @@ import WeftTelemetry
 
 /// Which filter chain a connection takes.
 ///
-/// Chains are pruned in nine steps, the most specific surviving each: destination port, destination IP, server name, transport protocol,
-/// application protocols, directly connected source IP, source type, source IP, source port. A chain that names a wrong value at a step is out for good,
+/// Chains are pruned in nine steps, the most specific surviving each: destination port, destination IP, server name,
+/// transport protocol,
+/// application protocols, directly connected source IP, source type, source IP, source port. A chain that names a wrong
+/// value at a step is out for good,
 /// and one that wins a step ends all that are less specific there, even if it fails later.
-/// That is the greatest of all chains' score vectors compared step by step, with failure below "any": one pass finds it.
+/// That is the greatest of all chains' score vectors compared step by step, with failure below "any": one pass finds
+/// it.
 package struct FilterChainTable {
   /// Marks in the 64-bit score. A step's field holds 0 for failure, 1 for "any", more for more specific.
   private enum Width {
@@ -51,7 +54,8 @@ package struct FilterChainTable {
     fallback = defaultChain
   }
 
-  /// Position of the chain in `CompiledListener.chains`; −1 when none matches. *Cost*: one pass over the chains, per connection.
+  /// Position of the chain in `CompiledListener.chains`; −1 when none matches. *Cost*: one pass over the chains, per
+  /// connection.
   package func match(_ input: FilterChainInput) -> Int32 {
     let name = input.serverName.lowercased()
     let destination = input.destination.ipBytes

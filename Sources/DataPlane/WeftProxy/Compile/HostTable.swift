@@ -1,7 +1,8 @@
 import WeftBase
 import WeftTelemetry
 
-/// Which virtual host a `Host`/`:authority` belongs to: exact names, then `*suffix` with the longest first, then `prefix*` with the longest
+/// Which virtual host a `Host`/`:authority` belongs to: exact names, then `*suffix` with the longest first, then
+/// `prefix*` with the longest
 /// first, then `*`. Case of ASCII letters does not matter; no text is made.
 struct HostTable: BitwiseCopyable {
   enum Kind: UInt64, BitwiseCopyable {
@@ -24,7 +25,8 @@ struct HostTable: BitwiseCopyable {
   private let prefixLengths: ConstantTable<Int32>
   private let fallback: Int32
 
-  /// *Errors*: a domain that is listed twice, or a wildcard in the middle of a name. `domains[i]` are those of virtual host `i`.
+  /// *Errors*: a domain that is listed twice, or a wildcard in the middle of a name. `domains[i]` are those of virtual
+  /// host `i`.
   init(_ domains: [[String]], arena: ConstantArena) throws(ConfigError) {
     var seen: [String: (host: Int, domain: Int)] = [:]
     var found: [Entry] = []
@@ -81,7 +83,8 @@ struct HostTable: BitwiseCopyable {
     self.fallback = fallback
   }
 
-  /// The virtual host of `host`; −1 when there is none. *Cost*: one hash for an exact name, one more per distinct wildcard length.
+  /// The virtual host of `host`; −1 when there is none. *Cost*: one hash for an exact name, one more per distinct
+  /// wildcard length.
   func find(_ host: ByteView) -> Int32 {
     if !host.isEmpty {
       let exact = probe(host, .exact)
@@ -108,7 +111,8 @@ struct HostTable: BitwiseCopyable {
     }
   }
 
-  /// A hash that is the same for every case of the letters. Names of the table come from configuration, so a chosen host can at worst
+  /// A hash that is the same for every case of the letters. Names of the table come from configuration, so a chosen
+  /// host can at worst
   /// probe a chain that the table already has.
   private static func hash(_ name: ByteView, _ kind: Kind) -> UInt64 {
     var state = kind.rawValue &* 0x9e37_79b9_7f4a_7c15

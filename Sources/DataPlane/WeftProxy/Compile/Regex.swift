@@ -2,9 +2,11 @@ import CRE2
 import WeftBase
 import WeftHTTP
 
-/// A compiled regular expression as tables hold it. *Shape*: one pointer. Why sound: `CompiledRegex` frees it, and the snapshot keeps that.
+/// A compiled regular expression as tables hold it. *Shape*: one pointer. Why sound: `CompiledRegex` frees it, and the
+/// snapshot keeps that.
 @safe
-package struct RegexRef: BitwiseCopyable, @unchecked Sendable {  // RE2 objects are immutable and may be shared by threads
+// RE2 objects are immutable and may be shared by threads.
+package struct RegexRef: BitwiseCopyable, @unchecked Sendable {
   fileprivate let handle: OpaquePointer?
 
   package static var none: RegexRef { unsafe RegexRef(handle: nil) }

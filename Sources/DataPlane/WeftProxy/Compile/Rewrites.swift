@@ -49,8 +49,11 @@ package struct CompiledRedirect: BitwiseCopyable {
     var port = ByteView.empty
     if self.port != 0 {
       port = head.decimal(UInt64(self.port))
-    } else if host.isEmpty, self.scheme.isEmpty, requestHost.count < head.authority.count {
+    } else if host.isEmpty, requestHost.count < head.authority.count {
       port = head.authority.dropFirst(requestHost.count + 1)
+      // A port that only spelled out the old scheme does not fit the new one.
+      let source = head.scheme.isEmpty ? own : head.scheme
+      if !self.scheme.isEmpty, port.equals(source.equals("https") ? "443" : "80") { port = .empty }
     }
     if port.equals(scheme.equals("https") ? "443" : "80") { port = .empty }
     let host = self.host.isEmpty ? requestHost : self.host
@@ -111,7 +114,8 @@ extension CompiledRoute {
     }
   }
 
-  /// The authority to forward, or `nil` when the route keeps it. `endpoint` is the host name of the endpoint, for automatic rewriting.
+  /// The authority to forward, or `nil` when the route keeps it. `endpoint` is the host name of the endpoint, for
+  /// automatic rewriting.
   package func rewrittenHost(_ head: MessageHead, endpoint: ByteView) -> ByteView? {
     switch hostRewrite {
     case .none: return nil

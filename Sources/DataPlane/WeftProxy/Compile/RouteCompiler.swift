@@ -12,7 +12,8 @@ struct RouteCompiler {
   /// Reads files that direct responses name.
   let load: (DataSource) throws(ConfigError) -> [UInt8]
 
-  /// *Errors*: the first thing in the table that cannot be: a duplicate domain, a bad pattern, a weight sum of 0, a cluster that must exist.
+  /// *Errors*: the first thing in the table that cannot be: a duplicate domain, a bad pattern, a weight sum of 0, a
+  /// cluster that must exist.
   func compile(_ configuration: RouteConfiguration) throws(ConfigError) -> RouteTable {
     let hosts = try HostTable(configuration.virtualHosts.map(\.domains), arena: storage.arena)
     var routes: [ConfigRef<CompiledRoute>] = []

@@ -72,7 +72,8 @@ struct VirtualHostRange: BitwiseCopyable {
   var secureRedirect: Int32 = -1
 }
 
-/// The routes of one route configuration. The head's path and authority must be canonical: the forms that are also forwarded.
+/// The routes of one route configuration. The head's path and authority must be canonical: the forms that are also
+/// forwarded.
 package struct RouteTable {
   /// All routes, those of one virtual host one after the other.
   package let routes: [ConfigRef<CompiledRoute>]
@@ -82,7 +83,8 @@ package struct RouteTable {
   let ignoresPort: Bool
 
   /// Position of the route in `routes`; −1 when none matches.
-  /// *Cost*: one hash for the host, then one comparison per route; no allocation unless a route looks at a repeated header.
+  /// *Cost*: one hash for the host, then one comparison per route; no allocation unless a route looks at a repeated
+  /// header.
   package func match(_ head: MessageHead, _ input: RouteInput) -> Int32 {
     var authority = head.authority
     if ignoresPort { authority = authority.withoutPort }

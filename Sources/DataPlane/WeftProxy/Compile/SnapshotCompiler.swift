@@ -7,8 +7,10 @@ package import WeftUpstream
 
 /// Turns configuration into snapshots.
 ///
-/// What did not change since the last snapshot is taken over as it is: the same `ConfigRef`, the same memory. Positions of clusters stay the
-/// same as long as none is removed. What cannot be compiled is reported and keeps its last good form; everything beside it takes effect.
+/// What did not change since the last snapshot is taken over as it is: the same `ConfigRef`, the same memory. Positions
+/// of clusters stay the
+/// same as long as none is removed. What cannot be compiled is reported and keeps its last good form; everything beside
+/// it takes effect.
 /// *Threads*: one, none of the workers'.
 package final class SnapshotCompiler {
   /// A compiled form, what it was made from, and what keeps its memory.

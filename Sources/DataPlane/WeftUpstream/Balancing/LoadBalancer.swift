@@ -112,7 +112,8 @@ package struct LoadBalancer: ~Copyable {
   package var hostCount: Int { hosts.count }
 
   /// Takes a new list of hosts. `active` holds the requests now running on each, for least request.
-  /// `localityWeights` (by locality number) matter when the cluster balances by locality; a locality that is missing gets nothing.
+  /// `localityWeights` (by locality number) matter when the cluster balances by locality; a locality that is missing
+  /// gets nothing.
   package mutating func setHosts(
     _ list: [BalancerHost], active running: [UInt32] = [], localityWeights weights: [UInt32: UInt32] = [:],
     random: inout RandomSource
@@ -145,7 +146,8 @@ package struct LoadBalancer: ~Copyable {
 
   package func activeRequests(_ position: Int32) -> UInt32 { active[Int(position)] }
 
-  /// Chooses a host. With `avoiding`, up to `attempts` further picks are made to find one not tried yet; then the last pick stands.
+  /// Chooses a host. With `avoiding`, up to `attempts` further picks are made to find one not tried yet; then the last
+  /// pick stands.
   package mutating func pick(
     random: inout RandomSource, avoiding tried: TriedHosts = TriedHosts(), attempts: Int = 1
   ) -> HostPick {

@@ -1,4 +1,5 @@
-/// A growable run of trivial values with one owner: what a Swift array would be without reference counts and uniqueness checks.
+/// A growable run of trivial values with one owner: what a Swift array would be without reference counts and uniqueness
+/// checks.
 ///
 /// Why sound: every access checks its index; the memory is freed with the value.
 @safe

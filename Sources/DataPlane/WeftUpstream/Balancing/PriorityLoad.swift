@@ -1,7 +1,9 @@
 /// How the requests to a cluster are spread over its priorities.
 ///
-/// *Source*: Envoy's published algorithm: a priority's health is min(100, overprovisioning × healthy share), what is lacking spills to the
-/// next; below the panic threshold, and only if all priorities together cannot take the load, a priority uses all its hosts.
+/// *Source*: Envoy's published algorithm: a priority's health is min(100, overprovisioning × healthy share), what is
+/// lacking spills to the
+/// next; below the panic threshold, and only if all priorities together cannot take the load, a priority uses all its
+/// hosts.
 struct PriorityLoad {
   /// Hosts of one priority by state. Excluded hosts are in `total` only.
   struct Census: BitwiseCopyable {

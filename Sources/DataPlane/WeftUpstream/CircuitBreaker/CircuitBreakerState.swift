@@ -9,7 +9,8 @@ package enum BreakerResource: Int, BitwiseCopyable, Sendable, CaseIterable {
 /// Usage of one cluster's circuit breakers, shared by all workers.
 ///
 /// *Shape*: eight cells (resource × priority). *Cost*: one atomic addition to take, one to give back.
-/// Counts are exact; a limit may be overshot for a moment when several workers take at once, never by more than what they then give back.
+/// Counts are exact; a limit may be overshot for a moment when several workers take at once, never by more than what
+/// they then give back.
 /// Why sound: cells are only touched atomically; the memory lives as long as the object.
 @safe
 package final class CircuitBreakerState: @unchecked Sendable {  // atomic cells

@@ -7,7 +7,8 @@ package enum OutlierRule: UInt8, CaseIterable, BitwiseCopyable, Sendable {
   case failurePercentage
 }
 
-/// Decides which hosts of a cluster are left out, and for how long. A pure state machine: time and randomness are passed in.
+/// Decides which hosts of a cluster are left out, and for how long. A pure state machine: time and randomness are
+/// passed in.
 ///
 /// Hosts are numbered by whoever owns it; a number is free again after `remove`.
 package struct OutlierDetector: Sendable {

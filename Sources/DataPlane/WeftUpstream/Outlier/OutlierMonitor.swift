@@ -21,8 +21,10 @@ package enum UpstreamOutcome: UInt8, BitwiseCopyable, Sendable {
 
 /// Outlier detection of one cluster, shared by all workers.
 ///
-/// *Shape*: each host has a block of atomic cells that workers add to; the rules themselves sit behind a lock that is taken only when a run
-/// of failures is complete, when hosts change, and once per interval. Ejections are published by `version`: a worker that sees it change
+/// *Shape*: each host has a block of atomic cells that workers add to; the rules themselves sit behind a lock that is
+/// taken only when a run
+/// of failures is complete, when hosts change, and once per interval. Ejections are published by `version`: a worker
+/// that sees it change
 /// reads `isEjected` of its hosts again.
 @safe
 package final class OutlierMonitor: @unchecked Sendable {  // atomic cells; rules behind the lock

@@ -67,7 +67,8 @@ package struct RetryRules: BitwiseCopyable, Sendable {
 
   /// Whether a response head is worth another try.
   ///
-  /// *Order of checks*: `x-envoy-ratelimited` overrides everything; then 5xx, gateway errors, 409, listed statuses, listed headers, gRPC.
+  /// *Order of checks*: `x-envoy-ratelimited` overrides everything; then 5xx, gateway errors, 409, listed statuses,
+  /// listed headers, gRPC.
   /// `grpcStatus` is the status of a trailers-only response, −1 otherwise: a status in real trailers comes too late.
   package func wantsRetry(
     status: UInt16, grpcStatus: Int32 = -1, rateLimited: Bool = false, matchesRetriableHeader: Bool = false
@@ -112,7 +113,8 @@ package struct RetryRules: BitwiseCopyable, Sendable {
     return random.next() % ceiling
   }
 
-  /// Time before a retry when the upstream named an interval: between it and half as much again; `nil` when it is too long to be honoured.
+  /// Time before a retry when the upstream named an interval: between it and half as much again; `nil` when it is too
+  /// long to be honoured.
   package func rateLimitedBackoff(interval: UInt64, random: inout RandomSource) -> UInt64? {
     guard rateLimitedMax > 0, interval <= rateLimitedMax else { return nil }
     return interval &+ (interval > 1 ? random.next() % (interval / 2 + 1) : 0)

@@ -4,7 +4,8 @@ package import WeftBase
 package struct RetryState: BitwiseCopyable, Sendable {
   /// What to do about a failed attempt.
   package enum Decision: BitwiseCopyable, Sendable, Equatable {
-    /// Try again after this many nanoseconds. A retry was taken from the circuit breaker: give it back when the attempt has ended.
+    /// Try again after this many nanoseconds. A retry was taken from the circuit breaker: give it back when the attempt
+    /// has ended.
     case retry(after: UInt64)
     /// Pass the failure on; no rule asks for another try.
     case no
@@ -22,7 +23,8 @@ package struct RetryState: BitwiseCopyable, Sendable {
   /// Overrides the number of retries: `x-envoy-max-retries` of a trusted request.
   package init(maxRetries: UInt32) { remaining = maxRetries }
 
-  /// Decides after an attempt failed. `wanted`: the rules ask for another try; `interval`: time the upstream asked for, in nanoseconds.
+  /// Decides after an attempt failed. `wanted`: the rules ask for another try; `interval`: time the upstream asked for,
+  /// in nanoseconds.
   ///
   /// A try that the budget refuses does not use up one of the request's retries.
   package mutating func decide(

@@ -117,8 +117,9 @@ package struct HealthCheck: Hashable, Sendable {
   package var unhealthyThreshold: UInt32
   package var healthyThreshold: UInt32
   package var noTrafficInterval: Duration = .seconds(60)
-  package init(checker: Checker, timeout: Duration, interval: Duration, unhealthyThreshold: UInt32, healthyThreshold: UInt32)
-  {
+  package init(
+    checker: Checker, timeout: Duration, interval: Duration, unhealthyThreshold: UInt32, healthyThreshold: UInt32
+  ) {
     self.checker = checker
     self.timeout = timeout
     self.interval = interval

@@ -11,7 +11,8 @@ package struct FilterChain: Hashable, Sendable {
   package init(name: String = "") { self.name = name }
 }
 
-/// Which connections a chain takes. Empty members match everything; the most specific chain wins step by step, in the order of the members.
+/// Which connections a chain takes. Empty members match everything; the most specific chain wins step by step, in the
+/// order of the members.
 package struct FilterChainMatch: Hashable, Sendable {
   package enum SourceType: UInt8, Hashable, Sendable { case any, sameIPOrLoopback, external }
 

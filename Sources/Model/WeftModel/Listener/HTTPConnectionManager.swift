@@ -6,7 +6,9 @@ package struct HTTPConnectionManager: Hashable, Sendable {
     case discovered(name: String, source: ConfigSource)
   }
   package enum ServerHeader: Hashable, Sendable { case overwrite, appendIfAbsent, passThrough }
-  package enum EscapedSlashes: Hashable, Sendable { case keepUnchanged, reject, unescapeAndRedirect, unescapeAndForward }
+  package enum EscapedSlashes: Hashable, Sendable {
+    case keepUnchanged, reject, unescapeAndRedirect, unescapeAndForward
+  }
   package enum Underscores: Hashable, Sendable { case allow, reject, dropHeader }
   package enum PortStripping: Hashable, Sendable { case none, matching, any }
   package enum ForwardClientCertificate: Hashable, Sendable {

@@ -17,7 +17,8 @@ package struct RouteAction: Hashable, Sendable {
   package var regexRewrite: RegexRewrite?
   package var hostRewrite: HostRewrite = .none
   package var appendXForwardedHost = false
-  /// From the end of the request to the end of the response, retries included. Zero disables. `nil` was not configured: 15 s for answers, but
+  /// From the end of the request to the end of the response, retries included. Zero disables. `nil` was not configured:
+  /// 15 s for answers, but
   /// Weft does not cut a stream that has begun to answer.
   package var timeout: Duration?
   /// Overrides the connection manager's stream idle time-out; zero disables it.

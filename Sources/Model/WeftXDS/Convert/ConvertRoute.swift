@@ -3,7 +3,8 @@ package import WeftModel
 import WeftProtobuf
 
 extension Converter {
-  /// `validatesByDefault`: what an unset `validate_clusters` means (true for tables inside a listener, false for discovered ones).
+  /// `validatesByDefault`: what an unset `validate_clusters` means (true for tables inside a listener, false for
+  /// discovered ones).
   package func routeConfiguration(
     _ value: Envoy_Config_Route_V3_RouteConfiguration, at: FieldPath = .root, validatesByDefault: Bool = false
   ) throws(ConfigError) -> RouteConfiguration {

@@ -4,7 +4,8 @@ import WeftProtobuf
 
 /// Turns Envoy's messages into the model: the only place that knows them.
 ///
-/// What is invalid is refused with the field's path and what is allowed there. What is valid but not supported is taken and reported in `warnings`, so that nobody
+/// What is invalid is refused with the field's path and what is allowed there. What is valid but not supported is taken
+/// and reported in `warnings`, so that nobody
 /// believes in a setting which does nothing.
 /// Paths are spelled as in the protobuf schema (`filter_chains[0].filters[0]`).
 /// *Threads*: one converter per conversion.

@@ -1,0 +1,85 @@
+import Foundation
+import Testing
+import WeftBase
+import WeftModel
+
+@testable import WeftProxy
+
+@Suite("bootstrap")
+struct BootstrapTests {
+  static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .appending(path: "../../../Golden/bootstrap").standardizedFileURL
+
+  static func files(_ kind: String) -> [String] {
+    ((try? FileManager.default.contentsOfDirectory(atPath: folder.appending(path: kind).path)) ?? []).sorted()
+  }
+
+  static func bytes(_ kind: String, _ name: String) throws -> [UInt8] {
+    Array(try Data(contentsOf: folder.appending(path: "\(kind)/\(name)")))
+  }
+
+  @Test("there are enough files")
+  func enough() {
+    #expect(Self.files("valid").count >= 30 && Self.files("invalid").count >= 15)
+  }
+
+  @Test("valid files are accepted", arguments: files("valid"))
+  func valid(name: String) throws {
+    let loaded = try BootstrapLoader.validate(try Self.bytes("valid", name))
+    for warning in loaded.warnings { #expect(!warning.message.contains("unknown field"), "\(warning)") }
+  }
+
+  @Test(
+    "broken files are refused with the path and the reason that their first line names", arguments: files("invalid"))
+  func invalid(name: String) throws {
+    let bytes = try Self.bytes("invalid", name)
+    let first = String(decoding: bytes, as: UTF8.self).prefix { $0 != "\n" }
+    let expected = try #require(first.hasPrefix("# error: ") ? first.dropFirst(9) : nil)
+    let error = #expect(throws: ConfigError.self) { try BootstrapLoader.validate(bytes) }
+    #expect(error?.description.contains(expected) == true, "\(error?.description ?? "accepted")")
+  }
+
+  @Test("JSON and YAML of one document give the same bootstrap")
+  func sameInBothForms() throws {
+    let yaml = try BootstrapLoader.load(try Self.bytes("valid", "one-route.yaml"))
+    let json = try BootstrapLoader.load(try Self.bytes("valid", "as-json.json"))
+    #expect(yaml.bootstrap == json.bootstrap)
+  }
+
+  @Test("unknown fields and settings without effect are reported by path")
+  func warnings() throws {
+    let text = """
+      admin: { address: { socket_address: { address: 127.0.0.1, port_value: 0 } }, colour: red }
+      static_resources:
+        clusters:
+          - name: a
+            lb_policy: MAGLEV
+            health_checks:
+              - { timeout: 1s, interval: 5s, unhealthy_threshold: 2, healthy_threshold: 2, tcp_health_check: {} }
+      """
+    let loaded = try BootstrapLoader.load(Array(text.utf8))
+    let paths = loaded.warnings.map(\.path.description)
+    #expect(paths.contains("admin.colour"))
+    #expect(paths.contains("static_resources.clusters[0].lb_policy"))
+    #expect(paths.contains("static_resources.clusters[0].health_checks"))
+    let error = #expect(throws: ConfigError.self) {
+      try BootstrapLoader.load(Array(text.utf8), refuseUnknownFields: true)
+    }
+    #expect(error?.description.contains("colour") == true)
+  }
+
+  @Test("a file that is not there is refused with the system's reason")
+  func missing() {
+    let error = #expect(throws: ConfigError.self) { try BootstrapLoader.load(path: "/nonexistent.yaml") }
+    #expect(error?.message.contains("No such file") == true)
+  }
+
+  @Test("node, streams and runtime are read")
+  func contents() throws {
+    let ads = try BootstrapLoader.load(try Self.bytes("valid", "ads-delta.yaml")).bootstrap
+    #expect(ads.node.id == "n1" && ads.node.cluster == "c1")
+    #expect(ads.ads?.cluster == "xds" && ads.ads?.delta == true && ads.clustersFromADS && !ads.listenersFromADS)
+    let runtime = try BootstrapLoader.load(try Self.bytes("valid", "pipes-and-runtime.yaml")).bootstrap.runtime
+    #expect(runtime == ["overload.global_downstream_max_connections": "50000"])
+  }
+}

@@ -1,0 +1,174 @@
+import Testing
+import WeftBase
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+@testable import WeftProxy
+
+@Suite("snapshot compiler")
+struct SnapshotCompilerTests {
+  let metrics = MetricsRegistry(workers: 1)
+
+  func compiler() -> SnapshotCompiler {
+    SnapshotCompiler(
+      metrics: metrics, logs: AccessLogFiles(workers: 1, opensFiles: false), random: RandomSource(seed: 1))
+  }
+
+  static func cluster(_ name: String, ports: [UInt16] = [9000]) -> Cluster {
+    var cluster = Cluster(name: name)
+    var group = LocalityEndpoints()
+    group.endpoints = ports.map { Endpoint(address: .socket(host: "127.0.0.1", port: $0)) }
+    cluster.loadAssignment.localities = [group]
+    return cluster
+  }
+
+  static func table(_ cluster: String, domains: [String] = ["*"], name: String = "r") -> RouteConfiguration {
+    var host = VirtualHost(name: "v", domains: domains)
+    host.routes = [Route(match: RouteMatch(.prefix("/")), action: .forward(RouteAction(cluster: .cluster(cluster))))]
+    var table = RouteConfiguration(name: name)
+    table.virtualHosts = [host]
+    return table
+  }
+
+  static func listener(_ name: String, _ routes: HTTPConnectionManager.Routes, port: UInt16 = 1) -> Listener {
+    var chain = FilterChain(name: "c")
+    var manager = HTTPConnectionManager(statPrefix: name, routes: routes)
+    manager.filters = [HTTPFilter(name: "router", .router(RouterOptions()))]
+    chain.filters = [.httpConnectionManager(manager)]
+    var listener = Listener(name: name, address: .socket(host: "127.0.0.1", port: port))
+    listener.filterChains = [chain]
+    return listener
+  }
+
+  static func position(_ compilation: Compilation, _ listener: Int = 0) -> Int32? {
+    compilation.snapshot.listeners[listener][].chains[0][].http?[].routes[].routes.first?[].cluster
+  }
+
+  @Test("routes point to clusters, endpoints carry addresses")
+  func basics() throws {
+    var state = ConfigState()
+    state.clusters = [Self.cluster("a"), Self.cluster("b", ports: [1, 2])]
+    state.listeners = [Self.listener("l", .inline(Self.table("b")))]
+    let compilation = compiler().compile(state)
+    #expect(compilation.rejections == [] && compilation.warming == [])
+    #expect(Self.position(compilation) == 1)
+    let b = compilation.snapshot.clusters[1]
+    #expect(b[].endpoints.map(\.address.port) == [1, 2] && b[].name.string == "b")
+    #expect(b[].connectTimeout == 5_000_000_000 && b[].breakerLimits.retries == 3)
+  }
+
+  @Test("what did not change is taken over as it is")
+  func reuse() throws {
+    let compiler = compiler()
+    var state = ConfigState()
+    state.clusters = [Self.cluster("a"), Self.cluster("b")]
+    state.listeners = [
+      Self.listener("l", .inline(Self.table("a"))), Self.listener("m", .inline(Self.table("b")), port: 2),
+    ]
+    let first = compiler.compile(state)
+    state.clusters[1] = Self.cluster("b", ports: [5, 6])
+    let second = compiler.compile(state)
+    #expect(second.snapshot.version == first.snapshot.version + 1)
+    #expect(first.snapshot.clusters[0] == second.snapshot.clusters[0])
+    #expect(!(first.snapshot.clusters[1] == second.snapshot.clusters[1]))
+    #expect(first.snapshot.clusters[1][].identity == second.snapshot.clusters[1][].identity)
+    #expect(first.snapshot.clusters[1][].breakers === second.snapshot.clusters[1][].breakers)
+    #expect(first.snapshot.listeners[0] == second.snapshot.listeners[0])
+    #expect(first.snapshot.listeners[1] == second.snapshot.listeners[1])
+  }
+
+  @Test("a new cluster is found by routes that waited for it, a removed one is missed")
+  func latecomers() throws {
+    let compiler = compiler()
+    var state = ConfigState()
+    state.clusters = [Self.cluster("a")]
+    state.listeners = [Self.listener("l", .inline(Self.table("late")))]
+    #expect(Self.position(compiler.compile(state)) == -1)
+    state.clusters.append(Self.cluster("late"))
+    #expect(Self.position(compiler.compile(state)) == 1)
+    state.clusters.removeFirst()
+    #expect(Self.position(compiler.compile(state)) == 0)
+    state.clusters = []
+    #expect(Self.position(compiler.compile(state)) == -1)
+  }
+
+  @Test("a refused resource keeps its last good form and leaves the others alone")
+  func rejection() throws {
+    let compiler = compiler()
+    var state = ConfigState()
+    state.clusters = [Self.cluster("a")]
+    state.routes = ["r": Self.table("a")]
+    let discovered = HTTPConnectionManager.Routes.discovered(name: "r", source: .ads)
+    state.listeners = [Self.listener("l", discovered), Self.listener("m", .inline(Self.table("a")), port: 2)]
+    let good = compiler.compile(state)
+    #expect(good.rejections == [])
+    state.routes["r"] = Self.table("a", domains: ["x", "X"])
+    state.clusters.append(
+      {
+        var bad = Self.cluster("bad")
+        bad.loadAssignment.localities[0].endpoints[0].address = .socket(host: "name", port: 1)
+        return bad
+      }())
+    let after = compiler.compile(state)
+    #expect(after.rejections.count == 2)
+    #expect(
+      after.rejections.contains {
+        $0.kind.hasSuffix("RouteConfiguration") && $0.name == "r"
+          && $0.path.description == "virtual_hosts[0].domains[1]"
+      })
+    #expect(after.rejections.contains { $0.kind.hasSuffix("Cluster") && $0.name == "bad" })
+    #expect(after.snapshot.listeners.count == 2 && after.snapshot.clusters.count == 1)
+    #expect(good.snapshot.listeners[0] == after.snapshot.listeners[0])
+  }
+
+  @Test("a listener waits for its route configuration")
+  func warming() throws {
+    let compiler = compiler()
+    var state = ConfigState()
+    state.listeners = [Self.listener("l", .discovered(name: "r", source: .ads))]
+    let before = compiler.compile(state)
+    #expect(before.warming == ["l"] && before.snapshot.listeners.isEmpty && before.rejections == [])
+    state.routes["r"] = Self.table("a")
+    #expect(compiler.compile(state).snapshot.listeners.count == 1)
+  }
+
+  @Test("EDS and DNS clusters take their endpoints from what has arrived")
+  func endpoints() throws {
+    let compiler = compiler()
+    var state = ConfigState()
+    var dns = Self.cluster("dns")
+    dns.discovery = .strictDNS
+    dns.loadAssignment.localities[0].endpoints[0].address = .socket(host: "db.mesh", port: 5)
+    state.clusters = [Cluster(name: "eds", discovery: .eds(serviceName: "svc", source: .ads)), dns]
+    let before = compiler.compile(state)
+    #expect(before.rejections == [] && before.snapshot.clusters.map { $0[].endpoints.count } == [0, 0])
+    state.endpoints["svc"] = Self.cluster("svc", ports: [1, 2, 3]).loadAssignment
+    state.addresses["db.mesh"] = [IPAddress(v4: 0x0a000001), IPAddress(v4: 0x0a000002)]
+    let after = compiler.compile(state)
+    #expect(after.snapshot.clusters.map { $0[].endpoints.count } == [3, 2])
+    #expect(after.snapshot.clusters[1][].endpoints.map(\.address.description) == ["10.0.0.1:5", "10.0.0.2:5"])
+  }
+
+  @Test("outlier monitors live on while their settings stay the same")
+  func outliers() throws {
+    let compiler = compiler()
+    var state = ConfigState()
+    var cluster = Self.cluster("a", ports: [1, 2])
+    cluster.outlierDetection = OutlierDetection()
+    state.clusters = [cluster]
+    // References are good for as long as their snapshot lives.
+    let before = compiler.compile(state)
+    let first = before.snapshot.clusters[0]
+    state.clusters[0].loadAssignment.localities[0].endpoints.removeFirst()
+    let after = compiler.compile(state)
+    let second = after.snapshot.clusters[0]
+    #expect(first[].outlier === second[].outlier && second[].outlier != nil)
+    #expect(first[].endpoints[1].outlier?.number == second[].endpoints[0].outlier?.number)
+    state.clusters[0].outlierDetection?.consecutive5xx = 2
+    let changed = compiler.compile(state)
+    #expect(changed.snapshot.clusters[0][].outlier !== second[].outlier)
+    withExtendedLifetime((before, after, changed)) {}
+  }
+}

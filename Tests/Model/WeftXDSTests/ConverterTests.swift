@@ -1,0 +1,116 @@
+import Testing
+import WeftBase
+import WeftModel
+import WeftProtobuf
+import WeftXDS
+
+@Suite("conversion of Envoy's messages")
+struct ConverterTests {
+  static func cluster(_ json: String) throws -> Envoy_Config_Cluster_V3_Cluster {
+    try Envoy_Config_Cluster_V3_Cluster(
+      json: try JSONValue(parsing: json), options: JSONDecodingOptions(registry: TypeRegistry(EnvoyTypes.all)))
+  }
+
+  @Test("a bad resource is refused alone, and a name that comes twice refuses the second")
+  func partial() throws {
+    let converter = Converter()
+    let good = try Self.cluster(#"{"name":"good","type":"STATIC"}"#)
+    let bad = try Self.cluster(#"{"name":"bad","type":"STATIC","connect_timeout":"-1s"}"#)
+    let result = converter.clusters([good, bad, good])
+    #expect(result.values.map(\.name) == ["good"])
+    #expect(
+      result.rejections.map(\.description) == [
+        "envoy.config.cluster.v3.Cluster bad: connect_timeout: must be 0 or more and less than 292 years, is -1.0 s",
+        "envoy.config.cluster.v3.Cluster good: duplicate name \"good\"; names must be unique",
+      ])
+  }
+
+  @Test("settings without effect are reported with kind, name and path")
+  func warnings() throws {
+    let converter = Converter()
+    _ = converter.clusters([
+      try Self.cluster(#"{"name":"a","lb_policy":"RING_HASH","lb_subset_config":{"list_as_any":true}}"#)
+    ])
+    #expect(
+      converter.warnings.map(\.description).contains(
+        "envoy.config.cluster.v3.Cluster a: lb_subset_config: is not supported and has no effect"))
+    #expect(converter.warnings.contains { $0.path.description == "lb_policy" })
+  }
+
+  @Test("defaults are Envoy's, and Weft's own where it is safer")
+  func defaults() throws {
+    let cluster = try Converter().cluster(try Self.cluster(#"{"name":"a","outlier_detection":{}}"#))
+    #expect(cluster.connectTimeout == .seconds(5) && cluster.discovery == .fixed)
+    #expect(cluster.outlierDetection == OutlierDetection())
+    #expect(cluster.http1.headerCase == .preserve)
+  }
+
+  @Test("a route table keeps what it was told")
+  func routes() throws {
+    let message = try Envoy_Config_Route_V3_RouteConfiguration(
+      json: try JSONValue(
+        parsing: """
+          {"name":"r","virtual_hosts":[{"name":"v","domains":["a","*.b"],"routes":[
+            {"match":{"path":"/x"},"route":{"cluster":"c","timeout":"0s","retry_policy":{"retry_on":"5xx,bogus","num_retries":4}}},
+            {"match":{"prefix":"/"},"redirect":{"https_redirect":true}}]}]}
+          """), options: JSONDecodingOptions(registry: TypeRegistry(EnvoyTypes.all)))
+    let converter = Converter()
+    let table = try converter.routeConfiguration(message)
+    #expect(table.virtualHosts[0].domains == ["a", "*.b"] && !table.validateClusters)
+    guard case .forward(let action) = table.virtualHosts[0].routes[0].action else {
+      Issue.record("expected a forwarding route")
+      return
+    }
+    #expect(action.timeout == .zero && action.retryPolicy?.maxRetries == 4)
+    #expect(action.retryPolicy?.retryOn == .serverError)
+    #expect(converter.warnings.map(\.path.description) == ["virtual_hosts[0].routes[0].route.retry_policy.retry_on"])
+  }
+
+  @Test("endpoints: weights, health, locality, canary")
+  func endpoints() throws {
+    let message = try Envoy_Config_Endpoint_V3_ClusterLoadAssignment(
+      json: try JSONValue(
+        parsing: """
+          {"cluster_name":"c","endpoints":[{"locality":{"zone":"z"},"priority":1,"load_balancing_weight":5,"lb_endpoints":[
+            {"endpoint":{"address":{"socket_address":{"address":"10.0.0.1","port_value":80}}},"health_status":"DRAINING",
+             "load_balancing_weight":3,"metadata":{"filter_metadata":{"envoy.lb":{"canary":true}}}}]}]}
+          """), options: JSONDecodingOptions(registry: TypeRegistry(EnvoyTypes.all)))
+    let group = try #require(try Converter().loadAssignment(message).localities.first)
+    #expect(group.locality.zone == "z" && group.priority == 1 && group.weight == 5)
+    #expect(group.endpoints[0].health == .draining && group.endpoints[0].weight == 3 && group.endpoints[0].canary)
+    #expect(!group.endpoints[0].health.isAvailable)
+  }
+
+  @Test(
+    "addresses of blocks: both families, every short form",
+    arguments: [
+      ("10.0.0.0", 8, [10, 0, 0, 0]), ("::1", 128, Array(repeating: 0, count: 15) + [1]),
+      ("2001:db8::", 32, [0x20, 1, 0x0d, 0xb8] + Array(repeating: 0, count: 12)),
+      ("::ffff:1.2.3.4", 128, Array(repeating: 0, count: 10) + [255, 255, 1, 2, 3, 4]),
+    ] as [(String, UInt32, [UInt8])])
+  func blocks(text: String, length: UInt32, bytes: [UInt8]) throws {
+    let listener = try Converter().listener(try Self.listener(prefix: text, length: length))
+    #expect(
+      listener.filterChains[0].match.destinationPrefixes == [CIDRRange(bytes: bytes, prefixLength: UInt8(length))])
+  }
+
+  @Test(
+    "addresses that are none",
+    arguments: ["10.0.0", "10.0.0.256", "01.0.0.0", ":::", "1::2::3", "12345::", "::1.2.3", "x", "1:2:3:4:5:6:7"])
+  func noBlocks(text: String) throws {
+    let message = try Self.listener(prefix: text, length: 0)
+    let error = #expect(throws: ConfigError.self) { try Converter().listener(message) }
+    #expect(error?.path.description == "filter_chains[0].filter_chain_match.prefix_ranges[0].address_prefix")
+  }
+
+  static func listener(prefix: String, length: UInt32) throws -> Envoy_Config_Listener_V3_Listener {
+    try Envoy_Config_Listener_V3_Listener(
+      json: try JSONValue(
+        parsing: """
+          {"address":{"socket_address":{"address":"127.0.0.1","port_value":1}},"filter_chains":[{
+            "filter_chain_match":{"prefix_ranges":[{"address_prefix":"\(prefix)","prefix_len":\(length)}]},
+            "filters":[{"name":"t","typed_config":{"@type":"type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+              "stat_prefix":"t","cluster":"c"}}]}]}
+          """), options: JSONDecodingOptions(registry: TypeRegistry(EnvoyTypes.all)))
+  }
+}
