@@ -60,6 +60,9 @@ struct H1RequestTests {
     Exchange(
       "nothing is read after close", get("Host: a\r\nConnection: Close\r\n") + get("Host: evil\r\n"),
       "GET a / 1.1 close [Connection=Close]", "end"),
+    Exchange(
+      "an expectation of HTTP/1.0 is dropped", get("Host: a\r\nExpect: magic\r\n", version: "1.0"),
+      "GET a / 1.0 close", "end"),
     Exchange("absolute form", get("Host: a\r\n", target: "http://a/x?y"), "GET a /x?y 1.1", "end"),
     Exchange("absolute form, default port", get("Host: A\r\n", target: "http://a:80?q"), "GET a:80 /?q 1.1", "end"),
     Exchange("absolute form, no path", get("Host: a\r\n", target: "HTTPS://a"), "GET a / 1.1", "end"),

@@ -23,6 +23,10 @@ extension H1HeadParser {
     {
       unsafe cell.pointee.flags.insert(.upgrade)
     }
+    if expect != nil, version == .http10 {
+      // HTTP/1.0 knows no expectation: ignored (RFC 9110 §10.1.1), and not passed on as if HTTP/1.1 had sent it.
+      unsafe MessageHead(cell: cell).remove(.expect)
+    }
     if let expect, version == .http11 {
       guard expect.equalsIgnoringCase("100-continue") else { throw .expectation }
       if unsafe MessageHead(cell: cell).hasContent { unsafe cell.pointee.flags.insert(.expectsContinue) }

@@ -164,7 +164,7 @@ struct H1HeadParser {
       }
       while i < n, characters.has(byte(i), CharacterTable.token) { i &+= 1 }
       if i == n { return false }
-      guard byte(i) == UInt8(ascii: ":"), i > start else { throw nameError(at: i, start: start, first: count == 0) }
+      guard byte(i) == UInt8(ascii: ":"), i > start else { throw nameError(at: i, start: start) }
       let name = view(start, i)
       if name.count > 1024 { throw .fieldName }
       i &+= 1
@@ -201,19 +201,15 @@ struct H1HeadParser {
   }
 
   @inline(never)
-  private func nameError(at i: Int, start: Int, first: Bool) -> H1Error {
+  private func nameError(at i: Int, start: Int) -> H1Error {
     let c = byte(i)
     if i == start {
       if c == UInt8(ascii: ":") { return .emptyFieldName }
       if c == 32 || c == 9 { return .obsoleteFold }
     }
     switch c {
-    case 10, 13: return .bareCRorLF
-    case 32, 9:
-      // "Name :" is the smuggler's form; "Name other" is merely no field.
-      var j = i
-      while j < n, byte(j) == 32 || byte(j) == 9 { j += 1 }
-      return j < n && byte(j) == UInt8(ascii: ":") ? .spaceBeforeColon : .fieldName
+    case 10: return .bareCRorLF
+    case 32, 9: return .spaceBeforeColon
     default: return .fieldName
     }
   }

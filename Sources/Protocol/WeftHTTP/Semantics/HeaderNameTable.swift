@@ -33,14 +33,18 @@ package struct HeaderNameTable: @unchecked Sendable {
       let entry = unsafe Entry(head: head, tail: tail, text: view.base, count: name == .other ? -1 : view.count)
       unsafe (entries + Int(name.rawValue)).initialize(to: entry)
     }
-    // Any odd multiplier is a hash; take the first that gives every name its own slot (about one in twenty does).
+    // Any odd multiplier is a hash; take the first that gives every name its own slot (about one in twenty does). Two names
+    // alike in all three words would never part: the bound turns that mistake of ours into a message.
+    var attempts = 0
     var random = RandomSource(seed: 0x5745_4654)
     while true {
+      attempts += 1
+      precondition(attempts < 100_000, "two well-known names share one hash")
       let candidate = random.next() | 1
       unsafe slots.initialize(repeating: 0, count: 1 << Int(Self.bits))
       var collision = false
       for name in names where name != .other {
-        let slot = unsafe Self.slot(entries[Int(name.rawValue)].head, entries[Int(name.rawValue)].tail, candidate)
+        let slot = Self.slot(ByteView(name.text), candidate)
         if unsafe slots[slot] != 0 {
           collision = true
           break
@@ -59,13 +63,13 @@ package struct HeaderNameTable: @unchecked Sendable {
   func find(_ name: ByteView) -> HeaderName {
     if name.count == 0 { return .other }
     let (head, tail) = Self.words(name)
-    let id = unsafe slots[Self.slot(head, tail, multiplier)]
+    let id = unsafe slots[Self.slot(head, tail, Self.middle(name), multiplier)]
     let entry = unsafe entries + Int(id)
     guard unsafe entry.pointee.count == name.count, unsafe entry.pointee.head == head,
       unsafe entry.pointee.tail == tail
     else { return .other }
     if name.count > 16 {
-      var i = 0
+      var i = 8
       while i < name.count - 8 {
         let at = min(i, name.count - 8)
         let word = unsafe name.base.loadUnaligned(fromByteOffset: at, as: UInt64.self) | 0x2020_2020_2020_2020
@@ -77,20 +81,17 @@ package struct HeaderNameTable: @unchecked Sendable {
     return HeaderName(rawValue: id) ?? .other
   }
 
-  /// First (with the middle mixed in) and last bytes of `name` with the letter-case bit set, zero-extended. Never reads outside the view.
+  /// First and last bytes of `name` with the letter-case bit set, zero-extended. Never reads outside the view.
   @inline(__always)
   static func words(_ name: ByteView) -> (UInt64, UInt64) {
     let fold: UInt64 = 0x2020_2020_2020_2020
     let n = name.count
     let base = unsafe name.base
     if n >= 8 {
-      var head = unsafe base.loadUnaligned(as: UInt64.self) | fold
-      if n > 16 {
-        // `x-envoy-expected-rq-timeout-ms` and `x-envoy-upstream-rq-timeout-ms` differ only in the middle.
-        let middle = unsafe base.loadUnaligned(fromByteOffset: n / 2 &- 4, as: UInt64.self) | fold
-        head ^= middle &<< 29 | middle &>> 35
-      }
-      return (head, unsafe base.loadUnaligned(fromByteOffset: n &- 8, as: UInt64.self) | fold)
+      return (
+        unsafe base.loadUnaligned(as: UInt64.self) | fold,
+        unsafe base.loadUnaligned(fromByteOffset: n &- 8, as: UInt64.self) | fold
+      )
     }
     if n >= 4 {
       return (
@@ -105,9 +106,23 @@ package struct HeaderNameTable: @unchecked Sendable {
     return (bytes | fold, UInt64(n))
   }
 
+  /// Where many long names differ that begin and end alike: eight bytes around the middle, and the length.
   @inline(__always)
-  static func slot(_ head: UInt64, _ tail: UInt64, _ multiplier: UInt64) -> Int {
-    let mixed = (head ^ (tail &<< 23 | tail &>> 41)) &* multiplier
+  static func middle(_ name: ByteView) -> UInt64 {
+    let n = name.count
+    if n < 16 { return UInt64(n) }
+    let word = unsafe name.base.loadUnaligned(fromByteOffset: (n &>> 1) &- 4, as: UInt64.self)
+    return (word | 0x2020_2020_2020_2020) &+ UInt64(n)
+  }
+
+  @inline(__always)
+  static func slot(_ head: UInt64, _ tail: UInt64, _ middle: UInt64, _ multiplier: UInt64) -> Int {
+    let mixed = (head ^ (tail &<< 23 | tail &>> 41) ^ (middle &<< 43 | middle &>> 21)) &* multiplier
     return Int(truncatingIfNeeded: mixed &>> (64 &- bits))
+  }
+
+  private static func slot(_ name: ByteView, _ multiplier: UInt64) -> Int {
+    let (head, tail) = words(name)
+    return slot(head, tail, middle(name), multiplier)
   }
 }

@@ -1,0 +1,1 @@
+../../../../Fuzz/http1.swift

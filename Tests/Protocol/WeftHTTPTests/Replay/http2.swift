@@ -1,0 +1,1 @@
+../../../../Fuzz/http2.swift
