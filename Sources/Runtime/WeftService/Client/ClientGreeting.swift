@@ -14,7 +14,7 @@ final class ClientGreeting: LoopConnection {
   }
 
   func start() {
-    if let tls = pool.tls { loop.startTransport(id, tls.session(for: pool.address)) }
+    if let tls = pool.tls { loop.startTransport(id, tls.session()) }
     timer = core.after(pool.configuration.limits.connectTimeout) { [weak self] in
       guard let self else { return }
       timer = nil

@@ -10,22 +10,24 @@ final class ClientPools {
   private let core: LoopCore
   private let configuration: HTTPClientConfiguration
   private let backoff: GRPCBackoff?
-  private let tls: ClientTransport?
   private var pools: [Key: AddressPool] = [:]
   private var isClosed = false
 
-  init(core: LoopCore, configuration: HTTPClientConfiguration, backoff: GRPCBackoff?) throws {
+  init(core: LoopCore, configuration: HTTPClientConfiguration, backoff: GRPCBackoff?) {
     self.core = core
     self.configuration = configuration
     self.backoff = backoff
-    tls = try configuration.tls.map { try ClientTransport($0, protocols: configuration.protocols) }
   }
 
-  func pool(for address: ServiceAddress, isSecure: Bool) -> AddressPool {
+  /// *Errors*: `WeftError` when the TLS material cannot be used.
+  func pool(for address: ServiceAddress, isSecure: Bool) throws -> AddressPool {
     let key = Key(address: address, isSecure: isSecure)
     if let pool = pools[key] { return pool }
-    let pool = AddressPool(
-      core: core, address: address, configuration: configuration, tls: isSecure ? tls : nil, backoff: backoff)
+    var tls: ClientTransport?
+    if isSecure, let material = configuration.tls {
+      tls = try ClientTransport(material, to: address, protocols: configuration.protocols)
+    }
+    let pool = AddressPool(core: core, address: address, configuration: configuration, tls: tls, backoff: backoff)
     pools[key] = pool
     if isClosed { pool.close {} }
     return pool

@@ -145,8 +145,8 @@ package final class HTTPClient: Sendable {
       guard !core.isShutDown else { return loopExchange.end(.shutDown) }
       if let timeout { loopExchange.setDeadline(timeout) }
       do {
-        let pools = try core.client(id, configuration, backoff)
-        pools.pool(for: address, isSecure: isSecure).submit(loopExchange)
+        let pools = core.client(id, configuration, backoff)
+        try pools.pool(for: address, isSecure: isSecure).submit(loopExchange)
       } catch {
         loopExchange.end(.connectFailed("\(error)"))
       }

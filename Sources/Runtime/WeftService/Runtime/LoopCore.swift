@@ -10,6 +10,7 @@ final class LoopCore: LoopHandler {
   /// Heads are parsed into one and written from the other; both are free between callbacks.
   let incoming = HeadScratch()
   let outgoing = HeadScratch()
+  private var madeResolver: (any Resolver)?
   private(set) var isShutDown = false
 
   private var connections: [ConnectionID: LoopConnection] = [:]
@@ -27,6 +28,14 @@ final class LoopCore: LoopHandler {
   }
 
   var now: MonotonicInstant { loop.now }
+
+  /// Made when the first host name is met. *Errors*: as `SystemResolver`.
+  func resolver() throws(WeftError) -> any Resolver {
+    if let madeResolver { return madeResolver }
+    let resolver = try SystemResolver(loop)
+    madeResolver = resolver
+    return resolver
+  }
 
   // MARK: Connections
 
@@ -50,9 +59,9 @@ final class LoopCore: LoopHandler {
 
   func client(_ id: UInt64) -> ClientPools? { clients[id] }
 
-  func client(_ id: UInt64, _ configuration: HTTPClientConfiguration, _ backoff: GRPCBackoff?) throws -> ClientPools {
+  func client(_ id: UInt64, _ configuration: HTTPClientConfiguration, _ backoff: GRPCBackoff?) -> ClientPools {
     if let pools = clients[id] { return pools }
-    let pools = try ClientPools(core: self, configuration: configuration, backoff: backoff)
+    let pools = ClientPools(core: self, configuration: configuration, backoff: backoff)
     clients[id] = pools
     return pools
   }
@@ -109,6 +118,7 @@ final class LoopCore: LoopHandler {
     exchanges = [:]
     clients = [:]
     timers = [:]
+    madeResolver = nil
   }
 
   // MARK: LoopHandler
