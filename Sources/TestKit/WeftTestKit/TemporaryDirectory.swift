@@ -6,7 +6,8 @@ package final class TemporaryDirectory: Sendable {
 
   package init() {
     let root = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
-    var template = Array("\(root)/weft-test-XXXXXX".utf8CString)
+    let blanks = String(repeating: "X", count: 6)  // mkdtemp fills them in.
+    var template = Array("\(root)/weft-test-\(blanks)".utf8CString)
     let made = unsafe template.withUnsafeMutableBufferPointer { buffer in unsafe mkdtemp(buffer.baseAddress!) != nil }
     precondition(made, "no temporary directory can be made in \(root)")
     path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)

@@ -41,6 +41,8 @@ package final class DirectorySource: Sendable {
   private struct State {
     var files: [String: ParsedFile] = [:]
     var report = DirectoryReport()
+    /// The store holds everything that the files, as they were read, ask for.
+    var isSettled = false
     var passes: UInt64 = 0
     var failures: UInt64 = 0
   }
@@ -105,6 +107,7 @@ package final class DirectorySource: Sendable {
         return state.report
       }
     }
+    if let report = unchanged(found) { return report }
     let files = parse(found)
     let plan = Plan(files)
     let source = self.source
@@ -120,6 +123,7 @@ package final class DirectorySource: Sendable {
       }
       return (results, removed)
     }
+    let wasRefused = results.contains { $0.action == .refused }
     var report = DirectoryReport()
     report.files = files.count
     report.objects = results.count { $0.action != .refused }
@@ -128,8 +132,22 @@ package final class DirectorySource: Sendable {
     return state.withLock { state in
       state.passes += 1
       state.files = files
+      state.isSettled = !wasRefused
       state.report = report
       return report
+    }
+  }
+
+  /// The report of the pass before, when there is nothing to do: no file differs, and the store refused nothing that it
+  /// might take now (an object that another source has given up).
+  private func unchanged(_ found: [String: FileSignature]) -> DirectoryReport? {
+    state.withLock { state in
+      guard state.isSettled, !state.report.isUnreadable, state.files.count == found.count,
+        found.allSatisfy({ state.files[$0.key]?.signature == $0.value })
+      else { return nil }
+      state.passes += 1
+      state.report.changed = 0
+      return state.report
     }
   }
 

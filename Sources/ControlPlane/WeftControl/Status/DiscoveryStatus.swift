@@ -46,13 +46,17 @@ struct DiscoveryStatus: ProxyStatusSource {
     let end = clock.now + timeout
     var calmFor = 0
     while clock.now < end {
-      // Twice in a row, so that a push that is just being made up is not overlooked.
       calmFor = discovery.proxies().allSatisfy(\.isSynced) ? calmFor + 1 : 0
-      if calmFor >= 2 { return true }
-      do { try await Task.sleep(for: .milliseconds(50)) } catch { return false }
+      if calmFor > Self.calmLooks { return true }
+      do { try await Task.sleep(for: Self.interval) } catch { return false }
     }
     return false
   }
+
+  /// Longer in all than discovery holds a change back to coalesce it, so that a push that is still to come is not
+  /// overlooked.
+  private static let calmLooks = 6
+  private static let interval: Duration = .milliseconds(50)
 
   func metrics() async -> String {
     let counters = discovery.counters

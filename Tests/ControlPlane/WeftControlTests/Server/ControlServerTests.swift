@@ -1,0 +1,173 @@
+import Testing
+import WeftBase
+import WeftConfig
+import WeftControlAPI
+import WeftService
+import WeftTestKit
+
+@testable import WeftControl
+
+@Suite("control server over loopback")
+struct ControlServerTests {
+  private typealias W = ControlWorld
+
+  /// Starts a server on free ports, runs `body` with its URL and a client, stops it.
+  private func serving(
+    _ directory: TemporaryDirectory? = nil, files: TemporaryDirectory? = nil,
+    _ body: (String, HTTPClient, ControlServer) async throws -> Void
+  ) async throws {
+    try await ServiceRuntime.with { runtime in
+      var configuration = ControlConfiguration()
+      configuration.apiAddress = .loopback()
+      configuration.xdsAddress = .loopback()
+      configuration.dataDirectory = directory?.path
+      configuration.configDirectories = files.map { [$0.path] } ?? []
+      configuration.scanInterval = .milliseconds(10)
+      configuration.grace = .seconds(1)
+      let server = try await ControlServer.start(configuration, on: runtime)
+      let serving = Task { try await server.run() }
+      let client = HTTPClient(on: runtime)
+      let address = try #require(server.apiAddresses.first)
+      do {
+        try await body("http://\(address)", client, server)
+      } catch {
+        await server.shutdown()
+        throw error
+      }
+      await client.close()
+      await server.shutdown()
+      try await serving.value
+    }
+  }
+
+  @Test("applies, lists and tells over HTTP, with the limits of bodies")
+  func roundTrip() async throws {
+    try await serving { url, client, server in
+      let applied = try await client.send("POST", url + "/api/v1/apply", body: Array(W.rule("a").utf8))
+      #expect(applied.status == 200)
+      let listed = try await client.get(url + "/api/v1/objects/vs")
+      #expect(try JSONValue(parsing: listed.body)["items"]?.arrayValue?.count == 1)
+      let large = try await client.send(
+        "POST", url + "/api/v1/apply", body: [UInt8](repeating: 0x20, count: ControlAPI.bodyLimit + 1))
+      #expect(large.status == 413)
+      #expect(try await client.get(url + "/%zz").status == 400)
+      #expect(try await client.get(url + "/readyz").text == "ok\n")
+      #expect(try await client.get(url + "/metrics").text.contains("weft_control_api_requests_total{status=\"413\"} 1"))
+    }
+  }
+
+  @Test("a page of another origin cannot change anything")
+  func otherOrigin() async throws {
+    try await serving { url, client, server in
+      let foreign = try await client.send(
+        "POST", url + "/api/v1/apply", headers: ["origin": "http://evil.example"], body: Array(W.rule("a").utf8))
+      #expect(foreign.status == 403)
+      let own = try await client.send(
+        "POST", url + "/api/v1/apply", headers: ["origin": url], body: Array(W.rule("a").utf8))
+      #expect(own.status == 200)
+    }
+  }
+
+  @Test("a watch gives the past, then every change, filtered by kind, and ends with the server")
+  func watch() async throws {
+    let lines = Lines()
+    try await serving { url, client, server in
+      _ = try await client.send("POST", url + "/api/v1/apply", body: Array(W.rule("a").utf8))
+      let address = try #require(server.apiAddresses.first)
+      let request = HTTPRequest(target: "/api/v1/watch?kind=VirtualService&from=0")
+      let watching = Task {
+        try await client.withExchange(request, to: address, timeout: nil) { exchange in
+          exchange.writer.finish()
+          for try await chunk in exchange.body { await lines.add(chunk) }
+        }
+      }
+      await lines.wait(for: 2)
+      let other = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: d}\nspec: {host: d}"
+      _ = try await client.send("POST", url + "/api/v1/apply", body: Array(other.utf8))
+      _ = try await client.send("DELETE", url + "/api/v1/namespaces/default/vs/a")
+      await lines.wait(forDeletion: true)
+      await server.shutdown()
+      _ = await watching.result
+    }
+    let types = await lines.all.filter { $0["type"] != "BOOKMARK" }
+    #expect(types.map { $0["type"]?.stringValue } == ["ADDED", "DELETED"])
+    #expect(types.allSatisfy { $0["object"]?["kind"] == "VirtualService" })
+  }
+
+  @Test("a restart serves the same snapshot: same version, no change")
+  func restart() async throws {
+    let directory = TemporaryDirectory()
+    let files = TemporaryDirectory()
+    files.write("b.yaml", W.rule("b"))
+    let kept = Kept()
+    try await serving(directory, files: files) { url, client, server in
+      _ = try await client.send("POST", url + "/api/v1/apply", body: Array(W.rule("a").utf8))
+      _ = try await client.send("POST", url + "/api/v1/workloads", body: Array(W.registration("r1").utf8))
+      let revision = try await server.api.store.perform { $0.revision }
+      await server.api.aggregate.wait(for: revision)
+      await kept.put(await server.api.aggregate.current())
+    }
+    try await serving(directory, files: files) { url, client, server in
+      let before = try #require(await kept.snapshot)
+      let after = await server.api.aggregate.current()
+      #expect(after.version == before.version)
+      #expect(after.changes(since: before).isEmpty)
+      #expect(after.virtualServices.count == 2)
+      #expect(after.services.count == 1)
+    }
+  }
+
+  @Test("a file that changes is served, a bad one is reported and the last good state stays")
+  func directory() async throws {
+    let files = TemporaryDirectory()
+    files.write("rules.yaml", W.rule("a"))
+    try await serving(nil, files: files) { url, client, server in
+      var stream = await server.api.aggregate.snapshots().makeAsyncIterator()
+      var snapshot = await stream.next()
+      #expect(snapshot?.virtualServices.count == 1)
+      files.write("rules.yaml", W.rule("a") + "---\n" + W.rule("b"))
+      while snapshot?.virtualServices.count == 1 { snapshot = await stream.next() }
+      #expect(snapshot?.virtualServices.count == 2)
+      // The bad file comes together with a good one: when the good one is seen, the bad one was looked at.
+      files.write("rules.yaml", W.rule("a", timeout: "soon"))
+      files.write("zz.yaml", W.rule("c"))
+      while snapshot?.virtualServices.all.contains(where: { $0.name == "c" }) == false {
+        snapshot = await stream.next()
+      }
+      #expect(snapshot?.virtualServices.all.contains { $0.name == "a" } == true)
+      let problems = server.api.directories[0].report.problems
+      #expect(problems.contains { $0.path.description == "spec.http[0].timeout" })
+    }
+  }
+
+  private actor Kept {
+    var snapshot: WeftSnapshot?
+    func put(_ snapshot: WeftSnapshot) { self.snapshot = snapshot }
+  }
+
+  /// Collects JSON lines and lets a test wait for them.
+  private actor Lines {
+    private var partial: [UInt8] = []
+    private(set) var all: [JSONValue] = []
+    private var waiters: [(count: Int, deletion: Bool, continuation: CheckedContinuation<Void, Never>)] = []
+
+    func add(_ chunk: [UInt8]) {
+      partial += chunk
+      while let end = partial.firstIndex(of: 0x0A) {
+        if let value = try? JSONValue(parsing: Array(partial[..<end])) { all.append(value) }
+        partial.removeSubrange(...end)
+      }
+      for waiter in waiters where isMet(waiter.count, waiter.deletion) { waiter.continuation.resume() }
+      waiters.removeAll { isMet($0.count, $0.deletion) }
+    }
+
+    private func isMet(_ count: Int, _ deletion: Bool) -> Bool {
+      all.count >= count && (!deletion || all.contains { $0["type"] == "DELETED" })
+    }
+
+    func wait(for count: Int = 0, forDeletion: Bool = false) async {
+      if isMet(count, forDeletion) { return }
+      await withCheckedContinuation { waiters.append((count, forDeletion, $0)) }
+    }
+  }
+}
