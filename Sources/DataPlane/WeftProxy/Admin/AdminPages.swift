@@ -47,8 +47,9 @@ package struct AdminPages {
     Page(path: "/stats/prometheus", needsPost: false, help: "statistics in Prometheus format"),
   ]
 
-  /// Answers `method` on `target` (path and query).
-  package func respond(method: String, target: String) -> AdminResponse {
+  /// Answers `method` on `target` (path and query). `origin` and `host` are the request's headers: a browser tells with `Origin` on behalf of
+  /// which page it asks, and a page from elsewhere must not change anything here.
+  package func respond(method: String, target: String, origin: String? = nil, host: String = "") -> AdminResponse {
     let query = AdminQuery(target)
     let path = query.path.count > 1 && query.path.hasSuffix("/") ? String(query.path.dropLast()) : query.path
     if path == "/" { return help() }
@@ -57,6 +58,9 @@ package struct AdminPages {
     }
     if page.needsPost, method != "POST" {
       return AdminResponse(status: 405, body: "Method \(Self.printable(method)) not allowed, POST required.\n")
+    }
+    if method == "POST", let origin, !Self.isSame(origin, host) {
+      return AdminResponse(status: 403, body: "Cross-origin requests may not change anything.\n")
     }
     guard ["GET", "HEAD", "POST"].contains(method) else {
       return AdminResponse(status: 405, body: "Method \(Self.printable(method)) not allowed.\n")
@@ -267,6 +271,10 @@ package struct AdminPages {
   /// Text from outside without control characters.
   static func printable(_ text: String) -> String {
     String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7f ? "?" : $0 }))
+  }
+
+  private static func isSame(_ origin: String, _ host: String) -> Bool {
+    !host.isEmpty && (origin == "http://\(host)" || origin == "https://\(host)")
   }
 
   /// Searches for a regular expression anywhere in a name.

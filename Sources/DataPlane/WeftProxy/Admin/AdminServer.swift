@@ -28,7 +28,9 @@ package struct AdminServer: Sendable {
   package func run() async {
     await server.run { request, responder in
       let pages = AdminPages(await status(), metrics: metrics, log: log)
-      let answer = pages.respond(method: request.head.method, target: request.head.target)
+      let answer = pages.respond(
+        method: request.head.method, target: request.head.target, origin: request.head.headers["origin"],
+        host: request.head.authority)
       let headers: HTTPHeaders = [
         "content-type": answer.contentType, "cache-control": "no-cache, max-age=0", "x-content-type-options": "nosniff",
       ]

@@ -24,6 +24,8 @@ struct HostTable: BitwiseCopyable {
   private let suffixLengths: ConstantTable<Int32>
   private let prefixLengths: ConstantTable<Int32>
   private let fallback: Int32
+  /// No exact name: a table with wildcards or `*` only needs no hash of the whole host.
+  private let hasExact: Bool
 
   /// *Errors*: a domain that is listed twice, or a wildcard in the middle of a name. `domains[i]` are those of virtual
   /// host `i`.
@@ -81,14 +83,17 @@ struct HostTable: BitwiseCopyable {
     suffixLengths = arena.table(suffixes.sorted(by: >))
     prefixLengths = arena.table(prefixes.sorted(by: >))
     self.fallback = fallback
+    hasExact = found.contains { $0.kind == .exact }
   }
 
   /// The virtual host of `host`; −1 when there is none. *Cost*: one hash for an exact name, one more per distinct
   /// wildcard length.
   func find(_ host: ByteView) -> Int32 {
     if !host.isEmpty {
-      let exact = probe(host, .exact)
-      if exact >= 0 { return exact }
+      if hasExact {
+        let exact = probe(host, .exact)
+        if exact >= 0 { return exact }
+      }
       for i in suffixLengths.indices where Int(suffixLengths[i]) < host.count {
         let hit = probe(host.suffix(Int(suffixLengths[i])), .suffix)
         if hit >= 0 { return hit }

@@ -41,6 +41,16 @@ struct AdminPagesTests {
     #expect(Self.pages().respond(method: "POST", target: path).status == 200)
   }
 
+  @Test("a page from elsewhere cannot make a browser change anything")
+  func crossOrigin() {
+    let pages = Self.pages()
+    let foreign = pages.respond(method: "POST", target: "/quitquitquit", origin: "http://evil", host: "127.0.0.1:15000")
+    #expect(foreign.status == 403 && foreign.action == nil)
+    let own = pages.respond(
+      method: "POST", target: "/quitquitquit", origin: "http://127.0.0.1:15000", host: "127.0.0.1:15000")
+    #expect(own.action == .quit)
+  }
+
   @Test("actions carry their options")
   func actions() {
     let pages = Self.pages()

@@ -1,0 +1,55 @@
+import Foundation
+import Testing
+import WeftBase
+import WeftModel
+import WeftProtobuf
+import WeftTelemetry
+import WeftXDS
+
+@testable import WeftProxy
+
+/// What our own control plane sends is what our own proxy takes: the golden outputs of translation, converted and compiled.
+@Suite("translation's golden resources, as the proxy takes them")
+struct TranslationTests {
+  static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .appending(path: "../../../Golden/translation").standardizedFileURL
+
+  static let files = ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [])
+    .filter { $0.hasSuffix(".expected.json") && $0 != "grpc-client.expected.json" }.sorted()
+
+  static func decode<M: Message>(_ section: JSONValue?, _ type: M.Type) throws -> [M] {
+    let options = JSONDecodingOptions(registry: TypeRegistry(EnvoyTypes.all))
+    return try (section?.arrayValue ?? []).map { entry in
+      let members = entry["resource"]?.objectValue?.members.filter { $0.name != "@type" } ?? []
+      return try M(json: .object(JSONObject(members)), options: options)
+    }
+  }
+
+  @Test("nothing is refused", arguments: files)
+  func accepted(file: String) throws {
+    let golden = try JSONValue(parsing: Array(try Data(contentsOf: Self.folder.appending(path: file))))
+    let converter = Converter()
+    let clusters = converter.clusters(try Self.decode(golden["CDS"], Envoy_Config_Cluster_V3_Cluster.self))
+    let endpoints = converter.loadAssignments(
+      try Self.decode(golden["EDS"], Envoy_Config_Endpoint_V3_ClusterLoadAssignment.self))
+    let listeners = converter.listeners(try Self.decode(golden["LDS"], Envoy_Config_Listener_V3_Listener.self))
+    let routes = converter.routeConfigurations(
+      try Self.decode(golden["RDS"], Envoy_Config_Route_V3_RouteConfiguration.self))
+    #expect(clusters.rejections + endpoints.rejections + listeners.rejections + routes.rejections == [])
+
+    var state = ConfigState()
+    state.clusters = clusters.values
+    state.listeners = listeners.values
+    for table in routes.values { state.routes[table.name] = table }
+    for assignment in endpoints.values { state.endpoints[assignment.clusterName] = assignment }
+    let compiler = SnapshotCompiler(
+      metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false), makesSecurity: false)
+    let compilation = compiler.compile(state)
+    #expect(compilation.rejections == [] && compilation.warming == [])
+    #expect(compilation.snapshot.listeners.count == listeners.values.count)
+    #expect(compilation.snapshot.clusters.count == clusters.values.count)
+  }
+
+  @Test("there is something to take")
+  func enough() { #expect(Self.files.count >= 8) }
+}
