@@ -98,7 +98,7 @@ let package = Package(
     library("WeftCLI", in: "CLI", ["WeftBase", "WeftYAML", "WeftService", "WeftAgent", "CLinux"]),
 
     // Programs: parse, compose, run.
-    program("weft-proxy", ["WeftBase", "WeftTelemetry", "WeftProxy"]),
+    program("weft-proxy", ["WeftBase", "WeftModel", "WeftRuntime", "WeftTelemetry", "WeftProxy"]),
     program("weft-control", ["WeftBase", "WeftTelemetry", "WeftService", "WeftControl"]),
     program("weft-agent", ["WeftCLI"]),
     program("weft", ["WeftCLI"]),

@@ -1,1 +1,90 @@
-// Parse, compose, run.
+// weft-proxy: parse, compose, run.
+
+import Glibc
+import WeftBase
+import WeftModel
+import WeftProxy
+import WeftRuntime
+import WeftTelemetry
+
+exit(WeftProxyProgram.run(Array(CommandLine.arguments.dropFirst())))
+
+enum WeftProxyProgram {
+  private static let version = "0.1.0"
+
+  /// *Exit codes*: 0 a normal end, 1 bad configuration, 2 a bad command line, 3 the system refused something.
+  static func run(_ arguments: [String]) -> Int32 {
+    let options: ProxyArguments
+    do throws(ProxyArguments.Problem) { options = try ProxyArguments(arguments) } catch {
+      complain("weft-proxy: \(error.message)\n")
+      return 2
+    }
+    if options.asksForHelp {
+      print(ProxyArguments.help, terminator: "")
+      return 0
+    }
+    if options.asksForVersion {
+      print("weft-proxy \(version)")
+      return 0
+    }
+    SignalWatch.block()
+    _ = signal(SIGPIPE, SIG_IGN)
+    let log = LogOutput(level: options.logLevel ?? .info)
+    let loaded: BootstrapLoader.Loaded
+    do throws(ConfigError) { loaded = try load(options) } catch {
+      complain("weft-proxy: \(error)\n")
+      return 1
+    }
+    for warning in loaded.warnings { Logger(log, .config).warning("configuration", ("warning", .text("\(warning)"))) }
+    if options.mode == .validate {
+      print("configuration OK")
+      return 0
+    }
+    do { return try serve(options, loaded, log) } catch {
+      complain("weft-proxy: \(error)\n")
+      return 3
+    }
+  }
+
+  private static func load(_ options: ProxyArguments) throws(ConfigError) -> BootstrapLoader.Loaded {
+    let bytes = try options.document(kind: BootstrapLoader.kind)
+    return options.mode == .validate ? try BootstrapLoader.validate(bytes) : try BootstrapLoader.load(bytes)
+  }
+
+  private static func serve(_ options: ProxyArguments, _ loaded: BootstrapLoader.Loaded, _ log: LogOutput) throws
+    -> Int32
+  {
+    let processors = Processors.available()
+    let concurrency = max(1, options.concurrency.map { $0 == 0 ? processors.count : $0 } ?? processors.count)
+    let registry = MetricsRegistry(workers: concurrency)
+    let files = AccessLogFiles(workers: concurrency, metrics: registry)
+    let writer = try Worker(name: "weft-log") { files.run() }
+    var server = ProxyServer.Options(concurrency: concurrency)
+    if options.pinsWorkers { server.pinnedTo = processors.ids }
+    let proxy = try ProxyServer(server, registry: registry)
+    let loop = EventLoop(driver: EpollDriver())
+    let control = ProxyControl(
+      loop: loop, server: proxy,
+      compiler: SnapshotCompiler(metrics: registry, logs: files, security: TLSSecurity()),
+      state: ConfigState(loaded.bootstrap), log: log, drainTime: .seconds(options.drainSeconds))
+    loop.handler = control
+    let signals = try SignalWatch(loop) { control.received($0) }
+    var companion = ProxyServices.Options()
+    companion.lastGoodPath = options.lastGoodPath
+    companion.version = version
+    let services = try ProxyServices(
+      loaded, companion, control: loop.mailbox, server: proxy, log: log, files: files)
+    control.start()
+    services.start()
+    Logger(log, .main).info("serving", ("workers", .number(concurrency)))
+    loop.run()
+    signals.stop()
+    services.stop()
+    proxy.stop()
+    files.stop()
+    writer.join()
+    return control.exitCode
+  }
+
+  private static func complain(_ text: String) { text.withByteView { LogOutput.toStandardError($0) } }
+}

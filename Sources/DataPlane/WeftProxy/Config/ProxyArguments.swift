@@ -1,5 +1,7 @@
 // ProxyArguments: the command line of weft-proxy, in Envoy's words.
 
+package import WeftBase
+import WeftModel
 package import WeftTelemetry
 
 /// What the command line asks for.
@@ -18,6 +20,8 @@ package struct ProxyArguments: Sendable {
   package var serviceCluster: String?
   package var serviceZone: String?
   package var pinsWorkers = false
+  /// Where the last good configuration from discovery is kept.
+  package var lastGoodPath: String?
   package var asksForHelp = false
   package var asksForVersion = false
   /// Options that Envoy knows and that change nothing here.
@@ -73,6 +77,7 @@ package struct ProxyArguments: Sendable {
       case "--service-cluster": serviceCluster = try value(name, inline)
       case "--service-zone": serviceZone = try value(name, inline)
       case "--cpuset-threads": pinsWorkers = true
+      case "--last-good": lastGoodPath = try value(name, inline)
       case "-h", "--help": asksForHelp = true
       case "--version": asksForVersion = true
       case "--base-id", "--restart-epoch", "--parent-shutdown-time-s", "--component-log-level", "--drain-strategy",
@@ -92,6 +97,17 @@ package struct ProxyArguments: Sendable {
     }
   }
 
+  /// The bootstrap document that the options name.
+  package func document(kind: String) throws(ConfigError) -> [UInt8] {
+    if let configText { return Array(configText.utf8) }
+    guard let configPath else {
+      throw ConfigError(kind: kind, "no configuration: give -c FILE or --config-yaml TEXT")
+    }
+    do throws(ConfigError) { return try DataSource.file(path: configPath).load() } catch {
+      throw ConfigError(kind: kind, error.message)
+    }
+  }
+
   package static let help = """
     usage: weft-proxy -c FILE [options]
 
@@ -99,6 +115,7 @@ package struct ProxyArguments: Sendable {
           --config-yaml TEXT      bootstrap in place
           --mode serve|validate   validate checks the configuration and exits (0: it is good, 1: it is not)
           --concurrency N         workers; default: the processors this process may use
+          --last-good FILE        keeps the last good configuration from discovery, and starts from it
       -l, --log-level LEVEL       trace, debug, info, warning, error, critical, off
           --drain-time-s N        longest time a graceful stop takes (600)
           --service-node ID       node id, over the bootstrap's

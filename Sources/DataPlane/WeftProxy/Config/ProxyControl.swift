@@ -45,10 +45,12 @@ package final class ProxyControl: LoopHandler {
   }
 
   /// Changes the configuration in force. What does not compile keeps its last good form and is reported by `compiled`.
-  package func update(_ change: (inout ConfigState) -> Void) {
+  /// *Returns*: what was refused.
+  @discardableResult
+  package func update(_ change: (inout ConfigState) -> Void) -> [ConfigError] {
     change(&state)
     refreshNames()
-    apply()
+    return apply()
   }
 
   /// A copy of the configuration in force.
@@ -59,7 +61,8 @@ package final class ProxyControl: LoopHandler {
   private static let names: UInt64 = 3
   private var hasApplied = false
 
-  private func apply() {
+  @discardableResult
+  private func apply() -> [ConfigError] {
     hasApplied = true
     let result = compiler.compile(state)
     for rejection in result.rejections { log.error("configuration refused", ("error", .text("\(rejection)"))) }
@@ -68,6 +71,7 @@ package final class ProxyControl: LoopHandler {
     for failure in server.takeListenerFailures() {
       log.error("cannot listen", ("listener", .text(failure.name)), ("reason", .text(failure.reason)))
     }
+    return result.rejections
   }
 
   // MARK: Names

@@ -105,6 +105,9 @@ package actor XDSClient {
     }
   }
 
+  /// The accepted resources, for the admin page.
+  package var store: XDSStore { session.store }
+
   private func restore() async {
     guard let path = configuration.lastGoodPath else { return }
     switch LastGoodFile(path: path).read() {

@@ -1,0 +1,225 @@
+// ProxyServices: the parts of a proxy that speak to others in their own time: the admin page and discovery.
+
+import Glibc
+import WeftBase
+import WeftModel
+import WeftProtobuf
+package import WeftRuntime
+import WeftService
+package import WeftTelemetry
+import WeftXDS
+
+/// Runs beside a `ProxyControl` on a loop and tasks of its own; reaches it by its mailbox only.
+///
+/// *Threads*: any may call its methods.
+package final class ProxyServices: Sendable {
+  package struct Options: Sendable {
+    /// Where the last good configuration is kept; nil keeps none.
+    package var lastGoodPath: String?
+    package var version = ""
+    package init() {}
+  }
+
+  private let runtime: ServiceRuntime
+  private let server: ProxyServer
+  private let mailbox: Mailbox
+  private let loaded: BootstrapLoader.Loaded
+  private let options: Options
+  private let log: LogOutput
+  private let files: AccessLogFiles
+  private let client: XDSClient?
+  private let started = ContinuousClock.now
+
+  /// *Errors*: discovery that cannot be: a cluster that does not exist, or has no endpoint.
+  package init(
+    _ loaded: BootstrapLoader.Loaded, _ options: Options, control: Mailbox, server: ProxyServer, log: LogOutput,
+    files: AccessLogFiles
+  ) throws {
+    runtime = try ServiceRuntime(name: "weft-services")
+    self.server = server
+    self.loaded = loaded
+    self.options = options
+    self.log = log
+    self.files = files
+    mailbox = control
+    if var configuration = try XDSClientConfiguration(loaded.bootstrap, document: loaded.document) {
+      configuration.lastGoodPath = options.lastGoodPath
+      let fixed = ConfigState(loaded.bootstrap)
+      client = XDSClient(
+        configuration, on: runtime, logger: Logger(log, .config), random: .fromSystem(), clock: Self.clock,
+        decode: XDSModel.decode, apply: { state in await Self.apply(state, over: fixed, to: control) })
+    } else {
+      client = nil
+    }
+  }
+
+  /// Serves until `stop`. Returns at once; an admin address that cannot be bound is logged, and the proxy serves on without it.
+  package func start() {
+    let services = self
+    // Owned by `stop`: it ends the runtime, which ends both children.
+    Task.detached { await services.run() }
+  }
+
+  /// Ends admin and discovery.
+  package func stop() {
+    let done = Handover<Bool>()
+    let runtime = runtime
+    Task.detached {
+      await runtime.stop()
+      done.give(true)
+    }
+    _ = done.take()
+  }
+
+  private func run() async {
+    await withTaskGroup(of: Void.self) { group in
+      if let client { group.addTask { await client.run() } }
+      if let admin = loaded.bootstrap.admin { group.addTask { await self.serveAdmin(admin) } }
+    }
+  }
+
+  private func serveAdmin(_ admin: Bootstrap.Admin) async {
+    let address: ServiceAddress? =
+      switch admin.address {
+      case .socket(let host, let port): .tcp(host: host, port: port)
+      case .pipe(let path): .unix(path: path)
+      case .internalListener: nil
+      }
+    guard let address else { return }
+    do {
+      let pages = try await AdminServer(
+        at: address, on: runtime, metrics: server.registry, log: log, status: { await self.status() },
+        perform: { await self.perform($0) })
+      await pages.run()
+    } catch {
+      Logger(log, .admin).error("no admin page", ("address", "\(address)"), ("reason", "\(error)"))
+    }
+  }
+
+  // MARK: - Configuration
+
+  /// Puts what came from discovery over what the bootstrap fixed, on the control loop. *Returns*: what could not be compiled.
+  private static func apply(_ state: ConfigState, over fixed: ConfigState, to control: Mailbox) async -> [ConfigError] {
+    await withCheckedContinuation { continuation in
+      let posted = control.post { loop in
+        guard let control = loop.handler as? ProxyControl else { return continuation.resume(returning: []) }
+        let refused = control.update { $0.replace(discovered: state, over: fixed) }
+        continuation.resume(returning: refused)
+      }
+      if !posted { continuation.resume(returning: []) }
+    }
+  }
+
+  // MARK: - Admin
+
+  private func status() async -> AdminStatus {
+    var status = AdminStatus()
+    let discovery = await client?.status
+    status.state = discovery.map { $0.isSettled ? .live : .initializing } ?? .live
+    status.version = options.version
+    status.node = loaded.bootstrap.node
+    status.concurrency = server.concurrency
+    status.uptimeSeconds = (ContinuousClock.now - started).components.seconds
+    status.listeners = (server.addresses().first ?? []).map {
+      AdminStatus.ListenerStatus(name: $0.name, address: $0.address)
+    }
+    let state = await configuration()
+    let fixed = Set(loaded.bootstrap.clusters.map(\.name))
+    status.clusters = (state?.clusters ?? []).map { cluster in
+      var entry = AdminStatus.ClusterStatus(name: cluster.name)
+      entry.isFromAPI = !fixed.contains(cluster.name)
+      entry.breakers = cluster.circuitBreakers
+      let name = XDSStore.endpointsName(of: cluster)
+      let assignment = name.map { state?.endpoints[$0] } ?? cluster.loadAssignment
+      entry.hosts = (assignment?.localities ?? []).flatMap { locality in
+        locality.endpoints.map { endpoint in
+          var host = AdminStatus.Host(address: "\(endpoint.address)")
+          host.hostname = endpoint.hostname
+          host.weight = endpoint.weight
+          host.priority = locality.priority
+          host.locality = locality.locality
+          host.health = endpoint.health
+          host.isCanary = endpoint.canary
+          return host
+        }
+      }
+      return entry
+    }
+    status.configDump = await configDump()
+    return status
+  }
+
+  private func configuration() async -> ConfigState? {
+    await withCheckedContinuation { continuation in
+      let posted = mailbox.post { loop in
+        continuation.resume(returning: (loop.handler as? ProxyControl)?.configuration)
+      }
+      if !posted { continuation.resume(returning: nil) }
+    }
+  }
+
+  /// As Envoy shows it: the bootstrap, then what came from discovery by type.
+  private func configDump() async -> [JSONValue] {
+    let url = "type.googleapis.com/envoy.admin.v3."
+    var dump: [JSONValue] = [["@type": .string(url + "BootstrapConfigDump"), "bootstrap": loaded.document]]
+    guard let client else { return dump }
+    let store = await client.store
+    let sections: [(XDSType, String, String, String, String)] = [
+      (.clusters, "ClustersConfigDump", "dynamic_active_clusters", "cluster", "version_info"),
+      (.listeners, "ListenersConfigDump", "dynamic_listeners", "listener", "version_info"),
+      (.routes, "RoutesConfigDump", "dynamic_route_configs", "route_config", "version_info"),
+      (.endpoints, "EndpointsConfigDump", "dynamic_endpoint_configs", "endpoint_config", "version_info"),
+    ]
+    let encoding = JSONEncodingOptions(protoNames: true, registry: TypeRegistry(EnvoyTypes.all))
+    for (type, name, list, field, version) in sections {
+      let entries = store.resources(type).sorted { $0.key < $1.key }.map { name, entry -> JSONValue in
+        let packed = Google_Protobuf_Any(typeUrl: entry.resource.typeURL, value: entry.resource.value)
+        let resource: JSONValue = (try? packed.json(options: encoding)) ?? ["name": .string(name)]
+        let body: JSONValue = .object(
+          JSONObject([JSONMember(version, .string(entry.resource.version)), JSONMember(field, resource)]))
+        return type == .listeners ? ["name": .string(name), "active_state": body] : body
+      }
+      dump.append(
+        .object(JSONObject([JSONMember("@type", .string(url + name)), JSONMember(list, .array(entries))])))
+    }
+    return dump
+  }
+
+  private func perform(_ action: AdminAction) async {
+    switch action {
+    case .quit: mailbox.post { ($0.handler as? ProxyControl)?.received(.interrupt) }
+    case .drainListeners:
+      let server = server
+      let limit = loaded.bootstrap.drainTimeout
+      _ = try? Worker(name: "weft-drain") { server.drain(for: limit) }
+    case .reopenLogs: files.reopen()
+    case .setLogLevel(let component, let level):
+      guard let level = LogLevel(level) else { return }
+      if let component {
+        for known in LogComponent.allCases where "\(known.name)" == component { log.setLevel(level, of: known) }
+      } else {
+        log.setLevel(level)
+      }
+    }
+  }
+
+  /// Nanoseconds of CLOCK_MONOTONIC.
+  private static let clock: @Sendable () -> MonotonicInstant = {
+    var time = timespec()
+    unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+    return MonotonicInstant(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
+  }
+}
+
+extension ConfigState {
+  /// What discovery says now, with what the bootstrap fixed beside it; a fixed resource wins over a discovered one of its name.
+  mutating func replace(discovered state: ConfigState, over fixed: ConfigState) {
+    let clusterNames = Set(fixed.clusters.map(\.name))
+    let listenerNames = Set(fixed.listeners.map(\.name))
+    clusters = fixed.clusters + state.clusters.filter { !clusterNames.contains($0.name) }
+    listeners = fixed.listeners + state.listeners.filter { !listenerNames.contains($0.name) }
+    routes = state.routes
+    endpoints = state.endpoints
+    secrets = fixed.secrets.merging(state.secrets) { own, _ in own }
+  }
+}
