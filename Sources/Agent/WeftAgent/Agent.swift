@@ -87,7 +87,7 @@ package struct Agent: Sendable {
     }
     let words = [
       configuration.proxyProgram, "-c", path, "--concurrency", String(configuration.concurrency),
-      "--log-level", configuration.logLevel,
+      "--log-level", configuration.logLevel, "--last-good", "\(directory)/last-good",
     ]
     return try ChildProcess.start(
       words, name: "proxy", environment: configuration.environment, output: "\(directory)/proxy.log")
