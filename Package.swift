@@ -142,7 +142,7 @@ let package = Package(
     tests(of: "WeftConfig", in: "ControlPlane", ["WeftBase", "WeftKinds", "WeftControlAPI", "WeftTestKit"]),
     tests(
       of: "WeftTranslation", in: "ControlPlane",
-      ["WeftBase", "WeftProtobuf", "WeftKinds", "WeftXDS", "WeftControlAPI", "WeftTestKit"]),
+      ["WeftBase", "WeftProtobuf", "WeftModel", "WeftKinds", "WeftXDS", "WeftControlAPI", "WeftTestKit"]),
     tests(
       of: "WeftDiscovery", in: "ControlPlane",
       [
