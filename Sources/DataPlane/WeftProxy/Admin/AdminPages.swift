@@ -129,6 +129,7 @@ package struct AdminPages {
       matching = compiled
     }
     let usedOnly = query["usedonly"] != nil
+    publishServerLevels()
     let snapshot = StatSnapshot(metrics)
     switch format {
     case "json":
@@ -142,6 +143,28 @@ package struct AdminPages {
     default:
       return AdminResponse(status: 400, body: "usage: /stats?format=(text|json|prometheus)\n")
     }
+  }
+
+  /// The gauges that the status knows and no worker counts.
+  private func publishServerLevels() {
+    let server = metrics.scope(ScopeKey(.server))
+    metrics.set(ServerMetric.uptime, server, UInt64(max(0, status.uptimeSeconds)))
+    metrics.set(ServerMetric.concurrency, server, UInt64(max(0, status.concurrency)))
+    metrics.set(ServerMetric.live, server, status.state == .live ? 1 : 0)
+    let number: UInt64 =
+      switch status.state {
+      case .live: 0
+      case .draining: 1
+      case .preInitializing: 2
+      case .initializing: 3
+      }
+    metrics.set(ServerMetric.state, server, number)
+    metrics.set(
+      ClusterManagerMetric.activeClusters, metrics.scope(ScopeKey(.clusterManager)), UInt64(status.clusters.count))
+    let listeners = metrics.scope(ScopeKey(.listenerManager))
+    metrics.set(ListenerManagerMetric.totalListenersActive, listeners, UInt64(status.listeners.count))
+    metrics.set(
+      ListenerManagerMetric.workersStarted, listeners, status.state == .live || status.state == .draining ? 1 : 0)
   }
 
   private func clusters() -> AdminResponse {

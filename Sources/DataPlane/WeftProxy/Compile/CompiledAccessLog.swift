@@ -69,9 +69,7 @@ final class CompiledAccessLog: AccessLogWriter, @unchecked Sendable {  // scratc
     }
   }
 
-  func write(_ source: any AccessLogSource, worker: Int) { write(opened: source, worker) }
-
-  private func write<S: AccessLogSource>(opened source: S, _ worker: Int) {
+  func write<S: AccessLogSource>(_ source: S, worker: Int) {
     if let filter, !filter.allows(source) { return }
     scratch[worker].buffer.removeAll()
     switch shape {

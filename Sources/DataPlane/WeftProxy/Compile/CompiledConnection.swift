@@ -53,5 +53,6 @@ package struct CompiledTCPProxy {
 
 /// Formats and writes one access log.
 package protocol AccessLogWriter: AnyObject, Sendable {
-  func write(_ source: any AccessLogSource, worker: Int)
+  /// *Cost*: generic, so that a large source is passed where it lies instead of in a box.
+  func write<S: AccessLogSource>(_ source: S, worker: Int)
 }

@@ -47,7 +47,7 @@ package final class SnapshotCompiler {
     var version: UInt64
   }
 
-  private let metrics: MetricsRegistry
+  let metrics: MetricsRegistry
   private let logs: AccessLogFiles
   private let security: (any SecurityFactory)?
   /// False for validation: contexts are checked for form, no certificate is loaded.
@@ -84,6 +84,9 @@ package final class SnapshotCompiler {
 
   /// The outlier monitors in use, by cluster: whoever owns the clock calls their `endInterval`.
   package var outlierMonitors: [String: OutlierMonitor] { outliers }
+
+  /// The clusters in force, by name.
+  var compiledClusters: [(String, ConfigRef<CompiledCluster>)] { clusters.map { ($0.key, $0.value.value) } }
 
   /// Compiles what is in force now.
   package func compile(_ state: ConfigState) -> Compilation {

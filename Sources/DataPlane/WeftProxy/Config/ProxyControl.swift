@@ -133,6 +133,7 @@ package final class ProxyControl: LoopHandler {
     case Self.names: refreshNames()
     case Self.tick:
       endOutlierIntervals()
+      compiler.publishLevels()
       _ = loop.schedule(after: .seconds(1), token: Self.tick)
     default: break
     }

@@ -59,9 +59,13 @@ package struct CircuitBreaker: BitwiseCopyable, @unchecked Sendable {  // atomic
 
   /// Takes a retry, by the budget when there is one, else by the limit.
   package func takeRetry(_ thresholds: CircuitBreakerLimits) -> Bool {
-    guard thresholds.hasBudget else { return take(.retries, limit: thresholds.retries) }
-    let load = used(.requests) &+ used(.pending)
-    return take(.retries, limit: thresholds.retryAllowance(activeAndPending: load))
+    take(.retries, limit: retryLimit(thresholds))
+  }
+
+  /// Retries that may run at once now.
+  package func retryLimit(_ thresholds: CircuitBreakerLimits) -> UInt32 {
+    guard thresholds.hasBudget else { return thresholds.retries }
+    return thresholds.retryAllowance(activeAndPending: used(.requests) &+ used(.pending))
   }
 }
 

@@ -69,7 +69,7 @@ struct AdminPagesTests {
     let pages = Self.pages()
     #expect(
       pages.respond(method: "GET", target: "/stats?usedonly&filter=rq_tot").body == "cluster.a.upstream_rq_total: 3\n")
-    #expect(pages.respond(method: "GET", target: "/stats?usedonly&filter=%5Eserver").body == "")
+    #expect(pages.respond(method: "GET", target: "/stats?usedonly&filter=%5Enothing").body == "")
     #expect(pages.respond(method: "GET", target: "/stats?filter=(").status == 400)
     let json = pages.respond(method: "GET", target: "/stats?format=json")
     #expect(json.contentType == "application/json" && (try? JSONValue(parsing: json.body)) != nil)
@@ -77,6 +77,19 @@ struct AdminPagesTests {
       pages.respond(method: "GET", target: "/stats/prometheus").body.contains(
         "envoy_cluster_upstream_rq_total{envoy_cluster_name=\"a\"} 3\n"))
     #expect(pages.respond(method: "GET", target: "/stats?format=xml").status == 400)
+  }
+
+  @Test("the server's own gauges come from its status")
+  func serverGauges() {
+    let text = Self.pages {
+      $0.state = .draining
+      $0.uptimeSeconds = 77
+    }.respond(method: "GET", target: "/stats").body
+    for line in [
+      "server.live: 0", "server.state: 1", "server.uptime: 77", "listener_manager.total_listeners_active: 1",
+    ] {
+      #expect(text.contains(line + "\n"), "\(line)")
+    }
   }
 
   @Test("clusters and listeners as text and JSON; names cannot break lines")

@@ -171,4 +171,34 @@ struct SnapshotCompilerTests {
     #expect(changed.snapshot.clusters[0][].outlier !== second[].outlier)
     withExtendedLifetime((before, after, changed)) {}
   }
+
+  @Test("breakers at their limit and ejected hosts show in the statistics")
+  func levels() throws {
+    let compiler = compiler()
+    var state = ConfigState()
+    var cluster = Self.cluster("levels", ports: [1, 2])
+    cluster.circuitBreakers.standard.maxRequests = 2
+    cluster.circuitBreakers.standard.trackRemaining = true
+    cluster.outlierDetection = OutlierDetection()
+    state.clusters = [cluster]
+    let compilation = compiler.compile(state)
+    let compiled = compilation.snapshot.clusters[0]
+    let scope = compiled[].scope
+    let breaker = compiled[].breakers.breaker(.standard)
+    breaker.takeAnyway(.requests)
+    compiler.publishLevels()
+    #expect(metrics.value(ClusterMetric.breakerDefaultRqOpen, scope) == 0)
+    #expect(metrics.value(ClusterMetric.breakerDefaultRemainingRq, scope) == 1)
+    breaker.takeAnyway(.requests)
+    for _ in 0..<5 {
+      _ = compiled[].outlier?.record(try #require(compiled[].endpoints[0].outlier), .serverError, now: .zero)
+    }
+    compiler.publishLevels()
+    #expect(metrics.value(ClusterMetric.breakerDefaultRqOpen, scope) == 1)
+    #expect(metrics.value(ClusterMetric.outlierEjectionsActive, scope) == 1)
+    breaker.give(.requests)
+    compiler.publishLevels()
+    #expect(metrics.value(ClusterMetric.breakerDefaultRqOpen, scope) == 0)
+    withExtendedLifetime(compilation) {}
+  }
 }
