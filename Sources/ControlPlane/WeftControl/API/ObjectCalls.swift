@@ -79,7 +79,7 @@ extension ControlAPI {
     return .json(object, status: outcome.effect == .created ? 201 : 200)
   }
 
-  /// `GET …/NAME/history`, `POST …/NAME/rollback?revision=N`
+  /// `GET …/NAME/history`, `GET …/NAME/status` (which proxies have taken it), `POST …/NAME/rollback?revision=N`
   func objectPart(
     _ call: Call, _ namespace: String, _ text: String, _ name: String, _ part: String, _ actor: String
   ) async throws -> Answer {
@@ -98,7 +98,14 @@ extension ControlAPI {
       }
       let context = context(actor)
       return .json(try await store.perform { try $0.rollBack(key, to: revision, context) }.object.json)
-    default: return .error(404, "there is nothing here; an object has history and rollback")
+    case "status":
+      guard call.method == "GET" else { return .notAllowed("GET") }
+      guard let object = try await store.perform({ try $0.object(key) }) else { throw StoreError.notFound(key) }
+      let generation = object.metadata.generation
+      var status = await proxies?.status(of: key, generation: generation) ?? .object(JSONObject())
+      status["generation"] = .int(generation)
+      return .json(status)
+    default: return .error(404, "there is nothing here; an object has history, rollback and status")
     }
   }
 

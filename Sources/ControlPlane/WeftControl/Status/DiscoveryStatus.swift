@@ -53,6 +53,22 @@ struct DiscoveryStatus: ProxyStatusSource {
     return false
   }
 
+  func status(of key: ObjectKey, generation: Int64) async -> JSONValue {
+    let status = discovery.status(of: key, generation: generation)
+    let refusals = status.refusals.map { refusal -> JSONValue in
+      .object([
+        "proxy": .string(refusal.proxy), "type": .string(Self.name(refusal.type)),
+        "resource": .string(refusal.resource), "message": .string(refusal.message),
+      ])
+    }
+    return .object([
+      "relevant": .int(status.relevant), "acknowledged": .int(status.count(.acknowledged)),
+      "complete": .bool(status.isComplete && status.refusals.isEmpty), "refusals": .array(refusals),
+      "proxies": .object(
+        JSONObject(status.proxies.sorted { $0.key < $1.key }.map { JSONMember($0.key, .string("\($0.value)")) })),
+    ])
+  }
+
   /// Longer in all than discovery holds a change back to coalesce it, so that a push that is still to come is not
   /// overlooked.
   private static let calmLooks = 6

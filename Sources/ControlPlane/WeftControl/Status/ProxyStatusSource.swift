@@ -1,4 +1,5 @@
 package import WeftBase
+package import WeftControlAPI
 
 /// What discovery knows about connected proxies, as the API shows it.
 package protocol ProxyStatusSource: Sendable {
@@ -8,6 +9,8 @@ package protocol ProxyStatusSource: Sendable {
   func config(of node: String, type: String) async -> [JSONValue]?
   /// Returns true once every connected proxy has acknowledged what it has of `version`, false after `timeout`.
   func wait(for version: UInt64, timeout: Duration) async -> Bool
+  /// How far an object has come with the proxies that it concerns.
+  func status(of key: ObjectKey, generation: Int64) async -> JSONValue
   /// Lines of Prometheus' text format.
   func metrics() async -> String
 }

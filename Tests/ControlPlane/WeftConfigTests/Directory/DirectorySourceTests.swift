@@ -153,6 +153,18 @@ struct DirectorySourceTests {
     #expect(objects.last?.spec["http"]?[0]?["timeout"] == "1s")
   }
 
+  @Test("an object that another source gives up is taken over at the next pass, though no file changed")
+  func givenUp() async throws {
+    let world = try World()
+    _ = try await world.store.perform { try $0.put(StoreFixtures.rule("mine"), StoreFixtures.at(1)) }
+    world.files.write("1.yaml", Self.rule("mine", timeout: "5s"))
+    #expect(try await world.source.synchronize().problems.count == 1)
+    _ = try await world.store.perform { try $0.delete(StoreFixtures.key("mine"), StoreFixtures.at(2)) }
+    let report = try await world.source.synchronize()
+    #expect(report.problems.isEmpty)
+    #expect(report.changed == 1)
+  }
+
   @Test("the watch looks again after every interval and tells of changes and new problems only")
   func watch() async throws {
     let world = try World()

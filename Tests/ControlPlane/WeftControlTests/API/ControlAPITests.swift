@@ -139,6 +139,52 @@ struct ControlAPITests {
     #expect(await world.call("GET", "/nothing").status == 404)
   }
 
+  /// Proxies that have taken everything.
+  private struct CalmProxies: ProxyStatusSource {
+    func proxies() async -> [JSONValue] { [["id": "p1"]] }
+    func config(of node: String, type: String) async -> [JSONValue]? { node == "p1" ? [["name": .string(type)]] : nil }
+    func wait(for version: UInt64, timeout: Duration) async -> Bool { version == 1 && timeout == .seconds(5) }
+    func status(of key: ObjectKey, generation: Int64) async -> JSONValue {
+      ["relevant": 1, "acknowledged": .int(generation), "object": .string(key.description)]
+    }
+    func metrics() async -> String { "pilot_xds 1\n" }
+  }
+
+  @Test("an apply waits for the proxies when asked to, and a rule tells how far it has come")
+  func waitAndStatus() async throws {
+    let world = try await ControlWorld()
+    let api = ControlAPI(
+      store: world.store, aggregate: world.aggregate, registry: world.registry, clock: world.time.clock,
+      proxies: CalmProxies())
+    func ask(_ method: String, _ path: String, _ query: String? = nil, _ body: String = "") async throws -> JSONValue {
+      let call = try #require(Call(method: method, path: path, query: query))
+      return try JSONValue(parsing: await api.answer(call, body: Array(body.utf8), actor: "test").body)
+    }
+    try await world.following {
+      let applied = try await ask("POST", "/api/v1/apply", "wait=5s", W.rule("a"))
+      #expect(applied["settled"] == true)
+    }
+    let status = try await ask("GET", "/api/v1/namespaces/default/vs/a/status")
+    #expect(status["generation"] == 1)
+    #expect(status["object"] == "VirtualService/default/a")
+    let missing = try await ask("GET", "/api/v1/namespaces/default/vs/b/status")
+    #expect(missing["errors"]?.arrayValue?.count == 1)
+    let proxies = try await ask("GET", "/api/v1/proxies")
+    #expect(proxies["items"]?.arrayValue?.count == 1)
+    let config = try await ask("GET", "/api/v1/proxies/p1/config", "type=CDS")
+    #expect(config["items"]?[0]?["name"] == "CDS")
+  }
+
+  @Test("all or nothing: with atomic one refusal refuses all")
+  func atomic() async throws {
+    let world = try await ControlWorld()
+    let body = W.rule("a") + "---\n" + W.rule("b", timeout: "soon")
+    let answer = await world.call("POST", "/api/v1/apply?atomic", body)
+    #expect(answer.status == 422)
+    #expect(answer.json["results"]?.arrayValue?.map { $0["action"] } == ["refused", "refused"])
+    #expect(try await world.store.perform { $0.revision } == 0)
+  }
+
   @Test("a target that is not well formed is no call", arguments: ["/a%2", "/a%zz", "/%ff"])
   func badTargets(path: String) {
     #expect(Call(method: "GET", path: path, query: nil) == nil)
