@@ -53,6 +53,13 @@ extension WorkerEngine {
   /// Puts a connection into its filter chain.
   func enterChain(_ d: SlabIndex, _ chain: Int32) {
     let slot = downstreams.ref(d)
+    // The listener's configuration may have been replaced since the connection came; chain and clusters must be of one snapshot.
+    let current = listenerTable[].entries[Int(slot[].listener)].snapshot
+    if slot[].snapshot != current {
+      retain(snapshot: current)
+      release(snapshot: slot[].snapshot)
+      slot[].snapshot = current
+    }
     let compiled = listenerTable[].entries[Int(slot[].listener)].config
     guard chain >= 0 else {
       listenerTable[].entries[Int(slot[].listener)].stats.add(.noFilterChainMatch)

@@ -93,7 +93,12 @@ extension WorkerEngine {
   func setHosts(_ i: SlabIndex, _ endpoints: [CompiledEndpoint]) {
     let state = clusters.ref(i)
     var known: [SocketAddress: SlabIndex] = [:]
-    for host in state[].members[].hosts { known[hosts[host].address] = host }
+    // An address may be listed more than once: each entry is a host of its own.
+    var twins: [SocketAddress: [SlabIndex]] = [:]
+    for host in state[].members[].hosts {
+      let address = hosts[host].address
+      if known[address] == nil { known[address] = host } else { twins[address, default: []].append(host) }
+    }
     var list: [SlabIndex] = []
     var balanced: [BalancerHost] = []
     var active: [UInt32] = []
@@ -101,7 +106,7 @@ extension WorkerEngine {
       if list.count >= limits.hosts { break }
       let position = Int32(list.count)
       let host: SlabIndex
-      if let old = known.removeValue(forKey: endpoint.address) {
+      if let old = known.removeValue(forKey: endpoint.address) ?? twins[endpoint.address]?.popLast() {
         host = old
         hosts[host].position = position
         hosts[host].weight = endpoint.weight
@@ -133,9 +138,10 @@ extension WorkerEngine {
       stats.set(.membershipTotal, UInt64(list.count))
       stats.set(.membershipHealthy, UInt64(balanced.count { $0.availability == .healthy }))
       stats.set(.membershipDegraded, UInt64(balanced.count { $0.availability == .degraded }))
-      if !known.isEmpty { stats.add(.membershipChange) }
+      if !known.isEmpty || twins.values.contains(where: { !$0.isEmpty }) { stats.add(.membershipChange) }
     }
     for (_, gone) in known { remove(host: gone) }
+    for (_, list) in twins { for gone in list { remove(host: gone) } }
   }
 
   /// A host has left: no new request goes there, idle connections close, busy ones when they are free.
@@ -163,7 +169,8 @@ extension WorkerEngine {
     let list = state[].members[].hosts
     state[].members[].hosts = []
     for host in list { remove(host: host) }
-    releaseIfUnused(cluster: i)
+    // The last host may have taken the cluster with it.
+    if clusters.contains(i) { releaseIfUnused(cluster: i) }
   }
 
   func releaseIfUnused(host h: SlabIndex) {

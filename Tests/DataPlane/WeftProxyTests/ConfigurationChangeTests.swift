@@ -1,0 +1,83 @@
+import Testing
+import WeftBase
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+
+@testable import WeftProxy
+
+@Suite("configurations that change under connections and requests")
+struct ConfigurationChangeTests {
+  private func cluster(_ name: String, _ ports: [UInt16]) -> Cluster {
+    var cluster = Cluster(name: name)
+    var endpoints = LocalityEndpoints()
+    for port in ports { endpoints.endpoints.append(Endpoint(address: .socket(host: "127.0.0.1", port: port))) }
+    cluster.loadAssignment.localities = [endpoints]
+    return cluster
+  }
+
+  @Test("a cluster that nobody used is removed, whatever the number of its hosts", arguments: [0, 1, 3])
+  func removesUnused(hosts: Int) {
+    let world = ProxyWorld()
+    world.simple()
+    let kept = world.config.clusters
+    world.config.clusters.append(cluster("spare", (0..<hosts).map { 9000 + UInt16($0) }))
+    world.apply()
+    #expect(world.engine.clusters.count == 2)
+    world.config.clusters = kept
+    world.apply()
+    #expect(world.engine.clusters.count == 1)
+    #expect(world.engine.hosts.count == 1)
+  }
+
+  @Test("a connection whose first bytes come after a change takes all of its chain from the new configuration")
+  func firstBytesAfterChange() {
+    let world = ProxyWorld()
+    world.listen([.tcpProxy(TCPProxy(statPrefix: "tcp", cluster: .single("wanted")))])
+    world.config.listeners[0].listenerFilters = [.tlsInspector]
+    world.config.clusters = [cluster("other", [8080]), cluster("wanted", [8081])]
+    world.server.listen(8080)
+    world.server.listen(8081)
+    world.apply()
+    let client = world.connect()
+    world.settle()
+    #expect(client.isConnected)
+    #expect(world.server.accepted.isEmpty)
+    // In the second configuration the listener's cluster has the place that another one has in the first.
+    world.config.clusters.removeFirst()
+    world.apply()
+    client.send("hello")
+    #expect(world.run { world.server.accepted.first?.text == "hello" })
+    #expect(world.server.accepted.first?.port == 8081)
+    #expect(world.engine.configuration[].snapshots.count { $0 != nil } == 1)
+    // And a third one does not pull the chain from under it.
+    world.config.clusters.insert(cluster("another", [8082]), at: 0)
+    world.apply()
+    client.send(" again")
+    #expect(world.run { world.server.accepted.first?.text == "hello again" })
+    client.close()
+    world.settle()
+    #expect(world.engine.streams.count == 0)
+  }
+
+  @Test("an address listed twice is two hosts, before and after a change with requests in flight")
+  func sameAddressTwice() {
+    let world = ProxyWorld()
+    world.simple(ports: [8080, 8080])
+    let clients = (0..<4).map { _ in world.connect() }
+    for client in clients { client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n") }
+    #expect(world.run { world.server.accepted.count { $0.text.hasSuffix("\r\n\r\n") } == 4 })
+    world.apply()
+    #expect(world.engine.hosts.count == 2)
+    for peer in world.server.accepted { peer.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok") }
+    #expect(world.run { clients.allSatisfy { $0.text.hasSuffix("ok") } })
+    world.apply()
+    world.settle()
+    world.expectClean()
+    // One of them leaves.
+    world.config.clusters = [cluster("backend", [8080])]
+    world.apply()
+    world.settle()
+    #expect(world.engine.hosts.count == 1)
+  }
+}
