@@ -315,14 +315,18 @@ enum GRPCTimeoutText {
     guard text.count >= 2, text.count <= 9, let unit = text.last, let n = ASCII.parseDecimal(text.dropLast()) else {
       return nil
     }
+    let scale: UInt64
     switch unit {
-    case UInt8(ascii: "H"): return n * 3_600_000_000_000
-    case UInt8(ascii: "M"): return n * 60_000_000_000
-    case UInt8(ascii: "S"): return n * 1_000_000_000
-    case UInt8(ascii: "m"): return n * 1_000_000
-    case UInt8(ascii: "u"): return n * 1000
-    case UInt8(ascii: "n"): return n
+    case UInt8(ascii: "H"): scale = 3_600_000_000_000
+    case UInt8(ascii: "M"): scale = 60_000_000_000
+    case UInt8(ascii: "S"): scale = 1_000_000_000
+    case UInt8(ascii: "m"): scale = 1_000_000
+    case UInt8(ascii: "u"): scale = 1000
+    case UInt8(ascii: "n"): scale = 1
     default: return nil
     }
+    // Eight digits of hours are more than 64 bits of nanoseconds hold.
+    let (value, overflow) = n.multipliedReportingOverflow(by: scale)
+    return overflow ? .max : value
   }
 }
