@@ -108,6 +108,10 @@ extension WorkerEngine {
       let s = slot[].stream
       if s.isNone || slot[].flags.contains(.closed) { break }
       if streams[s].flags.contains(.responsePaused) {
+        if streams[s].flags.contains(.responseEnded) {
+          surplus(u, input)
+          return bytes.count
+        }
         pauseReading(upstream: u)
         return bytes.count - input.count
       }
@@ -135,6 +139,7 @@ extension WorkerEngine {
       case .trailers:
         responseTrailers(s, responseHead)
       case .end:
+        surplus(u, input)
         responseEnded(s)
       case .needMore:
         return bytes.count - input.count
@@ -143,18 +148,23 @@ extension WorkerEngine {
         return bytes.count
       }
     }
-    // The exchange is over. More bytes than it had make the connection useless.
-    if !input.isEmpty, !slot[].flags.contains(.closed), slot[].stream.isNone {
-      clusters[hosts[slot[].host].cluster].stats.add(.upstreamCxProtocolError)
-      close(upstream: u, .reset)
-    }
     return bytes.count
   }
 
   /// The event after the last byte of a response of known length: its end.
   private func takeEnd(_ u: SlabIndex, _ input: inout ByteView) -> Bool {
-    if case .end = upstreams[u].decoder.next(&input, head: trailerHead) { return true }
-    return false
+    guard case .end = upstreams[u].decoder.next(&input, head: trailerHead) else { return false }
+    surplus(u, input)
+    return true
+  }
+
+  /// More bytes than the response had belong to no request: the connection serves no other one. Said before the stream learns of its
+  /// end, which would give the connection to the next.
+  @inline(__always)
+  private func surplus(_ u: SlabIndex, _ rest: ByteView) {
+    if rest.isEmpty { return }
+    upstreams[u].flags.insert(.draining)
+    clusters[hosts[upstreams[u].host].cluster].stats.add(.upstreamCxProtocolError)
   }
 
   private func responseHead(_ s: SlabIndex, end: Bool) {
