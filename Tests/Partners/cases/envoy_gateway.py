@@ -20,6 +20,7 @@ def upstream(name):
         def log_message(self, *_):
             pass
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.handle_error = lambda *_: None  # a proxy that goes takes its idle connections with it
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server.server_address[1]
 
