@@ -78,6 +78,9 @@ extension WorkerEngine {
     unsafe table.base.deallocate()
   }
 
+  /// How many configurations something still uses.
+  package var snapshotsInUse: Int { configuration[].snapshots.count { $0 != nil } }
+
   /// The worker's state of the cluster at `position` of a snapshot; `.none` for -1.
   @inline(__always)
   func clusterState(_ snapshot: UInt32, _ position: Int32) -> SlabIndex {
