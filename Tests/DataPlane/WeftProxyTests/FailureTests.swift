@@ -2,6 +2,7 @@ import Testing
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftRuntime
 import WeftTelemetry
 
 @testable import WeftProxy
@@ -13,13 +14,15 @@ struct FailureTests {
   @Test("no route is 404, an unknown cluster 503, no host 503 with its text")
   func notFound() {
     let world = ProxyWorld()
-    world.simple(manager: { manager in
-      guard case .inline(var routes) = manager.routes else { return }
-      routes.virtualHosts[0].routes.insert(
-        Route(match: RouteMatch(.prefix("/none")), action: .forward(RouteAction(cluster: .cluster("missing")))), at: 0)
-      routes.virtualHosts[0].routes[1].match = RouteMatch(.prefix("/x"))
-      manager.routes = .inline(routes)
-    }, cluster: { $0.loadAssignment.localities = [] })
+    world.simple(
+      manager: { manager in
+        guard case .inline(var routes) = manager.routes else { return }
+        routes.virtualHosts[0].routes.insert(
+          Route(match: RouteMatch(.prefix("/none")), action: .forward(RouteAction(cluster: .cluster("missing")))), at: 0
+        )
+        routes.virtualHosts[0].routes[1].match = RouteMatch(.prefix("/x"))
+        manager.routes = .inline(routes)
+      }, cluster: { $0.loadAssignment.localities = [] })
     let client = world.connect()
     client.send(get("/other"))
     #expect(world.run { HTTP1Text(client.received) != nil })

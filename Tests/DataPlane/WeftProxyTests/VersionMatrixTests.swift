@@ -12,15 +12,16 @@ struct VersionMatrixTests {
     for seed in 1...4 as ClosedRange<UInt64> {
       let world = ProxyWorld(seed: seed, splits: seed > 1)
       world.simple(upstream: server)
-      for size in [0, 1, 1000, 20_000, 200_000] {
+      let ends = Ends(world, client: client, server: server) { _ in (200, [], false, []) }
+      for size in seed > 1 ? [0, 1, 1000, 5000] : [0, 1, 1000, 20_000, 200_000] {
         for chunked in [false, true] {
           let up = pattern(size, seed: seed)
           let down = pattern(size / 2, seed: seed &+ 1)
-          let ends = Ends(world, client: client, server: server) { _ in (200, down, chunked, []) }
+          ends.respond = { _ in (200, down, chunked, []) }
           let got = ends.exchange(.post, "/f?\(size)", body: up, chunked: chunked)
           #expect(got?.status == 200, "seed \(seed) size \(size) chunked \(chunked)")
-          #expect(got?.body == down)
-          #expect(ends.requests.last?.body == up)
+          #expect(same(got?.body, down))
+          #expect(same(ends.requests.last?.body, up))
           #expect(ends.requests.last?.path == "/f?\(size)")
         }
       }

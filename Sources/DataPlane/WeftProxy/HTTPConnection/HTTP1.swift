@@ -33,7 +33,7 @@ extension WorkerEngine {
       case .head:
         slot[].flags.remove(.headStarted)
         slot[].headDeadline = .distantFuture
-        startRequest(onHTTP1: d)
+        startRequest(onHTTP1: d, &input)
       case .data(let data):
         if !s.isNone { requestData(s, data, end: false) }
       case .trailers:
@@ -51,7 +51,7 @@ extension WorkerEngine {
     return slot[].flags.contains(.closed) ? bytes.count : bytes.count - input.count
   }
 
-  private func startRequest(onHTTP1 d: SlabIndex) {
+  private func startRequest(onHTTP1 d: SlabIndex, _ input: inout ByteView) {
     let slot = downstreams.ref(d)
     slot[].stats?.add(.downstreamRqHTTP1Total)
     guard let s = newStream(d, 0) else {
@@ -63,6 +63,11 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     if head.flags.contains(.closesConnection) { stream[].flags.insert(.clientCloses) }
     if head.version == .http10 { stream[].flags.insert(.clientHTTP10) }
+    // A request without content is complete with its head: known here, it costs no second look and leaves in one piece.
+    if !head.hasContent, case .end = slot[].decoder.next(&input, head: trailerHead) {
+      stream[].flags.insert(.requestEnded)
+      stream[].requestEndedAt = now
+    }
     beginRequest(s, head)
   }
 

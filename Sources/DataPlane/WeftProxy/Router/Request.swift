@@ -209,6 +209,8 @@ extension WorkerEngine {
     guard stream[].requestBody.unsent == 0, !stream[].upstream.isNone, !stream[].flags.contains(.requestSent) else {
       return
     }
+    // A conversation has not begun, much less ended.
+    if stream[].flags.contains(.wantsTunnel), !stream[].flags.contains(.tunnel) { return }
     stream[].flags.insert(.requestSent)
     let u = stream[].upstream
     let slot = upstreams.ref(u)

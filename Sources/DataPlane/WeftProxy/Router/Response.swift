@@ -150,6 +150,9 @@ extension WorkerEngine {
       return upstreamReset(s, .protocolError)
     }
     if tunnel {
+      // What was a complete request is the beginning of a conversation.
+      stream[].flags.remove([.requestEnded, .requestSent])
+      stream[].requestLeft = -1
       slot[].decoder.startTunnel()
       stream[].totalDeadline = .distantFuture
       resumeReading(downstream: d)

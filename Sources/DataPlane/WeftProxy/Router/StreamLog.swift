@@ -30,12 +30,23 @@ struct StreamSource: AccessLogSource {
   func responseTrailer(_ name: ByteView) -> ByteView? { trailers?.first(named: name) }
 }
 
+/// Nothing: what literal values are made of.
+struct NoSource: AccessLogSource {
+  var record: AccessLogRecord { AccessLogRecord() }
+  func requestHeader(_ name: ByteView) -> ByteView? { nil }
+  func responseHeader(_ name: ByteView) -> ByteView? { nil }
+  func responseTrailer(_ name: ByteView) -> ByteView? { nil }
+}
+
 extension WorkerEngine {
   /// Applies configured changes to a head on its way.
   func apply(
     _ changes: ConstantTable<CompiledHeaderChange>, to head: MessageHead, _ s: SlabIndex, response: MessageHead? = nil
   ) {
     if changes.isEmpty { return }
+    var needsSource = false
+    for i in changes.indices where changes[i].format != nil { needsSource = true }
+    if !needsSource { return head.apply(changes, from: NoSource(), scratch: &scratch[]) }
     var request: MessageHead? = response == nil ? head : nil
     if response != nil, let kept = streams[s].head {
       kept.view(in: replayHead)

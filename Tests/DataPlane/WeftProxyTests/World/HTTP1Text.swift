@@ -16,7 +16,8 @@ struct HTTP1Text {
   /// Nil while the message is not complete. `bodiless`: it answers HEAD, or its body cannot be told from the head alone.
   init?(_ bytes: [UInt8], bodiless: Bool = false) {
     guard let end = Self.find([13, 10, 13, 10], in: bytes, from: 0) else { return nil }
-    let lines = String(decoding: bytes[..<end], as: UTF8.self).split(separator: "\r\n", omittingEmptySubsequences: false)
+    let lines = String(decoding: bytes[..<end], as: UTF8.self).split(
+      separator: "\r\n", omittingEmptySubsequences: false)
     start = String(lines[0])
     fields = lines.dropFirst().map(Self.field)
     var at = end + 4
