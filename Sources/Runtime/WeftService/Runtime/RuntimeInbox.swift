@@ -45,21 +45,26 @@ final class RuntimeInbox: Sendable {
     }
   }
 
+  /// What waits, or, when nothing does, the end of accepting: no work falls between the two.
+  private func takeOrClose() -> [Work]? {
+    state.withLock { state in
+      guard !state.work.isEmpty else {
+        state.isOpen = false
+        return nil
+      }
+      defer { state.work = [] }
+      return state.work
+    }
+  }
+
   /// On the loop's thread, after its last turn.
   func ended(_ core: LoopCore) {
     core.shutDown()
-    var rest = take()
-    while !rest.isEmpty {
+    while let rest = takeOrClose() {
       for work in rest { work(core) }
-      rest = state.withLock { state in
-        defer { state.work = [] }
-        if state.work.isEmpty { state.isOpen = false }
-        return state.work
-      }
     }
     core.clear()
     let waiters = state.withLock { state -> [CheckedContinuation<Void, Never>] in
-      state.isOpen = false
       state.hasEnded = true
       defer { state.waiters = [] }
       return state.waiters

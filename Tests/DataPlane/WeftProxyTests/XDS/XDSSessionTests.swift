@@ -7,7 +7,7 @@ import WeftTestKit
 
 /// A server's answers and a proxy's requests in short words: `c` is an EDS cluster, `s` a static one, `l` a listener with discovered
 /// routes, `r` a route configuration naming clusters, `e` an assignment; `!` makes a resource that cannot be understood.
-private enum Words {
+enum Words {
   static func resource(_ type: XDSType, _ text: String, version: String = "") -> XDSResource {
     XDSResource(
       name: version.isEmpty ? "" : name(of: text), version: version, typeURL: type.rawValue, value: Array(text.utf8))
