@@ -42,6 +42,7 @@ package final class ProxyControl: LoopHandler {
     refreshNames()
     if lookups.isEmpty { apply() } else { _ = loop.schedule(after: .seconds(5), token: Self.firstSnapshot) }
     _ = loop.schedule(after: .seconds(1), token: Self.tick)
+    _ = loop.schedule(after: .milliseconds(300), token: Self.settled)
   }
 
   /// Changes the configuration in force. What does not compile keeps its last good form and is reported by `compiled`.
@@ -59,6 +60,8 @@ package final class ProxyControl: LoopHandler {
   private static let firstSnapshot: UInt64 = 1
   private static let tick: UInt64 = 2
   private static let names: UInt64 = 3
+  /// Some time after the start, when its code is not needed any more.
+  private static let settled: UInt64 = 4
   private var hasApplied = false
 
   @discardableResult
@@ -131,6 +134,7 @@ package final class ProxyControl: LoopHandler {
     switch token {
     case Self.firstSnapshot: if !hasApplied { apply() }
     case Self.names: refreshNames()
+    case Self.settled: ProcessMemory.releaseStartUpPages()
     case Self.tick:
       endOutlierIntervals()
       compiler.publishLevels()
