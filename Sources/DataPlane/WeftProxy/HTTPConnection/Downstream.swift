@@ -12,8 +12,20 @@ extension WorkerEngine {
   // MARK: Arrival
 
   func downstreamAccepted(_ c: ConnectionID, _ listener: ListenerID, _ peer: SocketAddress) {
-    let position = listenerTable[].position(of: listener)
+    var position = listenerTable[].position(of: listener)
     guard position >= 0, configuration[].current != .max else { return loop.close(c, .reset) }
+    var local = loop.localAddress(c)
+    if listenerTable[].entries[position].config[].restoresOriginalDestination,
+      let original = loop.originalDestination(c)
+    {
+      local = original
+    }
+    // A virtual listener hands the connection to the one that owns the address the client meant; it keeps what nobody owns.
+    if listenerTable[].entries[position].config[].usesOriginalDestination,
+      let owner = listenerTable[].owner(of: local, besides: position)
+    {
+      position = owner
+    }
     let snapshot = listenerTable[].entries[position].snapshot
     let compiled = listenerTable[].entries[position].config
     let stats = listenerTable[].entries[position].stats
@@ -22,8 +34,6 @@ extension WorkerEngine {
       stats.add(.downstreamCxOverflow)
       return loop.close(c, .reset)
     }
-    var local = loop.localAddress(c)
-    if compiled[].restoresOriginalDestination, let original = loop.originalDestination(c) { local = original }
     var slot = DownstreamConnection(
       connection: c, listener: UInt32(position), snapshot: snapshot, peer: peer, local: local,
       decoder: H1Decoder(role: .request, limits: HTTPLimits()), now: now)
@@ -138,7 +148,11 @@ extension WorkerEngine {
     let slot = downstreams.ref(d)
     guard let manager = slot[].manager else { return }
     slot[].kind = .http2
-    slot[].h2 = H2Cell.make(role: .server, limits: manager[].limits)
+    // What a client may send unasked is what we are ready to keep for it.
+    var limits = manager[].limits
+    let window = max(65_535, UInt32(clamping: manager[].bufferLimit))
+    limits.http2.initialStreamWindow = min(limits.http2.initialStreamWindow, window)
+    slot[].h2 = H2Cell.make(role: .server, limits: limits)
     slot[].stats?.add(.downstreamCxHTTP2Total)
     slot[].stats?.add(.downstreamCxHTTP2Active)
     flushLater(downstream: d)

@@ -30,6 +30,21 @@ struct ListenerSet: ~Copyable {
 
   func position(of id: ListenerID) -> Int { id.index < positions.count ? Int(positions[id.index]) : -1 }
 
+  /// The listener whose address is `address`, or the one for its port on all addresses.
+  func owner(of address: SocketAddress, besides own: Int) -> Int? {
+    var fallback: Int?
+    for i in entries.indices where i != own && !entries[i].isFree && !entries[i].isDraining {
+      let candidate = entries[i].config[].address
+      if candidate == address { return i }
+      if candidate.port == address.port, !candidate.isUnix, candidate.ip.isAny,
+        candidate.ip.family == address.ip.family || candidate.ip.family == .v6
+      {
+        fallback = i
+      }
+    }
+    return fallback
+  }
+
   mutating func setPosition(_ position: Int, of id: ListenerID) {
     while positions.count <= id.index { positions.append(-1) }
     positions[id.index] = Int32(position)

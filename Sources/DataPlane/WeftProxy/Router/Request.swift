@@ -48,6 +48,7 @@ extension WorkerEngine {
     stream[].flags = flags
 
     stream[].idleTimeout = manager[].streamIdleTimeout
+    stream[].keepsResponseHead = manager[].hasAccessLogs
     if manager[].requestTimeout > 0 {
       stream[].requestDeadline = now.advanced(nanoseconds: Int64(clamping: manager[].requestTimeout))
     }
@@ -61,6 +62,7 @@ extension WorkerEngine {
     }
 
     if let refusal = normalise(head, s, d) {
+      keepForLog(s, head)
       return localReply(s, refusal.status, .empty, details: refusal.details)
     }
     if head.flags.contains(.expectsContinue), !manager[].proxiesContinue {

@@ -19,6 +19,7 @@ extension WorkerEngine {
     let position = table[].match(head, input)
     guard position >= 0 else {
       slot[].stats?.add(.noRoute)
+      keepForLog(s, head)
       stream[].responseFlags.insert(.noRouteFound)
       return localReply(s, 404, .empty, details: "route_not_found")
     }
@@ -27,20 +28,30 @@ extension WorkerEngine {
     slot[].stats?.add(.rqTotal)
     if stream[].flags.contains(.wantsTunnel), !allowsTunnel(head, manager, route) {
       slot[].stats?.add(.downstreamRqWSOnNonWSRoute)
+      keepForLog(s, head)
       return localReply(s, 403, .empty, details: "upgrade_failed")
     }
     switch route[].action {
     case .forward: forward(s, head, route)
     case .redirect:
       slot[].stats?.add(.rqRedirect)
+      keepForLog(s, head)
       redirect(s, head, route)
     case .respond:
       slot[].stats?.add(.rqDirectResponse)
+      keepForLog(s, head)
       localReply(s, route[].status, route[].body, details: "direct_response")
     case .none:
       stream[].responseFlags.insert(.noRouteFound)
       localReply(s, 404, .empty, details: "route_not_found")
     }
+  }
+
+  /// The log shows requests that were never forwarded, too.
+  func keepForLog(_ s: SlabIndex, _ head: MessageHead) {
+    let stream = streams.ref(s)
+    guard stream[].head == nil, downstreams[stream[].downstream].manager?[].hasAccessLogs ?? false else { return }
+    stream[].head = StoredHead(head, pool: pool)
   }
 
   private func allowsTunnel(
@@ -86,6 +97,7 @@ extension WorkerEngine {
     let state = clusterState(stream[].snapshot, position)
     guard !state.isNone else {
       slot[].stats?.add(.noCluster)
+      keepForLog(s, head)
       stream[].responseFlags.insert(.noClusterFound)
       return localReply(s, route[].clusterNotFoundStatus, .empty, details: "cluster_not_found")
     }
@@ -199,18 +211,31 @@ extension WorkerEngine {
     }
     let rules = stream[].route?[].retryRules
     let avoid = (rules?.avoidsPreviousHosts ?? false) && stream[].attempts > 0
-    let pick = state[].balancer[].pick(
-      random: &turn[].random, avoiding: avoid ? stream[].tried : TriedHosts(), attempts: Int(rules?.hostAttempts ?? 1))
-    guard case .host(let position, let panicking) = pick else {
-      state[].breaker(highPriority).give(.requests)
-      state[].stats.add(.upstreamCxNoneHealthy)
-      stream[].responseFlags.insert(.noHealthyUpstream)
-      return localReply(s, 503, ByteView("no healthy upstream"), details: "no_healthy_upstream")
+    let h: SlabIndex
+    if state[].config[].isOriginalDestination {
+      let d = stream[].downstream
+      guard let host = originalDestinationHost(stream[].cluster, downstreams[d].local, listener: d) else {
+        state[].breaker(highPriority).give(.requests)
+        state[].stats.add(.originalDestinationHostInvalid)
+        stream[].responseFlags.insert(.noHealthyUpstream)
+        return localReply(s, 503, ByteView("no healthy upstream"), details: "no_healthy_upstream")
+      }
+      h = host
+    } else {
+      let pick = state[].balancer[].pick(
+        random: &turn[].random, avoiding: avoid ? stream[].tried : TriedHosts(), attempts: Int(rules?.hostAttempts ?? 1)
+      )
+      guard case .host(let position, let panicking) = pick else {
+        state[].breaker(highPriority).give(.requests)
+        state[].stats.add(.upstreamCxNoneHealthy)
+        stream[].responseFlags.insert(.noHealthyUpstream)
+        return localReply(s, 503, ByteView("no healthy upstream"), details: "no_healthy_upstream")
+      }
+      if panicking { state[].stats.add(.lbHealthyPanic) }
+      state[].balancer[].started(position)
+      stream[].tried.insert(position)
+      h = state[].members[].hosts[Int(position)]
     }
-    if panicking { state[].stats.add(.lbHealthyPanic) }
-    state[].balancer[].started(position)
-    stream[].tried.insert(position)
-    let h = state[].members[].hosts[Int(position)]
     let host = hosts.ref(h)
     stream[].host = h
     stream[].flags.insert(.counted)

@@ -257,7 +257,7 @@ extension WorkerEngine {
   }
 
   /// The host of an ORIGINAL_DST cluster: made when first asked for, kept while connections use it.
-  private func originalDestinationHost(_ cluster: SlabIndex, _ address: SocketAddress, listener d: SlabIndex)
+  func originalDestinationHost(_ cluster: SlabIndex, _ address: SocketAddress, listener d: SlabIndex)
     -> SlabIndex?
   {
     // A connection that was not redirected would come straight back to us.

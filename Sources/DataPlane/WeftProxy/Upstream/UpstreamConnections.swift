@@ -59,7 +59,10 @@ extension WorkerEngine {
     }
     if slot[].kind == .http2 {
       state[].stats.add(.upstreamCxHTTP2Total)
-      slot[].h2 = H2Cell.make(role: .client, limits: state[].config[].limits)
+      var limits = state[].config[].limits
+      let window = max(65_535, state[].config[].config.perConnectionBufferLimitBytes)
+      limits.http2.initialStreamWindow = min(limits.http2.initialStreamWindow, window)
+      slot[].h2 = H2Cell.make(role: .client, limits: limits)
       flushLater(upstream: u)
       if state[].config[].pingInterval > 0 {
         arm(upstream: u, at: now.advanced(nanoseconds: Int64(clamping: state[].config[].pingInterval)))

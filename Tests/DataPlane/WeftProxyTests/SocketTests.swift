@@ -1,0 +1,88 @@
+import Glibc
+import Testing
+import WeftBase
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+
+@testable import WeftProxy
+
+@Suite("on real sockets")
+struct SocketTests {
+  @Test("a request crosses two workers' threads and the kernel, and a drain ends everything")
+  func smoke() throws {
+    // The upstream: a loop of its own on a free port.
+    let port = Handover<UInt16>()
+    let upstream = try Worker.loop(name: "upstream") { loop in
+      let peers = Peers(loop)
+      peers.onBytes = { peer in
+        guard let message = HTTP1Text(peer.received) else { return }
+        peer.received.removeFirst(message.length)
+        peer.send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello")
+      }
+      let id = try loop.listen(on: SocketAddress(.loopback4, port: 0))
+      port.give(loop.address(of: id).port)
+      return peers
+    }
+    let registry = MetricsRegistry(workers: 2)
+    let proxy = try ProxyServer(ProxyServer.Options(concurrency: 2), registry: registry)
+    let compiler = SnapshotCompiler(metrics: registry, logs: AccessLogFiles(workers: 2))
+    var state = ConfigState()
+    var host = VirtualHost(name: "all", domains: ["*"])
+    host.routes = [Route(match: RouteMatch(.prefix("/")), action: .forward(RouteAction(cluster: .cluster("backend"))))]
+    var routes = RouteConfiguration(name: "routes")
+    routes.virtualHosts = [host]
+    var listener = Listener(name: "in", address: .socket(host: "127.0.0.1", port: 0))
+    var chain = FilterChain(name: "chain")
+    chain.filters = [.httpConnectionManager(HTTPConnectionManager(statPrefix: "test", routes: .inline(routes)))]
+    listener.filterChains = [chain]
+    state.listeners = [listener]
+    var cluster = Cluster(name: "backend")
+    var endpoints = LocalityEndpoints()
+    endpoints.endpoints = [Endpoint(address: .socket(host: "127.0.0.1", port: port.take()))]
+    cluster.loadAssignment.localities = [endpoints]
+    state.clusters = [cluster]
+    let compilation = compiler.compile(state)
+    #expect(compilation.rejections.isEmpty)
+    proxy.apply(compilation.snapshot)
+
+    for worker in proxy.addresses() {
+      let address = try #require(worker.first?.address)
+      // Two requests on one connection.
+      for _ in 0..<2 { #expect(try Self.fetch(address.port).hasSuffix("hello")) }
+    }
+    #expect(registry.value(HTTPMetric.downstreamRq2xx, registry.scope(ScopeKey(.http, "test"))) == 4)
+    proxy.drain(for: .seconds(5))
+    #expect(proxy.ask { $0.downstreams.count } == [0, 0])
+    proxy.stop()
+    upstream.mailbox.post { $0.stop() }
+    upstream.worker.join()
+  }
+
+  /// One request on a blocking socket.
+  private static func fetch(_ port: UInt16) throws -> String {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { _ = close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    let connected = unsafe withUnsafePointer(to: &address) {
+      unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        unsafe connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+    guard connected == 0 else { throw WeftError.system("connect", errno) }
+    let request = Array("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".utf8)
+    guard unsafe write(descriptor, request, request.count) == request.count else {
+      throw WeftError.system("write", errno)
+    }
+    var text = ""
+    var bytes = [UInt8](repeating: 0, count: 4096)
+    while true {
+      let n = unsafe read(descriptor, &bytes, bytes.count)
+      if n <= 0 { return text }
+      text += String(decoding: bytes[..<n], as: UTF8.self)
+    }
+  }
+}
