@@ -1,5 +1,5 @@
 """What the partner cases share: processes on loopback ended by their ids, free ports, waiting, certificates, and Weft's programs."""
-import contextlib, http.client, json, os, pathlib, shutil, signal, socket, subprocess, sys, tempfile, time
+import contextlib, http.client, json, os, pathlib, random, shutil, signal, socket, subprocess, sys, tempfile, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("WEFT_BIN", ROOT / ".build" / "release"))
@@ -29,12 +29,22 @@ def need_module(name):
 
 
 def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
+    """Ports that nobody listens on, from below the range that the kernel takes for outgoing connections: one of those must not
+    take a port between here and the program that is to listen on it."""
+    try:
+        below = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except OSError:
+        below = 32768
+    ports = []
+    while len(ports) < count:
+        port = random.randrange(10000, max(below, 11000))
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in ports:
+            ports.append(port)
     return ports
 
 

@@ -128,7 +128,6 @@ package final class DiscoveryServer: Sendable {
       state.counters.snapshots += 1
       return Array(state.streams.values)
     }
-    if let changes, changes.isEmpty { return }
     for stream in streams { stream.post(snapshot, changes ?? SnapshotChanges()) }
   }
 
@@ -265,6 +264,7 @@ package final class DiscoveryServer: Sendable {
     _ changes: SnapshotChanges, _ snapshot: WeftSnapshot, _ session: inout Session?
   ) -> [DiscoveryResponseEvent] {
     guard let old = session else { return [] }
+    if changes.isEmpty { return [] }
     let dependencies = old.resources.dependencies
     guard dependencies.areTouched(by: changes, in: snapshot) else {
       state.withLock { $0.counters.unconcerned += 1 }
