@@ -2,6 +2,7 @@
 //
 //   weft-echo serve [ADDRESS] [--name NAME] [--gzip]     HTTP and gRPC echo on one port; prints "listening on ADDRESS"
 //   weft-echo check ADDRESS                              calls a gRPC echo server in every way; exit code 0 when all is well
+//   weft-echo bench ADDRESS                              measures such a server: unary calls, and 1,000 streams at once
 //   weft-echo get URL                                    one HTTP request; prints status, headers and body
 //
 // ADDRESS is host:port, [v6]:port or unix:/path (default 127.0.0.1:0). The gRPC service is echo.Echo with raw bytes as messages
@@ -38,6 +39,10 @@ func run() async -> Int32 {
     case ("check", let address?):
       guard let address = ServiceAddress(address) else { break }
       return try await EchoCheck.run(address, report: say) ? 0 : 1
+    case ("bench", let address?):
+      guard let address = ServiceAddress(address) else { break }
+      try await EchoBench.run(address, streams: 1_000, report: say)
+      return 0
     case ("get", let url?):
       try await ServiceRuntime.with { runtime in
         let client = HTTPClient(on: runtime)
@@ -55,7 +60,7 @@ func run() async -> Int32 {
     complain("weft-echo: \(error)")
     return 1
   }
-  complain("usage: weft-echo serve [ADDRESS] [--name NAME] [--gzip] | check ADDRESS | get URL")
+  complain("usage: weft-echo serve [ADDRESS] [--name NAME] [--gzip] | check ADDRESS | bench ADDRESS | get URL")
   return 2
 }
 
