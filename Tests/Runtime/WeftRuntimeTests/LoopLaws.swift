@@ -189,6 +189,29 @@ struct LoopLaws {
     #expect(pair.server.events[s] == [.accepted, .closed(.peerReset)])
   }
 
+  @Test("what was read before a reset is delivered, although reading was paused meanwhile", arguments: WorldKind.all)
+  func resetBehindKeptBytes(_ kind: WorldKind) throws {
+    let pair = try Pair(kind)
+    pair.server.onReceived = { c, _ in
+      pair.serverLoop.pauseReading(c)
+      return 1
+    }
+    let (c, s) = try pair.connect()
+    pair.clientLoop.write(c, pattern(50))
+    #expect(pair.world.run { pair.server.received(s).count == 1 })
+    // The rest is split off by the memory network at times: only what was read already must not be lost.
+    pair.world.settle()
+    pair.clientLoop.close(c, .reset)
+    pair.world.settle()
+    #expect(!pair.server.isClosed(s))
+    pair.server.onReceived = { $1.count }
+    pair.serverLoop.resumeReading(s)
+    #expect(pair.world.run { pair.server.isClosed(s) })
+    #expect(pair.server.received(s).count > 1)
+    #expect(pair.server.received(s) == Array(pattern(50).prefix(pair.server.received(s).count)))
+    #expect(pair.server.events[s]?.last == .closed(.peerReset))
+  }
+
   @Test("a refused connect is told by closed alone", arguments: WorldKind.all)
   func refused(_ kind: WorldKind) throws {
     let pair = try Pair(kind)

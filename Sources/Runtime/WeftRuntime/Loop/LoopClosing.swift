@@ -82,7 +82,7 @@ extension EventLoop {
     readInput(c, handler)
     if c.it.flags.contains(.dead) || c.it.flags.contains(.unread) { return }
     // Paused with bytes to come: they are delivered when the handler resumes.
-    if c.it.flags.contains(.paused), driver.unreadBytes(c.it.socket) > 0 { return }
+    if c.it.flags.contains(.paused), c.it.stash.count > 0 || driver.unreadBytes(c.it.socket) > 0 { return }
     if c.it.flags.contains(.closing) || c.it.flags.isDisjoint(with: .feedStash) {
       end(c, reason, reset: true)
     }
