@@ -66,7 +66,8 @@ package final class SnapshotCompiler {
   private var clusters: [String: Unit<ClusterModel, CompiledCluster>] = [:]
   private var routes: [String: RouteUnit] = [:]
   private var listeners: [String: Unit<ListenerModel, CompiledListener>] = [:]
-  private var breakers: [String: CircuitBreakerState] = [:]
+  /// Kept for as long as a snapshot uses it: a cluster that goes and comes back goes on counting what is in flight.
+  private var breakers: [String: WeakBreaker] = [:]
   private var outliers: [String: OutlierMonitor] = [:]
   /// Route configurations refused while their last good form stays in force.
   private var pendingRejections: [ConfigError] = []
@@ -159,9 +160,9 @@ package final class SnapshotCompiler {
     if !removed.isEmpty {
       for name in removed {
         clusters[name] = nil
-        breakers[name] = nil
         outliers[name] = nil
       }
+      breakers = breakers.filter { $0.value.state != nil }
       order = order.filter { known.contains($0) }
       epoch += 1
     }
@@ -226,8 +227,8 @@ package final class SnapshotCompiler {
     }
     compiled.breakerLimits = CircuitBreakerLimits(cluster.circuitBreakers.standard)
     compiled.highBreakerLimits = CircuitBreakerLimits(cluster.circuitBreakers.high)
-    let breaker = breakers[cluster.name] ?? CircuitBreakerState()
-    breakers[cluster.name] = breaker
+    let breaker = breakers[cluster.name]?.state ?? CircuitBreakerState()
+    breakers[cluster.name] = WeakBreaker(state: breaker)
     compiled.breakers = breaker
     attachOutliers(cluster, &compiled)
     return Unit(model: model, value: storage.keep(compiled), storage: storage)
@@ -405,4 +406,9 @@ extension Listener {
     index < filterChains.count
       ? FieldPath().field("filter_chains").index(index) : FieldPath().field("default_filter_chain")
   }
+}
+
+/// A circuit breaker that lives as long as a compiled cluster holds it.
+private struct WeakBreaker {
+  weak var state: CircuitBreakerState?
 }
