@@ -60,6 +60,30 @@ struct ConfigurationChangeTests {
     #expect(world.engine.streams.count == 0)
   }
 
+  @Test("a cluster that goes and comes back goes on counting its requests in flight")
+  func breakersSurvive() {
+    let world = ProxyWorld()
+    world.simple(cluster: { $0.circuitBreakers.standard.maxRequests = 2 })
+    let clusters = world.config.clusters
+    let client = world.connect()
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    #expect(world.run { world.server.accepted.first?.text.hasSuffix("\r\n\r\n") ?? false })
+    world.config.clusters = []
+    world.apply()
+    world.config.clusters = clusters
+    world.apply()
+    world.server.onBytes = { $0.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok") }
+    world.server.accepted[0].send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+    #expect(world.run { client.text.hasSuffix("ok") })
+    // Were the first request given back to a counter that never counted it, no other one would pass again.
+    client.received = []
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    #expect(world.run { client.text.hasSuffix("ok") || client.isOver })
+    #expect(client.text.hasPrefix("HTTP/1.1 200 "))
+    world.settle()
+    world.expectClean()
+  }
+
   @Test("an address listed twice is two hosts, before and after a change with requests in flight")
   func sameAddressTwice() {
     let world = ProxyWorld()

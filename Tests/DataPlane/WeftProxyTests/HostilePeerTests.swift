@@ -31,7 +31,9 @@ struct HostilePeerTests {
 
   @Test(
     "what an upstream sends behind its response reaches no other request",
-    arguments: ["content-length: 4\r\n\r\nmine", "content-length: 0\r\n\r\n", "transfer-encoding: chunked\r\n\r\n0\r\n\r\n"])
+    arguments: [
+      "content-length: 4\r\n\r\nmine", "content-length: 0\r\n\r\n", "transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    ])
   func surplus(response: String) {
     let world = ProxyWorld()
     world.simple(cluster: { $0.circuitBreakers.standard.maxConnections = 1 })
@@ -55,6 +57,82 @@ struct HostilePeerTests {
     #expect(!world.server.accepted[0].text.contains("/second"))
     #expect(world.value(ClusterMetric.upstreamCxProtocolError) == 1)
     world.settle()
+    world.expectClean()
+  }
+
+  private static let secured: [HTTPConnectionManager.Codec] = [.auto, .http1, .http2]
+
+  @Test(
+    "nothing is written before the handshake, whatever the codec; a silent client ends with its time",
+    arguments: secured)
+  func silentHandshake(codec: HTTPConnectionManager.Codec) {
+    let world = ProxyWorld(security: ToySecurity())
+    world.simple(manager: { $0.codec = codec })
+    world.config.listeners[0].filterChains[0].tls = DownstreamTLSContext()
+    world.config.listeners[0].filterChains[0].transportSocketConnectTimeout = .seconds(3)
+    world.apply()
+    let silent = world.connect()
+    world.advance(by: .seconds(2))
+    #expect(!silent.isOver)
+    #expect(silent.received.isEmpty)
+    // Another one ends its handshake, and then the codec holds.
+    let client = world.connect()
+    client.send("!")
+    world.settle()
+    #expect(client.received.isEmpty == (codec != .http2))
+    #expect(world.run(for: .seconds(2)) { silent.isOver })
+    #expect(silent.received.isEmpty)
+    #expect(!client.isOver)
+    if codec == .http2 { return }
+    client.send(get())
+    #expect(world.run { world.server.accepted.first?.text.hasPrefix("GET / HTTP/1.1") ?? false })
+  }
+
+  @Test("a handshake that never ends is cut in front of a TCP proxy, too")
+  func silentHandshakeTCP() {
+    let world = ProxyWorld(security: ToySecurity())
+    world.simple()
+    world.listen([.tcpProxy(TCPProxy(statPrefix: "tcp", cluster: .single("backend")))])
+    world.config.listeners[0].filterChains[0].tls = DownstreamTLSContext()
+    world.config.listeners[0].filterChains[0].transportSocketConnectTimeout = .seconds(20)
+    // The inspector's own time-out arms the timer earlier.
+    world.config.listeners[0].listenerFilters = [.tlsInspector]
+    world.config.listeners[0].listenerFiltersTimeout = .seconds(5)
+    world.apply()
+    let silent = world.connect()
+    silent.send("x")
+    world.settle()
+    #expect(world.run(for: .seconds(25)) { silent.isOver })
+    #expect(world.engine.downstreams.count == 0)
+  }
+
+  @Test("the time for a request that is complete with its head does not keep the worker busy")
+  func completeRequestTimeout() {
+    let world = ProxyWorld()
+    world.simple(manager: { $0.requestTimeout = .seconds(1) })
+    let client = world.connect()
+    client.send(get())
+    #expect(world.run { !world.server.accepted.isEmpty })
+    world.advance(by: .seconds(5))
+    #expect(world.proxyLoop.statistics.timersFired < 10)
+    #expect(!client.isOver)
+  }
+
+  @Test("an answer made here keeps the connection, and what is pipelined behind it is answered")
+  func localRepliesKeep() {
+    let world = ProxyWorld()
+    world.simple(manager: { manager in
+      guard case .inline(var routes) = manager.routes else { return }
+      routes.virtualHosts[0].routes[0].match = RouteMatch(.prefix("/known"))
+      manager.routes = .inline(routes)
+      manager.requestTimeout = .seconds(5)
+    })
+    let client = world.connect()
+    client.send(get("/a") + get("/b") + get("/c"))
+    world.settle()
+    #expect(client.text.components(separatedBy: "HTTP/1.1 404 ").count == 4)
+    #expect(!client.text.lowercased().contains("connection: close"))
+    #expect(!client.isOver)
     world.expectClean()
   }
 }

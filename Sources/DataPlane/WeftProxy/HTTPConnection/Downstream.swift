@@ -63,7 +63,7 @@ extension WorkerEngine {
   /// Puts a connection into its filter chain.
   func enterChain(_ d: SlabIndex, _ chain: Int32) {
     let slot = downstreams.ref(d)
-    // The listener's configuration may have been replaced since the connection came; chain and clusters must be of one snapshot.
+    // The listener's configuration may have been replaced since the connection came; chain and clusters are of one snapshot.
     let current = listenerTable[].entries[Int(slot[].listener)].snapshot
     if slot[].snapshot != current {
       retain(snapshot: current)
@@ -109,7 +109,8 @@ extension WorkerEngine {
       }
       slot[].kind = .http
       slot[].decoder = H1Decoder(role: .request, limits: manager[].limits)
-      if manager[].codec == .http1 { startHTTP1(d) } else if manager[].codec == .http2 { startHTTP2(d) }
+      // Behind TLS nothing may be written before the handshake is done: `downstreamSecured` starts the codec.
+      if !slot[].flags.contains(.secure) { startConfiguredCodec(d, manager) }
       if manager[].maxConnectionDuration > 0 {
         slot[].drainDeadline = now.advanced(nanoseconds: Int64(clamping: manager[].maxConnectionDuration))
         arm(downstream: d, at: slot[].drainDeadline)
@@ -127,13 +128,20 @@ extension WorkerEngine {
     }
   }
 
+  private func startConfiguredCodec(_ d: SlabIndex, _ manager: ConfigRef<CompiledHTTPManager>) {
+    if manager[].codec == .http1 { startHTTP1(d) } else if manager[].codec == .http2 { startHTTP2(d) }
+  }
+
   func downstreamSecured(_ d: SlabIndex) {
     let slot = downstreams.ref(d)
     slot[].headDeadline = .distantFuture
     if slot[].kind == .tcp { return startTCP(d) }
     guard slot[].kind == .http, let session = loop.transport(slot[].connection) else { return }
+    if let manager = slot[].manager { startConfiguredCodec(d, manager) }
     let agreed = session.negotiatedProtocol
-    if agreed == "h2" { startHTTP2(d) } else if agreed == "http/1.1" || agreed == "http/1.0" { startHTTP1(d) }
+    if slot[].kind != .http {
+      // The configuration has decided.
+    } else if agreed == "h2" { startHTTP2(d) } else if agreed == "http/1.1" || agreed == "http/1.0" { startHTTP1(d) }
     armIdle(d)
   }
 

@@ -70,8 +70,11 @@ extension WorkerEngine {
     // A timer that was replaced may still have been on its way: it then only looks too early.
     slot[].timer = LazyTimer()
     if slot[].flags.contains(.closed) { return }
-    if slot[].kind == .tcp { return timerTCP(d) }
     if slot[].headDeadline <= now { return headTimedOut(d) }
+    if slot[].kind == .tcp {
+      if slot[].headDeadline != .distantFuture { arm(downstream: d, at: slot[].headDeadline) }
+      return timerTCP(d)
+    }
     if slot[].drainDeadline <= now {
       slot[].drainDeadline = .distantFuture
       lifeEnded(d)

@@ -49,7 +49,7 @@ extension WorkerEngine {
 
     stream[].idleTimeout = manager[].streamIdleTimeout
     stream[].keepsResponseHead = manager[].hasAccessLogs
-    if manager[].requestTimeout > 0 {
+    if manager[].requestTimeout > 0, !flags.contains(.requestEnded) {
       stream[].requestDeadline = now.advanced(nanoseconds: Int64(clamping: manager[].requestTimeout))
     }
     if manager[].maxStreamDuration > 0 {

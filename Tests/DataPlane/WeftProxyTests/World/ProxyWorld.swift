@@ -22,7 +22,9 @@ final class ProxyWorld {
   var config = ConfigState()
   static let proxyAddress = SocketAddress(.loopback4, port: 15001)
 
-  init(seed: UInt64 = 1, splits: Bool = false, window: Int = 64 << 10) {
+  init(
+    seed: UInt64 = 1, splits: Bool = false, window: Int = 64 << 10, security: (any SecurityFactory)? = nil
+  ) {
     var behaviour = MemoryBehaviour()
     behaviour.splits = splits
     behaviour.windowBytes = window
@@ -33,7 +35,8 @@ final class ProxyWorld {
     client = Peers(clientLoop)
     server = Peers(serverLoop)
     engine = WorkerEngine(loop: proxyLoop, number: 0, registry: registry, seed: seed &+ 3)
-    compiler = SnapshotCompiler(metrics: registry, logs: AccessLogFiles(workers: 1), random: RandomSource(seed: seed))
+    compiler = SnapshotCompiler(
+      metrics: registry, logs: AccessLogFiles(workers: 1), security: security, random: RandomSource(seed: seed))
     clientLoop.handler = client
     proxyLoop.handler = engine
     serverLoop.handler = server

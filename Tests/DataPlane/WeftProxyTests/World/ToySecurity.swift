@@ -1,0 +1,52 @@
+// ToySecurity: a transport with a handshake and nothing else, so that tests see what comes before and after it.
+
+import WeftBase
+import WeftModel
+import WeftRuntime
+import WeftUpstream
+
+@testable import WeftProxy
+
+/// The handshake ends with an exclamation mark; after it bytes pass as they are.
+final class ToySecurity: SecurityFactory, DownstreamSecurity {
+  /// What the handshake agrees on.
+  let agrees: String
+  init(agrees: String = "") { self.agrees = agrees }
+
+  func downstream(_ context: DownstreamTLSContext, secrets: [String: Secret]) throws(ConfigError)
+    -> any DownstreamSecurity
+  { self }
+
+  func upstream(_ context: UpstreamTLSContext, secrets: [String: Secret]) throws(ConfigError) -> any UpstreamSecurity {
+    throw ConfigError(path: FieldPath(), "clients only")
+  }
+
+  func makeSession() -> any TransportSession { Session(agrees) }
+
+  private final class Session: TransportSession {
+    var status = TransportStatus.handshaking
+    let negotiatedProtocol: String
+    var serverName: String { "" }
+    var failure: String? { nil }
+
+    init(_ agrees: String) { negotiatedProtocol = agrees }
+
+    func start(output: inout ByteBuffer) {}
+    func receive(_ input: ByteView, plaintext: inout ByteBuffer, output: inout ByteBuffer) -> TransportStatus {
+      var input = input
+      while status == .handshaking, let first = input.first {
+        if first == UInt8(ascii: "!") { status = .open }
+        input = input.dropFirst(1)
+      }
+      plaintext.append(input)
+      return status
+    }
+    func send(_ plaintext: ByteView, output: inout ByteBuffer) -> Bool {
+      output.append(plaintext)
+      return true
+    }
+    func finish(output: inout ByteBuffer) {}
+    func inputEnded() {}
+    func end() {}
+  }
+}
