@@ -60,7 +60,8 @@ let package = Package(
     // Runtime
     library("WeftRuntime", in: "Runtime", ["WeftBase", "CLinux", "CAres"]),
     library("WeftTLS", in: "Runtime", ["WeftBase", "WeftRuntime", "COpenSSL"]),
-    library("WeftService", in: "Runtime", ["WeftBase", "WeftRuntime", "WeftTLS", "WeftHTTP", "WeftGRPC", "WeftProtobuf"]),
+    library(
+      "WeftService", in: "Runtime", ["WeftBase", "WeftRuntime", "WeftTLS", "WeftHTTP", "WeftGRPC", "WeftProtobuf"]),
 
     // Model
     library("WeftModel", in: "Model", ["WeftBase"]),
@@ -68,7 +69,9 @@ let package = Package(
     library("WeftXDS", in: "Model", ["WeftBase", "WeftProtobuf", "WeftModel"]),
 
     // Data plane
-    library("WeftUpstream", in: "DataPlane", ["WeftBase", "WeftTelemetry", "WeftModel", "WeftRuntime", "WeftTLS", "WeftHTTP", "CAtomics"]),
+    library(
+      "WeftUpstream", in: "DataPlane",
+      ["WeftBase", "WeftTelemetry", "WeftModel", "WeftRuntime", "WeftTLS", "WeftHTTP", "CAtomics"]),
     library(
       "WeftProxy", in: "DataPlane",
       [
@@ -85,7 +88,10 @@ let package = Package(
       "WeftTranslation", in: "ControlPlane", ["WeftBase", "WeftProtobuf", "WeftKinds", "WeftXDS", "WeftControlAPI"]),
     library(
       "WeftDiscovery", in: "ControlPlane",
-      ["WeftBase", "WeftTelemetry", "WeftProtobuf", "WeftXDS", "WeftControlAPI", "WeftTranslation", "WeftService", "WeftGRPC"]),
+      [
+        "WeftBase", "WeftTelemetry", "WeftProtobuf", "WeftXDS", "WeftControlAPI", "WeftTranslation", "WeftService",
+        "WeftGRPC",
+      ]),
     library(
       "WeftControl", in: "ControlPlane",
       [
@@ -94,7 +100,8 @@ let package = Package(
       ]),
 
     // Agent and command line
-    library("WeftAgent", in: "Agent", ["WeftBase", "WeftYAML", "WeftTelemetry", "WeftRuntime", "WeftService", "CLinux"]),
+    library(
+      "WeftAgent", in: "Agent", ["WeftBase", "WeftYAML", "WeftTelemetry", "WeftRuntime", "WeftService", "CLinux"]),
     library("WeftCLI", in: "CLI", ["WeftBase", "WeftYAML", "WeftService", "WeftAgent", "CLinux"]),
 
     // Programs: parse, compose, run.
@@ -131,14 +138,18 @@ let package = Package(
     tests(of: "WeftGRPC", in: "Protocol", ["WeftBase"]),
     tests(of: "WeftRuntime", in: "Runtime", ["WeftBase", "WeftTestKit"]),
     tests(of: "WeftTLS", in: "Runtime", ["WeftBase", "WeftRuntime", "WeftTestKit"]),
-    tests(of: "WeftService", in: "Runtime", ["WeftBase", "WeftRuntime", "WeftTLS", "WeftHTTP", "WeftGRPC", "WeftTestKit"]),
+    tests(
+      of: "WeftService", in: "Runtime", ["WeftBase", "WeftRuntime", "WeftTLS", "WeftHTTP", "WeftGRPC", "WeftTestKit"]),
     tests(of: "WeftModel", in: "Model", ["WeftBase"]),
     tests(of: "WeftKinds", in: "Model", ["WeftBase", "WeftProtobuf"]),
     tests(of: "WeftXDS", in: "Model", ["WeftBase", "WeftProtobuf", "WeftModel", "WeftYAML", "WeftTestKit"]),
     tests(of: "WeftUpstream", in: "DataPlane", ["WeftBase", "WeftModel", "WeftTestKit"]),
     tests(
       of: "WeftProxy", in: "DataPlane",
-      ["WeftBase", "WeftModel", "WeftRuntime", "WeftHTTP", "WeftTLS", "WeftTelemetry", "WeftUpstream", "WeftXDS", "WeftTestKit"]),
+      [
+        "WeftBase", "WeftModel", "WeftRuntime", "WeftHTTP", "WeftTLS", "WeftTelemetry", "WeftUpstream", "WeftXDS",
+        "WeftTestKit",
+      ]),
     tests(of: "WeftConfig", in: "ControlPlane", ["WeftBase", "WeftKinds", "WeftControlAPI", "WeftTestKit"]),
     tests(
       of: "WeftTranslation", in: "ControlPlane",
@@ -146,12 +157,16 @@ let package = Package(
     tests(
       of: "WeftDiscovery", in: "ControlPlane",
       [
-        "WeftBase", "WeftProtobuf", "WeftXDS", "WeftKinds", "WeftControlAPI", "WeftTranslation", "WeftService", "WeftGRPC",
+        "WeftBase", "WeftProtobuf", "WeftXDS", "WeftKinds", "WeftControlAPI", "WeftTranslation", "WeftService",
+        "WeftGRPC",
         "WeftTestKit",
       ]),
     tests(
       of: "WeftControl", in: "ControlPlane",
-      ["WeftBase", "WeftProtobuf", "WeftKinds", "WeftControlAPI", "WeftConfig", "WeftService", "WeftTelemetry", "WeftTestKit"]),
+      [
+        "WeftBase", "WeftProtobuf", "WeftKinds", "WeftControlAPI", "WeftConfig", "WeftService", "WeftTelemetry",
+        "WeftTestKit",
+      ]),
     tests(of: "WeftAgent", in: "Agent", ["WeftBase", "WeftTestKit"]),
     tests(of: "WeftCLI", in: "CLI", ["WeftBase", "WeftTestKit"]),
     .testTarget(name: "TidyTests", dependencies: ["WeftTestKit"], path: "Tests/Tidy", swiftSettings: strict),

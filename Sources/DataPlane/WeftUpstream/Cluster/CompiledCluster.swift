@@ -41,7 +41,8 @@ package struct CompiledCluster {
   package var localityWeights: [UInt32: UInt32] = [:]
 
   package init(
-    config: Cluster, name: ByteView, identity: UInt64, scope: ScopeID, endpoints: [CompiledEndpoint], limits: HTTPLimits,
+    config: Cluster, name: ByteView, identity: UInt64, scope: ScopeID, endpoints: [CompiledEndpoint],
+    limits: HTTPLimits,
     connectTimeout: UInt64
   ) {
     self.config = config

@@ -26,6 +26,7 @@ struct SessionWire {
     return unsafe bio
   }
 
+  /// Made once and only read afterwards, from any thread: OpenSSL's method tables are constant, hence safe to send.
   @safe
   private struct Method: @unchecked Sendable {
     let handle: OpaquePointer?
