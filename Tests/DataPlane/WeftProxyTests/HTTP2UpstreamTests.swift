@@ -1,0 +1,139 @@
+import Testing
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+
+@testable import WeftProxy
+
+@Suite("HTTP/2 upstream connections")
+struct HTTP2UpstreamTests {
+  private func get(_ path: String = "/") -> String { "GET \(path) HTTP/1.1\r\nHost: a\r\n\r\n" }
+
+  @Test("streams beyond a GOAWAY go to another connection, those before it end where they are")
+  func goAway() {
+    let world = ProxyWorld()
+    world.simple(upstream: .two)
+    var ends: [H2Peer] = []
+    var held: [(H2Peer, H2StreamID)] = []
+    world.server.onAccept = { peer in
+      let h2 = H2Peer(.server, peer)
+      ends.append(h2)
+      h2.onRequest = { [unowned h2] id, _ in
+        if ends.count == 1 { held.append((h2, id)) } else { h2.respond(id, 200, body: [2]) }
+      }
+    }
+    let first = world.connect()
+    first.send(get("/1"))
+    #expect(world.run { held.count == 1 })
+    ends[0].goAway()
+    world.settle()
+    let second = world.connect()
+    second.send(get("/2"))
+    #expect(world.run { HTTP1Text(second.received) != nil })
+    #expect(HTTP1Text(second.received)?.body == [2])
+    held[0].0.respond(held[0].1, 200, body: [1])
+    #expect(world.run { HTTP1Text(first.received) != nil })
+    #expect(HTTP1Text(first.received)?.body == [1])
+    #expect(world.run { world.server.accepted[0].isOver })
+    #expect(world.value(ClusterMetric.upstreamCxCloseNotify) == 1)
+    world.settle()
+    world.expectClean()
+  }
+
+  @Test("a refused stream is tried again, whatever its method")
+  func refusedStream() {
+    let world = ProxyWorld()
+    world.simple(upstream: .two)
+    var count = 0
+    world.server.onAccept = { peer in
+      let h2 = H2Peer(.server, peer)
+      h2.onRequest = { [unowned h2] id, message in
+        count += 1
+        if count == 1 { h2.reset(id, .refusedStream) } else { h2.respond(id, 200, body: message.body) }
+      }
+    }
+    let client = world.connect()
+    client.send("POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 0\r\n\r\n")
+    #expect(world.run { HTTP1Text(client.received) != nil })
+    #expect(HTTP1Text(client.received)?.status == 200)
+    #expect(count == 2)
+    world.settle()
+    world.expectClean()
+  }
+
+  @Test("many clients share one connection, and wait where it takes no more streams")
+  func concurrency() {
+    let world = ProxyWorld()
+    world.simple(upstream: .two)
+    var open = 0
+    var most = 0
+    var held: [(H2Peer, H2StreamID)] = []
+    world.server.onAccept = { peer in
+      var limits = HTTPLimits()
+      limits.http2.maxConcurrentStreams = 3
+      let h2 = H2Peer(.server, peer, limits: limits)
+      h2.onRequest = { [unowned h2] id, _ in
+        open += 1
+        most = max(most, open)
+        held.append((h2, id))
+      }
+    }
+    let warm = world.connect()
+    warm.send(get())
+    #expect(world.run { held.count == 1 })
+    let clients = (0..<7).map { _ in world.connect() }
+    for client in clients { client.send(get()) }
+    var answered = 0
+    #expect(
+      world.run {
+        if let (h2, id) = held.first {
+          held.removeFirst()
+          open -= 1
+          h2.respond(id, 200, body: [1])
+        }
+        answered = clients.count { HTTP1Text($0.received) != nil }
+        return answered == clients.count
+      })
+    for peer in world.server.accepted { #expect(!peer.isClosed) }
+    world.settle()
+    world.expectClean()
+  }
+
+  @Test("a PING that is not answered ends the connection")
+  func ping() {
+    let world = ProxyWorld()
+    world.simple(
+      upstream: .two,
+      cluster: { $0.http2.keepalive = HTTP2Options.Keepalive(interval: .seconds(10), timeout: .seconds(2)) })
+    world.server.onAccept = { peer in
+      let h2 = H2Peer(.server, peer)
+      h2.onRequest = { [unowned h2] id, _ in h2.respond(id, 200, body: [1]) }
+    }
+    let client = world.connect()
+    client.send(get())
+    #expect(world.run { HTTP1Text(client.received) != nil })
+    world.advance(by: .seconds(30))
+    #expect(!world.server.accepted[0].isOver)
+    // From now on the server is silent.
+    world.server.accepted[0].pause()
+    #expect(world.run { world.engine.upstreams.count == 0 })
+  }
+
+  @Test("unused connections close after the idle time-out", arguments: Version.allCases)
+  func idle(version: Version) {
+    let world = ProxyWorld()
+    world.simple(upstream: version, cluster: { $0.idleTimeout = .seconds(4) })
+    let ends = Ends(world, client: .one, server: version) { _ in (200, [1], false, []) }
+    #expect(ends.exchange()?.status == 200)
+    world.advance(by: .seconds(3))
+    #expect(!world.server.accepted[0].isOver)
+    #expect(world.run { world.server.accepted[0].isOver })
+    #expect(world.value(ClusterMetric.upstreamCxIdleTimeout) == 1)
+    // The next request simply opens another.
+    #expect(ends.exchange()?.status == 200)
+    #expect(world.server.accepted.count == 2)
+  }
+
+}
