@@ -269,10 +269,12 @@ final class H2ServiceConnection: LoopConnection {
     streamEnded()
   }
 
-  /// Forgets the stream if its exchange is over.
+  /// Forgets the stream if its exchange is over. What its task has not read yet stays readable, at most a stream's window of
+  /// it; its credit goes back now, because nobody reports on an exchange that is over.
   private func settle(_ stream: H2StreamID) {
     guard let exchange = streams[stream], exchange.hasEnded else { return }
     streams[stream] = nil
+    h2.consumed(stream, .max)
     streamEnded()
   }
 

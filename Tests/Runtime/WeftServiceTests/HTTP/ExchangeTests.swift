@@ -95,6 +95,20 @@ struct ExchangeTests {
     }
   }
 
+  @Test("bodies that arrive whole before they are read give their credit back", arguments: bothProtocols)
+  func manyWholeBodies(protocols: HTTPClientConfiguration.Protocols) async throws {
+    let content = bytes(200_000)
+    try await Loopback.run(protocols) { request, responder in
+      try await responder.send(HTTPResponse(), body: try await request.body.collect())
+    } _: { loopback in
+      // 40 MB each way: more than a connection's window.
+      for _ in 0..<200 {
+        let response = try await loopback.send("PUT", body: content, timeout: .seconds(10))
+        #expect(response.body.count == content.count)
+      }
+    }
+  }
+
   @Test("a slow reader holds the writer back", arguments: bothProtocols)
   func backPressure(protocols: HTTPClientConfiguration.Protocols) async throws {
     var limits = ServiceLimits()
