@@ -22,6 +22,8 @@ final class H1ServerConnection: LoopConnection {
   private var hasSentHead = false
   private var version = HTTPVersion.http11
   private var closesAfterResponse = false
+  /// The head's time runs: from accepting the connection, later from a head's first byte.
+  private var isReadingHead = true
   private var isPaused = false
   private var isBlocked = false
   private var isClosing = false
@@ -53,7 +55,11 @@ final class H1ServerConnection: LoopConnection {
       case .trailers: trailers = HeadConversion.headers(core.incoming.head)
       case .end: requestEnded()
       case .needMore:
-        if current == nil, !input.isEmpty { armTimer(host.configuration.limits.headTimeout) }
+        if current == nil, !input.isEmpty, !isReadingHead {
+          // Once per head: a client that trickles bytes must not be given more time for each.
+          isReadingHead = true
+          armTimer(host.configuration.limits.headTimeout)
+        }
         return bytes.count - input.count
       case .invalid(let error):
         refuse(error)
@@ -65,6 +71,7 @@ final class H1ServerConnection: LoopConnection {
 
   private func begin(_ head: MessageHead) {
     core.cancelTimer(&timer)
+    isReadingHead = false
     version = head.version
     closesAfterResponse = host.isDraining || head.flags.contains(.closesConnection)
     hasSentHead = false
@@ -252,7 +259,6 @@ final class H1ServerConnection: LoopConnection {
   }
 
   private func armTimer(_ timeout: Duration) {
-    guard timer == nil || current == nil else { return }
     core.cancelTimer(&timer)
     timer = core.after(timeout) { [weak self] in
       guard let self else { return }

@@ -86,6 +86,18 @@ struct MalformedPeerTests {
     }
   }
 
+  @Test("a client that trickles its head gets no more time for each byte")
+  func trickledHead() async throws {
+    var limits = ServiceLimits()
+    limits.headTimeout = .milliseconds(100)
+    try await Loopback.run(limits: limits) { _, responder in
+      try await responder.send("ok")
+    } _: { loopback in
+      let head = Array("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".utf8).map { [$0] }
+      #expect(await RawPeer.exchange(with: loopback.address, head, pauseMilliseconds: 10) == "")
+    }
+  }
+
   @Test("a client that goes away in its body ends the handler's wait")
   func vanishedClient() async throws {
     let failed = Promise<ServiceError?>()

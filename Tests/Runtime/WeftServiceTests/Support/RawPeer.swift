@@ -6,12 +6,15 @@ import WeftService
 enum RawPeer {
   /// Connects, sends `parts`, and returns all that came back until the other side closed (or ten seconds passed).
   static func exchange(
-    with address: ServiceAddress, _ parts: [[UInt8]], halfClose: Bool = false
+    with address: ServiceAddress, _ parts: [[UInt8]], pauseMilliseconds: UInt32 = 0, halfClose: Bool = false
   ) async -> String {
     await onThread {
       let socket = connected(to: address)
       defer { Glibc.close(socket) }
-      for part in parts { send(socket, part) }
+      for part in parts {
+        send(socket, part)
+        if pauseMilliseconds > 0 { usleep(pauseMilliseconds * 1000) }
+      }
       if halfClose { shutdown(socket, Int32(SHUT_WR)) }
       return String(decoding: receiveAll(socket), as: UTF8.self)
     }
