@@ -250,6 +250,13 @@ extension WorkerEngine {
     }
 
     let wanted = wantedProtocol(stream[].cluster, stream[].downstream)
+    // An upgrade asked for in one version's way cannot be granted in the other's; said at once, it does not wait for a time-out.
+    if stream[].flags.contains(.wantsTunnel), head.method != .connect || head.flags.contains(.extendedConnect),
+      (wanted == .http2) != head.flags.contains(.extendedConnect)
+    {
+      uncount(s)
+      return localReply(s, 501, .empty, details: "upgrade_across_versions_unsupported")
+    }
     if let u = readyConnection(h, wanted) {
       start(s, on: u, head)
     } else {
