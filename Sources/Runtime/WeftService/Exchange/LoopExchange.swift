@@ -11,6 +11,8 @@ enum ExchangeSignal: Sendable {
   case abort(ServiceError, code: UInt32)
   /// Bound what is left.
   case deadline(Duration)
+  /// Say when this time is over.
+  case alarm(Duration)
 }
 
 /// The loop's side of one exchange: which connection and stream carry it, and how far it has come.
@@ -28,6 +30,7 @@ class LoopExchange {
   var sentEnd = false
   private(set) var hasEnded = false
   private var deadline: UInt64?
+  private var alarm: UInt64?
 
   init(id: UInt64, core: LoopCore, inbound: InboundStream, outbound: OutboundStream) {
     self.id = id
@@ -43,6 +46,7 @@ class LoopExchange {
     case .consumed(let bytes): connection?.consumed(self, bytes)
     case .abort(let error, let code): abort(error, H2ErrorCode(rawValue: code))
     case .deadline(let timeout): setDeadline(timeout)
+    case .alarm(let timeout): setAlarm(timeout)
     }
   }
 
@@ -54,6 +58,18 @@ class LoopExchange {
       self?.abort(.deadlineExceeded)
     }
   }
+
+  private func setAlarm(_ timeout: Duration) {
+    core.cancelTimer(&alarm)
+    guard !hasEnded else { return }
+    alarm = core.after(max(timeout, .zero)) { [weak self] in
+      self?.alarm = nil
+      self?.alarmRings()
+    }
+  }
+
+  /// For subclasses: tells the task that asked.
+  func alarmRings() {}
 
   /// Ends the exchange from our side.
   func abort(_ error: ServiceError, _ code: H2ErrorCode = .cancel) {
@@ -81,6 +97,7 @@ class LoopExchange {
     guard !hasEnded else { return }
     hasEnded = true
     core.cancelTimer(&deadline)
+    core.cancelTimer(&alarm)
     core.remove(self)
     connection = nil
     let reason = error ?? .connectionClosed("the exchange is over")

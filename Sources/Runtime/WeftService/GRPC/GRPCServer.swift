@@ -98,12 +98,13 @@ package final class GRPCServer: Sendable {
     let sink = GRPCMessageSink(
       codec: GRPCMessageCodec(compression: encoding, maximumMessageBytes: configuration.receiveMessageBytes),
       writer: { try context.body() }, outcome: { GRPCStatus(of: $0) })
-    await Self.race(context, until: timeout ?? nil) { try await handler(source, sink, context) }
+    await Self.race(context, on: responder.exchange, until: timeout ?? nil) { try await handler(source, sink, context) }
   }
 
   /// Runs the handler; at the deadline the caller is answered and the handler cancelled.
   private static func race(
-    _ context: GRPCServerContext, until timeout: Duration?, _ handler: @escaping @Sendable () async throws -> Void
+    _ context: GRPCServerContext, on exchange: ServerExchange, until timeout: Duration?,
+    _ handler: @escaping @Sendable () async throws -> Void
   ) async {
     await withTaskGroup(of: GRPCStatus?.self) { group in
       group.addTask {
@@ -116,8 +117,7 @@ package final class GRPCServer: Sendable {
       }
       if let timeout {
         group.addTask {
-          do { try await Task.sleep(for: timeout) } catch { return nil }
-          return GRPCStatus(.deadlineExceeded, "the deadline has passed")
+          await exchange.alarm(in: timeout) ? GRPCStatus(.deadlineExceeded, "the deadline has passed") : nil
         }
       }
       for await outcome in group {

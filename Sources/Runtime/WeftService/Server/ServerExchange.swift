@@ -19,6 +19,8 @@ final class ServerExchange: Sendable {
     var isLeftByHandler = false
     var outcome: Outcome?
     var waiter: CheckedContinuation<Void, Never>?
+    var alarmHasRung = false
+    var alarmWaiter: CheckedContinuation<Void, Never>?
   }
 
   enum Outcome: Sendable {
@@ -103,6 +105,39 @@ final class ServerExchange: Sendable {
     return nil
   }
 
+  /// Waits for `timeout`, at most until the exchange ends or the task is cancelled; true when the time is over. Call it once.
+  ///
+  /// Why not `Task.sleep`: a cancelled sleep stays in the dispatch library's queue until its time.
+  func alarm(in timeout: Duration) async -> Bool {
+    signal(.alarm(timeout))
+    await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let ready = state.withLock { state -> Bool in
+          guard !state.alarmHasRung, state.outcome == nil, !Task.isCancelled else { return true }
+          state.alarmWaiter = continuation
+          return false
+        }
+        if ready { continuation.resume() }
+      }
+    } onCancel: {
+      takeAlarmWaiter()?.resume()
+    }
+    return state.withLock { $0.alarmHasRung && $0.outcome == nil }
+  }
+
+  /// On the loop.
+  func alarmRings() {
+    state.withLock { $0.alarmHasRung = true }
+    takeAlarmWaiter()?.resume()
+  }
+
+  private func takeAlarmWaiter() -> CheckedContinuation<Void, Never>? {
+    state.withLock { state in
+      defer { state.alarmWaiter = nil }
+      return state.alarmWaiter
+    }
+  }
+
   private func takeWaiter() -> CheckedContinuation<Void, Never>? {
     state.withLock { state in
       defer { state.waiter = nil }
@@ -124,6 +159,7 @@ final class ServerExchange: Sendable {
       return state.waiter
     }
     waiter?.resume()
+    takeAlarmWaiter()?.resume()
   }
 }
 
@@ -142,4 +178,6 @@ final class ServerLoopExchange: LoopExchange {
   }
 
   override func ended(_ error: ServiceError?) { shared.ended(error) }
+
+  override func alarmRings() { shared.alarmRings() }
 }
