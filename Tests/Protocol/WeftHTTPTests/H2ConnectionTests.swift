@@ -268,6 +268,91 @@ struct H2ConnectionTests {
     #expect(serve(bytes, limits: limits).last == "connection 11 rapidReset")
   }
 
+  @Test("#17 late frames of streams that we reset are nobody's fault, however many streams there are")
+  func lateFrames() {
+    let streams = (0..<40).map { UInt32($0 * 2 + 1) }
+    var bytes = preface
+    for id in streams { bytes += frame(1, 4, id, postBlock) }
+    for _ in 0..<15 { for id in streams { bytes += frame(0, 0, id, Array("late".utf8)) } }
+    bytes += frame(1, 5, 1, literal("late", "trailer")) + frame(1, 5, 99, getBlock)
+    let log = serve(bytes) { connection, event in
+      if case .headers(let id, false) = event { connection.reset(id, .noError, now: MonotonicInstant(nanoseconds: 1)) }
+    }
+    #expect(log.count == 41)
+    #expect(log.last == "headers 99 GET a / 2 end")
+  }
+
+  @Test("padding behind content that is dropped does not hold up the next frame")
+  func droppedPadding() {
+    let bytes =
+      preface + frame(1, 4, 1, postBlock) + frame(0, 8, 1, [4] + Array("hello".utf8) + [0, 0, 0, 0])
+      + frame(1, 5, 3, getBlock)
+    let log = serve(bytes) { connection, event in
+      if case .headers(1, _) = event { connection.reset(1, .noError, now: MonotonicInstant(nanoseconds: 1)) }
+    }
+    #expect(log.last == "headers 3 GET a / 2 end")
+  }
+
+  @Test("one empty DATA frame for each of many requests is no flood")
+  func emptyFrameEach() {
+    var bytes = preface
+    for i in 0..<5 as Range<UInt32> { bytes += frame(1, 4, 2 * i + 1, postBlock) + frame(0, 0, 2 * i + 1) }
+    #expect(serve(bytes).count { $0.hasPrefix("headers") } == 5)
+    #expect(!serve(bytes).contains { $0.hasPrefix("connection") })
+  }
+
+  @Test("informational responses are counted for each stream, not for the connection")
+  func informationalResponses() {
+    let most = HTTPLimits().informationalResponses
+    func feed(_ bytes: [UInt8], _ streams: Int) -> Int? {
+      var connection = H2Connection(role: .client, limits: HTTPLimits())
+      let scratch = HeadScratch()
+      for _ in 0..<streams {
+        scratch.head.startRequest(
+          .get, scheme: ByteView("http"), authority: ByteView("a"), path: ByteView("/"), framing: .none)
+        _ = connection.sendRequest(scratch.head, endStream: true, user: 1, now: MonotonicInstant(nanoseconds: 1))
+      }
+      var finals = 0
+      var failed = false
+      bytes.withByteView { view in
+        var input = view
+        loop: while true {
+          switch connection.next(&input, head: scratch.head, now: MonotonicInstant(nanoseconds: 1)) {
+          case .headers(_, true): finals += 1
+          case .connectionError:
+            failed = true
+            break loop
+          case .needMore: break loop
+          default: break
+          }
+        }
+      }
+      return failed ? nil : finals
+    }
+    let hints: [UInt8] = [0x08, 3] + Array("103".utf8)
+    let settings = frame(4, 0, 0)
+    let ids = (0..<2 * most).map { UInt32($0 * 2 + 1) }
+    let early = ids.flatMap { frame(1, 4, $0, hints) }
+    #expect(feed(settings + early + ids.flatMap { frame(1, 5, $0, [0x88]) }, ids.count) == ids.count)
+    let one = (0..<most).flatMap { _ in frame(1, 4, 1, hints) }
+    #expect(feed(settings + one + frame(1, 5, 1, [0x88]), 1) == 1)
+    #expect(feed(settings + one + frame(1, 4, 1, hints), 1) == nil)
+  }
+
+  @Test("a smaller header table holds from when the peer has acknowledged it")
+  func smallerTable() {
+    var limits = HTTPLimits()
+    limits.http2.decoderTableSize = 0
+    let bytes =
+      preface + frame(1, 5, 1, [0x82, 0x86, 0x84, 0x41, 1, UInt8(ascii: "a")])
+      + frame(1, 5, 3, [0x82, 0x86, 0x84, 0xbe])
+    let first = ["headers 1 GET a / 2 end", "headers 3 GET a / 2 end"]
+    #expect(serve(bytes, limits: limits) == first)
+    let after = serve(bytes + frame(4, 1, 0) + frame(1, 5, 5, [0x82, 0x86, 0x84, 0xbe]), limits: limits)
+    #expect(after.prefix(2) == first[...])
+    #expect(after.last?.hasPrefix("connection 9") == true)
+  }
+
   @Test("streams that lived are not premature")
   func patientResets() {
     var limits = HTTPLimits()

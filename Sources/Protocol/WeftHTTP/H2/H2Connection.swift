@@ -79,7 +79,8 @@ package struct H2Connection: ~Copyable {
     self.role = role
     self.limits = limits
     encoder = HPACKEncoder(tableSize: Int(limits.http2.encoderTableSize))
-    decoder = HPACKDecoder(tableSize: Int(limits.http2.decoderTableSize))
+    // The protocol's initial size holds until our SETTINGS are acknowledged.
+    decoder = HPACKDecoder(tableSize: max(4096, Int(limits.http2.decoderTableSize)))
     prefaceLeft = role == .server ? H2Preface.text.utf8CodeUnitCount : 0
     // Until our SETTINGS are acknowledged the peer may still use the protocol's initial window.
     localInitialWindow = max(65_535, Int64(limits.http2.initialStreamWindow))
@@ -137,20 +138,19 @@ package struct H2Connection: ~Copyable {
   }
 }
 
-/// The last few stream numbers, newest first out.
+/// Which of the last 1024 streams were reset: frames of theirs may still be on their way, however many there are.
 struct RecentStreams {
-  private var ids: InlineArray<16, H2StreamID> = InlineArray(repeating: 0)
-  private var at = 0
+  private var bits: InlineArray<16, UInt64> = InlineArray(repeating: 0)
 
-  mutating func insert(_ id: H2StreamID) {
-    ids[at] = id
-    at = (at + 1) & 15
-  }
+  mutating func insert(_ id: H2StreamID) { bits[Self.word(id)] |= Self.bit(id) }
 
-  func contains(_ id: H2StreamID) -> Bool {
-    for i in 0..<16 where ids[i] == id { return true }
-    return false
-  }
+  /// A new stream takes the place of one 1024 streams ago.
+  mutating func remove(_ id: H2StreamID) { bits[Self.word(id)] &= ~Self.bit(id) }
+
+  func contains(_ id: H2StreamID) -> Bool { bits[Self.word(id)] & Self.bit(id) != 0 }
+
+  private static func word(_ id: H2StreamID) -> Int { Int(id >> 7 & 15) }
+  private static func bit(_ id: H2StreamID) -> UInt64 { 1 << UInt64(id >> 1 & 63) }
 }
 
 /// Recognises the client preface, for connections whose protocol is not known from ALPN.

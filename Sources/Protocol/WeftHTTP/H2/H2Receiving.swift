@@ -25,7 +25,7 @@ extension H2Connection {
       }
       if dataLeft > 0 || paddingLeft > 0 {
         if let event = dataContent(&input) { return event }
-        if dataLeft > 0 || paddingLeft > 0 { return .needMore }
+        if dataLeft > 0 || paddingLeft > 0, input.isEmpty { return .needMore }
         continue
       }
       guard input.count >= H2FrameHeader.size else { return .needMore }
@@ -228,8 +228,10 @@ extension H2Connection {
       selfDependent = fragment.loadBigEndianUInt32(at: 0) & 0x7fff_ffff == id
       fragment = fragment.dropFirst(5)
     }
-    if fragment.isEmpty, !frame.has(H2Flag.endStream), flood.emptyFrame(limits.http2) {
-      return fail(.enhanceYourCalm, .emptyFrameFlood)
+    if fragment.isEmpty, !frame.has(H2Flag.endStream) {
+      if flood.emptyFrame(limits.http2) { return fail(.enhanceYourCalm, .emptyFrameFlood) }
+    } else {
+      flood.emptyFrames = 0
     }
     blockFlags = frame.flags & H2Flag.endStream | (selfDependent ? H2Flag.priority : 0)
     if frame.has(H2Flag.endHeaders) { return headerBlock(id, fragment, head, now) }
@@ -313,6 +315,7 @@ extension H2Connection {
     _ head: MessageHead, _ now: UInt64
   ) -> H2Event? {
     lastPeer = id
+    recentResets.remove(id)
     if let last = goAwaySent, id > last {
       // Ignored as RFC 9113 §6.8 says; the peer knows from our GOAWAY.
       rejectedStreams &+= 1
@@ -361,11 +364,12 @@ extension H2Connection {
     if head.isInformational {
       if endStream { return streamError(i, .protocolError, .pseudoHeader, now) }
       head.framing = .none
-      flood.emptyFrames += 1
-      if flood.emptyFrames > limits.informationalResponses { return fail(.enhanceYourCalm, .emptyFrameFlood) }
+      if Int(streams[i].informational) >= limits.informationalResponses {
+        return fail(.enhanceYourCalm, .emptyFrameFlood)
+      }
+      if streams[i].informational < .max { streams[i].informational += 1 }
       return .headers(stream: id, endStream: false)
     }
-    flood.emptyFrames = 0
     streams[i].flags.insert(.headReceived)
     if streams[i].answersHEAD || head.status == 204 || head.status == 304 {
       streams[i].flags.insert(.noContent)
@@ -436,6 +440,7 @@ extension H2Connection {
       guard frame.length == 0 else { return fail(.frameSizeError, .frameSize) }
       if !settingsAcknowledged {
         settingsAcknowledged = true
+        decoder.confirmTableSize(Int(limits.http2.decoderTableSize))
         // A window smaller than the protocol's initial one holds from now on.
         let delta = Int64(limits.http2.initialStreamWindow) - localInitialWindow
         localInitialWindow += delta

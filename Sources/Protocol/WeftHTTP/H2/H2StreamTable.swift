@@ -27,6 +27,8 @@ struct H2Stream: BitwiseCopyable {
   var flags: Flags = []
   /// The request was HEAD.
   var answersHEAD = false
+  /// Informational responses so far.
+  var informational: UInt8 = 0
   /// What we may send, what the peer may send. Either may be negative after a settings change.
   var sendWindow: Int64 = 0
   var receiveWindow: Int64 = 0

@@ -23,7 +23,7 @@ struct HPACKField: BitwiseCopyable {
 struct HPACKDecoder: ~Copyable {
   private var table: HPACKDynamicTable
   /// The size we announced: updates may not exceed it.
-  private let limit: Int
+  private var limit: Int
   private var atStart = true
   private let statics = HPACKStaticTable.shared
   private let huffman = Huffman.shared
@@ -33,6 +33,12 @@ struct HPACKDecoder: ~Copyable {
   init(tableSize: Int) {
     limit = tableSize
     table = HPACKDynamicTable(maxSize: tableSize)
+  }
+
+  /// The peer knows the size we announced: nothing larger from here on.
+  mutating func confirmTableSize(_ size: Int) {
+    limit = size
+    if table.maxSize > size { table.resize(to: size) }
   }
 
   mutating func begin() {
