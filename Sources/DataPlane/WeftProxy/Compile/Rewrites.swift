@@ -106,7 +106,12 @@ extension CompiledRoute {
     switch pathRewrite {
     case .none: return nil
     case .prefix:
-      return head.concatenate(prefixRewrite, head.path.dropFirst(min(matchedPrefix, head.path.count)))
+      var path = head.path
+      // Parameters inside the prefix were not there when it was matched.
+      if path.prefix(matchedPrefix).contains(UInt8(ascii: ";")) {
+        path = PathNormalization.withoutParameters(path, scratch: head)
+      }
+      return head.concatenate(prefixRewrite, path.dropFirst(min(matchedPrefix, path.count)))
     case .regex:
       let bare = head.path.pathWithoutQuery
       let new = pathRegex.replacing(bare, with: pathSubstitution, in: head)

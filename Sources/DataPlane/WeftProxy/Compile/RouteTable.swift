@@ -92,7 +92,8 @@ package struct RouteTable {
     guard number >= 0 else { return -1 }
     let range = virtualHosts[Int(number)]
     if range.secureRedirect >= 0, !input.isSecure { return range.secureRedirect }
-    let path = head.path.pathWithoutQuery
+    // Parameters are no part of what is matched: who serves the path strips them, too.
+    let path = PathNormalization.withoutParameters(head.path, scratch: head).pathWithoutQuery
     for i in range.first..<range.first + range.count where conditions[Int(i)].matches(head, path: path, input) {
       return i
     }
