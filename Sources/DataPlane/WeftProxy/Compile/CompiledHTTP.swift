@@ -31,6 +31,8 @@ package struct CompiledHTTPManager {
   package var skipsForwardedFor = false
   package var generatesRequestID = true
   package var keepsExternalRequestID = false
+  /// `x-forwarded-client-cert` is taken over from whoever sends it.
+  package var forwardsClientCertificate = false
   package var requestIDInResponse = false
   package var proxiesContinue = false
   package var serverName = ByteView.empty

@@ -179,6 +179,7 @@ struct ListenerCompiler {
     compiled.skipsForwardedFor = manager.skipXFFAppend
     compiled.generatesRequestID = manager.generateRequestID
     compiled.keepsExternalRequestID = manager.preserveExternalRequestID
+    compiled.forwardsClientCertificate = manager.forwardClientCertificate == .alwaysForwardOnly
     compiled.requestIDInResponse = manager.alwaysSetRequestIDInResponse
     compiled.proxiesContinue = manager.proxy100Continue
     compiled.serverName = storage.text(manager.serverName)

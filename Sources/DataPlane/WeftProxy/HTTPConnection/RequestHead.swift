@@ -56,6 +56,8 @@ extension WorkerEngine {
     } else if !head.contains(.forwardedProto) {
       head.append(.forwardedProto, secure ? ByteView("https") : ByteView("http"))
     }
+    // Nobody here vouches for a client certificate yet: its description comes from outside and says what it likes.
+    if !manager[].forwardsClientCertificate { head.remove(.forwardedClientCert) }
     let isInternal = manager[].internalRanges.isEmpty ? false : comesFromInside(slot, manager)
     if isInternal {
       head.set(.envoyInternal, ByteView("true"))
@@ -67,7 +69,7 @@ extension WorkerEngine {
       if external || !head.contains(.requestID) { head.set(.requestID, newRequestID(head)) }
     }
     if !manager[].via.isEmpty {
-      if let value = head.first(.via) {
+      if let value = head.joinedValue(named: ByteView(HeaderName.via.text)) {
         let joined = head.concatenate(head.concatenate(value, ByteView(", ")), manager[].via)
         head.set(.via, joined)
       } else {
@@ -78,7 +80,8 @@ extension WorkerEngine {
 
   private func appendForwardedFor(_ head: MessageHead, _ slot: SlotRef<DownstreamConnection>) {
     let text = slot[].peerText
-    let old = head.first(.forwardedFor)
+    // The last value is the nearest hop's: repeated fields are joined in order, or a forged first one would hide it.
+    let old = head.joinedValue(named: ByteView(HeaderName.forwardedFor.text))
     let value = unsafe head.build((old.map { $0.count + 2 } ?? 0) + ShortText.capacity) { room in
       guard let base = room.baseAddress else { return 0 }
       var used = 0
