@@ -117,11 +117,22 @@ extension WorkerEngine {
       serveWaiting(u)
       if upstreams.contains(u), slot[].h2[].availableStreams > 0, slot[].list == .none { list(upstream: u) }
       if slot[].active == 0 { idleBegan(u) }
+      openForWaiting(slot[].host)
       return
     }
     if let s = nextWaiting(slot[].host, .http1) { return startWaiting(s, on: u) }
     list(upstream: u)
     idleBegan(u)
+    openForWaiting(slot[].host)
+  }
+
+  /// Streams that still wait, because they want another protocol or there was no room, get a connection made.
+  func openForWaiting(_ h: SlabIndex) {
+    let host = hosts.ref(h)
+    guard host[].waiting.count > host[].expectedCapacity, !host[].waiting.isEmpty else { return }
+    let s = host[].waiting.first
+    let highPriority = streams[s].route?[].highPriority ?? false
+    open(h, streams[s].wanted, breaker: clusters[host[].cluster].breaker(highPriority), highPriority: highPriority)
   }
 
   /// Gives a multiplexed connection to those who wait, as far as it has room.

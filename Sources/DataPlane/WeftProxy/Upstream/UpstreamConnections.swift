@@ -329,12 +329,7 @@ extension WorkerEngine {
 
   /// A connection is gone; streams that still wait need another one.
   private func afterClose(_ h: SlabIndex) {
-    let host = hosts.ref(h)
-    if host[].waiting.count > host[].expectedCapacity, !host[].waiting.isEmpty {
-      let s = host[].waiting.first
-      let highPriority = streams[s].route?[].highPriority ?? false
-      open(h, streams[s].wanted, breaker: clusters[host[].cluster].breaker(highPriority), highPriority: highPriority)
-    }
+    openForWaiting(h)
     releaseIfUnused(host: h)
   }
 
