@@ -141,7 +141,11 @@ extension WorkerEngine {
     let agreed = session.negotiatedProtocol
     if slot[].kind != .http {
       // The configuration has decided.
-    } else if agreed == "h2" { startHTTP2(d) } else if agreed == "http/1.1" || agreed == "http/1.0" { startHTTP1(d) }
+    } else if agreed == "h2" {
+      startHTTP2(d)
+    } else if agreed == "http/1.1" || agreed == "http/1.0" {
+      startHTTP1(d)
+    }
     armIdle(d)
   }
 
@@ -251,7 +255,8 @@ extension WorkerEngine {
     let byUs = slot[].flags.contains(.closedByUs)
     let hadStreams = slot[].active > 0
     slot[].flags.insert(.closed)
-    endStreams(ofDownstream: d)
+    // After an orderly end what the client sent last still goes its way.
+    endStreams(ofDownstream: d, reason.kind == .ended || reason.kind == .lingerTimeout ? .gracefully : .reset)
     let lived = (now.nanoseconds &- slot[].accepted.nanoseconds) / 1_000_000
     if let stats = slot[].stats {
       stats.add(.downstreamCxDestroy)
@@ -285,10 +290,10 @@ extension WorkerEngine {
   }
 
   /// Ends every stream of a connection whose client is gone.
-  func endStreams(ofDownstream d: SlabIndex) {
+  func endStreams(ofDownstream d: SlabIndex, _ mode: CloseMode = .reset) {
     let slot = downstreams.ref(d)
     if !slot[].stream.isNone {
-      if slot[].kind == .tcp { clientGoneTCP(slot[].stream, .reset) } else { clientGone(slot[].stream) }
+      if slot[].kind == .tcp { clientGoneTCP(slot[].stream, mode) } else { clientGone(slot[].stream) }
     }
     if slot[].kind == .http2 { forEachStream(ofDownstream: d) { clientGone($0) } }
   }
@@ -302,6 +307,8 @@ extension WorkerEngine {
     slot[].flags.insert(.writeBlocked)
     slot[].stats?.add(.downstreamFlowControlPausedReading)
     if !slot[].stream.isNone, slot[].kind == .http1 { pauseResponse(slot[].stream) }
+    // A client that does not read gets no further requests read: their answers would only queue.
+    if slot[].kind == .http2 || (slot[].kind == .http1 && slot[].stream.isNone) { pauseReading(downstream: d) }
     // HTTP/2: each stream stops by itself when it next has data (`writableResponse` looks at the flag).
   }
 
@@ -311,6 +318,7 @@ extension WorkerEngine {
     if slot[].flags.contains(.closed) { return }
     slot[].stats?.add(.downstreamFlowControlResumedReading)
     if slot[].kind == .http2 {
+      resumeReading(downstream: d)
       slot[].h2[].outputFlushed()
       forEachStream(ofDownstream: d) { pumpResponse($0) }
       flushLater(downstream: d)
@@ -321,6 +329,8 @@ extension WorkerEngine {
       } else {
         pumpResponse(slot[].stream)
       }
+    } else if slot[].kind == .http1 {
+      resumeReading(downstream: d)
     }
   }
 

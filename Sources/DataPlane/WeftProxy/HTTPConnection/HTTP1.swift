@@ -16,6 +16,10 @@ extension WorkerEngine {
       if s.isNone {
         // The connection ends; whatever still comes belongs to nobody.
         if slot[].flags.contains(.closing) { return bytes.count }
+        if slot[].flags.contains(.writeBlocked) {
+          pauseReading(downstream: d)
+          break
+        }
       } else {
         let flags = streams[s].flags
         if flags.contains(.requestEnded) && !flags.contains(.tunnel) {
