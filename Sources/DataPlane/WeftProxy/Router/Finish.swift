@@ -15,7 +15,9 @@ extension WorkerEngine {
     let slot = downstreams.ref(d)
     let flags = stream[].flags
     leaveWaiting(s)
-    detach(s, reusable: flags.contains(.responseEnded) && flags.contains(.requestSent) && !flags.contains(.tunnel))
+    // What was sent behind a refused CONNECT or upgrade cannot be known to have been read as what it was.
+    let isComplete = flags.isSuperset(of: [.responseEnded, .requestSent])
+    detach(s, reusable: isComplete && flags.isDisjoint(with: [.tunnel, .wantsTunnel]))
     uncount(s)
     giveRetry(s)
 
@@ -130,9 +132,13 @@ extension WorkerEngine {
     // What was passed on already still leaves; a client sees a short body, never a complete one.
     if stage[].target == slot[].connection { flushStage() }
     slot[].flags.insert(.closing)
+    // Where the end of the connection is the end of the body, only a reset tells a cut from an end.
+    let endsByClose =
+      stream[].flags.contains(.clientHTTP10) && stream[].responseLeft < 0 && !stream[].flags.contains(.localReply)
     close(
       downstream: d,
-      stream[].flags.contains(.responseStarted) && loop.queuedBytes(slot[].connection) > 0 ? .gracefully : .reset)
+      stream[].flags.contains(.responseStarted) && !endsByClose && loop.queuedBytes(slot[].connection) > 0
+        ? .gracefully : .reset)
     finish(s)
   }
 

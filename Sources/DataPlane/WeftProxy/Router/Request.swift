@@ -101,7 +101,9 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     let flags = stream[].flags
     let keeps = flags.contains(.keepsBody)
-    if !flags.contains(.requestStarted) || stream[].requestBody.unsent > 0 || stream[].upstream.isNone {
+    if !flags.contains(.requestStarted) || stream[].requestBody.unsent > 0 || stream[].upstream.isNone
+      || holdsTunnel(s)
+    {
       stream[].requestBody.append(data, pool: pool)
       stream[].requestCredit += isHTTP2(downstream: stream[].downstream) ? data.count : 0
       checkBody(s)
@@ -141,6 +143,17 @@ extension WorkerEngine {
       if end, !flags.contains(.requestChunked) { stream[].flags.insert(.requestSent) }
     }
     if keeps { checkBody(s) }
+  }
+
+  /// Bytes of a tunnel that the upstream has not granted yet are kept: on an HTTP/1 connection they would be read as a request.
+  @inline(__always)
+  private func holdsTunnel(_ s: SlabIndex) -> Bool {
+    let stream = streams.ref(s)
+    let flags = stream[].flags
+    guard flags.contains(.wantsTunnel), !flags.contains(.tunnel) else { return false }
+    // An upgrade's own content has a length or chunks.
+    return stream[].requestLeft < 0 && !flags.contains(.requestChunked)
+      && !stream[].upstream.isNone && upstreams[stream[].upstream].kind != .http2
   }
 
   /// Writes content to an HTTP/1 upstream in the framing its head announced.
@@ -241,7 +254,7 @@ extension WorkerEngine {
   /// The upstream takes bytes again (or for the first time): sends what waits.
   func pumpRequest(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    guard stream[].flags.contains(.requestStarted), !stream[].upstream.isNone else { return }
+    guard stream[].flags.contains(.requestStarted), !stream[].upstream.isNone, !holdsTunnel(s) else { return }
     let u = stream[].upstream
     let slot = upstreams.ref(u)
     let waiting = stream[].requestBody.unsent
@@ -258,6 +271,7 @@ extension WorkerEngine {
         writeHTTP1(request: s, view)
       }
       stream[].requestBody.advance(accepted, keep: keep, pool: pool)
+      if accepted > 0 { stream[].lastActivity = now }
       if stream[].requestBody.unsent > 0 { return }
     }
     if slot[].flags.contains(.writeBlocked) { return }

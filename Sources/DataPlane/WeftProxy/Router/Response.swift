@@ -43,6 +43,7 @@ extension WorkerEngine {
     head.removeHopByHop(keepUpgrade: stream[].flags.contains(.tunnel))
     decorate(s, head)
     passResponseHead(s, head, end: end || (!head.hasContent && head.framing != .tunnel && head.framing != .untilClose))
+    if streams.contains(s), stream[].flags.contains(.tunnel) { pumpRequest(s) }
   }
 
   private func informational(_ s: SlabIndex, _ head: MessageHead) {
@@ -89,7 +90,7 @@ extension WorkerEngine {
     case .passThrough: break
     }
     if !manager[].via.isEmpty {
-      if let value = head.first(.via) {
+      if let value = head.joinedValue(named: ByteView(HeaderName.via.text)) {
         head.set(.via, head.concatenate(head.concatenate(value, ByteView(", ")), manager[].via))
       } else {
         head.append(.via, manager[].via)
@@ -348,6 +349,7 @@ extension WorkerEngine {
         writeHTTP1(response: s, view)
       }
       stream[].responseBody.advance(accepted, keep: false, pool: pool)
+      if accepted > 0 { stream[].lastActivity = now }
       let credit = min(accepted, stream[].responseCredit)
       stream[].responseCredit -= credit
       creditResponse(s, credit)

@@ -171,7 +171,7 @@ extension WorkerEngine {
   private func replaceHost(_ head: MessageHead, _ host: ByteView, _ route: ConfigRef<CompiledRoute>) {
     if route[].appendsForwardedHost {
       let old = head.authority
-      if let value = head.first(.forwardedHost) {
+      if let value = head.joinedValue(named: ByteView(HeaderName.forwardedHost.text)) {
         head.set(.forwardedHost, head.concatenate(head.concatenate(value, ByteView(",")), old))
       } else {
         head.append(.forwardedHost, old)
@@ -316,7 +316,6 @@ extension WorkerEngine {
     } else {
       slot[].stream = s
       let tunnel = stream[].flags.contains(.wantsTunnel)
-      slot[].decoder.expectResponse(to: head.method, upgradeRequested: tunnel && head.method != .connect)
       slot[].flags.remove(.responseStarted)
       stage(for: slot[].connection)
       if case .chunked = head.framing {
@@ -334,6 +333,8 @@ extension WorkerEngine {
         stream[].responseFlags.insert(.downstreamProtocolError)
         return localReply(s, 400, .empty, details: "http1.unserialisable_request")
       }
+      // Only now: a connection whose request was never written must not wait for its response.
+      slot[].decoder.expectResponse(to: head.method, upgradeRequested: tunnel && head.method != .connect)
     }
     if ended { stream[].flags.insert(.requestSent) }
     armTry(s)
