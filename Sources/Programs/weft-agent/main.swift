@@ -3,4 +3,4 @@ import Glibc
 import WeftCLI
 
 signal(SIGPIPE, SIG_IGN)
-exit(await CommandLineTool.main(["run"] + CommandLine.arguments.dropFirst(), .process()))
+CommandLineTool.start(["run"] + CommandLine.arguments.dropFirst(), .process())

@@ -3,4 +3,4 @@ import Glibc
 import WeftCLI
 
 signal(SIGPIPE, SIG_IGN)
-exit(await CommandLineTool.main(Array(CommandLine.arguments.dropFirst()), .process()))
+CommandLineTool.start(Array(CommandLine.arguments.dropFirst()), .process())

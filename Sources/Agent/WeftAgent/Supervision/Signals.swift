@@ -5,14 +5,26 @@ import Glibc
 package struct Signals: Sendable {
   private let stream: AsyncStream<Int32>
 
-  /// Blocks `numbers` in this thread and every thread started later, and delivers them here instead.
-  /// Call it first thing in a program, before any other thread exists.
-  package static func take(_ numbers: [Int32]) -> Signals {
+  /// What `weft run` acts on or passes on.
+  package static let supervised = [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH]
+
+  /// Keeps `numbers` from this thread and every thread started later, until `take` asks for them.
+  /// Call it on the main thread, before any other thread exists.
+  package static func block(_ numbers: [Int32]) {
+    var set = Self.set(numbers)
+    unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
+  }
+
+  private static func set(_ numbers: [Int32]) -> sigset_t {
     var set = sigset_t()
     unsafe sigemptyset(&set)
     for number in numbers { unsafe sigaddset(&set, number) }
-    unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
-    let waiting = set
+    return set
+  }
+
+  /// Delivers `numbers`, which every thread must have blocked, as values.
+  package static func take(_ numbers: [Int32]) -> Signals {
+    let waiting = Self.set(numbers)
     let (stream, continuation) = AsyncStream.makeStream(of: Int32.self, bufferingPolicy: .bufferingNewest(16))
     startThread {
       var set = waiting

@@ -67,10 +67,10 @@ package final class ConstantArena: @unchecked Sendable {
 /// A run of trivial values inside a `ConstantArena`.
 ///
 /// Why sound: every access checks its index; the arena outlives the table by contract.
-@frozen @safe
+@frozen @safe @usableFromInline
 package struct ConstantTable<T: BitwiseCopyable>: BitwiseCopyable, @unchecked Sendable {  // immutable memory
   @usableFromInline let base: UnsafePointer<T>?
-  package let count: Int
+  @usableFromInline package let count: Int
 
   @inlinable package init() {
     unsafe base = nil

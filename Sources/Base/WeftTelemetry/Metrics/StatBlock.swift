@@ -39,3 +39,19 @@ package struct StatBlock<M: Metric>: BitwiseCopyable, @unchecked Sendable {
     unsafe weft_bump(cells + M.statusCell + index, 1)
   }
 }
+
+// The scopes a request touches, spelled out: a generic method of this target is not specialised in others, and would ask the metric's
+// witnesses for every number.
+extension StatBlock where M == ClusterMetric {
+  package func add(_ metric: ClusterMetric, _ amount: UInt64 = 1) { unsafe weft_bump(cells + metric.rawValue, amount) }
+  package func subtract(_ metric: ClusterMetric, _ amount: UInt64 = 1) {
+    unsafe weft_bump(cells + metric.rawValue, 0 &- amount)
+  }
+}
+
+extension StatBlock where M == HTTPMetric {
+  package func add(_ metric: HTTPMetric, _ amount: UInt64 = 1) { unsafe weft_bump(cells + metric.rawValue, amount) }
+  package func subtract(_ metric: HTTPMetric, _ amount: UInt64 = 1) {
+    unsafe weft_bump(cells + metric.rawValue, 0 &- amount)
+  }
+}

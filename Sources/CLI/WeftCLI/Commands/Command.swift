@@ -1,5 +1,6 @@
 // What a command is, and the tool that runs one.
 import Glibc
+import WeftAgent
 
 /// How a command ended; the process's exit code.
 package enum ExitCode: Sendable, Equatable {
@@ -69,12 +70,16 @@ package protocol Command: Sendable {
   /// A paragraph and examples for `--help`.
   static var discussion: String { get }
   static var flags: [Flag] { get }
+  /// Whether it acts on signals itself, instead of ending of them.
+  static var supervises: Bool { get }
 
   /// Does the work. *Errors*: `UsageError` prints with a hint at `--help`; others print as they are.
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode
 }
 
 extension Command {
+  package static var supervises: Bool { false }
+
   static var name: String { path.joined(separator: " ") }
 
   static var allFlags: [Flag] { flags + [.help] }
@@ -96,6 +101,16 @@ extension Command {
 
 /// The tool: finds the command, parses, runs, and turns errors into words and exit codes.
 package enum CommandLineTool {
+  /// Runs the command and ends the process with its exit code. Call it first thing in `main.swift`.
+  ///
+  /// Why not an `await` at the top level: that gives the main thread to the dispatch library, which opens every signal there whatever is
+  /// blocked, so that SIGTERM would end `weft run` before it has left its service.
+  package static func start(_ words: [String], _ context: CommandContext) -> Never {
+    if find(words)?.command.supervises == true { Signals.block(Signals.supervised) }
+    Task { exit(await main(words, context)) }
+    while true { pause() }
+  }
+
   package static func main(_ words: [String], _ context: CommandContext) async -> Int32 {
     let terminal = context.terminal
     guard let first = words.first else {

@@ -5,6 +5,7 @@ import WeftService
 /// `weft run … -- COMMAND`.
 enum RunCommand: Command {
   static let path = ["run"]
+  static let supervises = true
   static let summary = "run a program in the mesh: agent, sidecar and program, in the right order"
   static let operands = "-- COMMAND [ARGUMENT…]"
   static let discussion = """
@@ -47,8 +48,7 @@ enum RunCommand: Command {
   ]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
-    // Before any other thread exists, so that every thread inherits the mask.
-    let signals = Signals.take([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH])
+    let signals = Signals.take(Signals.supervised)
     let configuration = try configuration(arguments, context)
     let quiet = arguments.has(quiet)
     let terminal = context.terminal

@@ -6,7 +6,7 @@
 ///
 /// Why sound: a stream or connection counts as a user of its snapshot while it holds one of these, and the worker lets go of a snapshot only
 /// when it has no user; nothing writes to compiled configuration after it was published.
-@frozen @safe
+@frozen @safe @usableFromInline
 package struct ConfigRef<Value>: BitwiseCopyable, @unchecked Sendable {  // immutable after publication
   @usableFromInline let pointer: UnsafePointer<Value>
 

@@ -11,6 +11,10 @@ package struct HeaderField: BitwiseCopyable {
     package let rawValue: UInt8
     package init(rawValue: UInt8) { self.rawValue = rawValue }
 
+    /// Spelled out: the standard library's generic one is not specialised across targets.
+    @inline(__always)
+    package func contains(_ member: Flags) -> Bool { rawValue & member.rawValue == member.rawValue }
+
     /// Taken out of the head; iteration skips it.
     package static var removed: Flags { Flags(rawValue: 1) }
     /// Its bytes lie in memory exactly as `name: value CRLF`, checked by the HTTP/1 decoder.

@@ -18,6 +18,10 @@ package struct MessageHead {
     package let rawValue: UInt16
     package init(rawValue: UInt16) { self.rawValue = rawValue }
 
+    /// Spelled out: the standard library's generic one is not specialised across targets.
+    @inline(__always)
+    package func contains(_ member: Flags) -> Bool { rawValue & member.rawValue == member.rawValue }
+
     package static var response: Flags { Flags(rawValue: 1) }
     package static var trailers: Flags { Flags(rawValue: 2) }
     /// The sender will not reuse the connection: `Connection: close`, or HTTP/1.0 without keep-alive.
