@@ -27,7 +27,7 @@ debug: ## build everything with its tests
 	@swift build --build-tests --jobs $(JOBS) 2>&1 | Tools/progress.sh
 
 release: setup ## build the programs as shipped: optimised, Swift runtime linked in
-	@swift build -c release --static-swift-stdlib -Xlinker --gc-sections --jobs $(JOBS) 2>&1 | Tools/progress.sh
+	@swift build -c release --static-swift-stdlib -Xlinker --gc-sections -Xswiftc -cross-module-optimization --jobs $(JOBS) 2>&1 | Tools/progress.sh
 
 fuzz: setup ## fuzz one parser: make fuzz T=http1|http2|hpack|protobuf|yaml S=60
 	@Fuzz/run.sh "$(T)" "$(S)"

@@ -166,6 +166,10 @@ def h2load(port, requests, clients=4, streams=16, path="/api/x", data=None, head
     done = re.search(r"requests: (\d+) total, \d+ started, \d+ done, (\d+) succeeded, (\d+) failed, (\d+) errored", out)
     if not done or done.group(2) != done.group(1):
         raise RuntimeError(f"h2load against {port}: {out[-800:]}")
+    # A proxy that answers by itself would look fast: every answer must carry what was sent.
+    carried = int(re.search(r"\((\d+)\) data", out).group(1))
+    if data and carried < requests * pathlib.Path(data).stat().st_size:
+        raise RuntimeError(f"h2load against {port}: only {carried} bytes came back from {requests} requests")
     return int(done.group(2)), float(re.search(r"finished in [^,]+, ([\d.]+) req/s", out).group(1))
 
 
