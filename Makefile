@@ -17,8 +17,9 @@ test: setup setup-test debug release ## every test: units, golden files, fuzz re
 unit: setup debug ## unit tests only
 	@swift test --skip-build
 
-check: setup ## format, generated code, tidy
-	@swift format lint --strict --recursive --parallel Package.swift Sources Tests Tools Examples
+check: setup ## format, generated code
+	@Tools/setup.sh test
+	@git ls-files '*.swift' | grep -v /Generated/ | xargs swift format lint --strict --parallel
 	@Tools/generate.sh --check
 
 ci: check test ## what continuous integration runs
