@@ -8,7 +8,7 @@ export WEFT_PARTNERS ?= $(HOME)/.cache/weft-partners
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: setup release ## the bookstore behind sidecars, under load, with every check printed (KEEP=1 leaves it running)
+demo: setup-demo release ## the bookstore behind sidecars, under load, with every check printed (KEEP=1 leaves it running)
 	@Examples/01-bookstore/demo.sh
 
 test: setup setup-test debug release ## every test: units, golden files, fuzz replays, real partners
@@ -52,10 +52,13 @@ setup-test: ## install what the tests need: tools and real partners
 	@Tools/setup.sh build test
 	@Tests/Partners/setup.sh
 
+setup-demo: ## install what the demonstration needs
+	@Tools/setup.sh build demo
+
 setup-bench: setup-test ## install the peers of the benchmark
 	@Tools/setup.sh bench
 
 clean: ## remove build products
 	@rm -rf .build
 
-.PHONY: help demo test unit check ci debug release fuzz bench gen docs golden-update setup setup-test setup-bench clean
+.PHONY: help demo test unit check ci debug release fuzz bench gen docs golden-update setup setup-test setup-demo setup-bench clean
