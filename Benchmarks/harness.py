@@ -95,7 +95,7 @@ class Lab:
         path.write_text(text)
         return path
 
-    def proxy(self, kind, backend, grpc=9, http2=False, env=None, wrapper=()):
+    def proxy(self, kind, backend, grpc=9, http2=False, env=None, wrapper=(), directory=None):
         """Starts proxy `kind` in front of `backend`; returns (port, process)."""
         port, admin = free_port(), free_port()
         values = {"PORT": port, "ADMIN": admin, "BACKEND": backend, "GRPC": grpc, "DIR": self.directory,
@@ -112,7 +112,7 @@ class Lab:
             command = [PARTNERS / "venv" / "bin" / "envoy", "-c", self.config("envoy.yaml.in", f"envoy-{port}.yaml", values),
                        "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warn"]
         elif kind == "weft":
-            command = [*wrapper, BIN / "weft-proxy", "-c", self.config("envoy.yaml.in", f"weft-{port}.yaml", values),
+            command = [*wrapper, (directory or BIN) / "weft-proxy", "-c", self.config("envoy.yaml.in", f"weft-{port}.yaml", values),
                        "--concurrency", "1", "--log-level", "warn"]
         else:
             raise ValueError(kind)
