@@ -1,4 +1,5 @@
 // weft-control: the control plane. Parse, compose, run.
+import WeftBase
 import Glibc
 import WeftControl
 import WeftService
@@ -29,13 +30,13 @@ if options.asksForHelp {
   exit(0)
 }
 if options.asksForVersion {
-  print("weft-control \(ControlVersion.text)")
+  print("weft-control \(WeftVersion.text)")
   exit(0)
 }
 
 let log = Logger(LogOutput(level: options.logLevel), .control)
 var configuration = options.configuration
-configuration.version = ControlVersion.text
+configuration.version = WeftVersion.text
 configuration.log = log
 
 let server: ControlServer

@@ -10,8 +10,6 @@ import WeftTelemetry
 exit(WeftProxyProgram.run(Array(CommandLine.arguments.dropFirst())))
 
 enum WeftProxyProgram {
-  private static let version = "0.1.0"
-
   /// *Exit codes*: 0 a normal end, 1 bad configuration, 2 a bad command line, 3 the system refused something.
   static func run(_ arguments: [String]) -> Int32 {
     let options: ProxyArguments
@@ -24,7 +22,7 @@ enum WeftProxyProgram {
       return 0
     }
     if options.asksForVersion {
-      print("weft-proxy \(version)")
+      print("weft-proxy \(WeftVersion.text)")
       return 0
     }
     SignalWatch.block()
@@ -71,7 +69,7 @@ enum WeftProxyProgram {
     let signals = try SignalWatch(loop) { control.received($0) }
     var companion = ProxyServices.Options()
     companion.lastGoodPath = options.lastGoodPath
-    companion.version = version
+    companion.version = WeftVersion.text
     let services = try ProxyServices(
       loaded, companion, control: loop.mailbox, server: proxy, log: log, files: files)
     control.start()

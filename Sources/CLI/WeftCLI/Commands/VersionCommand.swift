@@ -1,7 +1,4 @@
-/// The version of this build; every program of Weft reports the same one.
-package enum WeftVersion {
-  package static let text = "0.1.0"
-}
+import WeftBase
 
 /// `weft version`.
 enum VersionCommand: Command {

@@ -2,11 +2,6 @@ import Glibc
 package import WeftConfig
 package import WeftService
 
-/// The version of this build.
-package enum ControlVersion {
-  package static let text = "0.1.0"
-}
-
 /// Tells scripts which addresses were bound: `api=HOST:PORT`, `xds=HOST:PORT`, `pid=N`.
 package struct ReadyFile: Sendable {
   package let text: String
