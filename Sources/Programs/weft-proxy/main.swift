@@ -55,7 +55,7 @@ enum WeftProxyProgram {
     let processors = Processors.available()
     let concurrency = max(1, options.concurrency.map { $0 == 0 ? processors.count : $0 } ?? processors.count)
     let registry = MetricsRegistry(workers: concurrency)
-    let files = AccessLogFiles(workers: concurrency, metrics: registry)
+    let files = AccessLogFiles(workers: concurrency, options.accessLogs, metrics: registry)
     let writer = try Worker(name: "weft-log") { files.run() }
     var server = ProxyServer.Options(concurrency: concurrency)
     if options.pinsWorkers { server.pinnedTo = processors.ids }
@@ -65,6 +65,7 @@ enum WeftProxyProgram {
       loop: loop, server: proxy,
       compiler: SnapshotCompiler(metrics: registry, logs: files, security: TLSSecurity()),
       state: ConfigState(loaded.bootstrap), log: log, drainTime: .seconds(options.drainSeconds))
+    control.reopenLogs = { files.reopen() }
     loop.handler = control
     let signals = try SignalWatch(loop) { control.received($0) }
     var companion = ProxyServices.Options()

@@ -15,13 +15,9 @@ final class CompiledAccessLog: AccessLogWriter, @unchecked Sendable {  // scratc
   private let filter: CompiledLogFilter?
   private let file: AccessLogFile
   private let scratch: [LogScratch]
-  private let metrics: MetricsRegistry?
 
-  init(
-    _ log: AccessLog, files: AccessLogFiles, workers: Int, metrics: MetricsRegistry?, _ storage: SnapshotStorage
-  ) throws(ConfigError) {
+  init(_ log: AccessLog, files: AccessLogFiles, workers: Int, _ storage: SnapshotStorage) throws(ConfigError) {
     omitsEmpty = log.omitEmptyValues
-    self.metrics = metrics
     do throws(ConfigError) {
       switch log.format {
       case .standard: shape = .text(try FormatProgram.compile(FormatProgram.standardText, arena: storage.arena))
@@ -76,9 +72,8 @@ final class CompiledAccessLog: AccessLogWriter, @unchecked Sendable {  // scratc
     case .text(let program): program.append(from: source, omitEmpty: omitsEmpty, to: &scratch[worker].buffer)
     case .json(let program): program.append(from: source, omitEmpty: omitsEmpty, to: &scratch[worker].buffer)
     }
-    if !file.append(scratch[worker].buffer.view, worker: worker), let metrics {
-      metrics.add(AccessLogFileMetric.dropped, metrics.scope(ScopeKey(.accessLogFile)))
-    }
+    // A line that finds no room is counted by the file.
+    _ = file.append(scratch[worker].buffer.view, worker: worker)
   }
 }
 

@@ -142,7 +142,7 @@ struct ListenerCompiler {
     for (i, log) in logs.enumerated() {
       do throws(ConfigError) {
         writers.append(
-          try CompiledAccessLog(log, files: self.logs, workers: metrics.workers, metrics: metrics, storage))
+          try CompiledAccessLog(log, files: self.logs, workers: metrics.workers, storage))
       } catch {
         throw error.inside(FieldPath().field("access_log").index(i).field("typed_config"))
       }

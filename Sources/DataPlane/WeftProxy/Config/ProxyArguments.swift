@@ -16,6 +16,8 @@ package struct ProxyArguments: Sendable {
   package var logLevel: LogLevel?
   package var logFormatJSON = false
   package var drainSeconds = 600
+  /// When access logs are written.
+  package var accessLogs = AccessLogFiles.Options()
   package var serviceNode: String?
   package var serviceCluster: String?
   package var serviceZone: String?
@@ -73,6 +75,10 @@ package struct ProxyArguments: Sendable {
       case "--log-format":
         logFormatJSON = try value(name, inline) == "json"
       case "--drain-time-s": drainSeconds = try number(name, inline, atLeast: 0)
+      case "--file-flush-interval-msec":
+        accessLogs.interval = .milliseconds(try number(name, inline, atLeast: 1))
+      case "--file-flush-min-size-kb":
+        accessLogs.chunkBytes = min(1024, try number(name, inline, atLeast: 4)) << 10
       case "--service-node": serviceNode = try value(name, inline)
       case "--service-cluster": serviceCluster = try value(name, inline)
       case "--service-zone": serviceZone = try value(name, inline)
@@ -81,7 +87,7 @@ package struct ProxyArguments: Sendable {
       case "-h", "--help": asksForHelp = true
       case "--version": asksForVersion = true
       case "--base-id", "--restart-epoch", "--parent-shutdown-time-s", "--component-log-level", "--drain-strategy",
-        "--file-flush-interval-msec", "--file-flush-min-size-kb", "--base-id-path", "--admin-address-path",
+        "--base-id-path", "--admin-address-path",
         "--log-path",
         "--local-address-ip-version", "--socket-path", "--socket-mode", "--stats-tag":
         _ = try value(name, inline)
@@ -118,6 +124,8 @@ package struct ProxyArguments: Sendable {
           --last-good FILE        keeps the last good configuration from discovery, and starts from it
       -l, --log-level LEVEL       trace, debug, info, warning, error, critical, off
           --drain-time-s N        longest time a graceful stop takes (600)
+          --file-flush-interval-msec N   how long an access-log line may wait (1000)
+          --file-flush-min-size-kb N     access-log lines of a worker that are written at once (64)
           --service-node ID       node id, over the bootstrap's
           --service-cluster NAME  node cluster, over the bootstrap's
           --cpuset-threads        pins each worker to one processor

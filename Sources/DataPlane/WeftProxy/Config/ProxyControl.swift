@@ -24,6 +24,8 @@ package final class ProxyControl: LoopHandler {
   package private(set) var exitCode: Int32 = 0
   /// Called after every compilation, with what was refused.
   package var compiled: (Compilation) -> Void = { _ in }
+  /// SIGUSR1: log rotation.
+  package var reopenLogs: () -> Void = {}
 
   package init(
     loop: EventLoop, server: ProxyServer, compiler: SnapshotCompiler, state: ConfigState, log: LogOutput,
@@ -175,7 +177,8 @@ package final class ProxyControl: LoopHandler {
       drainer = waiter
     case .terminate, .interrupt:
       loop.stop()
-    case .hangup, .user1: break
+    case .user1: reopenLogs()
+    case .hangup: break
     }
   }
 
