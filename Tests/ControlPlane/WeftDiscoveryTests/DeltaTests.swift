@@ -101,4 +101,19 @@ struct DeltaTests {
     #expect(client.change(3, [c("a", 2), c("b"), e("a"), e("b"), l("l"), r("80", 3)]).text == "RDS[80]")
     #expect(client.change(4, [c("a", 4), c("b"), e("a"), e("b"), l("l"), r("80", 3)]).text == "CDS[a] EDS[a]")
   }
+
+  @Test("a refusal stays when a response that was already under way is acknowledged")
+  func refusalBesideRemoval() {
+    var client = settled()
+    // The changed cluster and the removal of the other one leave together; the client refuses the first and takes the second.
+    #expect(client.change(2, [c("a", 2), e("a"), l("l"), r("80")]).text == "CDS[a] EDS[a] CDS[-b] EDS[-b]")
+    let nonces = client.nonces(.cluster).suffix(2)
+    client.ask(.cluster, nonce: nonces.first ?? "", refusal: "Error adding/updating cluster(s) a: bad")
+    client.ask(.cluster, nonce: nonces.last ?? "")
+    #expect(client.status(.cluster) == .error)
+    #expect(client.session.watches[.cluster]?.sent["a"]?.refusal != nil)
+    client.change(3, [c("a", 3), e("a"), l("l"), r("80")])
+    client.acknowledge(.cluster)
+    #expect(client.status(.cluster) == .synced)
+  }
 }

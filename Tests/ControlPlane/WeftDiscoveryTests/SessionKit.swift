@@ -51,7 +51,7 @@ func resources(_ version: UInt64, _ list: [Resource]) -> ProxyResources {
 struct Conversation {
   var session: Session
   var now = MonotonicInstant(nanoseconds: 1)
-  private(set) var lastNonce: [ResourceType: String] = [:]
+  private var sentNonces: [ResourceType: [String]] = [:]
 
   init(_ form: DiscoveryForm, _ list: [Resource], isGRPC: Bool = false) {
     session = Session(
@@ -76,12 +76,12 @@ struct Conversation {
   /// Acknowledges the last response of a type, repeating `names` as state of the world wants it.
   @discardableResult
   mutating func acknowledge(_ type: ResourceType, _ names: [String] = []) -> [DiscoveryResponseEvent] {
-    ask(type, names, nonce: lastNonce[type] ?? "")
+    ask(type, names, nonce: nonces(type).last ?? "")
   }
 
   @discardableResult
   mutating func refuse(_ type: ResourceType, _ names: [String] = [], _ text: String) -> [DiscoveryResponseEvent] {
-    ask(type, names, nonce: lastNonce[type] ?? "", refusal: text)
+    ask(type, names, nonce: nonces(type).last ?? "", refusal: text)
   }
 
   @discardableResult
@@ -96,9 +96,12 @@ struct Conversation {
   }
 
   private mutating func take(_ responses: [DiscoveryResponseEvent]) -> [DiscoveryResponseEvent] {
-    for response in responses { lastNonce[response.type] = response.nonce }
+    for response in responses { sentNonces[response.type, default: []].append(response.nonce) }
     return responses
   }
+
+  /// Of all responses of a type so far, oldest first.
+  func nonces(_ type: ResourceType) -> [String] { sentNonces[type] ?? [] }
 
   func status(_ type: ResourceType) -> TypeStatus.State { session.typeStatuses[type]?.state ?? .ignored }
 }

@@ -73,7 +73,7 @@ package struct Session: Sendable {
     let isCurrent = request.nonce == watch.nonceSent
     if let refusal = request.refusal {
       // The client keeps what it had; an answer now would be refused again.
-      watch.noteRefused(refusal, nonceIsCurrent: isCurrent)
+      watch.noteRefused(refusal, nonce: request.nonce)
       watches[type] = watch
       return []
     }
@@ -114,7 +114,7 @@ package struct Session: Sendable {
     if !request.nonce.isEmpty {
       let isCurrent = request.nonce == watch.nonceSent
       if let refusal = request.refusal {
-        watch.noteRefused(refusal, nonceIsCurrent: isCurrent)
+        watch.noteRefused(refusal, nonce: request.nonce)
       } else if isCurrent {
         watch.noteAcknowledged()
       } else {
@@ -261,8 +261,8 @@ package struct Session: Sendable {
   private mutating func send(_ type: ResourceType, _ list: [Resource], removed: [String]) -> DiscoveryResponseEvent {
     sequence += 1
     let response = DiscoveryResponseEvent(
-      type: type, version: resources.version, nonce: "\(resources.version).\(sequence)", resources: list,
-      removed: removed)
+      type: type, version: resources.version, nonce: Nonce.text(version: resources.version, sequence: sequence),
+      resources: list, removed: removed)
     // What a whole answer leaves out is deleted at the client.
     let isWhole = form == .stateOfTheWorld && type.isWildcardCapable
     watches[type]?.note(sent: response, sequence: sequence, isWhole: isWhole)

@@ -1,6 +1,14 @@
 package import WeftControlAPI
 package import WeftTranslation
 
+/// The name of a response: the snapshot's version and the response's number in the session.
+enum Nonce {
+  static func text(version: UInt64, sequence: UInt64) -> String { "\(version).\(sequence)" }
+  static func sequence(_ nonce: String) -> UInt64? {
+    nonce.lastIndex(of: ".").flatMap { UInt64(nonce[nonce.index(after: $0)...]) }
+  }
+}
+
 /// What a client has asked for of one type, and what it has been sent.
 package struct Watch: Sendable {
   /// One resource as it was last sent.
@@ -25,7 +33,7 @@ package struct Watch: Sendable {
   package private(set) var versionAcked: UInt64 = 0
   /// Versions of responses that are not acknowledged yet, by sequence.
   private var versions: [UInt64: UInt64] = [:]
-  /// Text of the last refusal, until something is acknowledged.
+  /// Text of a refusal, until the resources it was about are replaced by some that are acknowledged.
   package private(set) var lastError: String?
   package private(set) var refusals = 0
   package var staleRequests = 0
@@ -59,15 +67,17 @@ package struct Watch: Sendable {
     sequenceAcked = sequenceSent
     versionAcked = versions[sequenceSent] ?? versionAcked
     versions = [:]
-    lastError = nil
+    // What was refused stays refused when a later response about other resources is taken.
+    if lastError != nil { lastError = sent.values.lazy.compactMap(\.refusal).first }
   }
 
-  /// Finds the resources that a refusal is about: those whose names its text has, or all of the response.
-  mutating func noteRefused(_ text: String, nonceIsCurrent: Bool) {
+  /// Finds the resources that a refusal is about: those of the response with this nonce whose names its text has, or all of it. The
+  /// nonce need not be the last one: another response may have been on its way.
+  mutating func noteRefused(_ text: String, nonce: String) {
     lastError = text
     refusals += 1
-    guard nonceIsCurrent else { return }
-    let candidates = sent.filter { $0.value.sequence == sequenceSent }.map(\.key)
+    guard let sequence = Nonce.sequence(nonce) else { return }
+    let candidates = sent.filter { $0.value.sequence == sequence }.map(\.key)
     // Names may be parts of others: the longest that fits counts at each place.
     let named = candidates.filter { Self.mentions(text, $0) }
     for name in named.isEmpty ? candidates : named { sent[name]?.refusal = text }
