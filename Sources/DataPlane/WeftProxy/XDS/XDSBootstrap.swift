@@ -33,6 +33,8 @@ extension XDSClientConfiguration {
       wildcards: wildcards)
     authority = ads.authority.isEmpty ? nil : ads.authority
     metadata = ads.initialMetadata.map { ($0.name, $0.value) }
+    // Nothing else tells that the control plane's host is gone without a word.
+    if let pings = cluster.http2.keepalive, let interval = pings.interval { keepAlive = (interval, pings.timeout) }
   }
 
   private static func node(_ document: JSONValue?) throws(ConfigError) -> Envoy_Config_Core_V3_Node {

@@ -22,6 +22,9 @@ package struct XDSClientConfiguration: Sendable {
   package var patience: Duration? = .seconds(15)
   package var lastGoodPath: String?
   package var receiveMessageBytes = 256 << 20
+  /// A silent connection is pinged after `time` and given up when no answer comes within `timeout`; nil leaves the client's own
+  /// defaults, which are patient because servers of the field count pings as abuse.
+  package var keepAlive: (time: Duration, timeout: Duration)?
   /// Reconnection: full jitter in [½·d, d], d doubling from `firstDelay` to `longestDelay`.
   package var firstDelay = Duration.milliseconds(200)
   package var longestDelay = Duration.seconds(15)
@@ -127,6 +130,10 @@ package actor XDSClient {
     var client = GRPCClientConfiguration(tls: configuration.tls)
     client.authority = configuration.authority
     client.receiveMessageBytes = configuration.receiveMessageBytes
+    if let keepAlive = configuration.keepAlive {
+      client.limits.keepAliveTime = keepAlive.time
+      client.limits.keepAliveTimeout = keepAlive.timeout
+    }
     let grpc = GRPCClient(to: address, client, on: runtime)
     do {
       switch configuration.form {

@@ -46,6 +46,31 @@ struct BootstrapTests {
     #expect(yaml.bootstrap == json.bootstrap)
   }
 
+  @Test("the discovery cluster's keep-alive bounds how long a silent control plane is waited for")
+  func discoveryKeepAlive() throws {
+    func configuration(_ pings: String) throws -> XDSClientConfiguration {
+      let text = """
+        node: { id: a, cluster: b }
+        dynamic_resources:
+          ads_config: { api_type: GRPC, grpc_services: [{ envoy_grpc: { cluster_name: xds } }] }
+          cds_config: { ads: {} }
+        static_resources:
+          clusters:
+            - name: xds
+              type: STATIC
+              http2_protocol_options: { \(pings) }
+              load_assignment:
+                cluster_name: xds
+                endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 1 } } } }] }]
+        """
+      let loaded = try BootstrapLoader.load(Array(text.utf8))
+      return try #require(try XDSClientConfiguration(loaded.bootstrap, document: loaded.document))
+    }
+    let asked = try configuration("connection_keepalive: { interval: 30s, timeout: 10s }").keepAlive
+    #expect(asked?.time == .seconds(30) && asked?.timeout == .seconds(10))
+    #expect(try configuration("").keepAlive == nil)
+  }
+
   @Test("unknown fields and settings without effect are reported by path")
   func warnings() throws {
     let text = """
