@@ -1,9 +1,10 @@
-"""What the partner cases share: processes on loopback ended by their ids, free ports, waiting, certificates, and Weft's programs."""
-import contextlib, http.client, json, os, pathlib, random, shutil, signal, socket, subprocess, sys, tempfile, time
+"""What the partner cases share beside Tools/loopback.py: Weft's programs, stock Envoys, upstream servers, certificates, configurations."""
+import http.server, json, pathlib, shutil, socket, subprocess, sys, threading, time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = pathlib.Path(os.environ.get("WEFT_BIN", ROOT / ".build" / "release"))
-PARTNERS = pathlib.Path(os.environ.get("WEFT_PARTNERS", pathlib.Path.home() / ".cache" / "weft-partners"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "Tools"))
+from loopback import (  # noqa: F401 - cases take them from here
+    BIN, PARTNERS, ROOT, Failed, Load, Processes, eventually, expect, free_port, free_ports, http_get, listens)
+
 ENVOY = PARTNERS / "venv" / "bin" / "envoy"
 SKIPPED = 77
 
@@ -28,128 +29,146 @@ def need_module(name):
         skip(f"the Python package {name} cannot be had here")
 
 
-def free_ports(count):
-    """Ports that nobody listens on, from below the range that the kernel takes for outgoing connections: one of those must not
-    take a port between here and the program that is to listen on it."""
-    try:
-        below = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    except OSError:
-        below = 32768
-    ports = []
-    while len(ports) < count:
-        port = random.randrange(10000, max(below, 11000))
-        with socket.socket() as s:
+def upstream(name, answer=None, address="127.0.0.1", port=0):
+    """An HTTP/1.1 server in this process; returns its port. It answers every GET with `name`, or with `answer(request)`."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version, wbufsize = "HTTP/1.1", -1
+
+        def do_GET(self):
+            body = (answer(self) if answer else name).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    class Server(http.server.ThreadingHTTPServer):
+        def handle_error(self, *_):
+            pass  # a proxy that goes takes its idle connections with it
+
+    server = Server((address, port), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_address[1]
+
+
+class Wire:
+    """A network path that can fail as networks do: what connects to `port` is connected to `target`. `delay` holds every piece of data up;
+    `vanish()` loses the other end of every connection there is without a word: what is sent is swallowed, nothing is closed, and
+    new connections work."""
+
+    def __init__(self, target):
+        self.target, self.delay, self.accepted, self.alive, self.kept = target, 0.0, 0, [], []
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def vanish(self):
+        for connection in self.alive:
+            connection["vanished"] = True
+        self.alive = []
+
+    def _accept(self):
+        while True:
+            near, _ = self.server.accept()
+            self.accepted += 1
             try:
-                s.bind(("127.0.0.1", port))
+                far = socket.create_connection(("127.0.0.1", self.target), 2)
             except OSError:
+                near.close()
                 continue
-        if port not in ports:
-            ports.append(port)
-    return ports
+            connection = {"vanished": False}
+            self.alive.append(connection)
+            self.kept.append((near, far))  # a vanished connection must not be closed by being forgotten
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=self._copy, args=(source, sink, connection), daemon=True).start()
 
-
-def free_port():
-    return free_ports(1)[0]
-
-
-def eventually(what, condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    last = None
-    while time.monotonic() < deadline:
+    def _copy(self, source, sink, connection):
         try:
-            value = condition()
-            if value:
-                return value
-        except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
-            last = error
-        time.sleep(0.05)
-    raise AssertionError(f"after {seconds} s still not: {what}" + (f" ({last})" if last else ""))
+            while data := source.recv(65536):
+                time.sleep(self.delay)
+                if not connection["vanished"]:
+                    sink.sendall(data)
+            if not connection["vanished"]:
+                sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
 
 
-def listens(port):
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.3):
-        return True
-    return False
+class Lab(Processes):
+    """Use with `with`: every process started here is ended; logs are printed when the body fails."""
 
-
-def http_get(port, path="/", host="127.0.0.1", headers=None, method="GET", body=None, timeout=10):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
-    try:
-        connection.request(method, path, body=body, headers={"Host": host, **(headers or {})})
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode(errors="replace"), dict(answer.getheaders())
-    finally:
-        connection.close()
-
-
-class Lab:
-    """Use with `with`: every process started here is ended by its id; logs are printed when the body fails."""
+    def __init__(self):
+        super().__init__("weft-case-")
+        self.api = self.xds = None
+        self.control_address = "127.0.0.1"
 
     def __enter__(self):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="weft-case-"))
-        self.processes = {}
         return self
 
     def __exit__(self, kind, *_):
-        for process in self.processes.values():
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + 5
-        for process in self.processes.values():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.1, deadline - time.monotonic()))
-            if process.poll() is None:
-                process.kill()
         if kind is not None and kind is not SystemExit:
-            for path in sorted(self.directory.glob("*.log")):
-                print(f"--- {path.name}", *path.read_text(errors="replace").splitlines()[-12:], sep="\n")
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-    def start(self, name, *words, port=None, env=None, seconds=30):
-        log = open(self.directory / f"{name}.log", "ab")
-        process = subprocess.Popen([str(w) for w in words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                   env={**os.environ, **(env or {})}, start_new_session=True)
-        self.processes[name] = process
-        if port is not None:
-            def up():
-                if process.poll() is not None:
-                    raise AssertionError(f"{name} ended with {process.returncode} before it listened on {port}")
-                return listens(port)
-            eventually(f"{name} listens on {port}", up, seconds)
-        return process
-
-    def stop(self, name, with_signal=signal.SIGTERM, seconds=20):
-        process = self.processes.pop(name)
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(with_signal)
-        return process.wait(seconds)
-
-    def log(self, name):
-        return (self.directory / f"{name}.log").read_text(errors="replace")
+            self.print_logs()
+        self.stop_all(5)
 
     def write(self, name, text):
-        path = self.directory / name
-        path.write_text(text if isinstance(text, str) else json.dumps(text, indent=1))
-        return path
+        return super().write(name, text if isinstance(text, str) else json.dumps(text, indent=1))
 
     def proxy(self, bootstrap, port, name="proxy", *flags):
         """weft-proxy from a bootstrap (text or JSON value)."""
         path = self.write(f"{name}.yaml", bootstrap)
         return self.start(name, BIN / "weft-proxy", "-c", path, "--concurrency", "1", *flags, port=port)
 
-    def control(self, *flags):
-        """weft-control on free ports; returns (api port, xds port)."""
-        api, xds = free_ports(2)
-        self.start("control", BIN / "weft-control", "--api-address", f"127.0.0.1:{api}", "--xds-address", f"127.0.0.1:{xds}",
-                   "--data-dir", self.directory / "store", *flags, port=api)
-        eventually("xDS is served", lambda: listens(xds))
-        return api, xds
+    def control(self, *flags, address="127.0.0.1"):
+        """weft-control on free ports, which `self.api` and `self.xds` keep; once more: the same store on the same ports."""
+        if not self.api:
+            self.api, self.xds = free_ports(2)
+        self.start("control", BIN / "weft-control", "--api-address", f"{address}:{self.api}", "--xds-address", f"{address}:{self.xds}",
+                   "--data-dir", self.directory / "store", *flags)
+        eventually("the API and xDS are served", lambda: listens(self.api, address) and listens(self.xds, address))
+        self.control_address = address
 
-    def apply(self, api, text, accept=(200,)):
-        status, body, _ = http_get(api, "/api/v1/apply?namespace=default", method="POST", body=text.encode(),
-                                   headers={"content-type": "application/yaml"})
-        assert status in accept, f"apply answered {status}: {body}"
-        return json.loads(body)
+    def ask(self, path, method="GET", body=None, accept=(200,), **headers):
+        """A call to the control plane's API: its JSON."""
+        status, text, _ = http_get(self.api, path, method=method, body=body, headers=headers, address=self.control_address)
+        expect(status in accept, f"{method} {path} answered {status}: {text}")
+        return json.loads(text) if text else None
+
+    def apply(self, text, accept=(200,)):
+        return self.ask("/api/v1/apply?namespace=default", "POST", text.encode(), accept, **{"content-type": "application/yaml"})
+
+    def mesh_proxy(self, program, name, metadata, form="DELTA_GRPC", role="sidecar", labels=None, address="127.0.0.1", keepalive=None,
+                   xds=None, prefix=(), **options):
+        """A stock Envoy or weft-proxy that weft-control configures, whatever `metadata` asks for; returns its admin port.
+        `keepalive`: seconds between HTTP/2 pings to the control plane, and to wait for one; `xds`: another way to it."""
+        admin = free_port()
+        ads = {"ads": {}, "resource_api_version": "V3"}
+        control = cluster("xds", xds or self.xds, http2=True, host=self.control_address)
+        if keepalive:
+            protocol = control["typed_extension_protocol_options"][HTTP_OPTIONS]["explicit_http_config"]["http2_protocol_options"]
+            protocol["connection_keepalive"] = {"interval": f"{keepalive}s", "timeout": f"{keepalive}s"}
+        config = self.write(f"{name}.json", {
+            "node": {"id": f"{role}~{address}~{name}.default~default.svc.cluster.local", "cluster": f"{name}.default",
+                     "metadata": {"NAMESPACE": "default", "LABELS": labels or {"app": name}, **metadata}},
+            "admin": {"address": socket_address(admin)},
+            "dynamic_resources": {
+                "ads_config": {"api_type": form, "transport_api_version": "V3",
+                               "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]},
+                "lds_config": ads, "cds_config": ads},
+            "static_resources": {"clusters": [control]}})
+        self.start(name, *prefix, *MESH_PROXIES[program], "-c", config, "--concurrency", "1", **options)
+        return admin
+
+    def proxies(self):
+        """What the control plane knows of its proxies: {workload: {type: state}}."""
+        return {item["id"].split("~")[2].split(".")[0]: item["types"] for item in self.ask("/api/v1/proxies")["items"]}
+
+    def settled(self, count):
+        """Whether `count` proxies are connected and have taken what they were sent."""
+        proxies = self.proxies()
+        return len(proxies) == count and all(
+            state["status"] in ("SYNCED", "NOT SENT", "IGNORED") for types in proxies.values() for state in types.values())
 
     def certificates(self):
         """An authority and a certificate for localhost; returns (ca, certificate, key) as paths."""
@@ -173,14 +192,43 @@ HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3."
 
 
-def address(port):
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+MESH_PROXIES = {
+    "envoy": (ENVOY, "--use-dynamic-base-id", "--log-level", "warn"),
+    "weft-proxy": (BIN / "weft-proxy", "--log-level", "warning"),
+}
 
 
-def cluster(name, *ports, http2=False, tls=None, **more):
+def service(name, endpoints, number=9080, protocol="HTTP", addresses=()):
+    """A ServiceEntry, and a DestinationRule with a subset for each version: `endpoints` is {version: port or (address, port)}."""
+    lines = []
+    for version, place in endpoints.items():
+        host, port = place if isinstance(place, tuple) else ("127.0.0.1", place)
+        lines.append(f"  - {{ address: {host}, ports: {{ main: {port} }}, labels: {{ version: {version} }} }}")
+    subsets = ", ".join(f"{{ name: {v}, labels: {{ version: {v} }} }}" for v in endpoints)
+    return "\n".join([
+        "apiVersion: networking.istio.io/v1", "kind: ServiceEntry", f"metadata: {{ name: {name} }}", "spec:",
+        f"  hosts: [{name}.default.svc.cluster.local]", "  location: MESH_INTERNAL", "  resolution: STATIC",
+        f"  addresses: [{', '.join(addresses)}]",
+        f"  ports: [{{ number: {number}, name: main, protocol: {protocol} }}]", "  endpoints:", *lines,
+        "---", "apiVersion: networking.istio.io/v1", "kind: DestinationRule", f"metadata: {{ name: {name} }}", "spec:",
+        f"  host: {name}", f"  subsets: [{subsets}]", ""])
+
+
+def route(name, **weights):
+    """A VirtualService that spreads a service over its subsets: `route("reviews", v1=90, v2=10)`."""
+    to = ", ".join(f"{{ destination: {{ host: {name}, subset: {v} }}, weight: {w} }}" for v, w in weights.items())
+    return "\n".join(["apiVersion: networking.istio.io/v1", "kind: VirtualService", f"metadata: {{ name: {name} }}", "spec:",
+                      f"  hosts: [{name}]", f"  http: [{{ route: [{to}] }}]", ""])
+
+
+def socket_address(port, host="127.0.0.1"):
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def cluster(name, *ports, http2=False, tls=None, host="127.0.0.1", **more):
     """A STATIC cluster; `tls` is a path to the trusted authority."""
     result = {"name": name, "type": "STATIC", "connect_timeout": "2s", "load_assignment": {
-        "cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(p)}} for p in ports]}]}, **more}
+        "cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket_address(p, host)}} for p in ports]}]}, **more}
     if http2:
         result["typed_extension_protocol_options"] = {HTTP_OPTIONS: {
             "@type": f"type.googleapis.com/{HTTP_OPTIONS}", "explicit_http_config": {"http2_protocol_options": {}}}}
@@ -207,11 +255,11 @@ def listener(port, route_config, tls=None, **more):
             "@type": TLS + "DownstreamTlsContext", "common_tls_context": {
                 "alpn_protocols": ["h2", "http/1.1"],
                 "tls_certificates": [{"certificate_chain": {"filename": str(tls[0])}, "private_key": {"filename": str(tls[1])}}]}}}
-    return {"name": f"listener_{port}", "address": address(port), "filter_chains": [chain]}
+    return {"name": f"listener_{port}", "address": socket_address(port), "filter_chains": [chain]}
 
 
 def bootstrap(listeners, clusters, admin=None):
     result = {"static_resources": {"listeners": listeners, "clusters": clusters}}
     if admin:
-        result["admin"] = {"address": address(admin)}
+        result["admin"] = {"address": socket_address(admin)}
     return result

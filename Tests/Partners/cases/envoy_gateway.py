@@ -1,28 +1,9 @@
 #!/usr/bin/env python3
 """A real Envoy as a gateway of weft-control: hosts, matches, weights, redirects, answers of its own, TLS from files, and what is removed."""
-import collections, http.client, http.server, ssl, threading
+import collections, http.client, ssl
 import lab
 
 lab.need(lab.ENVOY)
-
-
-def upstream(name):
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self):
-            body = f"{name} {self.path} {self.headers.get('x-added', '-')}".encode()
-            self.send_response(200)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.handle_error = lambda *_: None  # a proxy that goes takes its idle connections with it
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server.server_address[1]
 
 
 SERVICES = """
@@ -99,22 +80,13 @@ def get(port, path, host="shop.example.com", tls=False, **headers):
 
 
 with lab.Lab() as world:
-    api, xds = world.control()
-    v1, v2 = upstream("v1"), upstream("v2")
-    plain, tls, admin = lab.free_ports(3)
+    world.control()
+    v1, v2 = (lab.upstream(version, lambda r, v=version: f"{v} {r.path} {r.headers.get('x-added', '-')}") for version in ("v1", "v2"))
+    plain, tls = lab.free_ports(2)
     _, certificate, key = world.certificates()
-    world.apply(api, SERVICES.format(v1=v1, v2=v2, plain=plain, tls=tls, certificate=certificate, key=key))
-    world.apply(api, RULES)
-    config = world.write("envoy.json", {
-        "node": {"id": "router~127.0.0.1~edge-1.default~default.svc.cluster.local", "cluster": "edge.default",
-                 "metadata": {"NAMESPACE": "default", "LABELS": {"istio": "edge"}}},
-        "admin": {"address": lab.address(admin)},
-        "dynamic_resources": {
-            "ads_config": {"api_type": "DELTA_GRPC", "transport_api_version": "V3",
-                           "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]},
-            "lds_config": {"ads": {}, "resource_api_version": "V3"}, "cds_config": {"ads": {}, "resource_api_version": "V3"}},
-        "static_resources": {"clusters": [lab.cluster("xds", xds, http2=True)]}})
-    world.start("envoy", lab.ENVOY, "-c", config, "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warn")
+    world.apply(SERVICES.format(v1=v1, v2=v2, plain=plain, tls=tls, certificate=certificate, key=key))
+    world.apply(RULES)
+    world.mesh_proxy("envoy", "edge", {}, role="router", labels={"istio": "edge"})
     lab.eventually("the gateway serves", lambda: lab.listens(plain) and get(plain, "/a")[0] == 200, 30)
     checks = [
         ("the last route", get(plain, "/a")[:2], (200, "v1 /a -")),
@@ -131,8 +103,8 @@ with lab.Lab() as world:
     counts = collections.Counter(get(plain, "/a?split")[1][:2] for _ in range(200))
     assert 25 <= counts["v2"] <= 80, counts
     # What is removed goes: the rule first, then the gateway.
-    assert lab.http_get(api, "/api/v1/namespaces/default/VirtualService/shop", method="DELETE")[0] == 200
+    world.ask("/api/v1/namespaces/default/VirtualService/shop", "DELETE")
     lab.eventually("the rule is gone", lambda: get(plain, "/a")[0] == 404, 10)
-    assert lab.http_get(api, "/api/v1/namespaces/default/Gateway/edge", method="DELETE")[0] == 200
+    world.ask("/api/v1/namespaces/default/Gateway/edge", "DELETE")
     lab.eventually("the listener is gone", lambda: not lab.listens(plain), 15)
     print(f"{len(checks)} checks, weights {counts['v1']}:{counts['v2']}, removals followed")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """gRPC's C core with an xds:/// target: weft-control balances it over two servers and moves it by a route change."""
-import collections, json, subprocess, sys
+import collections, os, subprocess, sys
 import lab
 
 lab.need_module("grpc")
@@ -22,50 +22,22 @@ for line in sys.stdin:
     seen = [call(b"hello", timeout=20, wait_for_ready=True).decode() for _ in range(int(line))]
     print(" ".join(seen), flush=True)
 """
-RULES = """
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {{ name: echo }}
-spec:
-  hosts: [echo.default.svc.cluster.local]
-  location: MESH_INTERNAL
-  resolution: STATIC
-  ports: [{{ number: 7070, name: grpc, protocol: GRPC }}]
-  endpoints:
-  - {{ address: 127.0.0.1, ports: {{ grpc: {a} }}, labels: {{ version: v1 }} }}
-  - {{ address: 127.0.0.1, ports: {{ grpc: {b} }}, labels: {{ version: v2 }} }}
----
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {{ name: echo }}
-spec:
-  host: echo
-  trafficPolicy: {{ loadBalancer: {{ simple: ROUND_ROBIN }} }}
-  subsets: [{{ name: v2, labels: {{ version: v2 }} }}]
-"""
-MOVE = """
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: { name: echo }
-spec:
-  hosts: [echo]
-  http: [{ route: [{ destination: { host: echo, subset: v2 } }] }]
-"""
 
 with lab.Lab() as world:
-    api, xds = world.control()
+    world.control()
     a, b = lab.free_ports(2)
     server = world.write("server.py", SERVER)
     for name, port in (("a", a), ("b", b)):
         world.start(f"server-{name}", sys.executable, server, name, port, port=port)
-    world.apply(api, RULES.format(a=a, b=b))
+    world.apply(lab.service("echo", {"v1": a, "v2": b}, number=7070, protocol="GRPC").replace(
+        "  host: echo\n", "  host: echo\n  trafficPolicy: { loadBalancer: { simple: ROUND_ROBIN } }\n"))
     bootstrap = world.write("bootstrap.json", {
-        "xds_servers": [{"server_uri": f"127.0.0.1:{xds}", "channel_creds": [{"type": "insecure"}], "server_features": ["xds_v3"]}],
+        "xds_servers": [{"server_uri": f"127.0.0.1:{world.xds}", "channel_creds": [{"type": "insecure"}], "server_features": ["xds_v3"]}],
         "node": {"id": "sidecar~127.0.0.1~grpc-client.default~default.svc.cluster.local", "cluster": "client",
                  "metadata": {"GENERATOR": "grpc", "NAMESPACE": "default"}}})
     client = subprocess.Popen([sys.executable, str(world.write("client.py", CLIENT))], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                               stderr=open(world.directory / "client.log", "w"), text=True,
-                              env={**__import__("os").environ, "GRPC_XDS_BOOTSTRAP": str(bootstrap)})
+                              env={**os.environ, "GRPC_XDS_BOOTSTRAP": str(bootstrap)})
     world.processes["client"] = client
 
     def ask(count):
@@ -77,8 +49,7 @@ with lab.Lab() as world:
         seen = ask(100)
         return seen["a"] >= 40 and seen["b"] >= 40 and seen
     seen = lab.eventually("the client is balanced over both servers", both, 60)
-    world.apply(api, MOVE)
+    world.apply(lab.route("echo", v2=100))
     lab.eventually("the client follows the route", lambda: ask(20) == {"b": 20}, 30)
-    items = json.loads(lab.http_get(api, "/api/v1/proxies")[1])["items"]
-    assert all(state["status"] in ("SYNCED", "NOT SENT", "IGNORED") for item in items for state in item["types"].values()), items
+    assert world.settled(1), world.proxies()
     print(f"100 calls balanced {seen['a']}:{seen['b']}; a route change moved all of them")

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """weft-proxy as an xDS client of a toy ADS server, both forms: order, node, ACK, NACK beside good resources, change under load, outage,
 reconnect, and a start from the last good configuration."""
-import http.server, threading, time
 import lab
 
 lab.need(lab.BIN / "weft-proxy")
@@ -10,15 +9,7 @@ lab.need_module("envoy")
 from toy_ads import CDS, EDS, LDS, RDS, TYPE, ToyADS
 
 NODE = "sidecar~10.0.0.1~pod.ns~ns.svc.cluster.local"
-MANAGER = TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-ROUTER = TYPE + "extensions.filters.http.router.v3.Router"
-HTTP2 = {TYPE[20:] + "extensions.upstreams.http.v3.HttpProtocolOptions": {
-    "@type": TYPE + "extensions.upstreams.http.v3.HttpProtocolOptions", "explicit_http_config": {"http2_protocol_options": {}}}}
 ADS = {"ads": {}, "resource_api_version": "V3"}
-
-
-def address(port):
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
 def cluster(name):
@@ -26,14 +17,14 @@ def cluster(name):
 
 
 def endpoints(name, port):
-    return {"@type": EDS, "cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(port)}}]}]}
+    return {"@type": EDS, "cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": lab.socket_address(port)}}]}]}
 
 
 def listener(name, port, routes="r1", filter_name="envoy.filters.network.http_connection_manager", config=None):
     config = config or {
-        "@type": MANAGER, "stat_prefix": name, "rds": {"route_config_name": routes, "config_source": ADS},
-        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": ROUTER}}]}
-    return {"@type": LDS, "name": name, "address": address(port),
+        "@type": lab.HCM, "stat_prefix": name, "rds": {"route_config_name": routes, "config_source": ADS},
+        "http_filters": [lab.ROUTER]}
+    return {"@type": LDS, "name": name, "address": lab.socket_address(port),
             "filter_chains": [{"filters": [{"name": filter_name, "typed_config": config}]}]}
 
 
@@ -50,61 +41,11 @@ def bootstrap(port, delta):
                            "set_node_on_first_message_only": True,
                            "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]},
             "lds_config": ADS, "cds_config": ADS},
-        "static_resources": {"clusters": [{
-            "name": "xds", "type": "STATIC", "connect_timeout": "1s", "typed_extension_protocol_options": HTTP2,
-            "load_assignment": {"cluster_name": "xds", "endpoints": [
-                {"lb_endpoints": [{"endpoint": {"address": address(port)}}]}]}}]}}
-
-
-def upstream(text):
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version, wbufsize = "HTTP/1.1", -1
-
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("content-length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, *_):
-            pass
-
-    class Server(http.server.ThreadingHTTPServer):
-        def handle_error(self, *_):
-            pass  # the proxy resets idle connections when it ends
-
-    server = Server(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server.server_address[1]
-
-
-class Load(threading.Thread):
-    """Requests without pause until stopped; everything but 200 is remembered."""
-
-    def __init__(self, port):
-        super().__init__(daemon=True)
-        self.port, self.going, self.count, self.bad, self.slowest = port, True, 0, [], 0.0
-
-    def run(self):
-        while self.going:
-            began = time.monotonic()
-            try:
-                status, body, _ = lab.http_get(self.port)
-                if status != 200:
-                    self.bad.append((status, body))
-            except OSError as error:
-                self.bad.append(repr(error))
-            self.count += 1
-            self.slowest = max(self.slowest, time.monotonic() - began)
-
-    def end(self):
-        self.going = False
-        self.join()
-        assert self.count > 0 and not self.bad, f"{len(self.bad)} of {self.count} requests failed: {self.bad[:3]}"
+        "static_resources": {"clusters": [lab.cluster("xds", port, http2=True)]}}
 
 
 def check(delta):
-    first, second = upstream("first"), upstream("second")
+    first, second = lab.upstream("first"), lab.upstream("second")
     port, other = lab.free_ports(2)
     base = [cluster("c1"), endpoints("c1", first), listener("l1", port), routes("c1")]
     both = [cluster("c1"), endpoints("c1", first), cluster("c2"), endpoints("c2", second), listener("l1", port), routes("c2")]
@@ -131,8 +72,7 @@ def check(delta):
         lab.eventually("four acknowledgements", lambda: len({
             r.type_url for r in ads.said(lambda r: r.response_nonce and not error_of(r))}) == 4)
 
-        load = Load(port)
-        load.start()
+        load = lab.Load(port, clients=1, pause=0.001)
         ads.set("2", both)
         answers("second")
         # A listener nobody can build, beside one everybody can.
@@ -153,7 +93,8 @@ def check(delta):
         ads.set("5", both[:-1] + [routes("c1")])
         ads.start(xds)
         answers("first")
-        load.end()
+        load.stop()
+        load.expect_no_loss(load.mark(), closed=0)
         again = ads.said(lambda r: True)[before:]
         assert again[0].node.id == NODE and not again[0].response_nonce, again[0]
         known = {r.type_url: r for r in reversed(again) if not r.response_nonce}
@@ -174,7 +115,7 @@ def check(delta):
         ads.start(xds)
         answers("second")
         ads.stop()
-    print("ok   ", "delta" if delta else "state of the world", f"({load.count} requests under change, the slowest {load.slowest:.2f} s)")
+    print("ok   ", "delta" if delta else "state of the world", f"({load.requests} requests under change)")
 
 
 for form in (False, True):
