@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -198,3 +199,37 @@ int weft_remove_socket_file(const char *path) {
 }
 
 int weft_change_mode(const char *path, unsigned mode) { return (int)checked(chmod(path, mode)); }
+
+int weft_inotify_create(void) { return (int)checked(inotify_init1(IN_NONBLOCK | IN_CLOEXEC)); }
+
+int weft_inotify_watch_directory(int inotify, const char *path) {
+  return (int)checked(inotify_add_watch(inotify, path,
+                                        IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MODIFY | IN_CLOSE_WRITE |
+                                            IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR));
+}
+
+int weft_inotify_unwatch(int inotify, int watch) { return (int)checked(inotify_rm_watch(inotify, watch)); }
+
+int64_t weft_inotify_next(const void *block, size_t count, size_t offset, struct weft_notice *notice) {
+  static const struct {
+    uint32_t kernel, ours;
+  } bits[] = {
+      {IN_CREATE, WEFT_NOTICE_CREATED},          {IN_DELETE | IN_MOVED_FROM, WEFT_NOTICE_REMOVED},
+      {IN_MOVED_TO, WEFT_NOTICE_RENAMED_HERE},   {IN_MODIFY, WEFT_NOTICE_WRITTEN},
+      {IN_CLOSE_WRITE, WEFT_NOTICE_CLOSED},      {IN_ATTRIB, WEFT_NOTICE_ATTRIBUTES},
+      {IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT, WEFT_NOTICE_GONE}, {IN_IGNORED, WEFT_NOTICE_ENDED},
+      {IN_Q_OVERFLOW, WEFT_NOTICE_OVERFLOW},     {IN_ISDIR, WEFT_NOTICE_IS_DIRECTORY},
+  };
+  struct inotify_event event;
+  if (offset > count || count - offset < sizeof event) return -EINVAL;
+  const char *at = (const char *)block + offset;
+  memcpy(&event, at, sizeof event);
+  if (count - offset - sizeof event < event.len) return -EINVAL;
+  notice->watch = event.wd;
+  notice->bits = 0;
+  for (size_t i = 0; i < sizeof bits / sizeof *bits; i++)
+    if (event.mask & bits[i].kernel) notice->bits |= bits[i].ours;
+  notice->name_offset = (uint32_t)(offset + sizeof event);
+  notice->name_length = (uint32_t)strnlen(at + sizeof event, event.len);
+  return (int64_t)(offset + sizeof event + event.len);
+}

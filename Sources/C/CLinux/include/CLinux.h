@@ -75,3 +75,45 @@ int weft_close(int fd);
 /// Removes `path` when it is a socket.
 int weft_remove_socket_file(const char *path);
 int weft_change_mode(const char *path, unsigned mode);
+
+/// An inotify descriptor (non-blocking, close-on-exec).
+int weft_inotify_create(void);
+/// Watches the directory `path` (symbolic links are followed) for everything that can change what is in it. Returns the
+/// watch's number, the same one for the same directory.
+int weft_inotify_watch_directory(int inotify, const char *path);
+int weft_inotify_unwatch(int inotify, int watch);
+
+/// What an inotify event says, as WEFT_NOTICE_ bits.
+enum {
+  /// A name appeared (a new file, a link, a directory), went, or came to stand for something else.
+  WEFT_NOTICE_CREATED = 1,
+  WEFT_NOTICE_REMOVED = 2,
+  WEFT_NOTICE_RENAMED_HERE = 4,
+  /// Bytes of a file were written, or it was cut; its writer has not closed it yet.
+  WEFT_NOTICE_WRITTEN = 8,
+  /// A file that was open for writing was closed.
+  WEFT_NOTICE_CLOSED = 16,
+  /// Mode or owner changed.
+  WEFT_NOTICE_ATTRIBUTES = 32,
+  /// The watched directory itself went or was moved.
+  WEFT_NOTICE_GONE = 64,
+  /// The watch has ended.
+  WEFT_NOTICE_ENDED = 128,
+  /// Events were lost.
+  WEFT_NOTICE_OVERFLOW = 256,
+  /// The name is a directory's.
+  WEFT_NOTICE_IS_DIRECTORY = 512,
+};
+
+/// One event of a block that `read` filled.
+struct weft_notice {
+  int watch;
+  uint32_t bits;
+  /// The name within the block: empty for the directory itself.
+  uint32_t name_offset;
+  uint32_t name_length;
+};
+
+/// Takes the event at `offset` of a block of `count` bytes apart. Returns the offset of the next, or -EINVAL when there
+/// is no whole event.
+int64_t weft_inotify_next(const void *block, size_t count, size_t offset, struct weft_notice *notice);

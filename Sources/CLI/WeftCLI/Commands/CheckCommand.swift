@@ -36,6 +36,26 @@ enum CheckCommand: Command {
     return findings.allSatisfy(\.good) ? .success : .failure
   }
 
+  /// A directory of files: what it holds, or what is wrong with it.
+  private static func check(_ source: JSONValue) -> Finding {
+    let errors = (source["problems"]?.arrayValue ?? []).filter { $0["severity"]?.stringValue == "error" }
+    var detail = "\(source["objects"]?.intValue ?? 0) objects in \(source["files"]?.intValue ?? 0) files"
+    if let reason = source["reason"]?.stringValue { detail += ", looked at in intervals (\(reason))" }
+    if !errors.isEmpty {
+      detail += "; refused, the last good state stays: " + errors.map(fileError).joined(separator: "; ")
+    }
+    return Finding(
+      name: "directory \(source["path"]?.stringValue ?? "")", good: errors.isEmpty, detail: detail)
+  }
+
+  private static func fileError(_ error: JSONValue) -> String {
+    let place = error["file"]?.stringValue.map { "\($0): " } ?? ""
+    let object = error["kind"]?.stringValue.map {
+      "\($0)/\(error["namespace"]?.stringValue ?? "")/\(error["name"]?.stringValue ?? ""): "
+    }
+    return place + (object ?? "") + errorLine(error)
+  }
+
   private static func remote(_ control: ControlClient) async throws -> [Finding] {
     let version = try await control.get("/version")["version"]?.stringValue ?? "unknown"
     var findings = [
@@ -51,6 +71,7 @@ enum CheckCommand: Command {
         name: "workloads", good: unhealthy.isEmpty,
         detail: unhealthy.isEmpty
           ? "\(workloads.count) registered" : "not answering: \(unhealthy.joined(separator: ", "))"))
+    for source in try await control.get("/api/v1/sources")["items"]?.arrayValue ?? [] { findings.append(check(source)) }
     let proxies = try await control.get("/api/v1/proxies")["items"]?.arrayValue ?? []
     let refusing = proxies.filter { proxy in
       ProxyStatusCommand.types.contains { proxy["types"]?[$0]?["status"]?.stringValue == "ERROR" }

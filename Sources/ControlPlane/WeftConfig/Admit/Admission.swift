@@ -31,6 +31,11 @@ package struct AdmissionResult: Sendable {
   }
 
   package var errors: [Problem] { problems.filter { $0.severity == .error } }
+  package var warnings: [Problem] { problems.filter { $0.severity == .warning } }
+  /// The object's name, as far as it could be read.
+  package var key: ObjectKey? {
+    kind.isEmpty || name.isEmpty ? nil : ObjectKey(kind: KindName(rawValue: kind), namespace: namespace, name: name)
+  }
 
   /// As the API shows it.
   package var json: JSONValue {

@@ -1,3 +1,4 @@
+import Glibc
 import Synchronization
 import WeftBase
 package import WeftControlAPI
@@ -9,17 +10,19 @@ package struct DirectoryReport: Sendable {
   package var objects = 0
   /// Objects that this pass created, changed or removed.
   package var changed = 0
-  /// Everything wrong with the directory now, by file.
+  /// Everything wrong with the directory now, by file; each names its object as far as that can be read.
   package var problems: [Problem] = []
   /// The directory itself could not be read; everything stays as it was.
   package var isUnreadable = false
+  /// Files that somebody is writing just now, or that went a moment ago: what they said stands until the next look.
+  package var waiting = 0
 }
 
 /// Mirrors a directory of YAML into the store: what a file says is so, and what no file says any more is not.
 ///
-/// A bad object, or a file that is not YAML at all, leaves the last good state of what it named; the good ones beside it
-/// apply. Nothing is removed while some file cannot be read, because what it holds is not known. Objects keep their
-/// creation time and uid over restarts: the store remembers them.
+/// A bad object, or a file that is not YAML at all, leaves the last good state of what it named; everything else applies.
+/// While a file that was never read cannot be read, nothing is removed, because what it holds is not known. Objects keep
+/// their creation time and uid over restarts: the store remembers them.
 package final class DirectorySource: Sendable {
   package let path: String
   package let source: String
@@ -30,12 +33,12 @@ package final class DirectorySource: Sendable {
   private let passes = AsyncGate()
 
   private struct ParsedFile {
-    var signature: FileSignature
+    var signature: FileSignature?
     var candidates: [Candidate]
-    /// The text as a whole could not be read.
-    var isBroken: Bool
-    /// Objects the file named when it was last readable.
-    var lastKeys: Set<ObjectKey>
+    /// The text as a whole could not be read; nil for a file that can.
+    var broken: [UInt8]?
+    /// Objects the file named when it was last readable; nil when it never was.
+    var lastKeys: Set<ObjectKey>?
   }
 
   private struct State {
@@ -45,6 +48,19 @@ package final class DirectorySource: Sendable {
     var isSettled = false
     var passes: UInt64 = 0
     var failures: UInt64 = 0
+    var attention = DirectoryAttention.byHand
+    /// Since when known files are missing.
+    var vanished: [String: ContinuousClock.Instant] = [:]
+  }
+
+  /// What a pass leaves for the next one.
+  struct Hold: Sendable {
+    /// Files that somebody writes, by real path.
+    var unfinished: Set<String> = []
+    /// How long a file must be gone to count as removed: editors rename files away before they write them anew.
+    var grace: Duration = .zero
+    /// A look a moment ago: what differs from it is still being written.
+    var earlier: [String: FileSignature]?
   }
 
   package init(
@@ -59,44 +75,39 @@ package final class DirectorySource: Sendable {
 
   /// What the newest pass found.
   package var report: DirectoryReport { state.withLock { $0.report } }
+  /// How changes come to notice.
+  package var attention: DirectoryAttention {
+    get { state.withLock { $0.attention } }
+    set { state.withLock { $0.attention = newValue } }
+  }
+  /// The store took everything; when not, a look later may find that it does.
+  var isSettled: Bool { state.withLock { $0.isSettled } }
 
-  /// Looks every `interval` until the task is cancelled. *Parameter* `onChange`: told of every pass that changed
-  /// something or found a new problem.
-  package func run(
-    every interval: Duration = .seconds(1),
-    sleep: @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) },
-    onChange: @Sendable (DirectoryReport) -> Void
-  ) async {
-    var told: [Problem]?
-    while !Task.isCancelled {
-      do {
-        let report = try await synchronize()
-        if report.changed > 0 || report.problems != told { onChange(report) }
-        told = report.problems
-      } catch {
-        state.withLock { $0.failures += 1 }
-        let problem = Problem(.error, at: .root, "\(error)", location: SourceLocation(file: path, line: 1, column: 1))
-        if told != [problem] {
-          var report = DirectoryReport()
-          report.problems = [problem]
-          onChange(report)
-        }
-        told = [problem]
-      }
-      do { try await sleep(interval) } catch { return }
+  /// Whether a look shows anything that the newest pass did not see.
+  func differs(from listing: DirectoryListing) -> Bool {
+    state.withLock { state in
+      state.files.count != listing.files.count
+        || !listing.files.allSatisfy { state.files[$0.key]?.signature == $0.value }
     }
   }
 
   /// One pass: reads what has changed and brings the store in line. *Errors*: the store failed.
   @discardableResult
-  package func synchronize() async throws -> DirectoryReport {
-    try await passes.exclusively { try await self.pass() }
+  package func synchronize() async throws -> DirectoryReport { try await synchronize(Hold()) }
+
+  func synchronize(_ hold: Hold) async throws -> DirectoryReport {
+    do {
+      return try await passes.exclusively { try await self.pass(hold) }
+    } catch {
+      state.withLock { $0.failures += 1 }
+      throw error
+    }
   }
 
-  private func pass() async throws -> DirectoryReport {
+  private func pass(_ hold: Hold) async throws -> DirectoryReport {
     let found: [String: FileSignature]
     do throws(DirectoryError) {
-      found = try DirectoryScan.files(under: path)
+      found = try DirectoryScan.listing(of: path).files
     } catch {
       let problem = Problem(.error, at: .root, error.description)
       return state.withLock { state in
@@ -108,7 +119,7 @@ package final class DirectorySource: Sendable {
       }
     }
     if let report = unchanged(found) { return report }
-    let files = parse(found)
+    let (files, waiting) = parse(found, hold)
     let plan = Plan(files)
     let source = self.source
     let context = WriteContext(source: source, actor: source, now: wall(), keepsCreationTime: true)
@@ -116,7 +127,7 @@ package final class DirectorySource: Sendable {
       let results = try Admission.apply(plan.candidates, to: store, context)
       var removed = 0
       if plan.mayRemove {
-        for object in try store.list().objects where object.source == source && !plan.named.contains(object.key) {
+        for object in try store.list().objects where object.source == source && !plan.keeps(object.key) {
           try store.delete(object.key, context)
           removed += 1
         }
@@ -128,7 +139,8 @@ package final class DirectorySource: Sendable {
     report.files = files.count
     report.objects = results.count { $0.action != .refused }
     report.changed = removed + results.count { $0.action == .created || $0.action == .configured }
-    report.problems = plan.problems + results.flatMap(\.problems)
+    report.problems = plan.problems + results.flatMap { result in result.problems.map { $0.of(result.key) } }
+    report.waiting = waiting
     return state.withLock { state in
       state.passes += 1
       state.files = files
@@ -146,35 +158,78 @@ package final class DirectorySource: Sendable {
         found.allSatisfy({ state.files[$0.key]?.signature == $0.value })
       else { return nil }
       state.passes += 1
+      state.vanished = [:]
       state.report.changed = 0
+      state.report.waiting = 0
       return state.report
     }
   }
 
-  /// Reads the files that are new or changed; the others stand as they were read before.
-  private func parse(_ found: [String: FileSignature]) -> [String: ParsedFile] {
+  /// Reads the files that are new or changed; the others stand as they were read before. *Returns* also how many wait.
+  private func parse(
+    _ found: [String: FileSignature], _ hold: Hold
+  ) -> (files: [String: ParsedFile], waiting: Int) {
     let known = state.withLock { $0.files }
     var files: [String: ParsedFile] = [:]
+    var waiting = 0
     for (name, signature) in found {
-      if let old = known[name], old.signature == signature {
+      let old = known[name]
+      if let old, old.signature == signature {
         files[name] = old
         continue
       }
       let full = "\(path)/\(name)"
-      var candidates: [Candidate]
-      var isBroken: Bool
-      do throws(DirectoryError) {
-        let bytes = try DirectoryScan.contents(of: full, limit: reader.limits.bytes)
-        candidates = reader.candidates(in: bytes, file: full)
-        isBroken = candidates.count == 1 && candidates[0].kind.isEmpty && candidates[0].envelope == nil
-      } catch {
-        candidates = [Candidate(problems: [Problem(.error, at: .root, error.description)])]
-        isBroken = true
+      let isUnfinished =
+        hold.unfinished.contains(DirectoryWatch.real(full)) || (hold.earlier.map { $0[name] != signature } ?? false)
+      guard !isUnfinished, let read = read(full, expecting: signature, old) else {
+        // What it said before stands; a new one says nothing yet.
+        if let old { files[name] = old }
+        waiting += 1
+        continue
       }
-      let keys = isBroken ? known[name]?.lastKeys ?? [] : Set(candidates.compactMap(Self.key))
-      files[name] = ParsedFile(signature: signature, candidates: candidates, isBroken: isBroken, lastKeys: keys)
+      files[name] = read
     }
-    return files
+    let gone = known.keys.filter { found[$0] == nil }
+    let stay = state.withLock { state -> [String] in
+      let now = ContinuousClock.now
+      state.vanished = state.vanished.filter { found[$0.key] == nil }
+      return gone.filter { name in
+        let since = state.vanished[name] ?? now
+        state.vanished[name] = since
+        return now - since < hold.grace
+      }
+    }
+    for name in stay { files[name] = known[name] }
+    return (files, waiting + stay.count)
+  }
+
+  /// Nil when the file changes under the reader's eyes.
+  private func read(_ full: String, expecting signature: FileSignature, _ old: ParsedFile?) -> ParsedFile? {
+    let bytes: [UInt8]
+    do throws(DirectoryError) {
+      let read = try DirectoryScan.contents(of: full, limit: reader.limits.bytes)
+      guard read.before == read.after, read.before == signature else { return nil }
+      bytes = read.bytes
+    } catch {
+      if error.code == ENOENT { return nil }
+      let location = SourceLocation(file: full, line: 1, column: 1)
+      let candidate = Candidate(problems: [Problem(.error, at: .root, error.description, location: location)])
+      return ParsedFile(signature: signature, candidates: [candidate], broken: [], lastKeys: old?.lastKeys)
+    }
+    let candidates = reader.candidates(in: bytes, file: full)
+    if candidates.count == 1, candidates[0].kind.isEmpty, candidates[0].envelope == nil {
+      return ParsedFile(signature: signature, candidates: candidates, broken: bytes, lastKeys: old?.lastKeys)
+    }
+    var keys = Set(candidates.compactMap(Self.key))
+    var broken: [UInt8]?
+    if keys.count < candidates.count, candidates.contains(where: { Self.key($0) == nil }) {
+      // An object without a readable name may be any of those the file had.
+      broken = bytes
+      keys.formUnion(old?.lastKeys ?? [])
+    }
+    return ParsedFile(
+      signature: signature, candidates: candidates, broken: broken,
+      lastKeys: broken != nil && old?.lastKeys == nil ? nil : keys)
   }
 
   /// What a candidate names, even when it is not valid.
@@ -188,25 +243,33 @@ package final class DirectorySource: Sendable {
   private struct Plan: Sendable {
     /// Valid objects, in the order of the files' names.
     var candidates: [Candidate] = []
-    /// Everything a file names, valid or not: it is not removed.
-    var named: Set<ObjectKey> = []
+    /// Everything a file names, valid or not, or named when it was last readable: it is not removed.
+    private var named: Set<ObjectKey> = []
+    /// Texts that cannot be read: what they mention may have moved there.
+    private var broken: [[UInt8]] = []
     var problems: [Problem] = []
     var mayRemove = true
 
     init(_ files: [String: ParsedFile]) {
       for (_, file) in files.sorted(by: { $0.key < $1.key }) {
-        named.formUnion(file.lastKeys)
-        if file.isBroken { mayRemove = false }
+        named.formUnion(file.lastKeys ?? [])
+        if let text = file.broken {
+          broken.append(text)
+          if file.lastKeys == nil { mayRemove = false }
+        }
         for candidate in file.candidates {
+          if let key = DirectorySource.key(candidate) { named.insert(key) }
           if candidate.envelope == nil {
-            problems += candidate.problems
-            // An object without a readable name may be any of those we have.
-            if DirectorySource.key(candidate) == nil { mayRemove = false }
+            problems += candidate.problems.map { $0.of(DirectorySource.key(candidate)) }
           } else {
             candidates.append(candidate)
           }
         }
       }
+    }
+
+    func keeps(_ key: ObjectKey) -> Bool {
+      named.contains(key) || broken.contains { text in String(decoding: text, as: UTF8.self).contains(key.name) }
     }
   }
 
@@ -221,6 +284,7 @@ package final class DirectorySource: Sendable {
       weft_control_directory_errors\(label) \(errors)
       weft_control_directory_passes_total\(label) \(passes)
       weft_control_directory_failures_total\(label) \(failures)
+      weft_control_directory_polling\(label) \(attention.isPolling ? 1 : 0)
 
       """
   }

@@ -1,4 +1,5 @@
 package import WeftBase
+package import WeftControlAPI
 package import WeftKinds
 
 /// A finding with its place in the text it came from.
@@ -8,6 +9,8 @@ package struct Problem: Sendable, Hashable, CustomStringConvertible {
   package var message: String
   package var code: String?
   package var location: SourceLocation?
+  /// The object it is about, where that is not said otherwise.
+  package var object: ObjectKey?
 
   package init(
     _ severity: Finding.Severity, at path: FieldPath, _ message: String, code: String? = nil,
@@ -24,9 +27,21 @@ package struct Problem: Sendable, Hashable, CustomStringConvertible {
     self.init(finding.severity, at: finding.path, finding.message, code: finding.code, location: location)
   }
 
+  /// The same, with the name of the object it is about.
+  package func of(_ key: ObjectKey?) -> Problem {
+    var problem = self
+    problem.object = key
+    return problem
+  }
+
   /// As the API shows it.
   package var json: JSONValue {
     var object = JSONObject()
+    if let key = self.object {
+      object["kind"] = .string(key.kind.rawValue)
+      object["namespace"] = .string(key.namespace)
+      object["name"] = .string(key.name)
+    }
     if !path.isRoot { object["path"] = .string(path.description) }
     object["message"] = .string(message)
     if let code { object["code"] = .string(code) }
@@ -39,7 +54,7 @@ package struct Problem: Sendable, Hashable, CustomStringConvertible {
   }
 
   package var description: String {
-    let place = location.map { "\($0): " } ?? ""
+    let place = (location.map { "\($0): " } ?? "") + (object.map { "\($0): " } ?? "")
     return "\(place)\(path.isRoot ? "" : "\(path): ")\(message)\(code.map { " (\($0))" } ?? "")"
   }
 }

@@ -64,6 +64,7 @@ package struct ControlAPI: Sendable {
     case ("namespaces", 4): return try await object(call, rest[1], rest[2], rest[3], body, actor)
     case ("namespaces", 5): return try await objectPart(call, rest[1], rest[2], rest[3], rest[4], actor)
     case ("services", 1): return try await getAsync(call) { await services(call.query["namespace"]) }
+    case ("sources", 1): return get(call) { sources() }
     case ("snapshot", 1): return try await getAsync(call) { await snapshot() }
     case ("workloads", 1): return try await workloads(call, body)
     case ("workloads", 3): return try await workload(call, namespace: rest[1], id: rest[2])

@@ -2,6 +2,7 @@ import Synchronization
 import WeftBase
 import WeftConfig
 import WeftControlAPI
+import WeftKinds
 
 /// Whether the control plane is ready to be asked.
 package final class Readiness: Sendable {
@@ -41,6 +42,27 @@ extension ControlAPI {
       return answer
     default: return .error(404, "there is nothing here")
     }
+  }
+
+  /// `GET /sources`: the directories that are mirrored into the store, and what is wrong with them now.
+  func sources() -> Answer {
+    let items = directories.map { directory -> JSONValue in
+      let report = directory.report
+      var object: JSONObject = [
+        "source": .string(directory.source), "path": .string(directory.path),
+        "watching": .string(directory.attention.text), "files": .int(report.files), "objects": .int(report.objects),
+        "waiting": .int(report.waiting), "problems": .array(report.problems.map(Self.problem)),
+      ]
+      if case .polling(let reason) = directory.attention { object["reason"] = .string(reason) }
+      return .object(object)
+    }
+    return .json(.object(["items": .array(items)]))
+  }
+
+  static func problem(_ problem: Problem) -> JSONValue {
+    var object = problem.json
+    object["severity"] = .string(problem.severity == .error ? "error" : "warning")
+    return object
   }
 
   /// `GET /proxies`

@@ -1,3 +1,4 @@
+package import WeftConfig
 package import WeftControlAPI
 package import WeftService
 package import WeftTelemetry
@@ -12,7 +13,7 @@ package struct ControlConfiguration: Sendable {
   package var dataDirectory: String?
   /// Directories of YAML that are mirrored into the store.
   package var configDirectories: [String] = []
-  package var scanInterval: Duration = .seconds(1)
+  package var directoryTimes = DirectoryTimes()
   /// Where objects go that name no namespace.
   package var namespace = "default"
   package var mesh = MeshSettings()

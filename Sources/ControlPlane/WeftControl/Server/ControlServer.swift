@@ -93,9 +93,10 @@ package final class ControlServer: Sendable {
       }
       for directory in api.directories {
         group.addTask {
-          await directory.run(every: self.configuration.scanInterval) { report in
-            Self.tell(report, of: directory.path, self.configuration)
-          }
+          await directory.follow(
+            self.configuration.directoryTimes,
+            onAttention: { Self.tell($0, of: directory.path, self.configuration) },
+            onChange: { Self.tell($0, of: directory.path, self.configuration) })
           return false
         }
       }
@@ -129,6 +130,14 @@ package final class ControlServer: Sendable {
         configuration.log.error("leases could not be ended", ("error", .text("\(error)")))
       }
     }
+  }
+
+  private static func tell(_ attention: DirectoryAttention, of path: String, _ configuration: ControlConfiguration) {
+    guard case .polling(let reason) = attention else { return }
+    configuration.log.warning(
+      "the system does not tell of changes in the configuration directory; it is looked at in intervals",
+      ("directory", .text(path)), ("reason", .text(reason)),
+      ("interval_ms", .number(Int(configuration.directoryTimes.poll.wholeMilliseconds))))
   }
 
   private static func tell(_ report: DirectoryReport, of path: String, _ configuration: ControlConfiguration) {

@@ -107,6 +107,34 @@ struct DirectorySourceTests {
     #expect(try await world.names() == ["a2", "b", "c"])
   }
 
+  @Test("a broken file keeps what it named and what its text mentions; what other files gave up is removed")
+  func brokenBesideRemoved() async throws {
+    let world = try World()
+    world.files.write("a.yaml", Self.rule("a1") + "---\n" + Self.rule("a2"))
+    world.files.write("b.yaml", Self.rule("b1") + "---\n" + Self.rule("b2") + "---\n" + Self.rule("moved"))
+    try await world.source.synchronize()
+    // `moved` goes from b to a, and a is broken at that moment.
+    world.files.write("a.yaml", "kind: [unclosed\nmetadata: {name: moved}")
+    world.files.write("b.yaml", Self.rule("b2"))
+    let report = try await world.source.synchronize()
+    #expect(try await world.names() == ["a1", "a2", "b2", "moved"])
+    #expect(report.problems.map { $0.location?.file } == [world.files.file("a.yaml")])
+    world.files.write("a.yaml", Self.rule("a1") + "---\n" + Self.rule("moved"))
+    try await world.source.synchronize()
+    #expect(try await world.names() == ["a1", "b2", "moved"])
+  }
+
+  @Test("a problem names its object: kind, namespace, name, and field")
+  func problemsNameObjects() async throws {
+    let world = try World()
+    world.files.write("a.yaml", Self.rule("a", timeout: "soon"))
+    let problem = try #require(try await world.source.synchronize().problems.first)
+    #expect(problem.object == StoreFixtures.key("a"))
+    #expect(problem.path.description == "spec.http[0].timeout")
+    #expect(problem.json["kind"] == "VirtualService")
+    #expect(problem.json["name"] == "a")
+  }
+
   @Test("a directory that cannot be read leaves everything as it was")
   func missingDirectory() async throws {
     let world = try World()
@@ -165,26 +193,38 @@ struct DirectorySourceTests {
     #expect(report.changed == 1)
   }
 
-  @Test("the watch looks again after every interval and tells of changes and new problems only")
-  func watch() async throws {
+  @Test("without notices it looks in intervals, takes what two looks agree on, and tells of news only")
+  func polling() async throws {
     let world = try World()
     world.files.write("a.yaml", Self.rule("a"))
     let files = world.files
     let told = Told()
-    await world.source.run(
-      every: .seconds(1),
+    var times = DirectoryTimes()
+    times.poll = .seconds(1)
+    times.patience = .milliseconds(7)
+    var teller = DirectorySource.Teller { report in told.note(report) }
+    await world.source.poll(
+      times,
       sleep: { interval in
-        #expect(interval == .seconds(1))
+        if interval == .milliseconds(7) {
+          // Somebody is still writing when the second look comes.
+          if await told.turn == 4 { files.write("c.yaml", Self.rule("c", timeout: "2s")) }
+          return
+        }
         switch await told.nextTurn() {
         case 1: break
         case 2: files.write("b.yaml", "kind: [")
         case 3: break
-        case 4: files.write("b.yaml", Self.rule("b"))
+        case 4:
+          files.write("b.yaml", Self.rule("b"))
+          files.write("c.yaml", Self.rule("c"))
+        case 5: break
         default: throw CancellationError()
         }
-      }, onChange: { report in told.note(report) })
-    #expect(told.reports.map(\.changed) == [1, 0, 1])
-    #expect(told.reports.map(\.problems.count) == [0, 1, 0])
+      }, &teller)
+    #expect(told.reports.map(\.changed) == [1, 0, 1, 1])
+    #expect(told.reports.map(\.problems.count) == [0, 1, 0, 0])
+    #expect(told.reports.map(\.waiting) == [0, 0, 1, 0])
   }
 
   private final class Told: Sendable {
@@ -197,6 +237,7 @@ struct DirectorySourceTests {
 
     var reports: [DirectoryReport] { state.reports }
     func note(_ report: DirectoryReport) { state.reports.append(report) }
+    var turn: Int { get async { state.turn } }
     func nextTurn() async -> Int {
       state.turn += 1
       return state.turn

@@ -40,7 +40,7 @@ struct KindGoldenTests {
     if unsafe getenv("WEFT_GOLDEN").map({ unsafe String(cString: $0) }) == "update" {
       try Self.write(path, found)
     }
-    let expected = String(decoding: try DirectoryScan.contents(of: path, limit: 1 << 20), as: UTF8.self)
+    let expected = String(decoding: try DirectoryScan.contents(of: path, limit: 1 << 20).bytes, as: UTF8.self)
     #expect(found == expected, "differs from \(path)")
   }
 
@@ -48,7 +48,7 @@ struct KindGoldenTests {
     "ControlPlane/WeftConfigTests/Kinds/KindGoldenTests.swift", with: "Golden/kinds")
 
   private static func candidates(_ kind: String, _ set: String) throws -> [Candidate] {
-    let bytes = try DirectoryScan.contents(of: "\(folder)/\(kind)/\(set).in.yaml", limit: 1 << 20)
+    let bytes = try DirectoryScan.contents(of: "\(folder)/\(kind)/\(set).in.yaml", limit: 1 << 20).bytes
     return DocumentReader(defaults: ConfigDefaults(namespace: "shop")).candidates(in: bytes)
   }
 

@@ -22,7 +22,8 @@ struct ControlServerTests {
       configuration.xdsAddress = .loopback()
       configuration.dataDirectory = directory?.path
       configuration.configDirectories = files.map { [$0.path] } ?? []
-      configuration.scanInterval = .milliseconds(10)
+      // Only notices can make a change visible within the test's time.
+      configuration.directoryTimes.poll = .seconds(3600)
       configuration.grace = .seconds(1)
       let server = try await ControlServer.start(configuration, on: runtime)
       let serving = Task { try await server.run() }
@@ -137,6 +138,12 @@ struct ControlServerTests {
       #expect(snapshot?.virtualServices.all.contains { $0.name == "a" } == true)
       let problems = server.api.directories[0].report.problems
       #expect(problems.contains { $0.path.description == "spec.http[0].timeout" })
+      let sources = try JSONValue(parsing: try await client.get(url + "/api/v1/sources").body)["items"]?[0]
+      #expect(sources?["watching"] == "inotify")
+      let problem = sources?["problems"]?[0]
+      #expect(problem?["kind"] == "VirtualService")
+      #expect(problem?["name"] == "a")
+      #expect(problem?["path"] == "spec.http[0].timeout")
     }
   }
 
