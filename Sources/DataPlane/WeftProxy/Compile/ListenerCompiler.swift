@@ -164,6 +164,7 @@ struct ListenerCompiler {
     var compiled = CompiledHTTPManager(
       config: manager, scope: metrics.scope(ScopeKey(.http, manager.statPrefix)), routes: table,
       limits: HTTPLimits(downstreamOf: manager), paths: paths)
+    if table[].allowsUpgrades { compiled.limits.http2.allowsExtendedConnect = true }
     compiled.normalizesPath = manager.normalizePath || manager.mergeSlashes || manager.escapedSlashes != .keepUnchanged
     compiled.streamIdleTimeout = manager.streamIdleTimeout.wholeNanoseconds
     compiled.requestTimeout = manager.requestTimeout.wholeNanoseconds
@@ -218,6 +219,8 @@ extension HTTPLimits {
     headerCount = Int(manager.maxHeadersCount)
     acceptsHTTP10 = manager.http1.acceptHTTP10
     http2 = HTTP2Limits(manager.http2)
+    // An upgrade that is allowed over HTTP/1 is so over HTTP/2, too.
+    if manager.upgrades.contains(where: \.enabled) { http2.allowsExtendedConnect = true }
   }
 
   init(upstreamOf cluster: Cluster) {

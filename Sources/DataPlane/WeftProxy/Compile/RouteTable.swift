@@ -82,6 +82,9 @@ package struct RouteTable {
   let hosts: HostTable
   let ignoresPort: Bool
 
+  /// Whether any route allows an upgrade that its connection manager may not know of.
+  var allowsUpgrades: Bool { routes.contains { !$0[].upgrades.isEmpty } }
+
   /// Position of the route in `routes`; −1 when none matches.
   /// *Cost*: one hash for the host, then one comparison per route; no allocation unless a route looks at a repeated
   /// header.

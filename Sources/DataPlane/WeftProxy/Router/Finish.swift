@@ -17,7 +17,10 @@ extension WorkerEngine {
     leaveWaiting(s)
     // What was sent behind a refused CONNECT or upgrade cannot be known to have been read as what it was.
     let isComplete = flags.isSuperset(of: [.responseEnded, .requestSent])
-    detach(s, reusable: isComplete && flags.isDisjoint(with: [.tunnel, .wantsTunnel]))
+    detach(
+      s, reusable: isComplete && flags.isDisjoint(with: [.tunnel, .wantsTunnel]),
+      orderly: isComplete && flags.contains(.tunnel))
+    if let stats = stream[].upgradeStats { stats.subtract(.downstreamCxUpgradesActive) }
     uncount(s)
     giveRetry(s)
 
@@ -59,8 +62,9 @@ extension WorkerEngine {
     }
   }
 
-  /// Takes the stream off its upstream connection. A connection whose exchange is not complete is not used again.
-  func detach(_ s: SlabIndex, reusable: Bool) {
+  /// Takes the stream off its upstream connection. A connection whose exchange is not complete is not used again; it is cut, unless
+  /// the end was `orderly` and what was written last still has to arrive.
+  func detach(_ s: SlabIndex, reusable: Bool, orderly: Bool = false) {
     let stream = streams.ref(s)
     let u = stream[].upstream
     guard !u.isNone else { return }
@@ -70,7 +74,7 @@ extension WorkerEngine {
     slot[].active &-= 1
     if slot[].kind == .http2 {
       let id = stream[].upstreamID
-      if reusable {
+      if reusable || orderly {
         slot[].h2[].consumed(id, stream[].responseCredit)
         stream[].responseCredit = 0
       } else if slot[].h2[].contains(id) {
@@ -88,12 +92,12 @@ extension WorkerEngine {
       resumeReading(upstream: u)
       freed(upstream: u)
     } else {
-      if stage[].target == slot[].connection, !reusable {
+      if stage[].target == slot[].connection, !reusable, !orderly {
         // A request that was built but not written yet: nobody needs it any more.
         stage[].buffer.removeAll()
         stage[].target = .none
       }
-      close(upstream: u, reusable ? .gracefully : .reset)
+      close(upstream: u, reusable || orderly ? .gracefully : .reset)
     }
   }
 
@@ -124,7 +128,9 @@ extension WorkerEngine {
     }
     if slot[].kind == .http2 {
       if slot[].h2[].contains(stream[].downstreamID) {
-        slot[].h2[].reset(stream[].downstreamID, byClient ? .protocolError : .internalError, now: now)
+        let code: H2ErrorCode =
+          stream[].flags.contains(.tunnel) ? .connectError : byClient ? .protocolError : .internalError
+        slot[].h2[].reset(stream[].downstreamID, code, now: now)
         flushLater(downstream: d)
       }
       return finish(s)
@@ -150,6 +156,13 @@ extension WorkerEngine {
     if stream[].flags.contains(.responseSent) || stream[].flags.contains(.clientGone) {
       detach(s, reusable: false)
       return finish(s)
+    }
+    if stream[].flags.isSuperset(of: [.responseStarted, .responseEnded]),
+      reason == .connectionTermination || reason == .remoteReset
+    {
+      // The response is whole; only the client has not taken all of it yet.
+      detach(s, reusable: false)
+      return tunnelStopped(s)
     }
     let started = stream[].flags.contains(.requestStarted)
     let reused = stream[].flags.contains(.reusedConnection)

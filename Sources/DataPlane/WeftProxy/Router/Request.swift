@@ -34,12 +34,18 @@ extension WorkerEngine {
     guard let manager = slot[].manager else { return }
 
     var flags = stream[].flags
+    if head.flags.contains(.extendedConnect) { takeExtendedConnect(head) }
     switch head.method {
     case .head: flags.insert([.isHEAD, .idempotent])
-    case .connect: flags.insert(.wantsTunnel)
+    case .connect:
+      flags.insert(.wantsTunnel)
+      stream[].tunnelKind = .connect
     default: if head.method.isIdempotent { flags.insert(.idempotent) }
     }
-    if head.flags.contains(.upgrade), !isCleartextHTTP2(head) { flags.insert(.wantsTunnel) }
+    if head.flags.contains(.upgrade), head.method != .connect, !isCleartextHTTP2(head) {
+      flags.insert(.wantsTunnel)
+      stream[].tunnelKind = .upgrade
+    }
     if head.flags.contains(.acceptsTrailers) { flags.insert(.clientAcceptsTrailers) }
     if case .length(let n) = head.framing { stream[].requestLeft = Int64(clamping: n) }
     if let type = head.first(.contentType), type.count >= 16, type.prefix(16).equalsIgnoringCase("application/grpc") {
@@ -49,7 +55,8 @@ extension WorkerEngine {
 
     stream[].idleTimeout = manager[].streamIdleTimeout
     stream[].keepsResponseHead = manager[].hasAccessLogs
-    if manager[].requestTimeout > 0, !flags.contains(.requestEnded) {
+    // A tunnel's client goes on sending: there is no whole request to wait for.
+    if manager[].requestTimeout > 0, !flags.contains(.requestEnded), head.framing != .tunnel {
       stream[].requestDeadline = now.advanced(nanoseconds: Int64(clamping: manager[].requestTimeout))
     }
     if manager[].maxStreamDuration > 0 {
@@ -89,7 +96,7 @@ extension WorkerEngine {
       // Known by length: the last piece carries the end, so that it needs no frame or write of its own.
       if stream[].requestLeft <= 0 { end = true }
     }
-    if stream[].flags.contains(.localReply) || stream[].flags.contains(.responseSent) {
+    if stream[].flags.contains(.localReply) || stream[].flags.isResponseOver {
       creditRequest(s, data.count)
       return
     }
@@ -140,12 +147,13 @@ extension WorkerEngine {
         creditRequest(s, data.count)
       }
       // A body of declared length is complete with its last byte; HTTP/1 has nothing to send for the end.
-      if end, !flags.contains(.requestChunked) { stream[].flags.insert(.requestSent) }
+      if end, !flags.contains(.requestChunked), !flags.contains(.tunnel) { stream[].flags.insert(.requestSent) }
     }
     if keeps { checkBody(s) }
   }
 
-  /// Bytes of a tunnel that the upstream has not granted yet are kept: on an HTTP/1 connection they would be read as a request.
+  /// Bytes of a tunnel that the upstream has not granted yet are kept: on an HTTP/1 connection they would be read as a request, and
+  /// behind an HTTP/2 one there may be another HTTP/1 connection.
   @inline(__always)
   private func holdsTunnel(_ s: SlabIndex) -> Bool {
     let stream = streams.ref(s)
@@ -153,7 +161,6 @@ extension WorkerEngine {
     guard flags.contains(.wantsTunnel), !flags.contains(.tunnel) else { return false }
     // An upgrade's own content has a length or chunks.
     return stream[].requestLeft < 0 && !flags.contains(.requestChunked)
-      && !stream[].upstream.isNone && upstreams[stream[].upstream].kind != .http2
   }
 
   /// Writes content to an HTTP/1 upstream in the framing its head announced.
@@ -201,6 +208,8 @@ extension WorkerEngine {
   func requestTrailers(_ s: SlabIndex, _ trailers: MessageHead) {
     let stream = streams.ref(s)
     if stream[].flags.contains(.localReply) || stream[].flags.contains(.responseSent) { return }
+    // A tunnel is bytes; HTTP/2's trailers end it and say nothing.
+    if stream[].tunnelKind != .none, !stream[].flags.contains(.requestChunked) { return }
     stream[].requestTrailers?.release(to: pool)
     stream[].requestTrailers = StoredHead(trailers, pool: pool)
     stream[].flags.insert(.hasRequestTrailers)
@@ -213,22 +222,31 @@ extension WorkerEngine {
     stream[].flags.insert(.requestEnded)
     stream[].requestEndedAt = now
     stream[].requestDeadline = .distantFuture
+    if stream[].flags.contains(.tunnel) {
+      // The client has said all it has to say; the upstream may go on. What it said still has to arrive.
+      if !stream[].flags.contains(.requestSent) { return endRequestIfDrained(s) }
+      return finishTunnelIfOver(s)
+    }
     startTotalTimeout(s)
     if stream[].flags.contains(.responseSent) { return finish(s) }
     if stream[].flags.contains(.requestStarted), !stream[].flags.contains(.requestSent) { endRequestIfDrained(s) }
   }
 
-  /// Passes the end on when nothing of the body waits before it.
+  /// Passes the end on when nothing of the body waits before it. May end the stream (a tunnel whose other direction has ended).
   private func endRequestIfDrained(_ s: SlabIndex) {
     let stream = streams.ref(s)
     guard stream[].requestBody.unsent == 0, !stream[].upstream.isNone, !stream[].flags.contains(.requestSent) else {
       return
     }
-    // A conversation has not begun, much less ended.
-    if stream[].flags.contains(.wantsTunnel), !stream[].flags.contains(.tunnel) { return }
-    stream[].flags.insert(.requestSent)
     let u = stream[].upstream
     let slot = upstreams.ref(u)
+    // A conversation has not begun, much less ended; what may have ended is the content of the request for it.
+    if stream[].flags.contains(.wantsTunnel), !stream[].flags.contains(.tunnel),
+      slot[].kind == .http2 || !stream[].flags.contains(.requestChunked)
+    {
+      return
+    }
+    stream[].flags.insert(.requestSent)
     if slot[].kind == .http2 {
       if let trailers = stream[].requestTrailers {
         trailers.view(in: trailerHead)
@@ -249,9 +267,10 @@ extension WorkerEngine {
         H1Encoder.writeLastChunk(to: &stage[].buffer)
       }
     }
+    if stream[].flags.contains(.tunnel) { finishTunnelIfOver(s) }
   }
 
-  /// The upstream takes bytes again (or for the first time): sends what waits.
+  /// The upstream takes bytes again (or for the first time): sends what waits. May end the stream.
   func pumpRequest(_ s: SlabIndex) {
     let stream = streams.ref(s)
     guard stream[].flags.contains(.requestStarted), !stream[].upstream.isNone, !holdsTunnel(s) else { return }
@@ -275,7 +294,14 @@ extension WorkerEngine {
       if stream[].requestBody.unsent > 0 { return }
     }
     if slot[].flags.contains(.writeBlocked) { return }
-    if stream[].flags.contains(.requestEnded) { endRequestIfDrained(s) }
+    if stream[].flags.contains(.requestEnded) {
+      if !stream[].flags.contains(.requestSent) {
+        endRequestIfDrained(s)
+      } else if stream[].flags.contains(.tunnel) {
+        finishTunnelIfOver(s)
+      }
+      guard streams.contains(s) else { return }
+    }
     resumeRequest(s)
   }
 

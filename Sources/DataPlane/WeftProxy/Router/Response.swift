@@ -17,6 +17,7 @@ extension WorkerEngine {
       stream[].upstreamFirstByte = now
     }
     if head.isInformational { return informational(s, head) }
+    if stream[].flags.contains(.wantsTunnel), let fault = answerTunnel(s, head) { return tunnelFault(s, fault) }
 
     let state = clusters.ref(stream[].cluster)
     let status = head.status
@@ -36,9 +37,6 @@ extension WorkerEngine {
     }
     if end { stream[].flags.insert(.responseEnded) }
 
-    if head.status == 101 || (stream[].flags.contains(.wantsTunnel) && head.framing == .tunnel) {
-      stream[].flags.insert(.tunnel)
-    }
     stream[].status = status
     head.removeHopByHop(keepUpgrade: stream[].flags.contains(.tunnel))
     decorate(s, head)
@@ -115,6 +113,7 @@ extension WorkerEngine {
     let slot = downstreams.ref(d)
     countResponse(slot, head.status)
     if slot[].kind == .http2 {
+      if head.status == 101 { head.becomeExtendedConnectAnswer() }
       let bare = end && stream[].responseTrailers == nil
       let sent = slot[].h2[].sendResponse(stream[].downstreamID, head, endStream: bare)
       flushLater(downstream: d)
@@ -153,9 +152,7 @@ extension WorkerEngine {
     if tunnel {
       // What was a complete request is the beginning of a conversation.
       stream[].flags.remove([.requestEnded, .requestSent])
-      stream[].requestLeft = -1
       slot[].decoder.startTunnel()
-      stream[].totalDeadline = .distantFuture
       resumeReading(downstream: d)
     }
     if end || stream[].flags.contains(.isHEAD) && !tunnel { responseEnded(s) }
@@ -167,6 +164,8 @@ extension WorkerEngine {
     let slot = downstreams.ref(stream[].downstream)
     if stream[].flags.contains(.clientCloses) || slot[].flags.contains(.closing) { return false }
     if slot[].flags.contains(.lastRequest) { return false }
+    // What follows a CONNECT that was refused may have been meant for the tunnel.
+    if stream[].tunnelKind == .connect { return false }
     if turn[].isDraining || listenerTable[].entries[Int(slot[].listener)].isDraining {
       slot[].stats?.add(.downstreamCxDrainClose)
       return false
@@ -271,6 +270,7 @@ extension WorkerEngine {
     if let text = trailers.first(.grpcStatus), let code = ASCII.parseDecimal(text) {
       stream[].grpcStatus = Int32(clamping: code)
     }
+    if stream[].flags.contains(.tunnel) { return }
     stream[].responseTrailers?.release(to: pool)
     stream[].responseTrailers = StoredHead(trailers, pool: pool)
   }
@@ -325,8 +325,7 @@ extension WorkerEngine {
   func responseSent(_ s: SlabIndex) {
     let stream = streams.ref(s)
     stream[].flags.insert(.responseSent)
-    if stream[].flags.contains(.tunnel), !stream[].flags.contains(.requestEnded), !stream[].flags.contains(.clientGone)
-    {
+    if stream[].flags.contains(.tunnel), !stream[].flags.contains(.requestSent), !stream[].flags.contains(.clientGone) {
       return
     }
     finish(s)
@@ -335,7 +334,10 @@ extension WorkerEngine {
   /// The client takes bytes again: sends what waits. May end the stream.
   func pumpResponse(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    guard stream[].flags.contains(.responseStarted), !stream[].flags.contains(.clientGone) else { return }
+    guard stream[].flags.contains(.responseStarted), stream[].flags.isDisjoint(with: [.clientGone, .responseSent])
+    else {
+      return
+    }
     let slot = downstreams.ref(stream[].downstream)
     if slot[].flags.contains(.writeBlocked) { return }
     let waiting = stream[].responseBody.unsent

@@ -26,10 +26,13 @@ extension WorkerEngine {
     let route = table[].routes[Int(position)]
     stream[].route = route
     slot[].stats?.add(.rqTotal)
-    if stream[].flags.contains(.wantsTunnel), !allowsTunnel(head, manager, route) {
-      slot[].stats?.add(.downstreamRqWSOnNonWSRoute)
-      keepForLog(s, head)
-      return localReply(s, 403, .empty, details: "upgrade_failed")
+    if stream[].flags.contains(.wantsTunnel) {
+      guard allowsTunnel(stream[].tunnelKind, head, manager, route) else {
+        slot[].stats?.add(.downstreamRqWSOnNonWSRoute)
+        keepForLog(s, head)
+        return localReply(s, 403, .empty, details: "upgrade_failed")
+      }
+      countUpgrade(s)
     }
     switch route[].action {
     case .forward: forward(s, head, route)
@@ -52,18 +55,6 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     guard stream[].head == nil, downstreams[stream[].downstream].manager?[].hasAccessLogs ?? false else { return }
     stream[].head = StoredHead(head, pool: pool)
-  }
-
-  private func allowsTunnel(
-    _ head: MessageHead, _ manager: ConfigRef<CompiledHTTPManager>, _ route: ConfigRef<CompiledRoute>
-  ) -> Bool {
-    if head.method == .connect && !head.flags.contains(.extendedConnect) {
-      return manager[].allowsConnect || route[].allowsConnect
-    }
-    let wanted = head.flags.contains(.extendedConnect) ? head.protocolText : head.first(.upgrade) ?? .empty
-    for i in manager[].upgrades.indices where manager[].upgrades[i].equalsIgnoringCase(wanted) { return true }
-    for i in route[].upgrades.indices where route[].upgrades[i].equalsIgnoringCase(wanted) { return true }
-    return false
   }
 
   private func redirect(_ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
@@ -125,7 +116,7 @@ extension WorkerEngine {
     let replayable = stream[].flags.contains(.hasRetryPolicy) || stream[].flags.contains(.idempotent)
     if replayable, head.hasContent, !stream[].flags.contains(.wantsTunnel) { stream[].flags.insert(.keepsBody) }
     if stream[].flags.contains(.isGRPC), !stream[].flags.contains(.hasRetryPolicy) { stream[].flags.remove(.keepsBody) }
-    if !head.hasContent { startTotalTimeout(s) }
+    if !head.hasContent || head.framing == .tunnel { startTotalTimeout(s) }
     stream[].head = StoredHead(head, pool: pool)
     attempt(s, head)
   }
@@ -250,14 +241,7 @@ extension WorkerEngine {
     }
 
     let wanted = wantedProtocol(stream[].cluster, stream[].downstream)
-    // An upgrade asked for in one version's way cannot be granted in the other's; said at once, it does not wait for a time-out.
-    if stream[].flags.contains(.wantsTunnel), head.method != .connect || head.flags.contains(.extendedConnect),
-      (wanted == .http2) != head.flags.contains(.extendedConnect)
-    {
-      uncount(s)
-      return localReply(s, 501, .empty, details: "upgrade_across_versions_unsupported")
-    }
-    if let u = readyConnection(h, wanted) {
+    if let u = readyConnection(h, wanted, for: s) {
       start(s, on: u, head)
     } else {
       wait(s, h, wanted)
@@ -295,6 +279,11 @@ extension WorkerEngine {
   func start(_ s: SlabIndex, on u: SlabIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     let slot = upstreams.ref(u)
+    if stream[].tunnelKind == .upgrade, let refusal = translateUpgrade(s, u, head) {
+      uncount(s)
+      stream[].responseFlags.insert(refusal.flag)
+      return localReply(s, refusal.status, .empty, details: refusal.details)
+    }
     stream[].upstream = u
     stream[].flags.insert(.requestStarted)
     stream[].flags.remove([.requestSent, .upstreamAnswered, .responseEnded])

@@ -25,11 +25,11 @@ extension WorkerEngine {
   }
 
   /// A connection that can take a request now: for HTTP/1 the most recently used idle one, for HTTP/2 the first with room.
-  func readyConnection(_ h: SlabIndex, _ wanted: WantedProtocol) -> SlabIndex? {
+  func readyConnection(_ h: SlabIndex, _ wanted: WantedProtocol, for s: SlabIndex) -> SlabIndex? {
     let host = hosts.ref(h)
     if wanted != .http1, !host[].multiplexed.isEmpty {
       let u = host[].multiplexed.first
-      if upstreams[u].h2[].availableStreams > 0 {
+      if upstreams[u].h2[].availableStreams > 0, !awaitsSettings(s, u) {
         beforeFirstStream(u)
         return u
       }
@@ -60,7 +60,9 @@ extension WorkerEngine {
     state[].stats.add(.upstreamRqPendingActive)
     streams.pushLast(s, &host[].waiting)
     // A multiplexed connection that is being opened will take several; others one each.
-    if host[].waiting.count > host[].expectedCapacity { open(h, wanted, breaker: breaker, highPriority: highPriority) }
+    if host[].waiting.count > host[].expectedCapacity, !settingsAreComing(to: h, for: s) {
+      open(h, wanted, breaker: breaker, highPriority: highPriority)
+    }
     if host[].connections == 0, streams.contains(s), stream[].flags.contains(.waiting) {
       leaveWaiting(s)
       uncount(s)
@@ -120,7 +122,7 @@ extension WorkerEngine {
       openForWaiting(slot[].host)
       return
     }
-    if let s = nextWaiting(slot[].host, .http1) { return startWaiting(s, on: u) }
+    if let s = nextWaiting(slot[].host, .http1, u) { return startWaiting(s, on: u) }
     list(upstream: u)
     idleBegan(u)
     openForWaiting(slot[].host)
@@ -131,6 +133,7 @@ extension WorkerEngine {
     let host = hosts.ref(h)
     guard host[].waiting.count > host[].expectedCapacity, !host[].waiting.isEmpty else { return }
     let s = host[].waiting.first
+    if settingsAreComing(to: h, for: s) { return }
     let highPriority = streams[s].route?[].highPriority ?? false
     open(h, streams[s].wanted, breaker: clusters[host[].cluster].breaker(highPriority), highPriority: highPriority)
   }
@@ -138,19 +141,38 @@ extension WorkerEngine {
   /// Gives a multiplexed connection to those who wait, as far as it has room.
   func serveWaiting(_ u: SlabIndex) {
     let slot = upstreams.ref(u)
-    while !slot[].flags.contains(.closed), slot[].h2[].availableStreams > 0, let s = nextWaiting(slot[].host, .http2) {
+    while !slot[].flags.contains(.closed), slot[].h2[].availableStreams > 0, let s = nextWaiting(slot[].host, .http2, u)
+    {
       startWaiting(s, on: u)
     }
   }
 
-  private func nextWaiting(_ h: SlabIndex, _ has: WantedProtocol) -> SlabIndex? {
+  /// The first waiting stream that the connection `u`, which speaks `has`, can take.
+  private func nextWaiting(_ h: SlabIndex, _ has: WantedProtocol, _ u: SlabIndex) -> SlabIndex? {
     var s = hosts[h].waiting.first
     while !s.isNone {
       let wanted = streams[s].wanted
-      if wanted == .any || wanted == has { return s }
+      if wanted == .any || wanted == has, has == .http1 || !awaitsSettings(s, u) { return s }
       s = streams[s].links.next
     }
     return nil
+  }
+
+  /// Whether the endpoint's word on upgrades, which stands in its SETTINGS, has to be waited for.
+  @inline(__always)
+  private func awaitsSettings(_ s: SlabIndex, _ u: SlabIndex) -> Bool {
+    streams[s].tunnelKind == .upgrade && !upstreams[u].h2[].hasReceivedSettings
+  }
+
+  /// Whether one of the host's connections will be able to say soon if it takes the upgrade: another one would know no more.
+  private func settingsAreComing(to h: SlabIndex, for s: SlabIndex) -> Bool {
+    if streams[s].tunnelKind != .upgrade { return false }
+    var u = hosts[h].multiplexed.first
+    while !u.isNone {
+      if awaitsSettings(s, u) { return true }
+      u = upstreams[u].links.next
+    }
+    return false
   }
 
   private func startWaiting(_ s: SlabIndex, on u: SlabIndex) {

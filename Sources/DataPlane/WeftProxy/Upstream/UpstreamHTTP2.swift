@@ -31,7 +31,10 @@ extension WorkerEngine {
       case .reset(let id, let code, let byPeer):
         guard let s = stream(u, id) else { continue }
         if !byPeer { streams[s].responseFlags.insert(.upstreamProtocolError) }
-        if code == .noError, streams[s].flags.contains(.responseEnded) { continue }
+        if code == .noError, streams[s].flags.contains(.responseEnded) {
+          tunnelStopped(s)
+          continue
+        }
         upstreamReset(s, !byPeer ? .protocolError : code == .refusedStream ? .remoteRefusedStream : .remoteReset)
       case .windowOpened(let id):
         if id == 0 {
@@ -42,7 +45,12 @@ extension WorkerEngine {
       case .goAway(let last, _):
         goAwayReceived(u, last)
       case .settings:
-        if slot[].list == .none, h2[].availableStreams > 0 { freed(upstream: u) }
+        if slot[].list == .none, h2[].availableStreams > 0 {
+          freed(upstream: u)
+        } else if !hosts[slot[].host].waiting.isEmpty {
+          // Upgrades wait for the first SETTINGS.
+          serveWaiting(u)
+        }
         if slot[].list != .none, h2[].availableStreams == 0 { unlist(upstream: u) }
       case .pong:
         slot[].flags.remove(.pingOutstanding)

@@ -6,6 +6,15 @@ package import WeftRuntime
 package import WeftTelemetry
 package import WeftUpstream
 
+/// What a request wants its connection to become.
+package enum TunnelKind: UInt8, BitwiseCopyable {
+  case none
+  /// CONNECT: bytes to an authority.
+  case connect
+  /// `Upgrade` (HTTP/1) or extended CONNECT (HTTP/2): another protocol.
+  case upgrade
+}
+
 /// One request and its response. Trivially copyable.
 ///
 /// The request moves `received → sent` (its end has arrived / was passed to the upstream), the response the same way back. A stream ends when
@@ -68,6 +77,10 @@ package struct Stream: Linked {
     /// Trailers wait behind the body.
     package static let hasRequestTrailers = Flags(rawValue: 1 << 30)
     package static let hasRetryPolicy = Flags(rawValue: 1 << 31)
+
+    /// The client has its answer, and nobody waits for the rest of the request: all but tunnels.
+    @inline(__always)
+    package var isResponseOver: Bool { contains(.responseSent) && !contains(.tunnel) }
   }
 
   package var downstream: SlabIndex
@@ -97,6 +110,10 @@ package struct Stream: Linked {
   /// HTTP/2: bytes the other side has not taken, whose credit is held back.
   package var requestCredit: Int = 0
   package var responseCredit: Int = 0
+  /// What `wantsTunnel` asks for.
+  package var tunnelKind = TunnelKind.none
+  /// Where an accepted upgrade is counted until the stream ends.
+  var upgradeStats: StatBlock<HTTPMetric>?
   /// Declared content still to come; -1 when not declared.
   package var requestLeft: Int64 = -1
   package var responseLeft: Int64 = -1

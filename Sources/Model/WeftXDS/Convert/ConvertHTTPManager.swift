@@ -34,7 +34,6 @@ extension Converter {
     for (i, upgrade) in value.upgradeConfigs.enumerated() {
       let path = at.field("upgrade_configs").index(i)
       out.upgrades.append(UpgradeConfiguration(type: upgrade.upgradeType, enabled: upgrade.enabled?.value ?? true))
-      if upgrade.enabled?.value ?? true, upgrade.upgradeType.lowercased() == "connect" { out.http2.allowConnect = true }
       unsupported(!upgrade.filters.isEmpty, path, "filters")
     }
     out.accessLogs = try accessLogs(value.accessLog, at.field("access_log"))

@@ -26,7 +26,7 @@ package enum H1Error: UInt8, Error, BitwiseCopyable, Sendable, CaseIterable {
   case fieldName, emptyFieldName, spaceBeforeColon, obsoleteFold, fieldValue, bareCRorLF, leadingBlankLines
   case headerTooLarge, tooManyHeaders
   case missingHost, repeatedHost, hostValue, hostMismatch
-  case contentLength, repeatedContentLength, contentLengthWithTransferEncoding
+  case contentLength, repeatedContentLength, contentLengthWithTransferEncoding, contentWithConnect
   case transferEncoding, unknownTransferCoding, transferEncodingInHTTP10
   case expectation
   case chunkSize, chunkExtension, chunkExtensionTooLarge, chunkEnd
@@ -79,6 +79,7 @@ package enum H1Error: UInt8, Error, BitwiseCopyable, Sendable, CaseIterable {
     case .contentLength: "http1.invalid_content_length"
     case .repeatedContentLength: "http1.repeated_content_length"
     case .contentLengthWithTransferEncoding: "http1.content_length_and_chunked_not_allowed"
+    case .contentWithConnect: "http1.connect_with_content"
     case .transferEncoding: "http1.invalid_transfer_encoding"
     case .unknownTransferCoding: "http1.unknown_transfer_encoding"
     case .transferEncodingInHTTP10: "http1.transfer_encoding_in_http10"

@@ -17,6 +17,8 @@ extension H1HeadParser {
     } else if let length = contentLength {
       unsafe cell.pointee.framing = .length(length)
     }
+    // What follows a CONNECT belongs to the tunnel; who reads content there reads it differently from who does not.
+    if unsafe cell.pointee.method == .connect, unsafe MessageHead(cell: cell).hasContent { throw .contentWithConnect }
     persistence()
     if let upgrade, version == .http11, connection.contains(.upgrade), !upgrade.isEmpty,
       !upgrade.equalsIgnoringCase("h2c")

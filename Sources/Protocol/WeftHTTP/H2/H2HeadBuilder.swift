@@ -164,8 +164,11 @@ struct H2HeadBuilder {
     } else {
       head.framing = endStream ? .none : .chunked
     }
-    // CONNECT, plain or extended: what follows is a byte stream of the protocol asked for.
-    if kind == .request, head.method == .connect, !endStream, contentLength == nil { head.framing = .tunnel }
+    // CONNECT, plain or extended: what follows is a byte stream of the protocol asked for, never content of a length.
+    if kind == .request, head.method == .connect {
+      if contentLength != nil { return .malformed(.contentLength) }
+      if !endStream { head.framing = .tunnel }
+    }
     if endStream { head.flags.remove(.expectsContinue) }
     return .valid
   }

@@ -486,7 +486,8 @@ extension H2Connection {
       // Larger frames gain nothing and would hold other streams up.
       peerMaxFrame = min(Int(value), 16_384)
     case H2Setting.enableConnectProtocol:
-      guard value <= 1 else { return fail(.protocolError, .settingValue) }
+      // What was allowed once may not be taken back (RFC 8441 §3).
+      guard value == 1 || (value == 0 && !peerAllowsExtendedConnect) else { return fail(.protocolError, .settingValue) }
       if role == .client { peerAllowsExtendedConnect = value == 1 }
     default: break
     }

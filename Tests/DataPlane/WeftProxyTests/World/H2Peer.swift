@@ -10,6 +10,8 @@ struct H2Message {
   var method = ""
   var path = ""
   var authority = ""
+  /// `:protocol` of an extended CONNECT.
+  var protocolName = ""
   var fields: [(name: String, value: String)] = []
   var body: [UInt8] = []
   var trailers: [(name: String, value: String)] = []
@@ -98,6 +100,7 @@ final class H2Peer {
     message.method = head.methodText.string
     message.path = head.path.string
     message.authority = head.authority.string
+    message.protocolName = head.protocolText.string
     message.fields = head.fields.map { ($0.name.string, $0.value.string) }
     messages[id] = message
     if role == .server { onHead(id, message) }
@@ -129,6 +132,27 @@ final class H2Peer {
     for (name, value) in fields { head.append(named: copy(name), copy(value)) }
     let id = h2.sendRequest(head, endStream: body == nil && end, user: 1, now: peer.loop.now) ?? 0
     if let body { send(id, body, end: end) }
+    flush()
+    return id
+  }
+
+  /// CONNECT, or with a protocol extended CONNECT. `end` closes the client's side at once.
+  @discardableResult
+  func connect(
+    _ protocolName: String = "", authority: String = "example.com", path: String = "/",
+    fields: [(String, String)] = [], end: Bool = false
+  ) -> H2StreamID {
+    let head = scratch.head
+    head.startRequest(.connect, authority: .empty, path: .empty, framing: .tunnel)
+    head.authority = copy(authority)
+    if !protocolName.isEmpty {
+      head.scheme = ByteView("http")
+      head.path = copy(path)
+      head.protocolText = copy(protocolName)
+      head.flags.insert(.extendedConnect)
+    }
+    for (name, value) in fields { head.append(named: copy(name), copy(value)) }
+    let id = h2.sendRequest(head, endStream: end, user: 1, now: peer.loop.now) ?? 0
     flush()
     return id
   }
