@@ -143,7 +143,7 @@ let package = Package(
     tests(of: "WeftModel", in: "Model", ["WeftBase"]),
     tests(of: "WeftKinds", in: "Model", ["WeftBase", "WeftProtobuf"]),
     tests(of: "WeftXDS", in: "Model", ["WeftBase", "WeftProtobuf", "WeftModel", "WeftYAML", "WeftTestKit"]),
-    tests(of: "WeftUpstream", in: "DataPlane", ["WeftBase", "WeftModel", "WeftTestKit"]),
+    tests(of: "WeftUpstream", in: "DataPlane", ["WeftBase", "WeftModel", "WeftRuntime", "WeftTestKit"]),
     tests(
       of: "WeftProxy", in: "DataPlane",
       [

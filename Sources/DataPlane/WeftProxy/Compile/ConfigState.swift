@@ -12,8 +12,8 @@ package struct ConfigState: Sendable {
   /// Endpoints of EDS clusters by service name.
   package var endpoints: [String: LoadAssignment] = [:]
   package var secrets: [String: Secret] = [:]
-  /// What names of DNS clusters resolve to.
-  package var addresses: [String: [IPAddress]] = [:]
+  /// What names of DNS clusters resolve to, in the order of the newest answer.
+  package var addresses: [DNSQuestion: [IPAddress]] = [:]
 
   package init() {}
 }

@@ -89,6 +89,11 @@ package final class SnapshotCompiler {
   /// The clusters in force, by name.
   var compiledClusters: [(String, ConfigRef<CompiledCluster>)] { clusters.map { ($0.key, $0.value.value) } }
 
+  /// Where a cluster's statistics are.
+  func scope(ofCluster name: String) -> ScopeID {
+    clusters[name]?.value[].scope ?? metrics.scope(ScopeKey(.cluster, name))
+  }
+
   /// Compiles what is in force now.
   package func compile(_ state: ConfigState) -> Compilation {
     version += 1
@@ -144,9 +149,7 @@ package final class SnapshotCompiler {
     var known: Set<String> = []
     for cluster in state.clusters where known.insert(cluster.name).inserted {
       let assignment = assignment(of: cluster, state)
-      let names = assignment.localities.flatMap(\.endpoints).map { endpoint -> [IPAddress] in
-        if case .socket(let host, _) = endpoint.address { state.addresses[host] ?? [] } else { [] }
-      }
+      let names = assignment.localities.flatMap(\.endpoints).map { resolved($0, cluster, state) }
       let model = ClusterModel(
         cluster: cluster, assignment: assignment, addresses: names, secrets: cluster.tls == nil ? 0 : secretsVersion)
       if clusters[cluster.name]?.model == model { continue }
@@ -195,7 +198,7 @@ package final class SnapshotCompiler {
         for address in try addresses(endpoint, cluster, state, at) {
           endpoints.append(
             CompiledEndpoint(
-              address: address, hostname: storage.text(endpoint.hostname), weight: endpoint.weight,
+              address: address, hostname: storage.text(hostname(endpoint, cluster)), weight: endpoint.weight,
               priority: locality.priority, locality: UInt32(l), health: endpoint.health, isCanary: endpoint.canary))
         }
       }
@@ -216,6 +219,7 @@ package final class SnapshotCompiler {
       compiled.pingTimeout = keepalive.timeout.wholeNanoseconds
     }
     if case .originalDestination = cluster.discovery { compiled.isOriginalDestination = true }
+    compiled.isLogical = cluster.discovery == .logicalDNS
     if let tls = cluster.tls, makesSecurity {
       guard let security else {
         throw ConfigError(path: FieldPath().field("transport_socket"), "TLS is not available here")
@@ -246,7 +250,10 @@ package final class SnapshotCompiler {
       monitor = OutlierMonitor(settings, random: random.split())
       outliers[cluster.name] = monitor
     }
-    let cells = monitor.setHosts(compiled.endpoints.map(\.address.description))
+    // A logical host stays who it is when its address changes.
+    let cells = monitor.setHosts(
+      compiled.isLogical
+        ? compiled.endpoints.map { $0.hostname.string } : compiled.endpoints.map(\.address.description))
     for i in compiled.endpoints.indices { compiled.endpoints[i].outlier = cells[i] }
     compiled.outlier = monitor
   }
@@ -267,14 +274,29 @@ package final class SnapshotCompiler {
     case .socket(let host, let port):
       if let ip = IPAddress(host) { return [SocketAddress(ip, port: port)] }
       switch cluster.discovery {
-      case .strictDNS: return (state.addresses[host] ?? []).map { SocketAddress($0, port: port) }
-      case .logicalDNS: return (state.addresses[host] ?? []).prefix(1).map { SocketAddress($0, port: port) }
+      case .strictDNS, .logicalDNS:
+        return resolved(endpoint, cluster, state).map { SocketAddress($0, port: port) }
       case .fixed, .eds, .originalDestination:
         throw ConfigError(
           path: path.field("socket_address").field("address"),
           "\"\(host)\" is no IP address; names are for clusters of type STRICT_DNS and LOGICAL_DNS")
       }
     }
+  }
+
+  /// What the name of an endpoint stands for now.
+  private func resolved(_ endpoint: Endpoint, _ cluster: Cluster, _ state: ConfigState) -> [IPAddress] {
+    guard case .socket(let host, _) = endpoint.address, IPAddress(host) == nil else { return [] }
+    return cluster.addresses(from: state.addresses[DNSQuestion(host, cluster.dnsFamily.question)] ?? [])
+  }
+
+  /// The endpoint's own name, or the one that it is looked up by.
+  private func hostname(_ endpoint: Endpoint, _ cluster: Cluster) -> String {
+    if !endpoint.hostname.isEmpty { return endpoint.hostname }
+    guard cluster.discovery == .strictDNS || cluster.discovery == .logicalDNS,
+      case .socket(let host, _) = endpoint.address
+    else { return "" }
+    return host
   }
 
   /// What a connection depends on; hosts, balancing and limits do not count.

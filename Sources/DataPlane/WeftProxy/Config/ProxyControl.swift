@@ -17,7 +17,11 @@ package final class ProxyControl: LoopHandler {
   private let drainTime: Duration
   private var state: ConfigState
   private var resolver: (any Resolver)?
-  private var lookups: Set<String> = []
+  private var names = NameSchedule()
+  /// The clusters, by their names in the statistics, that use a lookup.
+  private var askers: [NameLookup: [String]] = [:]
+  private var namesTimer = TimerID.none
+  private var namesTimerAt = MonotonicInstant.distantFuture
   private var nextOutlierInterval: [String: MonotonicInstant] = [:]
   private var isStopping = false
   /// What `run` returns: the program's exit code.
@@ -29,7 +33,7 @@ package final class ProxyControl: LoopHandler {
 
   package init(
     loop: EventLoop, server: ProxyServer, compiler: SnapshotCompiler, state: ConfigState, log: LogOutput,
-    drainTime: Duration
+    drainTime: Duration, resolver: (any Resolver)? = nil
   ) {
     self.loop = loop
     self.server = server
@@ -37,12 +41,13 @@ package final class ProxyControl: LoopHandler {
     self.state = state
     self.log = Logger(log, .main)
     self.drainTime = drainTime
+    self.resolver = resolver
   }
 
   /// Looks up what must be looked up, then compiles and hands out the first snapshot; later changes follow by themselves.
   package func start() {
     refreshNames()
-    if lookups.isEmpty { apply() } else { _ = loop.schedule(after: .seconds(5), token: Self.firstSnapshot) }
+    if !names.awaitsFirstAnswers { apply() } else { _ = loop.schedule(after: .seconds(5), token: Self.firstSnapshot) }
     _ = loop.schedule(after: .seconds(1), token: Self.tick)
     _ = loop.schedule(after: .milliseconds(300), token: Self.settled)
   }
@@ -61,7 +66,7 @@ package final class ProxyControl: LoopHandler {
 
   private static let firstSnapshot: UInt64 = 1
   private static let tick: UInt64 = 2
-  private static let names: UInt64 = 3
+  private static let namesDue: UInt64 = 3
   /// Some time after the start, when its code is not needed any more.
   private static let settled: UInt64 = 4
   private var hasApplied = false
@@ -81,53 +86,82 @@ package final class ProxyControl: LoopHandler {
 
   // MARK: Names
 
-  /// Starts a lookup of every name that a DNS cluster or endpoint needs.
+  /// Brings the schedule up to date with the clusters, asks what is due, and waits for what is due next.
   private func refreshNames() {
-    var wanted: [String: Duration] = [:]
+    askers = [:]
     for cluster in state.clusters {
-      switch cluster.discovery {
-      case .strictDNS, .logicalDNS: break
-      default: continue
-      }
-      for endpoint in cluster.loadAssignment.localities.flatMap(\.endpoints) {
-        guard case .socket(let host, _) = endpoint.address, IPAddress(host) == nil else { continue }
-        wanted[host] = min(wanted[host] ?? cluster.dnsRefreshRate, cluster.dnsRefreshRate)
-      }
+      for lookup in cluster.nameLookups { askers[lookup, default: []].append(cluster.statName) }
     }
-    for (name, rate) in wanted where !lookups.contains(name) && (state.addresses[name] == nil || due(name)) {
-      look(up: name, every: rate)
-    }
+    names.want(Set(askers.keys), now: loop.now)
+    let wanted = Set(askers.keys.map(\.question))
+    state.addresses = state.addresses.filter { wanted.contains($0.key) }
+    askDueNames()
   }
 
-  private var refreshAt: [String: MonotonicInstant] = [:]
-  private func due(_ name: String) -> Bool { (refreshAt[name] ?? .zero) <= loop.now }
-
-  private func look(up name: String, every rate: Duration) {
-    if resolver == nil {
-      do throws(WeftError) { resolver = try SystemResolver(loop) } catch {
-        return log.error("names cannot be looked up", ("error", .text(error.description)))
+  private func askDueNames() {
+    for lookup in names.begin(now: loop.now) {
+      count(.updateAttempt, lookup)
+      guard let resolver = resolver ?? makeResolver() else {
+        answered(lookup, .failure(WeftError(.dns, "names cannot be looked up")))
+        continue
+      }
+      _ = resolver.resolve(lookup.question) { [weak self] answer in
+        guard let self else { return }
+        answered(lookup, answer)
+        armNames()
       }
     }
-    lookups.insert(name)
-    _ = resolver?.resolve(DNSQuestion(name)) { [weak self] answer in self?.answered(name, answer, every: rate) }
+    armNames()
   }
 
-  private func answered(_ name: String, _ answer: Result<DNSAnswer, WeftError>, every rate: Duration) {
-    lookups.remove(name)
-    refreshAt[name] = loop.now + rate
-    _ = loop.schedule(after: rate, token: Self.names)
-    var changed = false
+  private func makeResolver() -> (any Resolver)? {
+    do throws(WeftError) { resolver = try SystemResolver(loop) } catch {
+      log.error("names cannot be looked up", ("error", .text(error.description)))
+    }
+    return resolver
+  }
+
+  private func armNames() {
+    guard let due = names.nextDue, due != namesTimerAt else { return }
+    if namesTimerAt != .distantFuture { loop.cancel(namesTimer) }
+    namesTimer = loop.schedule(at: due, token: Self.namesDue)
+    namesTimerAt = due
+  }
+
+  private func answered(_ lookup: NameLookup, _ answer: Result<DNSAnswer, WeftError>) {
+    let found = try? answer.get()
+    let timeToLive = found.flatMap { $0.addresses.isEmpty ? nil : $0.timeToLive }
+    guard names.ended(lookup, timeToLive: timeToLive, now: loop.now, draw: loop.random()) else { return }
+    var isChanged = false
     switch answer {
     case .success(let found) where !found.addresses.isEmpty:
-      let sorted = found.addresses.sorted { ($0.high, $0.low) < ($1.high, $1.low) }
-      changed = state.addresses[name] != sorted
-      state.addresses[name] = sorted
-    case .success: break
+      count(.updateSuccess, lookup)
+      let known = state.addresses.updateValue(found.addresses, forKey: lookup.question) ?? []
+      isChanged = known != found.addresses && changes(lookup, from: known, to: found.addresses)
+      if !isChanged { count(.updateNoRebuild, lookup) }
+    case .success:
+      count(.updateSuccess, lookup)
+      count(.updateEmpty, lookup)
     case .failure(let error):
       // What was known before stays: a resolver that fails must not empty a cluster.
-      log.warning("lookup failed", ("name", .text(name)), ("error", .text(error.description)))
+      count(.updateFailure, lookup)
+      log.warning("lookup failed", ("name", .text(lookup.question.name)), ("error", .text(error.description)))
     }
-    if hasApplied ? changed : lookups.isEmpty { apply() }
+    if hasApplied ? isChanged : !names.awaitsFirstAnswers { apply() }
+  }
+
+  /// Whether any cluster sees the difference between two answers: their order matters to few.
+  private func changes(_ lookup: NameLookup, from old: [IPAddress], to new: [IPAddress]) -> Bool {
+    state.clusters.contains { cluster in
+      guard cluster.nameLookups.contains(where: { $0.question == lookup.question }) else { return false }
+      return cluster.addresses(from: old) != cluster.addresses(from: new)
+    }
+  }
+
+  private func count(_ metric: ClusterMetric, _ lookup: NameLookup) {
+    for name in askers[lookup] ?? [] {
+      server.registry.add(metric, server.registry.scope(ScopeKey(.cluster, name)))
+    }
   }
 
   // MARK: Time
@@ -135,7 +169,9 @@ package final class ProxyControl: LoopHandler {
   package func timer(token: UInt64) {
     switch token {
     case Self.firstSnapshot: if !hasApplied { apply() }
-    case Self.names: refreshNames()
+    case Self.namesDue:
+      namesTimerAt = .distantFuture
+      askDueNames()
     case Self.settled: ProcessMemory.releaseStartUpPages()
     case Self.tick:
       endOutlierIntervals()
@@ -153,7 +189,10 @@ package final class ProxyControl: LoopHandler {
         continue
       }
       if next > now { continue }
-      _ = monitor.endInterval(now: now)
+      let scope = compiler.scope(ofCluster: name)
+      for event in monitor.endInterval(now: now) {
+        for metric in event.metrics { server.registry.add(metric, scope) }
+      }
       nextOutlierInterval[name] = now + monitor.settings.interval
     }
   }

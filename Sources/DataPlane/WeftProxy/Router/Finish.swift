@@ -71,6 +71,7 @@ extension WorkerEngine {
     stream[].upstream = .none
     stream[].flags.remove(.responsePaused)
     let slot = upstreams.ref(u)
+    stream[].lastHost = slot[].address
     slot[].active &-= 1
     if slot[].kind == .http2 {
       let id = stream[].upstreamID
@@ -261,33 +262,8 @@ extension WorkerEngine {
       let cells = state[].members[].cells[position]
     else { return }
     if let event = outlier.record(cells, outcome, now: now) {
-      count(event, in: stream[].cluster)
+      for metric in event.metrics { state[].stats.add(metric) }
       refreshEjections(stream[].cluster)
-    }
-  }
-
-  private func count(_ event: OutlierMonitor.Event, in cluster: SlabIndex) {
-    let stats = clusters[cluster].stats
-    let (detected, enforced): (ClusterMetric, ClusterMetric) =
-      switch event.rule {
-      case .consecutive5xx: (.outlierDetectedConsecutive5xx, .outlierEnforcedConsecutive5xx)
-      case .consecutiveGatewayFailure:
-        (.outlierDetectedConsecutiveGatewayFailure, .outlierEnforcedConsecutiveGatewayFailure)
-      case .consecutiveLocalOriginFailure:
-        (.outlierDetectedConsecutiveLocalOriginFailure, .outlierEnforcedConsecutiveLocalOriginFailure)
-      case .successRate: (.outlierDetectedSuccessRate, .outlierEnforcedSuccessRate)
-      case .localOriginSuccessRate: (.outlierDetectedLocalOriginSuccessRate, .outlierEnforcedLocalOriginSuccessRate)
-      case .failurePercentage: (.outlierDetectedFailurePercentage, .outlierEnforcedFailurePercentage)
-      }
-    stats.add(detected)
-    switch event.verdict {
-    case .eject:
-      stats.add(enforced)
-      stats.add(.outlierEjectionsTotal)
-      stats.add(.outlierEjectionsEnforcedTotal)
-    case .detectedOnly: stats.add(.outlierEjectionsTotal)
-    case .overflow: stats.add(.outlierEjectionsOverflow)
-    case .alreadyEjected: break
     }
   }
 }

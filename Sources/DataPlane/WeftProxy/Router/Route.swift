@@ -262,7 +262,8 @@ extension WorkerEngine {
     host[].activeRequests -= 1
     if host[].position >= 0 { state[].balancer[].finished(host[].position) }
     stream[].host = .none
-    stream[].lastHost = host[].address
+    // Otherwise `detach` has said where the request went.
+    if !stream[].flags.contains(.requestStarted) { stream[].lastHost = host[].address }
     if host[].isRemoved { releaseIfUnused(host: h) }
   }
 

@@ -94,7 +94,9 @@ extension WorkerEngine {
     record.downstreamDirectRemote = LogAddress(slot[].peer)
     record.downstreamLocal = LogAddress(slot[].local)
     record.downstreamDirectLocal = LogAddress(slot[].local)
-    if !stream[].host.isNone {
+    if !stream[].upstream.isNone {
+      record.upstreamRemote = LogAddress(upstreams[stream[].upstream].address)
+    } else if !stream[].host.isNone {
       record.upstreamRemote = LogAddress(hosts[stream[].host].address)
     } else if let last = stream[].lastHost {
       record.upstreamRemote = LogAddress(last)

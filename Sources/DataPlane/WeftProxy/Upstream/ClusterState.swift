@@ -51,6 +51,11 @@ extension WorkerEngine {
     let key = ClusterKey(name: config[].config.name, identity: config[].identity)
     if let known = clusterNames[][key] {
       clusters[known].snapshots += 1
+      if clusters[known].config == config {
+        // The same compiled form: only what keeps its memory is new.
+        clusters[known].members[].snapshot = snapshot
+        return known
+      }
       update(known, config, snapshot)
       return known
     }
@@ -95,7 +100,10 @@ extension WorkerEngine {
     var known: [SocketAddress: SlabIndex] = [:]
     // An address may be listed more than once: each entry is a host of its own.
     var twins: [SocketAddress: [SlabIndex]] = [:]
+    var isChanged = false
     for host in state[].members[].hosts {
+      // A logical host is the same host at another address; its connections stay.
+      if state[].config[].isLogical, let newest = endpoints.first { hosts[host].address = newest.address }
       let address = hosts[host].address
       if known[address] == nil { known[address] = host } else { twins[address, default: []].append(host) }
     }
@@ -115,6 +123,7 @@ extension WorkerEngine {
       {
         host = new
         state[].hostSlots += 1
+        isChanged = true
       } else {
         break
       }
@@ -138,7 +147,9 @@ extension WorkerEngine {
       stats.set(.membershipTotal, UInt64(list.count))
       stats.set(.membershipHealthy, UInt64(balanced.count { $0.availability == .healthy }))
       stats.set(.membershipDegraded, UInt64(balanced.count { $0.availability == .degraded }))
-      if !known.isEmpty || twins.values.contains(where: { !$0.isEmpty }) { stats.add(.membershipChange) }
+      stats.set(.maxHostWeight, UInt64(endpoints.lazy.map(\.weight).max() ?? 0))
+      if !known.isEmpty || twins.values.contains(where: { !$0.isEmpty }) { isChanged = true }
+      if isChanged { stats.add(.membershipChange) }
     }
     for (_, gone) in known { remove(host: gone) }
     for (_, list) in twins { for gone in list { remove(host: gone) } }

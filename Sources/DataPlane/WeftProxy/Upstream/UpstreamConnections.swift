@@ -14,7 +14,8 @@ extension WorkerEngine {
   func connect(_ h: SlabIndex, breaker: CircuitBreaker) -> SlabIndex? {
     let host = hosts.ref(h)
     let state = clusters.ref(host[].cluster)
-    let slot = UpstreamConnection(connection: .none, host: h, decoder: state[].decoder, now: now)
+    let slot = UpstreamConnection(
+      connection: .none, host: h, address: host[].address, decoder: state[].decoder, now: now)
     guard let u = upstreams.insert(slot) else { return nil }
     let c = loop.connect(to: host[].address, state[].config[].options, tag: Self.word(.upstream, u))
     guard !c.isNone else {

@@ -28,6 +28,8 @@ package struct CompiledCluster {
   package var pingInterval: UInt64 = 0
   package var pingTimeout: UInt64 = 0
   package var isOriginalDestination = false
+  /// One host whose address is that of the newest answer: it counts for new connections, those that are there stay.
+  package var isLogical = false
   package var security: (any UpstreamSecurity)?
   /// SNI, when not taken from the request.
   package var serverName = ""

@@ -38,6 +38,8 @@ package struct UpstreamConnection: Linked {
 
   package var connection: ConnectionID
   package var host: SlabIndex
+  /// Where it goes: a host of a DNS name may be elsewhere by now.
+  package let address: SocketAddress
   package var kind: Kind = .undecided
   package var list: List = .none
   package var flags: Flags = [.connecting]
@@ -60,9 +62,12 @@ package struct UpstreamConnection: Linked {
   /// Counted by the breakers of the high priority.
   package var highPriority = false
 
-  package init(connection: ConnectionID, host: SlabIndex, decoder: H1Decoder, now: MonotonicInstant) {
+  package init(
+    connection: ConnectionID, host: SlabIndex, address: SocketAddress, decoder: H1Decoder, now: MonotonicInstant
+  ) {
     self.connection = connection
     self.host = host
+    self.address = address
     self.decoder = decoder
     self.created = now
     self.idleSince = now

@@ -145,7 +145,7 @@ struct SnapshotCompilerTests {
     let before = compiler.compile(state)
     #expect(before.rejections == [] && before.snapshot.clusters.map { $0[].endpoints.count } == [0, 0])
     state.endpoints["svc"] = Self.cluster("svc", ports: [1, 2, 3]).loadAssignment
-    state.addresses["db.mesh"] = [IPAddress(v4: 0x0a000001), IPAddress(v4: 0x0a000002)]
+    state.addresses[DNSQuestion("db.mesh")] = [IPAddress(v4: 0x0a000001), IPAddress(v4: 0x0a000002)]
     let after = compiler.compile(state)
     #expect(after.snapshot.clusters.map { $0[].endpoints.count } == [3, 2])
     #expect(after.snapshot.clusters[1][].endpoints.map(\.address.description) == ["10.0.0.1:5", "10.0.0.2:5"])

@@ -120,17 +120,17 @@ final class Peers: LoopHandler {
   var onAccept: (Peer) -> Void = { _ in }
   /// Called when bytes have come.
   var onBytes: (Peer) -> Void = { _ in }
-  private var listeners: [UInt16: ListenerID] = [:]
+  private var listeners: [SocketAddress: ListenerID] = [:]
 
   init(_ loop: EventLoop) { self.loop = loop }
 
-  func listen(_ port: UInt16) {
-    if listeners[port] != nil { return }
-    listeners[port] = try? loop.listen(on: SocketAddress(.loopback4, port: port))
+  func listen(_ port: UInt16, at ip: IPAddress = .loopback4) {
+    let address = SocketAddress(ip, port: port)
+    if listeners[address] == nil { listeners[address] = try? loop.listen(on: address) }
   }
 
   func stopListening(_ port: UInt16) {
-    if let id = listeners.removeValue(forKey: port) { loop.stopAccepting(id) }
+    if let id = listeners.removeValue(forKey: SocketAddress(.loopback4, port: port)) { loop.stopAccepting(id) }
   }
 
   func connect(_ address: SocketAddress) -> Peer {
