@@ -56,7 +56,7 @@ package struct Agent: Sendable {
       throw error
     }
     let reason = await live(proxy: proxy, application: application, signals: signals)
-    return await leave(reason, proxy: proxy, application: application)
+    return await leave(reason, proxy: proxy, application: application, signals: signals)
   }
 
   // MARK: - On the way in
@@ -177,17 +177,20 @@ package struct Agent: Sendable {
 
   // MARK: - On the way out
 
-  private func leave(_ reason: Leaving, proxy: ChildProcess, application: ChildProcess?) async -> Int32 {
+  private func leave(
+    _ reason: Leaving, proxy: ChildProcess, application: ChildProcess?, signals: Signals
+  ) async -> Int32 {
     var code: Int32 = 0
     switch reason {
     case .signal(let number):
       say(.info, "leaving on signal \(number)")
-      await drain(proxy)
-      if let application {
-        application.send(number)
-        let status = await application.terminate(grace: configuration.stopTimeout) ?? .exited(0)
-        // An application that ends of the signal we passed on has done what it was asked to.
-        code = status == .signalled(number) || status == .signalled(SIGTERM) ? 0 : status.code
+      if let ended = await stopInOrder(number, application, unless: signals) {
+        code = ended
+      } else {
+        say(.warning, "told again: stopping at once")
+        application?.send(SIGKILL)
+        proxy.send(SIGINT)
+        code = 128 + number
       }
     case .applicationEnded(let status):
       say(status.code == 0 ? .info : .warning, "\(configuration.service) ended with code \(status.code)")
@@ -202,13 +205,49 @@ package struct Agent: Sendable {
     return code
   }
 
-  /// Takes the workload out of its peers' endpoints and waits until they have let go.
-  private func drain(_ proxy: ChildProcess) async {
-    if isRegistered {
-      do { try await registry.put(.draining) } catch { say(.warning, "cannot announce leaving: \(error)") }
+  /// Lets peers go, then ends the application. *Returns*: its exit code; nil when another signal asked not to wait.
+  private func stopInOrder(_ number: Int32, _ application: ChildProcess?, unless signals: Signals) async -> Int32? {
+    await withTaskGroup(of: Int32?.self) { group in
+      group.addTask {
+        await self.drain()
+        guard let application else { return 0 }
+        application.send(number)
+        let status = await application.terminate(grace: configuration.stopTimeout) ?? .exited(0)
+        // An application that ends of the signal we passed on has done what it was asked to.
+        return status == .signalled(number) || status == .signalled(SIGTERM) ? 0 : status.code
+      }
+      group.addTask {
+        _ = await self.waitForSignal(signals, application)
+        return nil
+      }
+      let first = await group.next() ?? nil
+      group.cancelAll()
+      return first
     }
-    try? await Task.sleep(for: configuration.drainTime)
   }
+
+  /// Takes the workload out of its peers' endpoints and waits until they have let go.
+  private func drain() async {
+    if isRegistered {
+      do { try await registry.put(.draining) } catch {
+        // Nobody can learn of it: waiting would help nobody.
+        return say(.warning, "cannot announce leaving: \(error)")
+      }
+    }
+    let deadline = ContinuousClock.now + configuration.drainTime
+    var last: ProxyActivity?
+    while ContinuousClock.now < deadline {
+      do { try await Task.sleep(for: min(Self.quietTime, deadline - .now)) } catch { return }
+      let page = try? await client.get("http://127.0.0.1:\(ports.admin)\(ProxyActivity.target)", timeout: .seconds(1))
+      guard let page, page.status == 200 else { continue }
+      let activity = ProxyActivity(page.text)
+      if let last, isRegistered, activity.isQuiet(since: last) { return }
+      last = activity
+    }
+  }
+
+  /// Peers that have heard of the leaving send nothing for this long.
+  private static var quietTime: Duration { .milliseconds(500) }
 
   private func deregister() async {
     guard isRegistered else { return }

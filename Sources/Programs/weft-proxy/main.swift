@@ -58,6 +58,7 @@ enum WeftProxyProgram {
     let files = AccessLogFiles(workers: concurrency, options.accessLogs, metrics: registry)
     let writer = try Worker(name: "weft-log") { files.run() }
     var server = ProxyServer.Options(concurrency: concurrency)
+    server.limits.drainTime = .seconds(options.drainSeconds)
     if options.pinsWorkers { server.pinnedTo = processors.ids }
     let proxy = try ProxyServer(server, registry: registry)
     let loop = EventLoop(driver: EpollDriver())

@@ -48,6 +48,83 @@ struct DrainTests {
     world.expectClean()
   }
 
+  @Test("with nothing in flight a drain is over at once: idle HTTP/1, silent and HTTP/2 clients are told, and not waited for")
+  func nothingInFlight() {
+    let world = ProxyWorld()
+    world.simple()
+    world.server.onBytes = { $0.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n") }
+    let silent = world.connect()
+    let idle = world.connect()
+    idle.send(get())
+    let two = world.connect()
+    let h2 = H2Peer(.client, two)
+    let stream = h2.request(.get, "/")
+    #expect(world.run { HTTP1Text(idle.received) != nil && h2.messages[stream]?.ended == true })
+    // Clients that do not end their side when we end ours must not hold us up.
+    for peer in [silent, idle, two] { peer.closesOnEnd = false }
+    world.advance(by: .seconds(2))
+    var done = false
+    world.engine.drain(until: world.proxyLoop.now + .seconds(60)) { done = true }
+    #expect(world.run(for: .milliseconds(50)) { done })
+    world.settle()
+    #expect(silent.readEnded && idle.readEnded && two.readEnded)
+    #expect(h2.goAways == [0x7fff_ffff, stream])
+    // The idle upstream connection is ended in order, not reset.
+    #expect(world.run(for: .seconds(1)) { world.server.accepted.allSatisfy(\.readEnded) })
+    #expect(world.value(HTTPMetric.downstreamCxDrainClose) == 3)
+  }
+
+  @Test("an HTTP/2 client that answers no PING holds a drain up for a second")
+  func deafClient() {
+    let world = ProxyWorld()
+    world.simple()
+    world.server.onBytes = { $0.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n") }
+    let client = world.connect()
+    let h2 = H2Peer(.client, client)
+    let stream = h2.request(.get, "/")
+    #expect(world.run { h2.messages[stream]?.ended == true })
+    client.pause()
+    var done = false
+    world.engine.drain(until: world.proxyLoop.now + .seconds(60)) { done = true }
+    world.advance(by: .milliseconds(900))
+    #expect(!done)
+    world.advance(by: .milliseconds(200))
+    #expect(done)
+  }
+
+  @Test("an HTTP/2 request that was on its way when the drain began is answered")
+  func onItsWay() {
+    let world = ProxyWorld()
+    world.simple()
+    world.server.onBytes = { $0.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok") }
+    let client = world.connect()
+    let h2 = H2Peer(.client, client)
+    let first = h2.request(.get, "/")
+    #expect(world.run { h2.messages[first]?.ended == true })
+    var done = false
+    let second = h2.request(.get, "/")
+    world.engine.drain(until: world.proxyLoop.now + .seconds(60)) { done = true }
+    #expect(world.run { done })
+    #expect(h2.messages[second]?.text == "ok")
+    #expect(h2.goAways == [0x7fff_ffff, second])
+    world.expectClean()
+  }
+
+  @Test("a drain ends at its deadline, whatever is in flight")
+  func deadline() {
+    let world = ProxyWorld()
+    world.simple()
+    let client = world.connect()
+    client.send(get())
+    #expect(world.run { !world.server.accepted.isEmpty })
+    var done = false
+    world.engine.drain(until: world.proxyLoop.now + .seconds(3)) { done = true }
+    world.advance(by: .milliseconds(2900))
+    #expect(!done)
+    world.advance(by: .milliseconds(200))
+    #expect(done)
+  }
+
   @Test("configuration changes under load lose no request and keep connections", arguments: Version.allCases)
   func swap(version: Version) {
     let world = ProxyWorld(seed: 3, splits: true)

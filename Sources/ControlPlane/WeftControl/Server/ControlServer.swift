@@ -113,6 +113,7 @@ package final class ControlServer: Sendable {
     api.readiness.set(false)
     // Watches and snapshots end first: their streams would otherwise hold the servers for the whole grace.
     api.store.endWatches()
+    discovery.endStreams()
     async let apiDone: Void = http.shutdown(grace: configuration.grace)
     async let xdsDone: Void = xds.shutdown(grace: configuration.grace)
     _ = await (apiDone, xdsDone)

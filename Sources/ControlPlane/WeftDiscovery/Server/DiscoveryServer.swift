@@ -97,6 +97,11 @@ package final class DiscoveryServer: Sendable {
       group.addTask { await self.tick() }
       await group.waitForAll()
     }
+    endStreams()
+  }
+
+  /// Ends every open stream in order: proxies go on with what they have and connect elsewhere, or again.
+  package func endStreams() {
     let streams = state.withLock { Array($0.streams.values) }
     for stream in streams { stream.end() }
   }

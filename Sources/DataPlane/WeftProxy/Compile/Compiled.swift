@@ -94,6 +94,9 @@ package struct CompiledListener {
 package struct CompiledFilterChain {
   package enum Terminal { case http, tcp, respond, echo }
   package var name: ByteView
+  /// Hash of what makes it this chain and no other: what it matches, what it speaks. Chains of successive configurations with the same
+  /// value are one chain that has changed.
+  package var identity: UInt64 = 0
   package var terminal: Terminal
   /// Set when `terminal` is `http`, `tcp`.
   package var http: ConfigRef<CompiledHTTPManager>?

@@ -99,6 +99,7 @@ struct ListenerCompiler {
         throw error.inside(at)
       }
     }
+    compiled.identity = identity(chain, compiled.terminal, isDefault: number == listener.filterChains.count)
     compiled.handshakeTimeout = chain.transportSocketConnectTimeout.wholeNanoseconds
     if let tls = chain.tls, makesSecurity {
       let at = FieldPath().field("transport_socket")
@@ -108,6 +109,15 @@ struct ListenerCompiler {
       }
     }
     return compiled
+  }
+
+  private func identity(_ chain: FilterChain, _ terminal: CompiledFilterChain.Terminal, isDefault: Bool) -> UInt64 {
+    var hasher = Hasher()
+    hasher.combine(isDefault)
+    if !isDefault { hasher.combine(chain.match) }
+    hasher.combine(terminal)
+    hasher.combine(chain.tls == nil)
+    return UInt64(bitPattern: Int64(hasher.finalize()))
   }
 
   private func compile(_ proxy: TCPProxy) throws(ConfigError) -> CompiledTCPProxy {

@@ -7,8 +7,8 @@ import WeftTelemetry
 import WeftUpstream
 
 extension WorkerEngine {
-  /// The worker drains: listeners accept no more, every connection is told to go elsewhere, idle ones at once. `whenEmpty` is called when the
-  /// last one has gone or `deadline` has passed.
+  /// The worker drains: listeners accept no more, every connection is told to go elsewhere, idle ones at once. `whenEmpty` is called when no
+  /// request is in flight any more, or when `deadline` has passed.
   package func drain(until deadline: MonotonicInstant, whenEmpty: @escaping () -> Void) {
     turn[].isDraining = true
     turn[].drainEnd = deadline
@@ -21,41 +21,94 @@ extension WorkerEngine {
   /// Looks now and then whether the drain is over.
   func drainTimer() {
     guard turn[].isDraining, let done = turn[].whenDrained else { return }
-    if downstreams.count == 0 || turn[].drainEnd <= now {
+    if !isServing || turn[].drainEnd <= now {
       turn[].whenDrained = nil
+      closeIdleUpstreams()
       return done()
     }
     _ = loop.schedule(at: now.advanced(nanoseconds: 10_000_000), token: 0)
   }
 
+  /// Whether any client still waits for something. One that was idle and has been told the end is not waited for: what it sends now nobody
+  /// would answer.
+  private var isServing: Bool {
+    var serving = false
+    downstreams.forEach { d in
+      let slot = downstreams.ref(d)
+      if !slot[].flags.contains(.endedIdle) || loop.queuedBytes(slot[].connection) > 0 { serving = true }
+    }
+    return serving
+  }
+
+  private func closeIdleUpstreams() {
+    upstreams.forEach { u in
+      let slot = upstreams.ref(u)
+      if slot[].active == 0, !slot[].flags.contains(.connecting) { close(upstream: u, .gracefully) }
+    }
+  }
+
+  /// Asks connections to end, and ends those that are still there when the drain time is over.
+  func drainConnections(_ connections: [SlabIndex]) {
+    if connections.isEmpty { return }
+    for d in connections { beginDrain(downstream: d) }
+    // A slot that was given to another connection has another generation.
+    loop.schedule(after: limits.drainTime) { [weak self] in
+      guard let self else { return }
+      for d in connections where downstreams.contains(d) {
+        close(downstream: d, downstreams[d].active > 0 || downstreams[d].kind == .tcp ? .reset : .gracefully)
+      }
+      flushStage()
+    }
+  }
+
   /// Asks one client to take its next request elsewhere.
   ///
-  /// HTTP/1 learns with its next response (an idle connection closes at once), HTTP/2 by a GOAWAY that names no stream yet, followed by the
-  /// final one when requests that were on their way have arrived. TCP sessions run to their end.
+  /// HTTP/1 learns with its next response (an idle connection closes at once). HTTP/2 learns by a GOAWAY that names no stream yet and a
+  /// PING; its answer comes behind every request that left the client before it knew, and the final GOAWAY follows. TCP sessions run on.
   func beginDrain(downstream d: SlabIndex) {
     let slot = downstreams.ref(d)
     if slot[].flags.contains(.closed) { return }
     slot[].flags.insert(.lastRequest)
     switch slot[].kind {
     case .http1:
-      if slot[].active == 0, slot[].decoder.isIdle, !slot[].flags.contains(.headStarted) {
-        slot[].stats?.add(.downstreamCxDrainClose)
-        close(downstream: d, .gracefully)
-      }
+      if slot[].active == 0, slot[].decoder.isIdle, !slot[].flags.contains(.headStarted) { closeIdle(downstream: d) }
     case .http2:
       if slot[].flags.contains(.goAwayAnnounced) { return }
       slot[].flags.insert(.goAwayAnnounced)
       slot[].stats?.add(.downstreamCxDrainClose)
       slot[].h2[].shutdownNotice()
+      slot[].h2[].ping(Self.drainPing)
       flushLater(downstream: d)
-      // Requests that left the client before it saw the notice arrive within a round trip or two.
+      // A client that answers no PING has this long.
       let grace = slot[].manager?[].drainTimeout ?? 0
-      slot[].drainDeadline = now.advanced(nanoseconds: Int64(clamping: max(grace, 1_000_000)))
+      let longest = slot[].active == 0 ? min(grace, Self.idleGrace) : grace
+      slot[].drainDeadline = now.advanced(nanoseconds: Int64(clamping: max(longest, 1_000_000)))
       arm(downstream: d, at: slot[].drainDeadline)
-    case .http:
-      close(downstream: d, .gracefully)
-    case .unmatched, .tcp: break
+    case .http, .unmatched:
+      // Nothing has come yet. The first request of a young connection may be on its way.
+      let ready = slot[].accepted.advanced(nanoseconds: Int64(Self.idleGrace))
+      if ready <= now { return closeIdle(downstream: d) }
+      slot[].drainDeadline = ready
+      arm(downstream: d, at: ready)
+    case .tcp: break
     }
+  }
+
+  /// How long an idle HTTP/2 client may take to answer the PING behind the first GOAWAY, and a new one to begin, in nanoseconds.
+  private static var idleGrace: UInt64 { 1_000_000_000 }
+  private static var drainPing: UInt64 { 0x7765_6674_6472_6e31 }
+
+  private func closeIdle(downstream d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    slot[].stats?.add(.downstreamCxDrainClose)
+    slot[].flags.insert(.endedIdle)
+    close(downstream: d, .gracefully)
+  }
+
+  /// The answer to a PING: whatever the client sent before it knew of the drain is here.
+  func drainAnswered(downstream d: SlabIndex, _ payload: UInt64) {
+    let slot = downstreams.ref(d)
+    if payload == Self.drainPing, slot[].flags.contains(.goAwayAnnounced) { finishDrain(downstream: d) }
   }
 
   /// The final GOAWAY; the connection closes when its last stream has ended.
@@ -63,8 +116,11 @@ extension WorkerEngine {
     let slot = downstreams.ref(d)
     if slot[].flags.contains(.goAwayFinal) { return }
     slot[].flags.insert(.goAwayFinal)
+    slot[].drainDeadline = .distantFuture
     slot[].h2[].goAway()
     flushLater(downstream: d)
-    if slot[].active == 0 { close(downstream: d, .gracefully) }
+    if slot[].active > 0 { return }
+    slot[].flags.insert(.endedIdle)
+    close(downstream: d, .gracefully)
   }
 }

@@ -168,6 +168,8 @@ extension WorkerEngine {
     slot[].stats?.add(.downstreamCxHTTP2Total)
     slot[].stats?.add(.downstreamCxHTTP2Active)
     flushLater(downstream: d)
+    // Its listener has begun to drain meanwhile.
+    if slot[].flags.contains(.lastRequest) { beginDrain(downstream: d) }
   }
 
   // MARK: Bytes

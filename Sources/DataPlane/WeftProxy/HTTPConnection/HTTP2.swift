@@ -48,7 +48,8 @@ extension WorkerEngine {
         // The client opens no more streams; what is in flight goes on.
         slot[].flags.insert(.closing)
         if slot[].active == 0 { close(downstream: d, .gracefully) }
-      case .settings, .pong: break
+      case .settings: break
+      case .pong(let payload): drainAnswered(downstream: d, payload)
       case .connectionError(_, let detail):
         slot[].flags.insert([.closing, .protocolError])
         slot[].stats?.add(.downstreamCxProtocolError)

@@ -61,7 +61,11 @@ struct ListenerSet: ~Copyable {
 }
 
 extension WorkerEngine {
-  /// Brings the listeners in line with a snapshot. Connections are not touched: those of a removed listener drain.
+  /// Brings the listeners in line with a snapshot.
+  ///
+  /// A listener whose socket stays the same changes in place: connections go on with the new form of their filter chain, those whose chain
+  /// is gone drain. One with another socket is opened before the old one closes, whose connections drain; where it cannot be opened, the
+  /// old one goes on.
   func applyListeners(_ snapshot: Snapshot) {
     let current = configuration[].current
     var wanted: [String: ConfigRef<CompiledListener>] = [:]
@@ -73,18 +77,50 @@ extension WorkerEngine {
         // The same socket: what follows it changes in place.
         wanted[entry.name] = nil
         retain(snapshot: current)
+        let gone = connections(of: i, without: config)
         let old = entry.snapshot
         listenerTable[].entries[i].snapshot = current
         listenerTable[].entries[i].config = config
+        drainConnections(gone)
         release(snapshot: old)
+      } else if let config = wanted[entry.name] {
+        wanted[entry.name] = nil
+        replaceListener(i, by: config, current)
       } else {
         drainListener(i)
       }
     }
-    for listener in snapshot.listeners where wanted[listener[].config.name] != nil { openListener(listener, current) }
+    for listener in snapshot.listeners where wanted[listener[].config.name] != nil {
+      _ = openListener(listener, current)
+    }
   }
 
-  private func openListener(_ config: ConfigRef<CompiledListener>, _ snapshot: UInt32) {
+  /// Connections of the listener at `i` whose filter chain is not among those of `config`.
+  private func connections(of i: Int, without config: ConfigRef<CompiledListener>) -> [SlabIndex] {
+    let old = listenerTable[].entries[i].config
+    let kept = Set(config[].chains.map { $0[].identity })
+    if old[].chains.allSatisfy({ kept.contains($0[].identity) }) { return [] }
+    var gone: [SlabIndex] = []
+    downstreams.forEach { d in
+      let slot = downstreams.ref(d)
+      if slot[].listener == UInt32(i), let chain = slot[].chainConfig, !kept.contains(chain[].identity) { gone.append(d) }
+    }
+    return gone
+  }
+
+  private func replaceListener(_ i: Int, by config: ConfigRef<CompiledListener>, _ snapshot: UInt32) {
+    let old = listenerTable[].entries[i].config
+    // Two sockets on one address need SO_REUSEPORT on both.
+    let shares = old[].options.reusePort && config[].options.reusePort && !config[].address.isUnix
+    let collides = old[].address == config[].address && !shares
+    if collides { drainListener(i) }
+    if openListener(config, snapshot), !collides { drainListener(i) }
+  }
+
+  /// *Returns*: whether it listens now, if it is to.
+  private func openListener(_ config: ConfigRef<CompiledListener>, _ snapshot: UInt32) -> Bool {
+    let manager = registry.block(
+      ListenerManagerMetric.self, registry.scope(ScopeKey(.listenerManager)), worker: number)
     let stats = registry.block(ListenerMetric.self, config[].stats, worker: number)
     var id = ListenerID.none
     if config[].bindsToPort {
@@ -92,7 +128,8 @@ extension WorkerEngine {
         id = try loop.listen(on: config[].address, config[].options)
       } catch {
         listenerFailures[].append((config[].config.name, error.description))
-        return
+        manager.add(.listenerCreateFailure)
+        return false
       }
     }
     retain(snapshot: snapshot)
@@ -101,19 +138,24 @@ extension WorkerEngine {
         name: config[].config.name, id: id, snapshot: snapshot, config: config, stats: stats,
         maximum: config[].config.maxConnections.map(Int.init) ?? .max))
     if !id.slot.isNone { listenerTable[].setPosition(position, of: id) }
+    manager.add(.listenerCreateSuccess)
+    return true
   }
 
   /// The listener accepts no more; its connections end when they are free.
   func drainListener(_ i: Int) {
     if listenerTable[].entries[i].isDraining || listenerTable[].entries[i].isFree { return }
+    if !listenerTable[].entries[i].id.slot.isNone { loop.acceptWaiting(listenerTable[].entries[i].id) }
     listenerTable[].entries[i].isDraining = true
     if !listenerTable[].entries[i].id.slot.isNone {
       loop.stopAccepting(listenerTable[].entries[i].id)
       listenerTable[].setPosition(-1, of: listenerTable[].entries[i].id)
     }
+    var connections: [SlabIndex] = []
     downstreams.forEach { d in
-      if downstreams[d].listener == UInt32(i) { beginDrain(downstream: d) }
+      if downstreams[d].listener == UInt32(i) { connections.append(d) }
     }
+    drainConnections(connections)
     retireListener(i)
   }
 
@@ -133,11 +175,8 @@ extension WorkerEngine {
     let entry = listenerTable[].entries[position]
     if entry.snapshot == slot[].snapshot { return }
     guard !entry.isDraining, let old = slot[].chainConfig else { return }
-    let name = old[].name
     for (i, chain) in entry.config[].chains.enumerated() {
-      guard chain[].name.equals(name), let manager = chain[].http, (chain[].tls == nil) == (old[].tls == nil) else {
-        continue
-      }
+      guard chain[].identity == old[].identity, let manager = chain[].http else { continue }
       retain(snapshot: entry.snapshot)
       release(snapshot: slot[].snapshot)
       slot[].snapshot = entry.snapshot
@@ -172,10 +211,15 @@ extension WorkerEngine {
     }
   }
 
+  /// Listeners that are gone from the configuration and still have connections.
+  package var drainingListeners: Int {
+    listenerTable[].entries.count { $0.isDraining && !$0.isFree && $0.connections > 0 }
+  }
+
   /// Addresses the worker listens on, by listener name: for the admin interface and tests.
   package var listenerAddresses: [(name: String, address: SocketAddress)] {
     listenerTable[].entries.compactMap { entry in
-      entry.isFree || entry.id.slot.isNone ? nil : (entry.name, loop.address(of: entry.id))
+      entry.isFree || entry.isDraining || entry.id.slot.isNone ? nil : (entry.name, loop.address(of: entry.id))
     }
   }
 }

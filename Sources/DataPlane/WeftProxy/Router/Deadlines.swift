@@ -205,7 +205,7 @@ extension WorkerEngine {
   private func lifeEnded(_ d: SlabIndex) {
     let slot = downstreams.ref(d)
     if slot[].kind == .http2, slot[].flags.contains(.goAwayAnnounced) { return finishDrain(downstream: d) }
-    slot[].stats?.add(.downstreamCxMaxDurationReached)
+    if !slot[].flags.contains(.lastRequest) { slot[].stats?.add(.downstreamCxMaxDurationReached) }
     beginDrain(downstream: d)
   }
 

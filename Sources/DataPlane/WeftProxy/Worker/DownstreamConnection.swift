@@ -44,6 +44,8 @@ package struct DownstreamConnection: BitwiseCopyable {
     package static let protocolError = Flags(rawValue: 1 << 12)
     package static let closedByUs = Flags(rawValue: 1 << 13)
     package static let transportStarted = Flags(rawValue: 1 << 14)
+    /// Closed by a drain while it had nothing to do: nobody waits for its end.
+    package static let endedIdle = Flags(rawValue: 1 << 15)
   }
 
   package var connection: ConnectionID

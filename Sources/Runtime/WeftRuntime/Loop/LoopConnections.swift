@@ -45,6 +45,12 @@ extension EventLoop {
     listeners.remove(listener.slot)
   }
 
+  /// Accepts what waits in the listener's queue, now: closing the listener would reset it. Not from inside a callback.
+  package func acceptWaiting(_ listener: ListenerID) {
+    guard let handler else { return }
+    for _ in 0..<16 { acceptAll(listener, handler) }
+  }
+
   func acceptAll(_ listener: ListenerID, _ handler: any LoopHandler) {
     var budget = limits.acceptsPerTurn
     var peer = SocketAddress.unnamedUnix

@@ -55,12 +55,14 @@ extension EventLoop {
   }
 
   /// Ends everything at once: every connection is reset and reported (`.loopEnded`), listeners are closed, the mailbox refuses, the handler
-  /// is let go.
+  /// is let go. A connection whose end was sent already just ends: its peer must not see a reset.
   package func shutdown() {
     guard let handler else { return }
     listeners.forEach { stopAccepting(ListenerID($0)) }
     connections.forEach { slot in
-      if let c = alive(ConnectionID(slot)) { end(c, CloseReason(.loopEnded), reset: true) }
+      if let c = alive(ConnectionID(slot)) {
+        end(c, CloseReason(.loopEnded), reset: c.it.flags.isDisjoint(with: .finSent))
+      }
     }
     settleAll(handler)
     mailbox.close()
