@@ -488,4 +488,22 @@ struct H2ConnectionTests {
     #expect(accepted == [60, 20])
     #expect(log == ["headers 1 GET a / 2 end", "window 1"])
   }
+
+  @Test("PINGs that measure the path beside flowing content are no flood; alone they are")
+  func pingsBesideContent() {
+    var bytes = preface + frame(1, 4, 1, postBlock)
+    for _ in 0..<3000 { bytes += frame(0, 0, 1, [65]) + frame(6, 0, 0, Array(repeating: 7, count: 8)) }
+    let flush: (inout H2Connection, H2Event) -> Void = { connection, event in
+      if case .data(let id, let data, _) = event { connection.consumed(id, data.count) }
+      connection.output.removeAll()
+      connection.outputFlushed()
+    }
+    let log = serve(bytes, act: flush)
+    #expect(log.last?.hasPrefix("data 1 ") == true)
+    let idle = preface + frame(1, 4, 1, postBlock)
+      + (0..<1100).flatMap { _ in frame(6, 0, 0, Array(repeating: 7, count: 8)) }
+    var limits = HTTPLimits()
+    limits.http2.maxOutboundControlFrames = .max
+    #expect(serve(idle, limits: limits, act: flush).last == "connection 11 controlFlood")
+  }
 }

@@ -7,11 +7,13 @@ struct H2FloodCounters {
   var emptyFrames = 0
   var priority = 0
   var windowUpdates = 0
-  /// SETTINGS, PING and unknown frames in the current ten seconds.
+  /// SETTINGS and unknown frames in the current ten seconds.
   var control = 0
   var controlWindowStart: UInt64 = 0
+  var pings = 0
   var streamsOpened = 0
   var dataFramesSent = 0
+  var dataFramesReceived = 0
   var closedStreams = 0
   var prematureResets = 0
 
@@ -28,6 +30,13 @@ struct H2FloodCounters {
   mutating func windowUpdate(_ limits: HTTP2Limits) -> Bool {
     windowUpdates += 1
     return windowUpdates > 5 + limits.maxWindowUpdatePerDataFrame * (streamsOpened + 10 * dataFramesSent)
+  }
+
+  /// Some peers measure the path with a PING for every other DATA frame: PINGs beyond the fixed allowance are fine where content flows.
+  mutating func ping(_ limits: HTTP2Limits, now: UInt64) -> Bool {
+    pings += 1
+    if pings <= limits.maxPingPerDataFrame * (streamsOpened + dataFramesSent + dataFramesReceived) { return false }
+    return controlFrame(limits, now: now)
   }
 
   mutating func controlFrame(_ limits: HTTP2Limits, now: UInt64) -> Bool {

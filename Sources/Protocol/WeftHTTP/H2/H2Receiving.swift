@@ -143,6 +143,7 @@ extension H2Connection {
       if flood.emptyFrame(limits.http2) { return fail(.enhanceYourCalm, .emptyFrameFlood) }
     } else {
       flood.emptyFrames = 0
+      flood.dataFramesReceived += 1
     }
     dataStream = 0
     dataLeft = content
@@ -500,7 +501,7 @@ extension H2Connection {
     if frame.has(H2Flag.ack) {
       return .pong(UInt64(bigEndian: payload.loadUInt64(at: 0).littleEndian))
     }
-    if flood.controlFrame(limits.http2, now: now) { return fail(.enhanceYourCalm, .controlFlood) }
+    if flood.ping(limits.http2, now: now) { return fail(.enhanceYourCalm, .controlFlood) }
     H2FrameHeader.write(length: 8, type: H2FrameType.ping, flags: H2Flag.ack, stream: 0, to: &output)
     output.append(payload)
     flood.outboundControl += 1

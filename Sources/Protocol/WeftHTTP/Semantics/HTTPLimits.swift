@@ -48,7 +48,9 @@ package struct HTTP2Limits: Equatable, Sendable {
   package var maxPriorityPerStream = 100
   /// WINDOW_UPDATE frames allowed: 5 + this × (streams opened + 10 × DATA frames sent).
   package var maxWindowUpdatePerDataFrame = 2
-  /// SETTINGS, PING and unknown frames accepted in ten seconds.
+  /// PING frames allowed: this × (streams opened + DATA frames either way); those beyond count as below.
+  package var maxPingPerDataFrame = 2
+  /// SETTINGS, unknown frames and PINGs without content accepted in ten seconds.
   package var maxControlFramesPerTenSeconds = 1000
   /// Rapid reset: a stream reset by either side before it lived this long is premature.
   package var prematureResetAge: UInt64 = 1_000_000_000
