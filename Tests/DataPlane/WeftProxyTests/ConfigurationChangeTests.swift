@@ -104,4 +104,66 @@ struct ConfigurationChangeTests {
     world.settle()
     #expect(world.engine.hosts.count == 1)
   }
+
+  private let ok = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+  private let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+  /// One request in flight at 8080 and two that wait for its connection.
+  private func worldWithWaiters() -> (ProxyWorld, [Peer]) {
+    let world = ProxyWorld()
+    world.simple(cluster: { $0.circuitBreakers.standard.maxConnections = 1 })
+    let clients = (0..<3).map { _ in world.connect() }
+    for client in clients { client.send(get) }
+    #expect(world.run { world.server.accepted.first?.text.hasSuffix("\r\n\r\n") ?? false })
+    world.settle()
+    #expect(world.server.accepted.count == 1)
+    #expect(world.value(ClusterMetric.upstreamRqPendingActive) == 2)
+    let ok = ok
+    world.server.onBytes = { $0.send(ok) }
+    return (world, clients)
+  }
+
+  @Test("requests that wait for a connection of a host that leaves go to another host")
+  func waitersMove() {
+    let (world, clients) = worldWithWaiters()
+    world.simple(ports: [8081], cluster: { $0.circuitBreakers.standard.maxConnections = 1 })
+    #expect(world.run { clients.count { $0.text.hasSuffix("ok") } == 2 })
+    world.server.accepted[0].send(ok)
+    #expect(world.run { clients.allSatisfy { $0.text.hasSuffix("ok") } })
+    #expect(world.server.accepted.map(\.port) == [8080, 8081])
+    #expect(world.run { world.server.accepted[0].isOver })
+    world.settle()
+    world.expectClean()
+    #expect(world.engine.hosts.count == 1)
+  }
+
+  @Test("requests that wait for the last host, which leaves, are served by it, without connecting in a loop")
+  func waitersOfTheLastHost() {
+    let (world, clients) = worldWithWaiters()
+    world.config.clusters = [cluster("backend", [])]
+    world.config.clusters[0].circuitBreakers.standard.maxConnections = 1
+    world.apply()
+    world.server.accepted[0].send(ok)
+    #expect(world.run { clients.allSatisfy { $0.text.hasSuffix("ok") } })
+    #expect(world.run { world.server.accepted[0].isOver })
+    #expect(world.server.accepted.count == 1)
+    world.settle()
+    world.expectClean()
+    #expect(world.engine.hosts.count == 0)
+  }
+
+  @Test("requests that wait for a host that has left and then dies are answered, not kept waiting")
+  func waitersOfADeadHost() {
+    let (world, clients) = worldWithWaiters()
+    world.config.clusters = [cluster("backend", [])]
+    world.config.clusters[0].circuitBreakers.standard.maxConnections = 1
+    world.apply()
+    world.server.accepted[0].close()
+    #expect(world.run(for: .seconds(1)) { clients.allSatisfy { $0.text.hasPrefix("HTTP/1.1 503 ") } })
+    #expect(world.server.accepted.count == 1)
+    world.settle()
+    world.expectClean()
+    #expect(world.engine.hosts.count == 0)
+  }
+
 }

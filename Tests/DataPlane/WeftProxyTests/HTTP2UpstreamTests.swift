@@ -136,4 +136,41 @@ struct HTTP2UpstreamTests {
     #expect(world.server.accepted.count == 2)
   }
 
+  @Test("a complete response reaches a slow client although its server goes at once", arguments: Version.allCases)
+  func serverGoesFirst(version: Version) {
+    let world = ProxyWorld()
+    world.simple(upstream: version)
+    let body = pattern(100_000)
+    world.server.onAccept = { peer in
+      guard version == .two else { return }
+      let h2 = H2Peer(.server, peer)
+      h2.onRequest = { [unowned h2] id, _ in
+        h2.respond(id, 200, body: body)
+        peer.close()
+      }
+    }
+    world.server.onBytes = { peer in
+      guard version == .one, peer.text.hasSuffix("\r\n\r\n") else { return }
+      peer.send(Array("HTTP/1.1 200 OK\r\ncontent-length: \(body.count)\r\n\r\n".utf8) + body)
+      peer.close()
+    }
+    let connection = world.connect()
+    var limits = HTTPLimits()
+    limits.http2.initialStreamWindow = 65_535
+    let client = H2Peer(.client, connection, limits: limits)
+    client.credits = false
+    let id = client.request(.get, "/")
+    #expect(world.run { client.messages[id]?.body.count == 65_535 })
+    world.advance(by: .seconds(2))
+    #expect(client.messages[id]?.resetCode == nil)
+    #expect(
+      world.run {
+        client.credit()
+        return client.messages[id]?.ended ?? false || client.messages[id]?.resetCode != nil
+      })
+    #expect(same(client.messages[id]?.body, body))
+    world.settle()
+    world.expectClean()
+  }
+
 }

@@ -10,20 +10,15 @@ extension ControlAPI {
     if candidates.isEmpty { return .error(400, "the body holds no object") }
     let context = context(actor)
     let dryRun = call.isOn("dryRun")
-    // Everything the call says is read before anything is stored.
-    var timeout: Duration?
-    if let text = call.query["wait"] {
-      guard let duration = Self.duration(text) else { return .error(400, "\"\(text)\" is not a duration like 30s") }
-      timeout = duration
-    }
     let unit: Admission.Unit = call.isOn("atomic") ? .allOrNothing : .eachObject
     let results = try await store.perform { store in
       try Admission.apply(candidates, to: store, unit: unit, dryRun: dryRun, context)
     }
     let refused = results.contains { $0.action == .refused }
     var answer: JSONObject = ["results": .array(results.map(\.json))]
-    if !dryRun, let timeout {
+    if !dryRun, let text = call.query["wait"] {
       let newest = results.compactMap { $0.object?.metadata.resourceVersion }.max() ?? 0
+      guard let timeout = Self.duration(text) else { return .error(400, "\"\(text)\" is not a duration like 30s") }
       answer["settled"] = .bool(await settle(newest, timeout))
     }
     return .json(.object(answer), status: refused ? 422 : 200)

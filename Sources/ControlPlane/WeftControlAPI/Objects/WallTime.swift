@@ -83,10 +83,8 @@ package struct WallTime: Hashable, Sendable, Comparable, CustomStringConvertible
     guard index == bytes.count else { return nil }
     let seconds = Self.days(year: year, month: month, day: day) * 86_400 + hour * 3600 + minute * 60 + second - offset
     let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-    // The last second of the range may still be left by its fraction.
-    let (total, isPastEnd) = scaled.addingReportingOverflow(fraction)
-    guard !overflow, !isPastEnd else { return nil }
-    nanoseconds = total
+    guard !overflow else { return nil }
+    nanoseconds = scaled + fraction
   }
 
   /// Days since 1970-01-01 of a civil date (proleptic Gregorian). *Source*: H. Hinnant, "chrono-compatible low-level

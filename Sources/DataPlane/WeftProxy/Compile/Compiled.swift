@@ -14,14 +14,14 @@ package import WeftUpstream
 package final class Snapshot: Sendable {
   package let version: UInt64
   package let listeners: [ConfigRef<CompiledListener>]
-  /// Named by position in `CompiledRoute.cluster`.
-  package let clusters: [ConfigRef<CompiledCluster>]
+  /// Named by position in `CompiledRoute.cluster`; nil where a cluster was that is gone.
+  package let clusters: [ConfigRef<CompiledCluster>?]
   /// The memory that views and tables point to, and the owners of the references.
   private let arena: ConstantArena
   private let boxes: SnapshotBoxes
 
   package init(
-    version: UInt64, listeners: [ConfigRef<CompiledListener>], clusters: [ConfigRef<CompiledCluster>],
+    version: UInt64, listeners: [ConfigRef<CompiledListener>], clusters: [ConfigRef<CompiledCluster>?],
     arena: ConstantArena, boxes: SnapshotBoxes
   ) {
     self.version = version

@@ -7,9 +7,8 @@ package import WeftUpstream
 
 /// Turns configuration into snapshots.
 ///
-/// What did not change since the last snapshot is taken over as it is: the same `ConfigRef`, the same memory. Positions
-/// of clusters stay the
-/// same as long as none is removed. What cannot be compiled is reported and keeps its last good form; everything beside
+/// What did not change since the last snapshot is taken over as it is: the same `ConfigRef`, the same memory. A cluster
+/// keeps its position for as long as anything compiled names it, be it that the cluster is gone. What cannot be compiled is reported and keeps its last good form; everything beside
 /// it takes effect.
 /// *Threads*: one, none of the workers'.
 package final class SnapshotCompiler {
@@ -27,24 +26,36 @@ package final class SnapshotCompiler {
     var secrets: UInt64
   }
 
-  private struct RouteModel: Equatable {
-    var configuration: RouteConfiguration
-    var epoch: UInt64
-  }
-
   private struct ListenerModel: Equatable {
     var listener: Listener
-    var epoch: UInt64
     var secrets: UInt64
     /// Versions of the route tables it uses.
     var routes: [UInt64]
   }
 
+  /// The clusters that something names: where they were found, and those that did not exist.
+  private struct ClusterNames {
+    var found: Set<String> = []
+    var missing: Set<String> = []
+
+    /// Whether what was compiled with them still says what is there now.
+    func hold(_ positions: [String: Int32]) -> Bool {
+      found.allSatisfy { positions[$0] != nil } && missing.allSatisfy { positions[$0] == nil }
+    }
+  }
+
   private struct RouteUnit {
-    var unit: Unit<RouteModel, RouteTable>
-    /// Clusters it names that did not exist when it was compiled.
-    var missing: Set<String>
+    var unit: Unit<RouteConfiguration, RouteTable>
+    var names: ClusterNames
     var version: UInt64
+  }
+
+  private struct ListenerUnit {
+    var unit: Unit<ListenerModel, CompiledListener>
+    /// Those of its TCP proxies.
+    var names: ClusterNames
+    /// Every cluster to whose position it leads, through its route tables, too.
+    var reached: Set<String>
   }
 
   let metrics: MetricsRegistry
@@ -58,14 +69,15 @@ package final class SnapshotCompiler {
   private var secretsVersion: UInt64 = 0
   private var secrets: [String: Secret] = [:]
 
-  /// Clusters by position, and the number of times positions were given out anew.
-  private var order: [String] = []
+  /// Clusters by position; nil where none is. A listener that is kept in its last good form goes on using the positions it was compiled
+  /// with, so the position of a removed cluster rests (`resting`) until nothing compiled leads to it any more.
+  private var order: [String?] = []
   private var positions: [String: Int32] = [:]
-  private var epoch: UInt64 = 0
+  private var resting: [String: Int32] = [:]
 
   private var clusters: [String: Unit<ClusterModel, CompiledCluster>] = [:]
   private var routes: [String: RouteUnit] = [:]
-  private var listeners: [String: Unit<ListenerModel, CompiledListener>] = [:]
+  private var listeners: [String: ListenerUnit] = [:]
   /// Kept for as long as a snapshot uses it: a cluster that goes and comes back goes on counting what is in flight.
   private var breakers: [String: WeakBreaker] = [:]
   private var outliers: [String: OutlierMonitor] = [:]
@@ -119,7 +131,7 @@ package final class SnapshotCompiler {
       } catch {
         rejections.append(error.of(kind: "envoy.config.listener.v3.Listener", name: listener.name))
       }
-      if let unit = listeners[listener.name] {
+      if let unit = listeners[listener.name]?.unit {
         compiled.append(unit.value)
         boxes.retain(unit.storage)
       }
@@ -130,10 +142,12 @@ package final class SnapshotCompiler {
     rejections += pendingRejections
     pendingRejections = []
 
-    var references: [ConfigRef<CompiledCluster>] = []
+    freePositions()
+    var references: [ConfigRef<CompiledCluster>?] = []
     for name in order {
-      guard let unit = clusters[name] else {
-        preconditionFailure("cluster \(name) has a position but no compiled form")
+      guard let name, let unit = clusters[name] else {
+        references.append(nil)
+        continue
       }
       references.append(unit.value)
       boxes.retain(unit.storage)
@@ -159,22 +173,36 @@ package final class SnapshotCompiler {
         rejections.append(error.of(kind: "envoy.config.cluster.v3.Cluster", name: cluster.name))
       }
     }
-    let removed = order.filter { !known.contains($0) }
-    if !removed.isEmpty {
-      for name in removed {
-        clusters[name] = nil
-        outliers[name] = nil
-      }
-      breakers = breakers.filter { $0.value.state != nil }
-      order = order.filter { known.contains($0) }
-      epoch += 1
+    let removed = positions.keys.filter { !known.contains($0) }
+    for name in removed {
+      clusters[name] = nil
+      outliers[name] = nil
+      resting[name] = positions.removeValue(forKey: name)
     }
+    if !removed.isEmpty { breakers = breakers.filter { $0.value.state != nil } }
+    var free = order.indices.filter { order[$0] == nil }[...]
     for cluster in state.clusters where clusters[cluster.name] != nil && positions[cluster.name] == nil {
-      order.append(cluster.name)
-      positions[cluster.name] = Int32(order.count - 1)
+      if let own = resting.removeValue(forKey: cluster.name) {
+        positions[cluster.name] = own
+      } else if let position = free.popFirst() {
+        order[position] = cluster.name
+        positions[cluster.name] = Int32(position)
+      } else {
+        order.append(cluster.name)
+        positions[cluster.name] = Int32(order.count - 1)
+      }
     }
-    if !removed.isEmpty {
-      positions = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1, Int32($0)) })
+  }
+
+  /// Positions of removed clusters to which nothing leads any more may be given to others.
+  private func freePositions() {
+    if resting.isEmpty { return }
+    var reached: Set<String> = []
+    for listener in listeners.values { reached.formUnion(listener.reached) }
+    for table in routes.values { reached.formUnion(table.names.found) }
+    for (name, position) in resting where !reached.contains(name) {
+      resting[name] = nil
+      order[Int(position)] = nil
     }
   }
 
@@ -218,7 +246,10 @@ package final class SnapshotCompiler {
       compiled.pingInterval = keepalive.interval.wholeNanoseconds
       compiled.pingTimeout = keepalive.timeout.wholeNanoseconds
     }
-    if case .originalDestination = cluster.discovery { compiled.isOriginalDestination = true }
+    if case .originalDestination(_, _, let interval) = cluster.discovery {
+      compiled.isOriginalDestination = true
+      compiled.cleanupInterval = max(interval, .milliseconds(1)).wholeNanoseconds
+    }
     compiled.isLogical = cluster.discovery == .logicalDNS
     if let tls = cluster.tls, makesSecurity {
       guard let security else {
@@ -353,32 +384,35 @@ package final class SnapshotCompiler {
       configuration = found
     }
     let key = Self.key(manager, listener, chain)
-    let model = RouteModel(configuration: configuration, epoch: epoch)
-    if let known = routes[key], known.unit.model == model, known.missing.allSatisfy({ positions[$0] == nil }) {
-      return known
-    }
+    if let known = routes[key], known.unit.model == configuration, known.names.hold(positions) { return known }
     let storage = SnapshotStorage()
-    var missing: Set<String> = []
+    var names = ClusterNames()
     let compiler = RouteCompiler(
-      storage: storage,
-      clusterPosition: { [positions] name in
-        if let position = positions[name] { return position }
-        missing.insert(name)
-        return -1
-      }, load: { (source) throws(ConfigError) in try source.load() })
+      storage: storage, clusterPosition: { [positions] in Self.position(of: $0, positions, &names) },
+      load: { (source) throws(ConfigError) in try source.load() })
     let table: RouteTable
     do throws(ConfigError) { table = try compiler.compile(configuration) } catch {
       let named = error.of(kind: "envoy.config.route.v3.RouteConfiguration", name: configuration.name)
-      // A table that worked stays in force while its successor is wrong, if positions still mean the same.
-      guard let known = routes[key], known.unit.model.epoch == epoch else { throw named }
+      // A table that worked stays in force while its successor is wrong.
+      guard let known = routes[key] else { throw named }
       pendingRejections.append(named)
       return known
     }
     routeVersion += 1
     let unit = RouteUnit(
-      unit: Unit(model: model, value: storage.keep(table), storage: storage), missing: missing, version: routeVersion)
+      unit: Unit(model: configuration, value: storage.keep(table), storage: storage), names: names,
+      version: routeVersion)
     routes[key] = unit
     return unit
+  }
+
+  private static func position(of name: String, _ positions: [String: Int32], _ names: inout ClusterNames) -> Int32 {
+    guard let position = positions[name] else {
+      names.missing.insert(name)
+      return -1
+    }
+    names.found.insert(name)
+    return position
   }
 
   // MARK: Listeners
@@ -386,7 +420,7 @@ package final class SnapshotCompiler {
   /// `nil` while something it needs has not arrived.
   private func compile(
     _ listener: Listener, _ state: ConfigState
-  ) throws(ConfigError) -> Unit<ListenerModel, CompiledListener>? {
+  ) throws(ConfigError) -> ListenerUnit? {
     var tables: [Int: RouteUnit] = [:]
     for (i, chain) in listener.allChains.enumerated() {
       for (f, filter) in chain.filters.enumerated() {
@@ -405,18 +439,25 @@ package final class SnapshotCompiler {
     }
     let usesTLS = listener.allChains.contains { $0.tls != nil }
     let model = ListenerModel(
-      listener: listener, epoch: epoch, secrets: usesTLS ? secretsVersion : 0,
+      listener: listener, secrets: usesTLS ? secretsVersion : 0,
       routes: tables.sorted { $0.key < $1.key }.map(\.value.version))
-    if let known = listeners[listener.name], known.model == model { return known }
+    if let known = listeners[listener.name], known.unit.model == model, known.names.hold(positions) { return known }
 
     let storage = SnapshotStorage()
+    var names = ClusterNames()
     let builder = ListenerCompiler(
       storage: storage, metrics: metrics, logs: logs, security: security, makesSecurity: makesSecurity,
       secrets: secrets,
-      tables: tables.mapValues(\.unit.value), clusterPosition: { [positions] in positions[$0] ?? -1 })
+      tables: tables.mapValues(\.unit.value), 
+      clusterPosition: { [positions] in Self.position(of: $0, positions, &names) })
     let compiled = try builder.compile(listener)
-    for unit in tables.values { storage.retain(unit.unit.storage) }
-    return Unit(model: model, value: storage.keep(compiled), storage: storage)
+    var reached = names.found
+    for table in tables.values {
+      storage.retain(table.unit.storage)
+      reached.formUnion(table.names.found)
+    }
+    return ListenerUnit(
+      unit: Unit(model: model, value: storage.keep(compiled), storage: storage), names: names, reached: reached)
   }
 }
 

@@ -57,10 +57,16 @@ extension WorkerEngine {
     if stream[].idleTimeout > 0 {
       deadline = min(deadline, stream[].lastActivity.advanced(nanoseconds: Int64(clamping: stream[].idleTimeout)))
     }
-    if stream[].tryIdleTimeout > 0, stream[].flags.contains(.requestStarted) {
+    if stream[].tryIdleTimeout > 0, attemptRuns(stream) {
       deadline = min(deadline, stream[].lastActivity.advanced(nanoseconds: Int64(clamping: stream[].tryIdleTimeout)))
     }
     return deadline
+  }
+
+  /// Whether anything is still expected of the attempt's upstream.
+  @inline(__always)
+  private func attemptRuns(_ stream: SlotRef<Stream>) -> Bool {
+    stream[].flags.contains(.requestStarted) && !stream[].flags.contains(.responseEnded)
   }
 
   // MARK: Firing
@@ -109,7 +115,7 @@ extension WorkerEngine {
       stream[].requestDeadline = .distantFuture
       return localReply(s, 408, ByteView("request timeout"), details: "request_overall_timeout")
     }
-    if stream[].tryIdleTimeout > 0, stream[].flags.contains(.requestStarted),
+    if stream[].tryIdleTimeout > 0, attemptRuns(stream),
       stream[].lastActivity.advanced(nanoseconds: Int64(clamping: stream[].tryIdleTimeout)) <= now
     {
       clusters[stream[].cluster].stats.add(.upstreamRqPerTryIdleTimeout)

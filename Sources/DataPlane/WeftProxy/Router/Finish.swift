@@ -158,11 +158,9 @@ extension WorkerEngine {
       detach(s, reusable: false)
       return finish(s)
     }
-    if stream[].flags.isSuperset(of: [.responseStarted, .responseEnded]),
-      reason == .connectionTermination || reason == .remoteReset
-    {
+    if stream[].flags.isSuperset(of: [.responseStarted, .responseEnded]) {
       // The response is whole; only the client has not taken all of it yet.
-      detach(s, reusable: false)
+      detach(s, reusable: stream[].flags.contains(.requestSent) && !stream[].flags.contains(.tunnel))
       return tunnelStopped(s)
     }
     let started = stream[].flags.contains(.requestStarted)

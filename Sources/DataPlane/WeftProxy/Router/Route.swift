@@ -144,7 +144,7 @@ extension WorkerEngine {
   /// The cluster that a request names itself.
   private func clusterPosition(named name: ByteView?, _ snapshot: UInt32) -> Int32 {
     guard let name, let current = configuration[].snapshots[Int(snapshot)] else { return -1 }
-    for (i, cluster) in current.clusters.enumerated() where cluster[].name.equals(name) { return Int32(i) }
+    for (i, cluster) in current.clusters.enumerated() where cluster?[].name.equals(name) ?? false { return Int32(i) }
     return -1
   }
 
@@ -205,7 +205,7 @@ extension WorkerEngine {
     let h: SlabIndex
     if state[].config[].isOriginalDestination {
       let d = stream[].downstream
-      guard let host = originalDestinationHost(stream[].cluster, downstreams[d].local, listener: d) else {
+      guard let host = originalDestinationHost(stream[].cluster, downstreams[d].local) else {
         state[].breaker(highPriority).give(.requests)
         state[].stats.add(.originalDestinationHostInvalid)
         stream[].responseFlags.insert(.noHealthyUpstream)

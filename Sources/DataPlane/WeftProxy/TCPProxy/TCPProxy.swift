@@ -55,7 +55,7 @@ extension WorkerEngine {
     if state[].hasOutlierDetection { refreshEjections(stream[].cluster) }
     let h: SlabIndex
     if state[].config[].isOriginalDestination {
-      guard let host = originalDestinationHost(stream[].cluster, downstreams[d].local, listener: d) else {
+      guard let host = originalDestinationHost(stream[].cluster, downstreams[d].local) else {
         state[].stats.add(.originalDestinationHostInvalid)
         stream[].responseFlags.insert(.noHealthyUpstream)
         return endTCP(s, .reset)
@@ -254,24 +254,5 @@ extension WorkerEngine {
       next = min(next, end)
     }
     if next != .distantFuture { arm(downstream: d, at: next) }
-  }
-
-  /// The host of an ORIGINAL_DST cluster: made when first asked for, kept while connections use it.
-  func originalDestinationHost(_ cluster: SlabIndex, _ address: SocketAddress, listener d: SlabIndex)
-    -> SlabIndex?
-  {
-    // A connection that was not redirected would come straight back to us.
-    if address.isUnix || address.port == 0 { return nil }
-    for entry in listenerTable[].entries
-    where !entry.isFree && !entry.id.slot.isNone && loop.address(of: entry.id).port == address.port {
-      let own = loop.address(of: entry.id)
-      if own == address || own.ip.isAny { return nil }
-    }
-    for h in clusters[cluster].members[].hosts where hosts[h].address == address { return h }
-    guard let h = hosts.insert(Host(address: address, cluster: cluster, position: -1, weight: 1)) else { return nil }
-    clusters[cluster].hostSlots += 1
-    // Not a member of any balancer: it goes when its last connection does.
-    hosts[h].isRemoved = true
-    return h
   }
 }

@@ -28,6 +28,8 @@ struct ClusterState: BitwiseCopyable {
   var hostSlots: Int32 = 0
   var ejectionVersion: UInt64 = 0
   var hasOutlierDetection: Bool
+  /// Runs while there are hosts on demand.
+  var cleanup = TimerID.none
   /// A fresh response decoder, to be copied into new connections.
   var decoder: H1Decoder
 
@@ -41,6 +43,8 @@ struct MemberList {
   /// Slots of the hosts, by position in the balancer.
   var hosts: [SlabIndex] = []
   var cells: [OutlierMonitor.HostCells?] = []
+  /// ORIGINAL_DST: hosts by the address that clients meant.
+  var onDemand: [SocketAddress: SlabIndex] = [:]
   /// Keeps `config` alive.
   var snapshot: Snapshot?
 }
@@ -155,8 +159,9 @@ extension WorkerEngine {
     for (_, list) in twins { for gone in list { remove(host: gone) } }
   }
 
-  /// A host has left: no new request goes there, idle connections close, busy ones when they are free.
-  private func remove(host h: SlabIndex) {
+  /// A host has left: no new request goes there, idle connections close, busy ones when they are free. Requests that wait for one of its
+  /// connections go to another host if there is one.
+  func remove(host h: SlabIndex) {
     let host = hosts.ref(h)
     host[].isRemoved = true
     host[].position = -1
@@ -167,7 +172,8 @@ extension WorkerEngine {
       next = upstreams[u].links.next
       drain(upstream: u)
     }
-    releaseIfUnused(host: h)
+    if !host[].waiting.isEmpty, !clusters[host[].cluster].members[].hosts.isEmpty { moveWaiting(h) }
+    if hosts.contains(h) { releaseIfUnused(host: h) }
   }
 
   /// A snapshot that named the cluster was let go.
@@ -180,6 +186,9 @@ extension WorkerEngine {
     let list = state[].members[].hosts
     state[].members[].hosts = []
     for host in list { remove(host: host) }
+    let onDemand = clusters.contains(i) ? Array(state[].members[].onDemand.values) : []
+    if !onDemand.isEmpty { state[].members[].onDemand = [:] }
+    for host in onDemand { remove(host: host) }
     // The last host may have taken the cluster with it.
     if clusters.contains(i) { releaseIfUnused(cluster: i) }
   }
@@ -197,6 +206,7 @@ extension WorkerEngine {
   func releaseIfUnused(cluster i: SlabIndex) {
     let state = clusters.ref(i)
     guard state[].snapshots == 0, state[].hostSlots == 0, state[].activeRequests == 0 else { return }
+    if !state[].cleanup.isNone { loop.cancel(state[].cleanup) }
     state[].balancer.free()
     state[].members.free()
     clusters.remove(i)

@@ -111,31 +111,49 @@ extension WorkerEngine {
       drain(upstream: u)
       return
     }
-    if slot[].flags.contains(.draining) || host[].isRemoved {
+    if slot[].flags.contains(.draining) {
       if slot[].active == 0 { close(upstream: u, .gracefully) }
       return
     }
+    // Of a host that has left, too, those are served first who wait for just this connection.
     if slot[].kind == .http2 {
       serveWaiting(u)
-      if upstreams.contains(u), slot[].h2[].availableStreams > 0, slot[].list == .none { list(upstream: u) }
+      guard upstreams.contains(u), !slot[].flags.contains(.closed) else { return }
+      if host[].isRemoved { return drain(upstream: u) }
+      if slot[].h2[].availableStreams > 0, slot[].list == .none { list(upstream: u) }
       if slot[].active == 0 { idleBegan(u) }
       openForWaiting(slot[].host)
       return
     }
     if let s = nextWaiting(slot[].host, .http1, u) { return startWaiting(s, on: u) }
+    if host[].isRemoved { return drain(upstream: u) }
     list(upstream: u)
     idleBegan(u)
     openForWaiting(slot[].host)
   }
 
-  /// Streams that still wait, because they want another protocol or there was no room, get a connection made.
+  /// Streams that still wait, because they want another protocol or there was no room, get a connection made; to a host that has left,
+  /// none is made any more. May let go of the host.
   func openForWaiting(_ h: SlabIndex) {
     let host = hosts.ref(h)
     guard host[].waiting.count > host[].expectedCapacity, !host[].waiting.isEmpty else { return }
+    if host[].isRemoved { return moveWaiting(h) }
     let s = host[].waiting.first
     if settingsAreComing(to: h, for: s) { return }
     let highPriority = streams[s].route?[].highPriority ?? false
     open(h, streams[s].wanted, breaker: clusters[host[].cluster].breaker(highPriority), highPriority: highPriority)
+  }
+
+  /// Those who wait for a connection of a host that has left look for another host. May let go of the host.
+  func moveWaiting(_ h: SlabIndex) {
+    while hosts.contains(h), !hosts[h].waiting.isEmpty {
+      let s = hosts[h].waiting.first
+      leaveWaiting(s)
+      uncount(s)
+      // Nothing was tried yet.
+      streams[s].attempts &-= 1
+      again(s)
+    }
   }
 
   /// Gives a multiplexed connection to those who wait, as far as it has room.

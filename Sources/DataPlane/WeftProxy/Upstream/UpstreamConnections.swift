@@ -331,7 +331,7 @@ extension WorkerEngine {
   /// A connection is gone; streams that still wait need another one.
   private func afterClose(_ h: SlabIndex) {
     openForWaiting(h)
-    releaseIfUnused(host: h)
+    if hosts.contains(h) { releaseIfUnused(host: h) }
   }
 
   // MARK: Flow control

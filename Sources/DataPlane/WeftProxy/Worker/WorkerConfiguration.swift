@@ -43,7 +43,8 @@ extension WorkerEngine {
   ///
   /// Call it on the worker's thread, between events (`loop.mailbox.post`).
   package func apply(_ snapshot: Snapshot) {
-    let states = WorkerConfiguration.ClusterTable(snapshot.clusters.map { adopt($0, in: snapshot) })
+    let states = WorkerConfiguration.ClusterTable(
+      snapshot.clusters.map { cluster in cluster.map { adopt($0, in: snapshot) } ?? .none })
     let previous = configuration[].current
     if let free = configuration[].snapshots.firstIndex(where: { $0 == nil }) {
       configuration[].snapshots[free] = snapshot
@@ -81,7 +82,7 @@ extension WorkerEngine {
   /// How many configurations something still uses.
   package var snapshotsInUse: Int { configuration[].snapshots.count { $0 != nil } }
 
-  /// The worker's state of the cluster at `position` of a snapshot; `.none` for -1.
+  /// The worker's state of the cluster at `position` of a snapshot; `.none` for -1, and for a cluster that is gone.
   @inline(__always)
   func clusterState(_ snapshot: UInt32, _ position: Int32) -> SlabIndex {
     position < 0 ? .none : configuration[].clusters[Int(snapshot)][Int(position)]

@@ -26,7 +26,7 @@ package final class WorkerEngine: LoopHandler {
   }
 
   /// The whole slot of an event's connection, from the word the loop keeps for it.
-  enum Side: UInt64 { case downstream = 1, upstream = 2 }
+  enum Side: UInt64 { case downstream = 1, upstream = 2, cluster = 3 }
 
   package let loop: EventLoop
   /// Number of this worker, from 0.
@@ -171,6 +171,8 @@ package final class WorkerEngine: LoopHandler {
       downstreamTimer(d)
     } else if let u = upstream(word) {
       upstreamTimer(u)
+    } else if word >> 32 == Side.cluster.rawValue {
+      if let i = clusters.liveIndex(at: UInt32(truncatingIfNeeded: word)) { cleanUp(cluster: i) }
     } else {
       workerTimer(token)
     }

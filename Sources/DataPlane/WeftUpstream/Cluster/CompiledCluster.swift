@@ -30,6 +30,8 @@ package struct CompiledCluster {
   package var isOriginalDestination = false
   /// One host whose address is that of the newest answer: it counts for new connections, those that are there stay.
   package var isLogical = false
+  /// ORIGINAL_DST: how long a host stays that nothing uses.
+  package var cleanupInterval: UInt64 = 0
   package var security: (any UpstreamSecurity)?
   /// SNI, when not taken from the request.
   package var serverName = ""

@@ -27,6 +27,10 @@ package struct Host: BitwiseCopyable {
   package var waiting = SlotList()
   /// It has left the cluster: its connections close as they become free.
   package var isRemoved = false
+  /// Made for an address that a client meant (ORIGINAL_DST): no balancer knows it, and it goes when nothing has used it for a while.
+  package var isOnDemand = false
+  /// On demand: chosen since it was last looked at.
+  package var isRecentlyUsed = false
   /// What the control plane says of its health.
   package var isAvailable = true
   package var requestsTotal: UInt64 = 0

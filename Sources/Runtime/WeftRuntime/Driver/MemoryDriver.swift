@@ -14,6 +14,8 @@ package final class MemoryDriver: Driver {
   private var free: [Int32] = []
   /// Makes the next accepts fail as if descriptors had run out.
   package var shedsNext = 0
+  /// Connections made from here look to their listener as if they had been meant for this address and redirected.
+  package var redirectedFrom: SocketAddress?
 
   package init(network: MemoryNetwork) {
     self.network = network
@@ -109,6 +111,7 @@ package final class MemoryDriver: Driver {
     if let listener = network.listener(for: address) {
       let other = MemorySocket(driver: listener.driver, local: address, remote: local)
       other.peer = socket
+      other.original = redirectedFrom
       socket.peer = other
       listener.backlog.append(other)
       accepted.append(other)
@@ -203,10 +206,5 @@ package final class MemoryDriver: Driver {
   package override func peerAddress(_ number: Int32) -> SocketAddress { socket(number).remote }
   package override func originalDestination(_ number: Int32) -> SocketAddress? {
     socket(number).original
-  }
-
-  /// Makes the next connections to `address` look as if they had been redirected from `original`.
-  package func setOriginalDestination(_ original: SocketAddress, of number: Int32) {
-    socket(number).original = original
   }
 }

@@ -54,7 +54,7 @@ struct SnapshotCompilerTests {
     let compilation = compiler().compile(state)
     #expect(compilation.rejections == [] && compilation.warming == [])
     #expect(Self.position(compilation) == 1)
-    let b = compilation.snapshot.clusters[1]
+    let b = compilation.snapshot.clusters[1]!
     #expect(b[].endpoints.map(\.address.port) == [1, 2] && b[].name.string == "b")
     #expect(b[].connectTimeout == 5_000_000_000 && b[].breakerLimits.retries == 3)
   }
@@ -71,10 +71,10 @@ struct SnapshotCompilerTests {
     state.clusters[1] = Self.cluster("b", ports: [5, 6])
     let second = compiler.compile(state)
     #expect(second.snapshot.version == first.snapshot.version + 1)
-    #expect(first.snapshot.clusters[0] == second.snapshot.clusters[0])
-    #expect(!(first.snapshot.clusters[1] == second.snapshot.clusters[1]))
-    #expect(first.snapshot.clusters[1][].identity == second.snapshot.clusters[1][].identity)
-    #expect(first.snapshot.clusters[1][].breakers === second.snapshot.clusters[1][].breakers)
+    #expect(first.snapshot.clusters[0]! == second.snapshot.clusters[0]!)
+    #expect(!(first.snapshot.clusters[1]! == second.snapshot.clusters[1]!))
+    #expect(first.snapshot.clusters[1]![].identity == second.snapshot.clusters[1]![].identity)
+    #expect(first.snapshot.clusters[1]![].breakers === second.snapshot.clusters[1]![].breakers)
     #expect(first.snapshot.listeners[0] == second.snapshot.listeners[0])
     #expect(first.snapshot.listeners[1] == second.snapshot.listeners[1])
   }
@@ -89,9 +89,59 @@ struct SnapshotCompilerTests {
     state.clusters.append(Self.cluster("late"))
     #expect(Self.position(compiler.compile(state)) == 1)
     state.clusters.removeFirst()
-    #expect(Self.position(compiler.compile(state)) == 0)
+    #expect(Self.position(compiler.compile(state)) == 1)
     state.clusters = []
     #expect(Self.position(compiler.compile(state)) == -1)
+  }
+
+  /// The cluster that the first route of the first listener leads to.
+  static func target(_ compilation: Compilation) -> String? {
+    guard let position = position(compilation), position >= 0 else { return nil }
+    return compilation.snapshot.clusters[Int(position)]?[].name.string
+  }
+
+  @Test("a listener in its last good form leads to its own cluster, not to the one that took the place of a removed one")
+  func lastGoodPositions() throws {
+    let compiler = compiler()
+    var state = ConfigState()
+    state.clusters = [Self.cluster("a"), Self.cluster("b"), Self.cluster("c")]
+    state.listeners = [Self.listener("l", .inline(Self.table("c")))]
+    #expect(Self.target(compiler.compile(state)) == "c")
+    // The new form of the listener is wrong, and a cluster before its own goes away.
+    state.listeners = [Self.listener("l", .inline(Self.table("c", domains: ["x", "X"])))]
+    state.clusters.removeFirst()
+    let kept = compiler.compile(state)
+    #expect(kept.rejections.count == 1)
+    #expect(Self.target(kept) == "c")
+    // Its own cluster goes, too, and another one comes: still nobody else's.
+    state.clusters = [Self.cluster("b"), Self.cluster("d"), Self.cluster("e")]
+    let orphan = compiler.compile(state)
+    #expect(Self.position(orphan).map { $0 >= 0 } == true && Self.target(orphan) == nil)
+    state.clusters.append(Self.cluster("c"))
+    #expect(Self.target(compiler.compile(state)) == "c")
+    // Once nothing names them, places are used again.
+    state.listeners = []
+    for i in 0..<50 {
+      state.clusters = [Self.cluster("x\(i)")]
+      #expect(compiler.compile(state).snapshot.clusters.count <= 7)
+    }
+  }
+
+  @Test("a TCP proxy finds the cluster that comes after it")
+  func lateTCPCluster() throws {
+    let compiler = compiler()
+    var state = ConfigState()
+    var listener = Self.listener("l", .inline(Self.table("a")))
+    listener.filterChains[0].filters = [.tcpProxy(TCPProxy(statPrefix: "t", cluster: .single("late")))]
+    state.listeners = [listener]
+    func position(_ compilation: Compilation) -> Int32? {
+      compilation.snapshot.listeners[0][].chains[0][].tcp?[].choices[0].cluster
+    }
+    #expect(position(compiler.compile(state)) == -1)
+    state.clusters = [Self.cluster("late")]
+    #expect(position(compiler.compile(state)) == 0)
+    state.clusters = []
+    #expect(position(compiler.compile(state)) == -1)
   }
 
   @Test("a refused resource keeps its last good form and leaves the others alone")
@@ -143,12 +193,12 @@ struct SnapshotCompilerTests {
     dns.loadAssignment.localities[0].endpoints[0].address = .socket(host: "db.mesh", port: 5)
     state.clusters = [Cluster(name: "eds", discovery: .eds(serviceName: "svc", source: .ads)), dns]
     let before = compiler.compile(state)
-    #expect(before.rejections == [] && before.snapshot.clusters.map { $0[].endpoints.count } == [0, 0])
+    #expect(before.rejections == [] && before.snapshot.clusters.map { $0![].endpoints.count } == [0, 0])
     state.endpoints["svc"] = Self.cluster("svc", ports: [1, 2, 3]).loadAssignment
     state.addresses[DNSQuestion("db.mesh")] = [IPAddress(v4: 0x0a000001), IPAddress(v4: 0x0a000002)]
     let after = compiler.compile(state)
-    #expect(after.snapshot.clusters.map { $0[].endpoints.count } == [3, 2])
-    #expect(after.snapshot.clusters[1][].endpoints.map(\.address.description) == ["10.0.0.1:5", "10.0.0.2:5"])
+    #expect(after.snapshot.clusters.map { $0![].endpoints.count } == [3, 2])
+    #expect(after.snapshot.clusters[1]![].endpoints.map(\.address.description) == ["10.0.0.1:5", "10.0.0.2:5"])
   }
 
   @Test("outlier monitors live on while their settings stay the same")
@@ -160,15 +210,15 @@ struct SnapshotCompilerTests {
     state.clusters = [cluster]
     // References are good for as long as their snapshot lives.
     let before = compiler.compile(state)
-    let first = before.snapshot.clusters[0]
+    let first = before.snapshot.clusters[0]!
     state.clusters[0].loadAssignment.localities[0].endpoints.removeFirst()
     let after = compiler.compile(state)
-    let second = after.snapshot.clusters[0]
+    let second = after.snapshot.clusters[0]!
     #expect(first[].outlier === second[].outlier && second[].outlier != nil)
     #expect(first[].endpoints[1].outlier?.number == second[].endpoints[0].outlier?.number)
     state.clusters[0].outlierDetection?.consecutive5xx = 2
     let changed = compiler.compile(state)
-    #expect(changed.snapshot.clusters[0][].outlier !== second[].outlier)
+    #expect(changed.snapshot.clusters[0]![].outlier !== second[].outlier)
     withExtendedLifetime((before, after, changed)) {}
   }
 
@@ -182,7 +232,7 @@ struct SnapshotCompilerTests {
     cluster.outlierDetection = OutlierDetection()
     state.clusters = [cluster]
     let compilation = compiler.compile(state)
-    let compiled = compilation.snapshot.clusters[0]
+    let compiled = compilation.snapshot.clusters[0]!
     let scope = compiled[].scope
     let breaker = compiled[].breakers.breaker(.standard)
     breaker.takeAnyway(.requests)

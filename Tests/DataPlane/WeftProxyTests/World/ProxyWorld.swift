@@ -12,6 +12,7 @@ import WeftTelemetry
 final class ProxyWorld {
   let network: MemoryNetwork
   let clientLoop: EventLoop
+  let clientDriver: MemoryDriver
   let proxyLoop: EventLoop
   let serverLoop: EventLoop
   let client: Peers
@@ -29,7 +30,8 @@ final class ProxyWorld {
     behaviour.splits = splits
     behaviour.windowBytes = window
     network = MemoryNetwork(seed: seed, behaviour: behaviour)
-    clientLoop = EventLoop(driver: MemoryDriver(network: network), seed: seed)
+    clientDriver = MemoryDriver(network: network)
+    clientLoop = EventLoop(driver: clientDriver, seed: seed)
     proxyLoop = EventLoop(driver: MemoryDriver(network: network), seed: seed &+ 1)
     serverLoop = EventLoop(driver: MemoryDriver(network: network), seed: seed &+ 2)
     client = Peers(clientLoop)
