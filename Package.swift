@@ -165,10 +165,10 @@ let package = Package(
       of: "WeftControl", in: "ControlPlane",
       [
         "WeftBase", "WeftProtobuf", "WeftKinds", "WeftControlAPI", "WeftConfig", "WeftService", "WeftTelemetry",
-        "WeftTestKit",
+        "WeftDiscovery", "WeftTranslation", "WeftXDS", "WeftGRPC", "WeftTestKit",
       ]),
     tests(of: "WeftAgent", in: "Agent", ["WeftBase", "WeftTestKit"]),
-    tests(of: "WeftCLI", in: "CLI", ["WeftBase", "WeftTestKit"]),
+    tests(of: "WeftCLI", in: "CLI", ["WeftBase", "WeftService", "WeftTestKit"]),
     .testTarget(name: "TidyTests", dependencies: ["WeftTestKit"], path: "Tests/Tidy", swiftSettings: strict),
   ],
   cLanguageStandard: .gnu11,

@@ -175,17 +175,56 @@ struct ServerTests {
         var bads = bad.responses.makeAsyncIterator()
         if let response = await goods.next() { good.acknowledge(response) }
         if let response = await bads.next() { bad.ask(.route, nonce: response.nonce, refusal: "no: \(routes) is bad") }
-        while server.counters.refusals[.route] == nil || server.status(of: key).count(.acknowledged) == 0 {
+        while server.counters.refusals[.route] == nil || server.status(of: key).count(.active) == 0 {
           await Task.yield()
         }
         while server.status(of: key).refusals.isEmpty { await Task.yield() }
         let status = server.status(of: key)
         #expect(status.relevant == 2)
-        #expect(status.count(.acknowledged) == 1)
+        #expect(status.count(.active) == 1)
         #expect(status.refusals.map(\.message) == ["no: \(routes) is bad"])
         #expect(status.refusals.map(\.resource) == [routes])
         #expect(!status.isComplete)
         for client in [good, bad, elsewhere] { client.hangUp() }
+      }
+    }
+  }
+
+  @Test("waits for the proxies a rule concerns, and for no other, however long that one is silent")
+  func waits() async throws {
+    let source = ManualSource(Self.snapshot(1))
+    try await withServer(source) { server in
+      let key = ObjectKey(kind: .virtualService, namespace: "default", name: "reviews")
+      let routes = "\(Self.host):9080"
+      let concerned = LocalClient("concerned-1")
+      let elsewhere = LocalClient("elsewhere-1", upstream: "ratings")
+      await withTaskGroup(of: Void.self) { group in
+        for client in [concerned, elsewhere] { group.addTask { await client.run(on: server) } }
+        concerned.ask(.route, [routes])
+        var responses = concerned.responses.makeAsyncIterator()
+        if let response = await responses.next() { concerned.acknowledge(response) }
+        // This one never acknowledges anything.
+        elsewhere.ask(.route, ["ratings.default.svc.cluster.local:9080"])
+        var others = elsewhere.responses.makeAsyncIterator()
+        _ = await others.next()
+        source.publish(Self.snapshot(2, route: "one"))
+        if let response = await responses.next() { concerned.acknowledge(response) }
+        let target = RuleTarget(generation: 2, revision: 2)
+        let status = await server.wait(for: [key: target], until: .now + .seconds(30))[key]
+        #expect(status?.proxies == [concerned.node.id: .active])
+        #expect(status?.isComplete == true)
+        // The rule goes: the proxy that had it is waited for.
+        source.publish(Self.snapshot(3))
+        while await responses.next()?.version != 3 {}
+        let gone = RuleTarget(generation: 2, revision: 3)
+        let early = await server.wait(for: [key: gone], until: .now)[key]
+        #expect(early?.proxies == [concerned.node.id: .sent])
+        #expect(early?.isAnswered == false)
+        // A revision that discovery has not seen is not there yet, whoever it concerns.
+        let future = await server.wait(for: [key: RuleTarget(revision: 9)], until: .now)[key]
+        #expect(future?.isAhead == true)
+        #expect(future?.isComplete == false)
+        for client in [concerned, elsewhere] { client.hangUp() }
       }
     }
   }

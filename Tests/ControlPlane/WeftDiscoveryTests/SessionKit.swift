@@ -86,8 +86,11 @@ struct Conversation {
 
   @discardableResult
   mutating func change(_ version: UInt64, _ list: [Resource]) -> [DiscoveryResponseEvent] {
-    take(session.update(resources(version, list), now: now))
+    change(resources(version, list))
   }
+
+  @discardableResult
+  mutating func change(_ new: ProxyResources) -> [DiscoveryResponseEvent] { take(session.update(new, now: now)) }
 
   @discardableResult
   mutating func pass(_ time: Duration) -> [DiscoveryResponseEvent] {

@@ -3,6 +3,7 @@ import WeftBase
 import WeftControlAPI
 import WeftKinds
 import WeftTranslation
+import WeftXDS
 
 @testable import WeftDiscovery
 
@@ -11,9 +12,9 @@ struct StatusTests {
   let key = ObjectKey(kind: .virtualService, namespace: "default", name: "rule-of-80")
 
   func progress(_ client: Conversation) -> RuleStatus.Progress? {
-    var status = RuleStatus()
-    client.session.progress(of: key, generation: nil, into: &status)
-    return status.proxies.values.first
+    var statuses: [ObjectKey: RuleStatus] = [:]
+    client.session.note([key: RuleTarget()], into: &statuses)
+    return statuses[key]?.proxies.values.first
   }
 
   @Test("follows a rule from compiled to acknowledged")
@@ -23,14 +24,41 @@ struct StatusTests {
     client.ask(.route, ["80"])
     #expect(progress(client) == .sent)
     client.acknowledge(.route)
+    #expect(progress(client) == .active)
+    client.ask(.listener)
     #expect(progress(client) == .acknowledged)
+    client.acknowledge(.listener)
+    #expect(progress(client) == .active)
     client.change(2, [r("80", 2), l("l")])
     #expect(progress(client) == .sent)
     client.refuse(.route, [], "route 80: no")
     #expect(progress(client) == .refused)
     client.change(3, [r("80", 3), l("l")])
     client.acknowledge(.route)
-    #expect(progress(client) == .acknowledged)
+    #expect(progress(client) == .active)
+  }
+
+  @Test("a proxy that loses a rule counts until it has taken what replaces it")
+  func losses() {
+    var first = resources(1, [r("80", 1)])
+    first.dependencies.objects = [key]
+    var client = Conversation(.delta, [])
+    client.change(first)
+    client.ask(.route, ["80"])
+    client.acknowledge(.route)
+    func status(_ revision: UInt64) -> RuleStatus.Progress? {
+      var statuses: [ObjectKey: RuleStatus] = [:]
+      client.session.note([key: RuleTarget(generation: 2, revision: revision)], into: &statuses)
+      return statuses[key]?.proxies.values.first
+    }
+    // Another rule's route under the same name: the resource no longer comes from `key`.
+    let plain = Resource(.route, "80", Envoy_Config_Route_V3_RouteConfiguration(), origins: [])
+    client.change(resources(2, [plain]))
+    #expect(status(2) == .sent)
+    client.acknowledge(.route)
+    #expect(status(2) == .active)
+    // What happened before the revision asked for does not count.
+    #expect(status(3) == nil)
   }
 
   @Test("a rule that concerns nothing the proxy wants does not count")

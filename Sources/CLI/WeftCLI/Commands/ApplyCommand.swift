@@ -26,17 +26,29 @@ enum ObjectFiles {
     return results
   }
 
-  /// `virtualservice/reviews.default configured`, followed by its errors and warnings.
-  static func lines(_ result: JSONValue, _ terminal: Terminal) -> [String] {
-    let action = result["action"]?.stringValue ?? "unknown"
-    let refused = action == "refused"
+  /// `virtualservice/reviews.default`.
+  static func title(_ result: JSONValue) -> String {
     let kind = (result["kind"]?.stringValue ?? "").lowercased()
     let name = result["name"]?.stringValue ?? ""
     let namespace = result["namespace"]?.stringValue ?? ""
-    let title = (kind.isEmpty ? name : "\(kind)/\(name)") + (namespace.isEmpty ? "" : ".\(namespace)")
-    var lines = ["\(title) \(refused ? terminal.bad(action) : terminal.good(action))"]
+    return (kind.isEmpty ? name : "\(kind)/\(name)") + (namespace.isEmpty ? "" : ".\(namespace)")
+  }
+
+  /// What is odd about the objects, on standard error, so that it is seen in a pipe, too.
+  static func warn(_ results: [JSONValue], _ terminal: Terminal) {
+    for result in results {
+      for warning in result["warnings"]?.arrayValue ?? [] {
+        terminal.complain("Warning: \(title(result)): \(errorLine(warning))")
+      }
+    }
+  }
+
+  /// `virtualservice/reviews.default configured`, followed by its errors.
+  static func lines(_ result: JSONValue, _ terminal: Terminal) -> [String] {
+    let action = result["action"]?.stringValue ?? "unknown"
+    let refused = action == "refused"
+    var lines = ["\(title(result)) \(refused ? terminal.bad(action) : terminal.good(action))"]
     for error in result["errors"]?.arrayValue ?? [] { lines.append("  error: \(errorLine(error))") }
-    for warning in result["warnings"]?.arrayValue ?? [] { lines.append("  warning: \(errorLine(warning))") }
     return lines
   }
 
@@ -51,24 +63,35 @@ enum ApplyCommand: Command {
   static let summary = "create or change objects from YAML or JSON"
   static let operands = ""
   static let discussion = """
-    Each object is taken or refused by itself; a refused one leaves the last good one in force.
-    Exit code 1 when any was refused.
+    Each object is taken or refused by itself; a refused one leaves the last good one in force. Warnings go to standard
+    error and refuse nothing. Exit code 1 when an object was refused, by the control plane or (with --wait) by a proxy;
+    5 when --wait ran out of time.
 
       weft apply -f rules/
+      weft apply -f rules/ --wait=1m
       kubectl get vs reviews -o yaml | weft apply -f -
     """
   static let dryRun = Flag("dry-run", help: "validate only; change nothing")
-  static let flags: [Flag] = [ObjectFiles.file, dryRun, .namespace, .control, .output]
+  static let flags: [Flag] = [ObjectFiles.file, dryRun, .namespace, .wait, .control, .output]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
     let inputs = try InputFile.read(arguments.all(ObjectFiles.file))
+    let patience = try Delivery.patience(arguments)
     return try await ControlClient.with(arguments, context) { control in
       let path = "/api/v1/apply" + (arguments.has(dryRun) ? "?dryRun=true" : "")
-      let results = try await ObjectFiles.post(inputs, to: path, arguments, control)
-      context.terminal.show(["results": .array(results)], as: arguments.value(.output)) {
-        results.flatMap { ObjectFiles.lines($0, context.terminal) }.joined(separator: "\n")
+      var results = try await ObjectFiles.post(inputs, to: path, arguments, control)
+      ObjectFiles.warn(results, context.terminal)
+      let isTable = arguments.value(.output) == "table"
+      if isTable {
+        context.terminal.print(results.flatMap { ObjectFiles.lines($0, context.terminal) }.joined(separator: "\n"))
       }
-      return ObjectFiles.anyRefused(results) ? .failure : .success
+      var code = ObjectFiles.anyRefused(results) ? ExitCode.failure : .success
+      if let patience, !arguments.has(dryRun) {
+        let delivered = try await Delivery.wait(for: &results, patience, control, context.terminal)
+        if code == .success { code = delivered }
+      }
+      if !isTable { context.terminal.show(["results": .array(results)], as: arguments.value(.output)) { "" } }
+      return code
     }
   }
 }

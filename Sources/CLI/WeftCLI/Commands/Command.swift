@@ -13,6 +13,8 @@ package enum ExitCode: Sendable, Equatable {
   case unavailable
   /// `weft diff` found differences.
   case different
+  /// `--wait` ran out of time.
+  case timedOut
   /// The code of the program that was run.
   case program(Int32)
 
@@ -23,6 +25,7 @@ package enum ExitCode: Sendable, Equatable {
     case .usage: 2
     case .unavailable: 3
     case .different: 4
+    case .timedOut: 5
     case .program(let code): code
     }
   }

@@ -58,7 +58,7 @@ enum CompletionCommand: Command {
         let short = flag.short.map { " -s \($0)" } ?? ""
         let takes =
           switch flag.value {
-          case .none: ""
+          case .none, .optional: ""
           case .choice(let names): " -x -a '\(names.joined(separator: " "))'"
           case .one, .many: " -r"
           }

@@ -26,13 +26,16 @@ enum DeleteCommand: Command {
         return ObjectFiles.anyRefused(results) ? .failure : .success
       }
     }
-    guard let kind = arguments.positionals.first, arguments.positionals.count > 1 else {
+    guard !arguments.positionals.isEmpty else {
       throw UsageError("name a kind and at least one name, or a file with -f")
     }
+    let objects = try ObjectNames(arguments.positionals)
+    let kind = objects.kind
+    guard !objects.names.isEmpty else { throw UsageError("name a kind and at least one name, or a file with -f") }
     let namespace = arguments.value(.namespace) ?? "default"
     return try await ControlClient.with(arguments, context) { control in
       var code = ExitCode.success
-      for name in arguments.positionals.dropFirst() {
+      for name in objects.names {
         let path = "/api/v1/namespaces/\(encoded(namespace))/\(encoded(kind))/\(encoded(name))"
         let (status, body) = try await control.call("DELETE", path)
         if status < 300 {

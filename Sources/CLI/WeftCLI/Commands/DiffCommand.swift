@@ -7,13 +7,14 @@ enum DiffCommand: Command {
   static let summary = "show what apply would change"
   static let operands = ""
   static let discussion =
-    "Exit code 0 when nothing would change, 4 when something would, 1 when something would be refused."
+    "Exit code 0 when nothing would change, 4 when something would, 1 when something would be refused. Warnings go to standard error."
   static let flags: [Flag] = [ObjectFiles.file, .namespace, .control, .output]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
     let inputs = try InputFile.read(arguments.all(ObjectFiles.file))
     return try await ControlClient.with(arguments, context) { control in
       let results = try await ObjectFiles.post(inputs, to: "/api/v1/diff", arguments, control)
+      ObjectFiles.warn(results, context.terminal)
       context.terminal.show(["results": .array(results)], as: arguments.value(.output)) {
         results.flatMap { lines($0, context.terminal) }.joined(separator: "\n")
       }
@@ -24,17 +25,23 @@ enum DiffCommand: Command {
 
   private static func lines(_ result: JSONValue, _ terminal: Terminal) -> [String] {
     var lines = ObjectFiles.lines(result, terminal)
-    let before = specification(result["before"])
-    let after = specification(result["after"])
-    guard before != after, result["action"]?.stringValue != "refused" else { return lines }
-    for change in LineDifference.between(before, after) {
+    guard result["action"]?.stringValue != "refused" else { return lines }
+    lines += difference(result["before"], result["after"], terminal)
+    return lines
+  }
+
+  /// The lines of two objects' specs; nothing when they are the same.
+  static func difference(_ before: JSONValue?, _ after: JSONValue?, _ terminal: Terminal) -> [String] {
+    let old = specification(before)
+    let new = specification(after)
+    guard old != new else { return [] }
+    return LineDifference.between(old, new).map { change in
       switch change {
-      case .kept(let line): lines.append("    \(line)")
-      case .removed(let line): lines.append(terminal.bad("  - \(line)"))
-      case .added(let line): lines.append(terminal.good("  + \(line)"))
+      case .kept(let line): "    \(line)"
+      case .removed(let line): terminal.bad("  - \(line)")
+      case .added(let line): terminal.good("  + \(line)")
       }
     }
-    return lines
   }
 
   private static func specification(_ object: JSONValue?) -> [String] {

@@ -8,6 +8,11 @@ enum GetCommand: Command {
   static let discussion = """
       weft get virtualservices
       weft get vs reviews -o yaml
+      weft get vs/reviews
+
+    STATUS tells how many of the proxies that an object concerns have it: active 3/3, waiting 1/3, refused 1/3 (the reason
+    is printed), unused when it concerns none that is connected, invalid when a newer text of it was refused.
+
       weft get services
       weft get workloads
     """
@@ -15,10 +20,12 @@ enum GetCommand: Command {
   static let flags: [Flag] = [.namespace, everywhere, .control, .output]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
-    guard let kind = arguments.positionals.first else {
+    guard !arguments.positionals.isEmpty else {
       throw UsageError("name a kind, for instance virtualservices, services or workloads")
     }
-    let names = Array(arguments.positionals.dropFirst())
+    let objects = try ObjectNames(arguments.positionals)
+    let kind = objects.kind
+    let names = objects.names
     let namespace = arguments.value(.namespace) ?? "default"
     return try await ControlClient.with(arguments, context) { control in
       let query = arguments.has(everywhere) ? "" : "?namespace=\(encoded(namespace))"
@@ -28,22 +35,28 @@ enum GetCommand: Command {
       case "workloads", "workload", "wl":
         return show(try await control.get("/api/v1/workloads\(query)"), names, arguments, context, workloads)
       default:
-        let list = try await control.get("/api/v1/objects/\(encoded(kind))\(query)")
-        return show(list, names, arguments, context, objects)
+        let separator = query.isEmpty ? "?" : "&"
+        let list = try await control.get("/api/v1/objects/\(encoded(kind))\(query)\(separator)status")
+        return show(list, names, arguments, context, table) { items in
+          // Of a few objects that were named, everything; of a list, what is wrong.
+          items.flatMap { details($0, all: !names.isEmpty, context.terminal) }
+        }
       }
     }
   }
 
   private static func show(
     _ list: JSONValue, _ names: [String], _ arguments: Arguments, _ context: CommandContext,
-    _ table: ([JSONValue]) -> Table
+    _ table: ([JSONValue]) -> Table, below: ([JSONValue]) -> [String] = { _ in [] }
   ) -> ExitCode {
     var items = list["items"]?.arrayValue ?? []
     if !names.isEmpty { items = items.filter { names.contains(nameOf($0)) } }
     let missing = names.filter { name in !items.contains { nameOf($0) == name } }
     let shown: JSONValue = names.count == 1 && items.count == 1 ? items[0] : ["items": .array(items)]
     if !items.isEmpty || names.isEmpty {
-      context.terminal.show(shown, as: arguments.value(.output)) { table(items).text() }
+      context.terminal.show(shown, as: arguments.value(.output)) {
+        ([table(items).text()] + below(items)).joined(separator: "\n")
+      }
     }
     for name in missing { context.terminal.complain("there is no \(name) here; -A looks in all namespaces") }
     return missing.isEmpty ? .success : .failure
@@ -53,17 +66,44 @@ enum GetCommand: Command {
     item["metadata"]?["name"]?.stringValue ?? item["id"]?.stringValue ?? item["host"]?.stringValue ?? ""
   }
 
-  private static func objects(_ items: [JSONValue]) -> Table {
+  private static func table(_ items: [JSONValue]) -> Table {
     Table(
-      ["KIND", "NAMESPACE", "NAME", "GENERATION", "CREATED"],
+      ["KIND", "NAMESPACE", "NAME", "GENERATION", "STATUS", "WARNINGS", "CREATED"],
       rows: items.map { item in
         let metadata = item["metadata"]
         return [
           item["kind"]?.stringValue ?? "", metadata?["namespace"]?.stringValue ?? "",
-          metadata?["name"]?.stringValue ?? "", metadata?["generation"]?.numberText ?? "",
+          metadata?["name"]?.stringValue ?? "", metadata?["generation"]?.numberText ?? "", status(item["status"]),
+          String(item["status"]?["warnings"]?.arrayValue?.count ?? 0),
           metadata?["creationTimestamp"]?.stringValue ?? "",
         ]
       })
+  }
+
+  /// `active 3/3`.
+  private static func status(_ status: JSONValue?) -> String {
+    guard let status, let phase = status["phase"]?.stringValue else { return "-" }
+    let count = phase == "refused" ? status["refused"]?.intValue : status["active"]?.intValue
+    let relevant = status["relevant"]?.intValue ?? 0
+    return relevant == 0 ? phase : "\(phase) \(count ?? 0)/\(relevant)"
+  }
+
+  /// Refusals and refused texts of an object; its warnings, too, when `all`.
+  private static func details(_ item: JSONValue, all: Bool, _ terminal: Terminal) -> [String] {
+    guard let status = item["status"] else { return [] }
+    let metadata = item["metadata"]
+    let title = ObjectFiles.title([
+      "kind": item["kind"] ?? "", "name": metadata?["name"] ?? "", "namespace": metadata?["namespace"] ?? "",
+    ])
+    var lines = Delivery.refusals(status).map { terminal.bad("\(title): \($0)") }
+    for problem in status["problems"]?.arrayValue ?? [] {
+      let place = problem["file"]?.stringValue.map { "\($0): " } ?? ""
+      lines.append(terminal.bad("\(title): not taken: \(place)\(errorLine(problem))"))
+    }
+    if all {
+      lines += (status["warnings"]?.arrayValue ?? []).map { "\(title): warning: \(errorLine($0))" }
+    }
+    return lines
   }
 
   private static func services(_ items: [JSONValue]) -> Table {

@@ -5,7 +5,10 @@ enum ProxyStatusCommand: Command {
   static let path = ["proxy", "status"]
   static let summary = "show which proxies are connected and what they have taken"
   static let operands = "[NODE…]"
-  static let discussion = "Exit code 1 when a proxy refused what was sent to it; the reason is printed."
+  static let discussion = """
+    Exit code 1 when a proxy refused what was sent to it; the reason is printed. For proxies that are named, also what
+    rules ask for and they cannot be given.
+    """
   static let flags: [Flag] = [.control, .output]
   static let types = ["CDS", "LDS", "EDS", "RDS"]
 
@@ -17,16 +20,23 @@ enum ProxyStatusCommand: Command {
         }
       }
       let refusals = items.flatMap(refusals)
+      let issues = arguments.positionals.isEmpty ? [] : items.flatMap(issues)
       context.terminal.show(["items": .array(items)], as: arguments.value(.output)) {
         let rows = items.map { item in
           [item["id"]?.stringValue ?? ""]
             + types.map { item["types"]?[$0]?["status"]?.stringValue ?? "-" }
             + [item["form"]?.stringValue ?? ""]
         }
-        return ([Table(["PROXY"] + types + ["FORM"], rows: rows).text()] + refusals.map(context.terminal.bad))
+        return ([Table(["PROXY"] + types + ["FORM"], rows: rows).text()] + refusals.map(context.terminal.bad) + issues)
           .joined(separator: "\n")
       }
       return refusals.isEmpty ? .success : .failure
+    }
+  }
+
+  private static func issues(_ item: JSONValue) -> [String] {
+    (item["issues"]?.arrayValue ?? []).map { issue in
+      "\(item["id"]?.stringValue ?? ""): warning: \(ObjectFiles.title(issue)): \(errorLine(issue))"
     }
   }
 

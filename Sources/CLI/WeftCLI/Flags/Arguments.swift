@@ -55,6 +55,10 @@ package struct Arguments: Sendable, Equatable {
       values[flag.name] = ["true"]
       return
     }
+    if case .optional = flag.value {
+      values[flag.name] = attached.map { [$0] } ?? []
+      return
+    }
     var value = attached
     if value == nil, index < words.count {
       value = words[index]

@@ -4,6 +4,8 @@
 package enum FlagValue: Sendable, Equatable {
   /// Present or absent.
   case none
+  /// Present or absent, with a value after `=` if there is one: `--wait`, `--wait=1m`.
+  case optional(String)
   /// One value; the name is shown in help (`FILE`, `HOST:PORT`).
   case one(String)
   /// May be given several times, each with one value.
@@ -39,6 +41,7 @@ package struct Flag: Sendable, Equatable {
     let start = short.map { "-\($0), \(long)" } ?? "    \(long)"
     return switch value {
     case .none: start
+    case .optional(let label): "\(start)[=\(label)]"
     case .one(let label), .many(let label): "\(start) \(label)"
     case .choice(let names): "\(start) \(names.joined(separator: "|"))"
     }

@@ -149,7 +149,7 @@ extension StoreError {
   /// The request is at fault, not the store.
   package var isRefusal: Bool {
     switch self {
-    case .notFound, .alreadyExists, .conflict, .ownedElsewhere, .limitReached: true
+    case .notFound, .versionNotKept, .alreadyExists, .conflict, .ownedElsewhere, .limitReached: true
     case .tooOld, .futureRevision, .incompatible, .failed: false
     }
   }

@@ -26,8 +26,17 @@ extension ConfigStore {
   /// Writes the spec, labels and annotations of a former version as a new one.
   /// *Errors*: `notFound` when that version is not kept.
   @discardableResult
-  package func rollBack(_ key: ObjectKey, to revision: UInt64, _ context: WriteContext) throws -> WriteOutcome {
-    guard let former = try object(key, at: revision) else { throw StoreError.notFound(key) }
+  package func rollBack(_ key: ObjectKey, to version: VersionName, _ context: WriteContext) throws -> WriteOutcome {
+    let former: Envelope?
+    switch version {
+    case .revision(let revision): former = try object(key, at: revision)
+    case .generation(let generation):
+      // The newest of that number: an object that was deleted and made anew begins with 1 again.
+      former = try history(key, limit: Int.max).first {
+        $0.change != .deleted && $0.object.metadata.generation == generation
+      }?.object
+    }
+    guard let former else { throw StoreError.versionNotKept(key, version) }
     return try put(former, context)
   }
 
@@ -46,6 +55,21 @@ extension ConfigStore {
     let kept = UInt64(limits.history)
     if self.revision > kept {
       try sql("DELETE FROM events WHERE revision <= ?", [.integer(Int64(self.revision - kept))])
+    }
+  }
+}
+
+/// How people name a former version of an object.
+package enum VersionName: Sendable, Hashable, CustomStringConvertible {
+  /// The store's counter; the version that was in force then.
+  case revision(UInt64)
+  /// The object's own counter of specs.
+  case generation(Int64)
+
+  package var description: String {
+    switch self {
+    case .revision(let number): "revision \(number)"
+    case .generation(let number): "generation \(number)"
     }
   }
 }

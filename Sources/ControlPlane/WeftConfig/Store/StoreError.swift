@@ -3,6 +3,8 @@ package import WeftControlAPI
 /// Why the store refused or failed.
 package enum StoreError: Error, Equatable, CustomStringConvertible {
   case notFound(ObjectKey)
+  /// A former version that does not exist or is no longer kept.
+  case versionNotKept(ObjectKey, VersionName)
   case alreadyExists(ObjectKey)
   /// The object has changed since the writer read it.
   case conflict(ObjectKey, expected: UInt64, actual: UInt64)
@@ -21,6 +23,7 @@ package enum StoreError: Error, Equatable, CustomStringConvertible {
   package var description: String {
     switch self {
     case .notFound(let key): "\(key) does not exist"
+    case .versionNotKept(let key, let version): "\(key) has no \(version) in its history"
     case .alreadyExists(let key): "\(key) already exists"
     case .conflict(let key, let expected, let actual):
       "\(key) has changed: the request is based on resourceVersion \(expected), the object is at \(actual)"

@@ -44,7 +44,7 @@ package struct Answer: Sendable {
     case let error as StoreError:
       let status =
         switch error {
-        case .notFound: 404
+        case .notFound, .versionNotKept: 404
         case .alreadyExists, .conflict, .ownedElsewhere: 409
         case .tooOld: 410
         case .futureRevision: 400

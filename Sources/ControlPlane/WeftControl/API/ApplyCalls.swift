@@ -1,6 +1,7 @@
 import WeftBase
 import WeftConfig
 import WeftControlAPI
+import WeftDiscovery
 import WeftKinds
 
 extension ControlAPI {
@@ -15,20 +16,46 @@ extension ControlAPI {
       try Admission.apply(candidates, to: store, unit: unit, dryRun: dryRun, context)
     }
     let refused = results.contains { $0.action == .refused }
-    var answer: JSONObject = ["results": .array(results.map(\.json))]
+    let warnings = await warnings(about: results)
+    var shown = results.map { result -> JSONValue in Self.json(result, warnings) }
+    var answer = JSONObject()
     if !dryRun, let text = call.query["wait"] {
-      let newest = results.compactMap { $0.object?.metadata.resourceVersion }.max() ?? 0
       guard let timeout = Self.duration(text) else { return .error(400, "\"\(text)\" is not a duration like 30s") }
-      answer["settled"] = .bool(await settle(newest, timeout))
+      let statuses = await settle(results, timeout)
+      for (index, result) in results.enumerated() {
+        guard let status = result.key.flatMap({ statuses[$0] }) else { continue }
+        shown[index]["delivery"] = .object(RuleReport.delivery(status))
+      }
+      answer["settled"] = .bool(statuses.values.allSatisfy(\.isComplete))
     }
+    answer["results"] = .array(shown)
     return .json(.object(answer), status: refused ? 422 : 200)
   }
 
-  /// Waits until the proxies concerned have taken everything up to `revision`.
-  private func settle(_ revision: UInt64, _ timeout: Duration) async -> Bool {
-    await aggregate.wait(for: revision)
-    guard let proxies else { return true }
-    return await proxies.wait(for: revision, timeout: min(timeout, Self.waitLimit))
+  /// Waits until the proxies that the changes concern have taken or refused them.
+  private func settle(_ results: [AdmissionResult], _ timeout: Duration) async -> [ObjectKey: RuleStatus] {
+    var targets: [ObjectKey: RuleTarget] = [:]
+    for result in results where result.action != .refused {
+      guard let key = result.key, let metadata = result.object?.metadata else { continue }
+      targets[key] = RuleTarget(generation: metadata.generation, revision: metadata.resourceVersion)
+    }
+    guard let proxies, !targets.isEmpty else { return [:] }
+    return await proxies.wait(for: targets, timeout: min(timeout, Self.waitLimit))
+  }
+
+  private static func json(_ result: AdmissionResult, _ warnings: [ObjectKey: [Problem]]) -> JSONValue {
+    var result = result
+    if result.action != .refused, let key = result.key { result.problems += warnings[key] ?? [] }
+    return result.json
+  }
+
+  /// What is odd about the objects once they are in force; never a reason to refuse.
+  func warnings(about results: [AdmissionResult]) async -> [ObjectKey: [Problem]] {
+    let objects = results.compactMap { $0.action == .refused ? nil : $0.object }
+    let analysis = RuleAnalysis(await aggregate.current(with: objects))
+    var warnings: [ObjectKey: [Problem]] = [:]
+    for object in objects { warnings[object.key] = analysis.warnings(about: object.key) }
+    return warnings
   }
 
   /// `30s`, `500ms`, `2m`; empty means 30 s.
@@ -48,12 +75,17 @@ extension ControlAPI {
   func diff(_ call: Call, _ body: [UInt8]) async throws -> Answer {
     let candidates = reader(call).candidates(in: body)
     let context = context("diff")
-    let results = try await store.perform { store -> [JSONValue] in
+    let (results, before) = try await store.perform { store in
       let before = try candidates.map { candidate in try candidate.envelope.flatMap { try store.object($0.key) } }
-      let results = try Admission.apply(candidates, to: store, dryRun: true, context)
-      return zip(results, before).map(Self.difference)
+      return (try Admission.apply(candidates, to: store, dryRun: true, context), before)
     }
-    return .json(.object(["results": .array(results)]))
+    let warnings = await warnings(about: results)
+    let shown = zip(results, before).map { result, before -> JSONValue in
+      var result = result
+      if result.action != .refused, let key = result.key { result.problems += warnings[key] ?? [] }
+      return Self.difference(result, before)
+    }
+    return .json(.object(["results": .array(shown)]))
   }
 
   private static func difference(_ result: AdmissionResult, _ before: Envelope?) -> JSONValue {

@@ -60,7 +60,7 @@ package struct ControlAPI: Sendable {
     case ("diff", 1): return try await post(call) { try await diff(call, body) }
     case ("remove", 1): return try await post(call) { try await remove(call, body, actor) }
     case ("kinds", 1): return get(call) { kinds() }
-    case ("objects", 2): return try await getAsync(call) { try await list(rest[1], call.query["namespace"]) }
+    case ("objects", 2): return try await getAsync(call) { try await list(call, rest[1], call.query["namespace"]) }
     case ("namespaces", 4): return try await object(call, rest[1], rest[2], rest[3], body, actor)
     case ("namespaces", 5): return try await objectPart(call, rest[1], rest[2], rest[3], rest[4], actor)
     case ("services", 1): return try await getAsync(call) { await services(call.query["namespace"]) }

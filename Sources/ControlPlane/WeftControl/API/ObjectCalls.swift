@@ -1,6 +1,7 @@
 import WeftBase
 import WeftConfig
 import WeftControlAPI
+import WeftDiscovery
 import WeftKinds
 
 extension ControlAPI {
@@ -18,12 +19,37 @@ extension ControlAPI {
     return .json(.object(["items": .array(items)]))
   }
 
-  /// `GET /objects/KIND`
-  func list(_ text: String, _ namespace: String?) async throws -> Answer {
+  /// `GET /objects/KIND`; with `?status` each object says how far it has come.
+  func list(_ call: Call, _ text: String, _ namespace: String?) async throws -> Answer {
     guard let kind = kindName(text) else { return unknownKind(text) }
     let (objects, revision) = try await store.perform { try $0.list(kind: kind, namespace: namespace) }
-    return .json(
-      .object(["items": .array(objects.map(\.json)), "resourceVersion": .string(String(revision))]))
+    var items = objects.map(\.json)
+    if call.isOn("status"), KindRegistry.kind(kind) != nil {
+      let reports = await reports(on: objects)
+      for index in items.indices {
+        items[index]["status"] = reports[objects[index].key].map { .object($0.json) } ?? .null
+      }
+    }
+    return .json(.object(["items": .array(items), "resourceVersion": .string(String(revision))]))
+  }
+
+  /// How far objects have come, and what is odd about them.
+  private func reports(on objects: [Envelope]) async -> [ObjectKey: RuleReport] {
+    var targets: [ObjectKey: RuleTarget] = [:]
+    for object in objects {
+      targets[object.key] = RuleTarget(
+        generation: object.metadata.generation, revision: object.metadata.resourceVersion)
+    }
+    let statuses = await proxies?.status(of: targets) ?? [:]
+    let analysis = RuleAnalysis(await aggregate.current(with: objects))
+    let problems = directories.flatMap { $0.report.problems }.filter { $0.severity == .error }
+    var reports: [ObjectKey: RuleReport] = [:]
+    for key in targets.keys {
+      reports[key] = RuleReport(
+        status: statuses[key] ?? RuleStatus(), warnings: analysis.warnings(about: key),
+        refused: problems.filter { $0.object == key })
+    }
+    return reports
   }
 
   /// `GET`, `PUT`, `POST`, `DELETE /namespaces/NS/KIND/NAME`
@@ -75,7 +101,9 @@ extension ControlAPI {
       outcome = discarded.outcome
     }
     var object = outcome.object.json
-    if !candidate.warnings.isEmpty { object["warnings"] = .array(candidate.warnings.map(\.json)) }
+    let analysis = RuleAnalysis(await aggregate.current(with: [outcome.object]))
+    let warnings = candidate.warnings + analysis.warnings(about: key)
+    if !warnings.isEmpty { object["warnings"] = .array(warnings.map(\.json)) }
     return .json(object, status: outcome.effect == .created ? 201 : 200)
   }
 
@@ -90,29 +118,74 @@ extension ControlAPI {
       guard call.method == "GET" else { return .notAllowed("GET") }
       let versions = try await store.perform { try $0.history(key) }
       if versions.isEmpty { throw StoreError.notFound(key) }
-      return .json(.object(["items": .array(versions.map(Self.version))]))
+      let items = versions.enumerated().map { index, version in
+        Self.version(version, before: index + 1 < versions.count ? versions[index + 1] : nil)
+      }
+      return .json(.object(["items": .array(items)]))
     case "rollback":
       guard call.method == "POST" else { return .notAllowed("POST") }
-      guard let revision = call.query["revision"].flatMap({ UInt64($0) }) else {
-        return .error(400, "revision must be given: one of the object's history", path: "revision")
-      }
-      let context = context(actor)
-      return .json(try await store.perform { try $0.rollBack(key, to: revision, context) }.object.json)
+      return try await rollBack(call, key, actor)
     case "status":
       guard call.method == "GET" else { return .notAllowed("GET") }
-      guard let object = try await store.perform({ try $0.object(key) }) else { throw StoreError.notFound(key) }
-      let generation = object.metadata.generation
-      var status = await proxies?.status(of: key, generation: generation) ?? .object(JSONObject())
-      status["generation"] = .int(generation)
-      return .json(status)
+      return try await objectStatus(call, key)
     default: return .error(404, "there is nothing here; an object has history, rollback and status")
     }
   }
 
-  private static func version(_ event: StoreEvent) -> JSONValue {
-    .object([
-      "revision": .string(String(event.revision)), "type": .string(event.change.rawValue),
-      "time": .string(event.time.description), "actor": .string(event.actor), "object": event.object.json,
-    ])
+  /// With `?wait=10s` answers when every proxy concerned has the object or has refused it, or that time has passed.
+  private func objectStatus(_ call: Call, _ key: ObjectKey) async throws -> Answer {
+    guard let object = try await store.perform({ try $0.object(key) }) else { throw StoreError.notFound(key) }
+    if let text = call.query["wait"] {
+      guard let timeout = Self.duration(text) else { return .error(400, "\"\(text)\" is not a duration like 30s") }
+      let target = RuleTarget(generation: object.metadata.generation, revision: object.metadata.resourceVersion)
+      _ = await proxies?.wait(for: [key: target], timeout: min(timeout, Self.waitLimit))
+    }
+    var status = await reports(on: [object])[key]?.json ?? JSONObject()
+    status["generation"] = .int(object.metadata.generation)
+    return .json(.object(status))
+  }
+
+  /// `POST …/rollback?revision=N`, or `?generation=N`; `?dryRun` only says what it would make of the object.
+  private func rollBack(_ call: Call, _ key: ObjectKey, _ actor: String) async throws -> Answer {
+    let wanted: VersionName
+    if let revision = call.query["revision"].flatMap({ UInt64($0) }) {
+      wanted = .revision(revision)
+    } else if let generation = call.query["generation"].flatMap({ Int64($0) }) {
+      wanted = .generation(generation)
+    } else {
+      return .error(400, "revision or generation must be given: one of the object's history", path: "revision")
+    }
+    let context = context(actor)
+    let dryRun = call.isOn("dryRun")
+    struct Discarded: Error { var outcome: WriteOutcome }
+    var outcome: WriteOutcome
+    do {
+      outcome = try await store.perform { store in
+        let outcome = try store.rollBack(key, to: wanted, context)
+        if dryRun { throw Discarded(outcome: outcome) }
+        return outcome
+      }
+    } catch let discarded as Discarded {
+      outcome = discarded.outcome
+    }
+    var object = outcome.object.json
+    object["effect"] = .string(outcome.effect.rawValue)
+    let analysis = RuleAnalysis(await aggregate.current(with: [outcome.object]))
+    let warnings = analysis.warnings(about: key)
+    if !warnings.isEmpty { object["warnings"] = .array(warnings.map(\.json)) }
+    return .json(object)
+  }
+
+  private static func version(_ event: StoreEvent, before: StoreEvent?) -> JSONValue {
+    var object: JSONObject = [
+      "revision": .string(String(event.revision)), "generation": .int(event.object.metadata.generation),
+      "type": .string(event.change.rawValue), "time": .string(event.time.description), "actor": .string(event.actor),
+    ]
+    if event.change == .modified, let before, before.change != .deleted {
+      object["changes"] = .array(
+        ObjectDiff.changes(from: before.object, to: event.object).map { .string($0.path.description) })
+    }
+    object["object"] = event.object.json
+    return .object(object)
   }
 }

@@ -70,14 +70,20 @@ extension ControlAPI {
     .json(.object(["items": .array(await proxies?.proxies() ?? [])]))
   }
 
-  /// `GET /proxies/NODE_ID/config?type=CDS`
+  /// `GET /proxies/NODE_ID/config?type=CDS`; without a type all of them, in the order in which they are sent.
   func proxyConfig(_ node: String, _ type: String) async -> Answer {
     let types = ["CDS", "EDS", "LDS", "RDS"]
-    guard types.contains(type) else { return .error(400, "type must be one of \(types.joined(separator: ", "))") }
-    guard let items = await proxies?.config(of: node, type: type) else {
-      return .error(404, "no proxy \(node) is connected")
+    guard type.isEmpty || types.contains(type) else {
+      return .error(400, "type must be one of \(types.joined(separator: ", "))", path: "type")
     }
-    return .json(.object(["items": .array(items)]))
+    var all: [JSONValue] = []
+    for wanted in type.isEmpty ? types : [type] {
+      guard let items = await proxies?.config(of: node, type: wanted) else {
+        return .error(404, "no proxy \(node) is connected")
+      }
+      all += items
+    }
+    return .json(.object(["items": .array(all)]))
   }
 
   private func metrics() async -> String {

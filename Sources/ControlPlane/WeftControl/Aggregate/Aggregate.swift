@@ -22,6 +22,18 @@ package actor Aggregate: SnapshotSource {
 
   package func current() -> WeftSnapshot { newest }
 
+  /// The snapshot as it would be with `objects` in place of those with their keys: what is analysed before, or without,
+  /// a change being in force. *Cost*: what depends on the objects; the newest snapshot itself when there are none.
+  func current(with objects: [Envelope]) -> WeftSnapshot {
+    let news = objects.filter { object in
+      newest.version < object.metadata.resourceVersion || object.metadata.resourceVersion == 0
+    }
+    if news.isEmpty { return newest }
+    var proposed = model
+    for object in news { proposed.put(object) }
+    return proposed.snapshot()
+  }
+
   package func snapshots() -> AsyncStream<WeftSnapshot> {
     let (stream, continuation) = AsyncStream.makeStream(of: WeftSnapshot.self, bufferingPolicy: .bufferingNewest(1))
     guard !isEnded else {

@@ -1,6 +1,7 @@
 import WeftBase
 import WeftControlAPI
 import WeftDiscovery
+import WeftKinds
 import WeftTranslation
 
 /// What discovery knows, in the forms of the API.
@@ -17,8 +18,17 @@ struct DiscoveryStatus: ProxyStatusSource {
         "types": .object(
           JSONObject(
             status.types.sorted { $0.key < $1.key }.map { JSONMember(Self.name($0.key), Self.json($0.value)) })),
+        "issues": .array(status.issues.map(Self.issue)),
       ])
     }
+  }
+
+  /// A part of a rule that this proxy cannot be given.
+  private static func issue(_ issue: TranslationIssue) -> JSONValue {
+    .object([
+      "kind": .string(issue.origin.kind.rawValue), "namespace": .string(issue.origin.namespace),
+      "name": .string(issue.origin.name), "path": .string(issue.path), "message": .string(issue.message),
+    ])
   }
 
   private static func json(_ status: TypeStatus) -> JSONValue {
@@ -40,39 +50,11 @@ struct DiscoveryStatus: ProxyStatusSource {
     return all.first { Self.name($0.key) == type }?.value ?? []
   }
 
-  /// Looks until every connected proxy has acknowledged all it was sent, and the newest snapshot has gone out.
-  func wait(for version: UInt64, timeout: Duration) async -> Bool {
-    let clock = ContinuousClock()
-    let end = clock.now + timeout
-    var calmFor = 0
-    while clock.now < end {
-      calmFor = discovery.proxies().allSatisfy(\.isSynced) ? calmFor + 1 : 0
-      if calmFor > Self.calmLooks { return true }
-      do { try await Task.sleep(for: Self.interval) } catch { return false }
-    }
-    return false
-  }
+  func status(of targets: [ObjectKey: RuleTarget]) async -> [ObjectKey: RuleStatus] { discovery.status(of: targets) }
 
-  func status(of key: ObjectKey, generation: Int64) async -> JSONValue {
-    let status = discovery.status(of: key, generation: generation)
-    let refusals = status.refusals.map { refusal -> JSONValue in
-      .object([
-        "proxy": .string(refusal.proxy), "type": .string(Self.name(refusal.type)),
-        "resource": .string(refusal.resource), "message": .string(refusal.message),
-      ])
-    }
-    return .object([
-      "relevant": .int(status.relevant), "acknowledged": .int(status.count(.acknowledged)),
-      "complete": .bool(status.isComplete && status.refusals.isEmpty), "refusals": .array(refusals),
-      "proxies": .object(
-        JSONObject(status.proxies.sorted { $0.key < $1.key }.map { JSONMember($0.key, .string("\($0.value)")) })),
-    ])
+  func wait(for targets: [ObjectKey: RuleTarget], timeout: Duration) async -> [ObjectKey: RuleStatus] {
+    await discovery.wait(for: targets, until: .now + timeout)
   }
-
-  /// Longer in all than discovery holds a change back to coalesce it, so that a push that is still to come is not
-  /// overlooked.
-  private static let calmLooks = 6
-  private static let interval: Duration = .milliseconds(50)
 
   func metrics() async -> String {
     let counters = discovery.counters

@@ -53,6 +53,8 @@ package final class DiscoveryServer: Sendable {
     var streams: [UInt64: Stream] = [:]
     var nextID: UInt64 = 0
     var counters = Counters()
+    /// Told whenever a proxy has come further.
+    var observers: [UInt64: AsyncStream<Void>.Continuation] = [:]
   }
 
   /// Since the start.
@@ -134,6 +136,7 @@ package final class DiscoveryServer: Sendable {
       return Array(state.streams.values)
     }
     for stream in streams { stream.post(snapshot, changes ?? SnapshotChanges()) }
+    for observer in state.withLock({ Array($0.observers.values) }) { observer.yield() }
   }
 
   private func tick() async {
@@ -157,7 +160,7 @@ package final class DiscoveryServer: Sendable {
   ) async throws where Requests.Element == Request {
     let inbox = SessionInbox<Request>()
     let id = try register(inbox)
-    defer { state.withLock { _ = $0.streams.removeValue(forKey: id) } }
+    defer { forget(id) }
     try await withTaskCancellationHandler {
       try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask {
@@ -297,14 +300,24 @@ package final class DiscoveryServer: Sendable {
     _ session: Session?, _ seen: UInt64, _ id: UInt64, _ address: String, _ since: WallTime,
     _ responses: [DiscoveryResponseEvent]
   ) {
-    state.withLock { state in
+    let observers = state.withLock { state in
       if let session {
         state.streams[id]?.published = Published(
           session: session, seen: seen, address: address, connectedSince: since)
       }
       if !responses.isEmpty { state.counters.pushes += 1 }
       for response in responses { state.counters.responses[response.type, default: 0] += 1 }
+      return Array(state.observers.values)
     }
+    for observer in observers { observer.yield() }
+  }
+
+  private func forget(_ id: UInt64) {
+    let observers = state.withLock { state in
+      state.streams[id] = nil
+      return Array(state.observers.values)
+    }
+    for observer in observers { observer.yield() }
   }
 
   // MARK: Status
@@ -349,10 +362,61 @@ package final class DiscoveryServer: Sendable {
 
   /// How far a rule has come. With a generation, only that one counts.
   package func status(of key: ObjectKey, generation: Int64? = nil) -> RuleStatus {
-    var status = RuleStatus()
-    for entry in published { entry.session.progress(of: key, generation: generation, into: &status) }
-    return status
+    status(of: [key: RuleTarget(generation: generation)])[key] ?? RuleStatus()
   }
+
+  /// How far rules have come; every one asked for has an entry.
+  package func status(of targets: [ObjectKey: RuleTarget]) -> [ObjectKey: RuleStatus] {
+    let (snapshot, entries) = state.withLock { state in
+      (state.snapshot, state.streams.sorted { $0.key < $1.key }.compactMap(\.value.published))
+    }
+    var statuses = targets.mapValues { target in
+      var status = RuleStatus()
+      status.isAhead = (snapshot?.version ?? 0) < (target.revision ?? 0)
+      return status
+    }
+    guard let snapshot else { return statuses }
+    let newest = targets.values.compactMap(\.revision).max() ?? 0
+    for entry in entries {
+      entry.session.note(targets, into: &statuses)
+      guard entry.seen < newest else { continue }
+      // The stream is busy with what came before.
+      for (key, target) in targets where entry.seen < target.revision ?? 0 {
+        if entry.session.resources.dependencies.areTouched(by: key, in: snapshot) {
+          statuses[key]?.proxies[entry.session.proxy.nodeID] = .compiled
+        }
+      }
+    }
+    return statuses
+  }
+
+  /// Returns once every proxy concerned has the rules or has refused them, or at `end`.
+  package func wait(
+    for targets: [ObjectKey: RuleTarget], until end: ContinuousClock.Instant
+  ) async -> [ObjectKey: RuleStatus] {
+    let (signals, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    let id = state.withLock { state -> UInt64 in
+      state.nextID += 1
+      state.observers[state.nextID] = continuation
+      return state.nextID
+    }
+    defer { state.withLock { _ = $0.observers.removeValue(forKey: id) } }
+    let timer = Task {
+      try? await Task.sleep(until: end, clock: .continuous)
+      continuation.finish()
+    }
+    defer { timer.cancel() }
+    continuation.yield()
+    for await _ in signals {
+      let statuses = status(of: targets)
+      if statuses.values.allSatisfy(\.isAnswered) { return statuses }
+      // Many proxies answer at about the same time: one look for all of them.
+      try? await Task.sleep(for: Self.lookInterval)
+    }
+    return status(of: targets)
+  }
+
+  private static let lookInterval: Duration = .milliseconds(10)
 
   private var published: [Published] {
     state.withLock { state in state.streams.sorted { $0.key < $1.key }.compactMap(\.value.published) }

@@ -15,6 +15,18 @@ package struct Session: Sendable {
   private var retiring: [String: Resource] = [:]
   private var retireAt: MonotonicInstant?
   private var sequence: UInt64 = 0
+  /// The newest changes that took rules away from this proxy.
+  private(set) var steps: [Step] = []
+
+  /// A change after which the proxy no longer used some rules.
+  struct Step: Sendable {
+    var version: UInt64
+    /// The last response that was due to it.
+    var sequence: UInt64
+    var dropped: Set<ObjectKey>
+  }
+
+  private static let stepLimit = 32
 
   /// How long a cluster that is no longer wanted waits for a proxy that does not acknowledge.
   package static let retirementLimit: Duration = .seconds(5)
@@ -174,7 +186,9 @@ package struct Session: Sendable {
   /// Takes what the proxy is to have from now on, and sends what differs from what it has.
   package mutating func update(_ new: ProxyResources, now: MonotonicInstant) -> [DiscoveryResponseEvent] {
     noteRetirements(new, now)
+    let dropped = resources.dependencies.objects.subtracting(new.dependencies.objects)
     resources = new
+    defer { if !dropped.isEmpty { noteStep(Step(version: new.version, sequence: sequence, dropped: dropped)) } }
     var responses: [DiscoveryResponseEvent] = []
     let changedClusters = changed(.cluster)
     if !changedClusters.isEmpty {
@@ -199,6 +213,11 @@ package struct Session: Sendable {
       responses.append(send(.route, routes, removed: removedRoutes))
     }
     return responses + retireIfSettled(now)
+  }
+
+  private mutating func noteStep(_ step: Step) {
+    if steps.count >= Self.stepLimit { steps.removeFirst() }
+    steps.append(step)
   }
 
   /// Time has passed.

@@ -62,6 +62,9 @@ package struct Watch: Sendable {
     for name in response.removed { sent[name] = nil }
   }
 
+  /// No response up to `sequence` waits for an answer.
+  func isAnswered(upTo sequence: UInt64) -> Bool { versions.keys.allSatisfy { $0 > sequence } }
+
   mutating func noteAcknowledged() {
     nonceAcked = nonceSent
     sequenceAcked = sequenceSent

@@ -43,6 +43,23 @@ package struct Dependencies: Sendable, Hashable {
     return true
   }
 
+  /// Whether resources can come from the object. Rules that were used are listed; what services are made of is not.
+  package func mayInclude(_ key: ObjectKey) -> Bool {
+    switch key.kind {
+    case .virtualService, .destinationRule, .gateway, .sidecar: objects.isEmpty || objects.contains(key)
+    default: true
+    }
+  }
+
+  /// Whether a change of the object can change what the proxy is given.
+  package func areTouched(by key: ObjectKey, in snapshot: WeftSnapshot) -> Bool {
+    switch key.kind {
+    // What they make is compared service by service; from here it cannot be told.
+    case .serviceEntry, .workloadEntry, .service: true
+    default: isTouched(by: key, kind: key.kind, in: snapshot)
+    }
+  }
+
   private func hostsAreTouched(by changed: Set<String>) -> Bool {
     switch hosts {
     case .all: !changed.isEmpty

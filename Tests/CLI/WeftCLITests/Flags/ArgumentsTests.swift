@@ -42,6 +42,18 @@ struct ArgumentsTests {
     #expect(throws: UsageError(message)) { try Arguments(words, flags: Self.flags) }
   }
 
+  @Test("a flag with an optional value takes it only after an equals sign")
+  func optionalValue() throws {
+    let wait = Flag("wait", .optional("DURATION"), default: "30s", help: "")
+    let bare = try Arguments(["--wait", "5s"], flags: [wait])
+    #expect(bare.has(wait))
+    #expect(bare.value(wait) == "30s")
+    #expect(bare.positionals == ["5s"])
+    #expect(try Arguments(["--wait=5s"], flags: [wait]).value(wait) == "5s")
+    #expect(try !Arguments([], flags: [wait]).has(wait))
+    #expect(wait.usage == "    --wait[=DURATION]")
+  }
+
   @Test("keeps everything after -- apart, flags included")
   func keepsRest() throws {
     let arguments = try Arguments(["--dry-run", "--", "./app", "--file", "x", "--"], flags: Self.flags)

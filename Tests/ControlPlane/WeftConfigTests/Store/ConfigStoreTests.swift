@@ -156,13 +156,20 @@ struct ConfigStoreTests {
     #expect(versions.first?.revision == 41)
     #expect(versions.first?.actor == "ann")
     #expect(versions.count >= 10 && versions.count <= 14)
-    let outcome = try store.rollBack(F.key("busy"), to: 39, F.at(50))
+    let outcome = try store.rollBack(F.key("busy"), to: .revision(39), F.at(50))
     #expect(outcome.object.spec["http"]?[0]?["timeout"] == "38s")
     #expect(outcome.object.metadata.resourceVersion == 42)
     #expect(outcome.object.metadata.generation == 41)
     try store.delete(F.key("quiet"), F.at(51))
-    #expect(try store.rollBack(F.key("quiet"), to: 1, F.at(52)).effect == .created)
-    #expect(throws: StoreError.notFound(F.key("busy"))) { try store.rollBack(F.key("busy"), to: 5, F.at(53)) }
+    #expect(try store.rollBack(F.key("quiet"), to: .revision(1), F.at(52)).effect == .created)
+    #expect(throws: StoreError.versionNotKept(F.key("busy"), .revision(5))) {
+      try store.rollBack(F.key("busy"), to: .revision(5), F.at(53))
+    }
+    #expect(
+      try store.rollBack(F.key("busy"), to: .generation(40), F.at(54)).object.spec["http"]?[0]?["timeout"] == "40s")
+    #expect(throws: StoreError.versionNotKept(F.key("busy"), .generation(99))) {
+      try store.rollBack(F.key("busy"), to: .generation(99), F.at(55))
+    }
   }
 
   @Test("an object over the size limit and one object too many are refused")

@@ -1,8 +1,10 @@
 import Testing
 import WeftBase
 import WeftControlAPI
+import WeftDiscovery
 import WeftKinds
 import WeftProtobuf
+import WeftTranslation
 import WeftTestKit
 
 @testable import WeftConfig
@@ -85,7 +87,14 @@ struct ControlAPITests {
 
     let answer2 = await world.call("GET", path + "/history")
     #expect(answer2.json["items"]?.arrayValue?.count == 2)
-    let rolled = await world.call("POST", path + "/rollback?revision=1")
+    #expect(answer2.json["items"]?[0]?["changes"] == ["spec.http[0].timeout"])
+    #expect(answer2.json["items"]?.arrayValue?.map { $0["generation"] } == [2, 1])
+    #expect(await world.call("POST", path + "/rollback?generation=7").status == 404)
+    #expect(await world.call("POST", path + "/rollback").status == 400)
+    let dry = await world.call("POST", path + "/rollback?generation=1&dryRun")
+    #expect(dry.json["spec"]?["http"]?[0]?["timeout"] == "1s")
+    #expect(await world.call("GET", path).json["metadata"]?["generation"] == 2)
+    let rolled = await world.call("POST", path + "/rollback?generation=1")
     #expect(rolled.json["spec"]?["http"]?[0]?["timeout"] == "1s")
     #expect(await world.call("DELETE", path).status == 200)
     #expect(await world.call("DELETE", path).status == 404)
@@ -139,13 +148,27 @@ struct ControlAPITests {
     #expect(await world.call("GET", "/nothing").status == 404)
   }
 
-  /// Proxies that have taken everything.
-  private struct CalmProxies: ProxyStatusSource {
+  /// One proxy that has taken everything, and one that refuses rules called `bad`.
+  private struct TwoProxies: ProxyStatusSource {
     func proxies() async -> [JSONValue] { [["id": "p1"]] }
     func config(of node: String, type: String) async -> [JSONValue]? { node == "p1" ? [["name": .string(type)]] : nil }
-    func wait(for version: UInt64, timeout: Duration) async -> Bool { version == 1 && timeout == .seconds(5) }
-    func status(of key: ObjectKey, generation: Int64) async -> JSONValue {
-      ["relevant": 1, "acknowledged": .int(generation), "object": .string(key.description)]
+    func status(of targets: [ObjectKey: RuleTarget]) async -> [ObjectKey: RuleStatus] {
+      var statuses: [ObjectKey: RuleStatus] = [:]
+      for key in targets.keys {
+        var status = RuleStatus()
+        status.proxies = ["p1": .active]
+        if key.name == "bad" {
+          status.proxies["p2"] = .refused
+          status.refusals = [.init(proxy: "p2", type: .route, resource: "9080", message: "no")]
+        }
+        statuses[key] = status
+      }
+      return statuses
+    }
+    func wait(for targets: [ObjectKey: RuleTarget], timeout: Duration) async -> [ObjectKey: RuleStatus] {
+      #expect(timeout == .seconds(5))
+      #expect(targets.values.allSatisfy { $0.generation == 1 && $0.revision == 1 })
+      return await status(of: targets)
     }
     func metrics() async -> String { "pilot_xds 1\n" }
   }
@@ -155,24 +178,40 @@ struct ControlAPITests {
     let world = try await ControlWorld()
     let api = ControlAPI(
       store: world.store, aggregate: world.aggregate, registry: world.registry, clock: world.time.clock,
-      proxies: CalmProxies())
+      proxies: TwoProxies())
     func ask(_ method: String, _ path: String, _ query: String? = nil, _ body: String = "") async throws -> JSONValue {
       let call = try #require(Call(method: method, path: path, query: query))
       return try JSONValue(parsing: await api.answer(call, body: Array(body.utf8), actor: "test").body)
     }
-    try await world.following {
-      let applied = try await ask("POST", "/api/v1/apply", "wait=5s", W.rule("a"))
-      #expect(applied["settled"] == true)
-    }
+    let applied = try await ask("POST", "/api/v1/apply", "wait=5s", W.rule("a"))
+    #expect(applied["settled"] == true)
+    #expect(applied["results"]?[0]?["delivery"]?["active"] == 1)
     let status = try await ask("GET", "/api/v1/namespaces/default/vs/a/status")
     #expect(status["generation"] == 1)
-    #expect(status["object"] == "VirtualService/default/a")
+    #expect(status["phase"] == "active")
+    #expect(status["proxies"] == ["p1": "active"])
+    let other = try await ControlWorld()
+    let refusing = ControlAPI(
+      store: other.store, aggregate: other.aggregate, registry: other.registry, clock: other.time.clock,
+      proxies: TwoProxies())
+    let call = try #require(Call(method: "POST", path: "/api/v1/apply", query: "wait=5s"))
+    let answer = await refusing.answer(call, body: Array(W.rule("bad").utf8), actor: "test")
+    #expect(answer.status == 200)
+    let refused = try JSONValue(parsing: answer.body)
+    #expect(refused["settled"] == false)
+    #expect(refused["results"]?[0]?["delivery"]?["refused"] == 1)
+    #expect(refused["results"]?[0]?["delivery"]?["refusals"]?[0]?["message"] == "no")
+    let listed = try await ask("GET", "/api/v1/objects/vs", "status")
+    #expect(listed["items"]?[0]?["status"]?["phase"] == "active")
+    #expect(try await ask("GET", "/api/v1/objects/vs")["items"]?[0]?["status"] == nil)
     let missing = try await ask("GET", "/api/v1/namespaces/default/vs/b/status")
     #expect(missing["errors"]?.arrayValue?.count == 1)
     let proxies = try await ask("GET", "/api/v1/proxies")
     #expect(proxies["items"]?.arrayValue?.count == 1)
     let config = try await ask("GET", "/api/v1/proxies/p1/config", "type=CDS")
     #expect(config["items"]?[0]?["name"] == "CDS")
+    let everything = try await ask("GET", "/api/v1/proxies/p1/config")
+    #expect(everything["items"]?.arrayValue?.map { $0["name"] } == ["CDS", "EDS", "LDS", "RDS"])
   }
 
   @Test("all or nothing: with atomic one refusal refuses all")

@@ -1,0 +1,61 @@
+import WeftBase
+import WeftConfig
+import WeftControlAPI
+import WeftKinds
+import WeftTranslation
+
+/// What is odd about a rule in the mesh as it stands: parts that have no effect yet, names that lead nowhere, rules in each
+/// other's way. Never a reason to refuse: the other half may come a moment later, from somebody else.
+///
+/// *Shape*: a pure function of a snapshot. Codes are those of istioctl's analysers where there is one.
+struct RuleAnalysis {
+  let snapshot: WeftSnapshot
+
+  init(_ snapshot: WeftSnapshot) { self.snapshot = snapshot }
+
+  /// In the order of the fields; nothing for an object that the snapshot does not hold.
+  func warnings(about key: ObjectKey) -> [Problem] {
+    var found: [Problem] = []
+    switch key.kind {
+    case .virtualService:
+      guard let rule = snapshot.virtualServices[key] else { return [] }
+      found = UnsupportedFeatures.of(rule.spec).map(Self.problem)
+      found += VirtualServiceAnalysis(snapshot: snapshot, rule: rule).warnings()
+    case .destinationRule:
+      guard let rule = snapshot.destinationRules[key] else { return [] }
+      found = UnsupportedFeatures.of(rule.spec).map(Self.problem)
+      found += DestinationRuleAnalysis(snapshot: snapshot, rule: rule).warnings()
+    case .gateway:
+      guard let gateway = snapshot.gateways[key] else { return [] }
+      found = UnsupportedFeatures.of(gateway.spec).map(Self.problem)
+    default: break
+    }
+    return found
+  }
+
+  private static func problem(_ feature: UnsupportedFeatures.Feature) -> Problem {
+    Problem(.warning, at: FieldPath.root.field(feature.path), feature.message, code: "WEFT0001")
+  }
+}
+
+extension WeftSnapshot {
+  /// The service that a rule of `namespace` means by a full host name, wildcard entries included.
+  func service(named host: String, from namespace: String) -> Service? {
+    if let service = services.service(host, seenFrom: namespace) { return service }
+    for wildcard in Hostname.wildcards(covering: host) {
+      if let service = services.service(wildcard, seenFrom: namespace) { return service }
+    }
+    return nil
+  }
+
+  /// Names of the subsets that rules define for calls from `namespace` to a service.
+  func subsets(of service: Service, from namespace: String) -> [String] {
+    destinationRules(for: service.host, serviceNamespace: service.namespace, seenFrom: namespace)
+      .flatMap { $0.spec.subsets.map(\.name) }
+  }
+}
+
+extension Service {
+  /// `9080, 9090`, for messages.
+  var portList: String { ports.isEmpty ? "none" : ports.map { "\($0.number)" }.joined(separator: ", ") }
+}
