@@ -48,7 +48,9 @@ struct DrainTests {
     world.expectClean()
   }
 
-  @Test("with nothing in flight a drain is over at once: idle HTTP/1, silent and HTTP/2 clients are told, and not waited for")
+  @Test(
+    "with nothing in flight a drain is over at once: idle HTTP/1, silent and HTTP/2 clients are told, and not waited for"
+  )
   func nothingInFlight() {
     let world = ProxyWorld()
     world.simple()

@@ -14,7 +14,8 @@ package struct ProxyActivity: Sendable, Equatable {
   /// Reads the page: lines of `name: value`.
   package init(_ page: String) {
     for line in page.split(separator: "\n") {
-      guard let colon = line.lastIndex(of: ":"), let value = UInt64(line[line.index(after: colon)...].drop { $0 == " " })
+      guard let colon = line.lastIndex(of: ":"),
+        let value = UInt64(line[line.index(after: colon)...].drop { $0 == " " })
       else { continue }
       let name = line[..<colon]
       if name.hasPrefix("tcp.") {

@@ -103,7 +103,9 @@ extension WorkerEngine {
     var gone: [SlabIndex] = []
     downstreams.forEach { d in
       let slot = downstreams.ref(d)
-      if slot[].listener == UInt32(i), let chain = slot[].chainConfig, !kept.contains(chain[].identity) { gone.append(d) }
+      if slot[].listener == UInt32(i), let chain = slot[].chainConfig, !kept.contains(chain[].identity) {
+        gone.append(d)
+      }
     }
     return gone
   }
