@@ -45,9 +45,12 @@ package final class ProxyServices: Sendable {
     if var configuration = try XDSClientConfiguration(loaded.bootstrap, document: loaded.document) {
       configuration.lastGoodPath = options.lastGoodPath
       let fixed = ConfigState(loaded.bootstrap)
+      let check = ResourceCheck(logs: files, security: TLSSecurity(), fixed: fixed)
       client = XDSClient(
         configuration, on: runtime, logger: Logger(log, .config), random: .fromSystem(), clock: Self.clock,
-        decode: XDSModel.decode, apply: { state in await Self.apply(state, over: fixed, to: control) })
+        decode: XDSModel.decode,
+        check: { (model, store) throws(ConfigError) in try check.check(model, beside: store) },
+        apply: { state in await Self.apply(state, over: fixed, to: control) })
     } else {
       client = nil
     }

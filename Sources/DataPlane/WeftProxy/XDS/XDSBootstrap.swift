@@ -25,9 +25,9 @@ extension XDSClientConfiguration {
       }
     }
     guard !addresses.isEmpty else { throw ConfigError(path: at, "cluster \"\(ads.cluster)\" has no endpoint") }
-    var wildcards: [XDSType] = []
-    if bootstrap.clustersFromADS { wildcards.append(.clusters) }
-    if bootstrap.listenersFromADS { wildcards.append(.listeners) }
+    var wildcards: [XDSType: Duration?] = [:]
+    if bootstrap.clustersFromADS { wildcards.updateValue(bootstrap.clustersFetchTimeout, forKey: .clusters) }
+    if bootstrap.listenersFromADS { wildcards.updateValue(bootstrap.listenersFetchTimeout, forKey: .listeners) }
     self.init(
       form: ads.delta ? .delta : .stateOfTheWorld, node: try Self.node(document["node"]), addresses: addresses,
       wildcards: wildcards)

@@ -16,10 +16,9 @@ package struct XDSClientConfiguration: Sendable {
   package var tls: ClientTLS?
   package var authority: String?
   package var metadata: [(String, String)] = []
-  package var wildcards: [XDSType]
+  /// Which of clusters and listeners come from the control plane, and how long readiness waits for the first answer (nil: for ever).
+  package var wildcards: [XDSType: Duration?]
   package var nodeOnFirstMessageOnly = true
-  /// How long a cluster waits for its endpoints; nil: for ever. *Source*: Envoy's initial_fetch_timeout.
-  package var patience: Duration? = .seconds(15)
   package var lastGoodPath: String?
   package var receiveMessageBytes = 256 << 20
   /// A silent connection is pinged after `time` and given up when no answer comes within `timeout`; nil leaves the client's own
@@ -29,7 +28,9 @@ package struct XDSClientConfiguration: Sendable {
   package var firstDelay = Duration.milliseconds(200)
   package var longestDelay = Duration.seconds(15)
 
-  package init(form: XDSForm, node: Envoy_Config_Core_V3_Node, addresses: [ServiceAddress], wildcards: [XDSType]) {
+  package init(
+    form: XDSForm, node: Envoy_Config_Core_V3_Node, addresses: [ServiceAddress], wildcards: [XDSType: Duration?]
+  ) {
     self.form = form
     self.node = node
     self.addresses = addresses
@@ -57,12 +58,13 @@ package actor XDSClient {
   private var session: XDSSession
   private var random: RandomSource
   private var nodeIsSent = false
+  private var alarm: Task<Void, Never>?
   package private(set) var status = XDSStatus()
 
   /// *Parameter* `apply`: makes a configuration visible; returns what could not be compiled.
   package init(
     _ configuration: XDSClientConfiguration, on runtime: ServiceRuntime, logger: Logger, random: RandomSource,
-    clock: @escaping @Sendable () -> MonotonicInstant, decode: @escaping XDSDecoder,
+    clock: @escaping @Sendable () -> MonotonicInstant, decode: @escaping XDSDecoder, check: @escaping XDSCheck,
     apply: @escaping @Sendable (ConfigState) async -> [ConfigError]
   ) {
     self.configuration = configuration
@@ -72,17 +74,16 @@ package actor XDSClient {
     self.clock = clock
     self.apply = apply
     session = XDSSession(
-      form: configuration.form, wildcards: configuration.wildcards,
-      store: XDSStore(patience: configuration.patience), decode: decode)
+      form: configuration.form, wildcards: configuration.wildcards, decode: decode, check: check)
   }
 
   /// Runs until its task is cancelled. The last good configuration from disk is in force before the first connection is tried.
   package func run() async {
+    session.begin(now: clock())
     await restore()
-    await withTaskGroup(of: Void.self) { group in
-      group.addTask { await self.keepStream() }
-      group.addTask { await self.watchDeadlines() }
-    }
+    setAlarm()
+    await keepStream()
+    alarm?.cancel()
   }
 
   private func keepStream() async {
@@ -195,28 +196,33 @@ package actor XDSClient {
     for rejection in outcome.rejections {
       logger.warning("resource refused", ("reason", "\(rejection)"))
     }
-    if outcome.changed { await publish() }
+    if outcome.changed { await publish() } else { setAlarm() }
     status.isSettled = session.isSettled
     return outcome.requests
   }
 
   /// Things that have waited long enough become visible without what they waited for.
-  private func watchDeadlines() async {
-    while true {
-      let now = clock()
-      let pause = session.store.nextDeadline.map { max(.milliseconds(10), $0 - now) } ?? .milliseconds(500)
-      do { try await Task.sleep(for: min(pause, .milliseconds(500))) } catch { return }
-      if let deadline = session.store.nextDeadline, deadline <= clock() {
-        await publish()
-        status.isSettled = session.isSettled
-      }
+  private func setAlarm() {
+    alarm?.cancel()
+    alarm = nil
+    guard let deadline = session.nextDeadline else { return }
+    let pause = max(.milliseconds(1), deadline - clock())
+    // Owned by this client, which cancels it when another one takes its place and when `run` ends.
+    alarm = Task {
+      do { try await Task.sleep(for: pause) } catch { return }
+      await self.publish()
     }
   }
 
   private func publish() async {
     let refused = await apply(session.settle(now: clock()))
     for rejection in refused { logger.warning("configuration not used", ("reason", "\(rejection)")) }
+    for expiry in session.takeExpired() {
+      logger.warning(
+        "no first answer in time", ("type", .text(expiry.type.messageName)), ("name", .text(expiry.name)))
+    }
     status.isSettled = session.isSettled
+    setAlarm()
     guard let path = configuration.lastGoodPath, status.isConnected else { return }
     if let reason = LastGoodFile(path: path).write(session.store) {
       logger.warning("last good configuration cannot be kept", ("file", .text(path)), ("reason", .text(reason)))

@@ -10,6 +10,7 @@ package struct XDSOutcome: Sendable {
   /// Resources refused, each by itself.
   package var rejections: [ConfigError] = []
   package var accepted = 0
+  package var acceptedNames: [String] = []
   package var removed = 0
 }
 
@@ -26,6 +27,8 @@ package struct XDSSession: Sendable {
     var nonce = ""
     /// Whether an answer has come since the proxy started, from a stream or from disk.
     var isAnswered = false
+    /// Whether the first answer is not waited for any more.
+    var isGivenUp = false
   }
 
   package let form: XDSForm
@@ -33,18 +36,44 @@ package struct XDSSession: Sendable {
   private var subscriptions: [XDSType: Subscription] = [:]
   private let types: [XDSType]
   private let decode: XDSDecoder
+  private let check: XDSCheck
+  /// How long the first answer of a wildcard type is waited for, from `began` on; nil: for ever.
+  private let fetchTimeouts: [XDSType: Duration?]
+  private var began: MonotonicInstant?
+  private var expired: [XDSExpiry] = []
 
-  /// *Parameter* `wildcards`: which of clusters and listeners come from the control plane.
-  package init(form: XDSForm, wildcards: [XDSType], store: XDSStore, decode: @escaping XDSDecoder) {
+  /// *Parameters*: `wildcards`: which of clusters and listeners come from the control plane, and how long readiness waits for each (nil:
+  /// for ever); `check`: finds what `decode` cannot, before a changed resource is taken.
+  package init(
+    form: XDSForm, wildcards: [XDSType: Duration?], store: XDSStore = XDSStore(), decode: @escaping XDSDecoder,
+    check: @escaping XDSCheck = { (_, _) throws(ConfigError) in }
+  ) {
     self.form = form
     self.store = store
     self.decode = decode
-    types = XDSType.allCases.filter { !$0.isWildcard || wildcards.contains($0) }
+    self.check = check
+    fetchTimeouts = wildcards
+    types = XDSType.allCases.filter { !$0.isWildcard || wildcards.keys.contains($0) }
   }
 
-  /// Whether every wildcard type has been answered and nothing waits for anything else.
+  /// Whether every wildcard type has been answered, or waited for long enough, and nothing waits for anything else.
   package var isSettled: Bool {
-    types.filter(\.isWildcard).allSatisfy { subscriptions[$0]?.isAnswered == true } && !store.isWarming
+    types.filter(\.isWildcard).allSatisfy { !isAwaited($0) } && !store.isWarming
+  }
+
+  private func isAwaited(_ type: XDSType) -> Bool {
+    subscriptions[type]?.isAnswered != true && subscriptions[type]?.isGivenUp != true
+  }
+
+  /// When `settle` next has something to do by itself; nil when only an answer can change anything.
+  package var nextDeadline: MonotonicInstant? {
+    var deadlines = store.nextDeadline.map { [$0] } ?? []
+    if let began {
+      for (type, limit) in fetchTimeouts where isAwaited(type) {
+        if let limit { deadlines.append(began + limit) }
+      }
+    }
+    return deadlines.min()
   }
 
   // MARK: - Events
@@ -114,9 +143,27 @@ package struct XDSSession: Sendable {
     return outcome
   }
 
+  /// Subscriptions begin: from now on the first answers are waited for.
+  package mutating func begin(now: MonotonicInstant) {
+    if began == nil { began = now }
+  }
+
   /// What may be seen now. *Cost*: proportional to the configuration; once per change.
   package mutating func settle(now: MonotonicInstant) -> ConfigState {
-    store.settle(now: now)
+    begin(now: now)
+    let start = began ?? now
+    for (type, limit) in fetchTimeouts where isAwaited(type) {
+      guard let limit, start + limit <= now else { continue }
+      subscriptions[type, default: Subscription()].isGivenUp = true
+      expired.append(XDSExpiry(type: type, name: ""))
+    }
+    return store.settle(now: now)
+  }
+
+  /// First answers that did not come in time, since the last call.
+  package mutating func takeExpired() -> [XDSExpiry] {
+    defer { expired = [] }
+    return expired + store.takeExpired()
   }
 
   /// Takes resources that were kept on disk, as if a server had sent them. *Returns*: how many were still understood.
@@ -136,17 +183,20 @@ package struct XDSSession: Sendable {
   private mutating func take(_ type: XDSType, _ resources: [XDSResource], _ outcome: inout XDSOutcome) -> Set<String> {
     var seen: Set<String> = []
     for resource in resources {
+      var name = resource.name
       do throws(ConfigError) {
         guard resource.typeURL == type.rawValue else {
           throw ConfigError("the resource is a \(resource.typeURL), not what the answer says")
         }
         let model = try decode(type, resource)
-        let name = resource.name.isEmpty ? model.name : resource.name
-        guard seen.insert(name).inserted else { throw ConfigError(name: name, "named twice in one answer") }
+        if name.isEmpty { name = model.name }
+        guard seen.insert(name).inserted else { throw ConfigError("named twice in one answer") }
+        if store.resources(type)[name]?.model != model { try check(model, store) }
         if store.set(type, name, XDSStore.Entry(model: model, resource: resource)) { outcome.changed = true }
         outcome.accepted += 1
+        outcome.acceptedNames.append(name)
       } catch {
-        let rejection = error.of(kind: type.messageName, name: resource.name)
+        let rejection = error.of(kind: type.messageName, name: name)
         if !rejection.name.isEmpty { seen.insert(rejection.name) }
         outcome.rejections.append(rejection)
       }

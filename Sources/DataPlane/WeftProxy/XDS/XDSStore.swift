@@ -25,11 +25,21 @@ package enum XDSModel: Sendable, Hashable {
 /// Turns a packed resource into a model, or says what is wrong with it.
 package typealias XDSDecoder = @Sendable (XDSType, XDSResource) throws(ConfigError) -> XDSModel
 
+/// Says what is wrong with a model that was understood and cannot be used beside what has been accepted.
+package typealias XDSCheck = @Sendable (XDSModel, XDSStore) throws(ConfigError) -> Void
+
+/// A first answer that did not come in time: for one resource, or (with an empty name) for a whole type.
+package struct XDSExpiry: Sendable, Hashable {
+  package var type: XDSType
+  package var name: String
+}
+
 /// The accepted resources, and their warming: a change becomes visible only together with what it needs.
 ///
-/// A cluster that takes its endpoints from the control plane is visible once they are there, or once waiting for them took too long; a
-/// route configuration once none of the clusters it names is still waiting. A removed cluster stays while a visible route names it.
-/// Listeners are held back by the compiler until their routes are visible.
+/// A cluster that takes its endpoints from the control plane is visible once they are there, or once its source's time for the first answer
+/// is over; a route configuration once none of the clusters it names is still waiting; routes that never came are empty when the time of
+/// the listener that wants them is over. A removed cluster stays while a visible route names it. Listeners are held back by the
+/// compiler until their routes are visible.
 package struct XDSStore: Sendable {
   package struct Entry: Sendable {
     package var model: XDSModel
@@ -41,16 +51,16 @@ package struct XDSStore: Sendable {
 
   private var visibleClusters: [String: Cluster] = [:]
   private var visibleRoutes: [String: RouteConfiguration] = [:]
-  /// When a cluster or route began to wait.
+  /// When a cluster began to wait for endpoints, a route configuration for clusters, a listener for a route configuration.
   private var waitingClusters: [String: MonotonicInstant] = [:]
   private var waitingRoutes: [String: MonotonicInstant] = [:]
+  private var missingRoutes: [String: MonotonicInstant] = [:]
+  /// Route configurations that never came and are visible as empty ones.
+  private var emptyRoutes: Set<String> = []
   private var leavingClusters: [String: MonotonicInstant] = [:]
-  /// How long anything may wait; nil: for ever.
-  private let patience: Duration?
+  private var expired: [XDSExpiry] = []
 
-  package init(patience: Duration?) {
-    self.patience = patience
-  }
+  package init() {}
 
   package var isEmpty: Bool { entries.values.allSatisfy(\.isEmpty) }
 
@@ -138,20 +148,65 @@ package struct XDSStore: Sendable {
   // MARK: - Warming
 
   /// Whether anything still waits for something else.
-  package var isWarming: Bool { !waitingClusters.isEmpty || !waitingRoutes.isEmpty || !missingRoutes.isEmpty }
+  package var isWarming: Bool {
+    !waitingClusters.isEmpty || !waitingRoutes.isEmpty
+      || neededRoutes.contains { resources(.routes)[$0] == nil && !emptyRoutes.contains($0) }
+  }
 
-  /// Route configurations that an accepted listener names and nobody has sent.
-  private var missingRoutes: [String] { neededRoutes.filter { resources(.routes)[$0] == nil } }
+  /// Clusters that are not visible yet.
+  package var warmingClusters: Int { waitingClusters.count }
 
   /// When something that waits stops being waited for; nil when nothing does.
   package var nextDeadline: MonotonicInstant? {
-    guard let patience else { return leavingClusters.values.min().map { $0 + Self.leaveTime } }
-    let waits = (Array(waitingClusters.values) + Array(waitingRoutes.values)).map { $0 + patience }
-    return (waits + leavingClusters.values.map { $0 + Self.leaveTime }).min()
+    var deadlines = leavingClusters.values.map { $0 + Self.leaveTime }
+    deadlines += waitingRoutes.values.map { $0 + Self.routeHold }
+    for (name, since) in waitingClusters {
+      if case .cluster(let cluster)? = resources(.clusters)[name]?.model, let limit = Self.fetchTimeout(of: cluster) {
+        deadlines.append(since + limit)
+      }
+    }
+    if !missingRoutes.isEmpty {
+      let limits = routeFetchTimeouts
+      for (name, since) in missingRoutes {
+        if let limit = limits[name] ?? nil { deadlines.append(since + limit) }
+      }
+    }
+    return deadlines.min()
+  }
+
+  /// What has been waited for in vain since the last call.
+  package mutating func takeExpired() -> [XDSExpiry] {
+    defer { expired = [] }
+    return expired
   }
 
   /// A removed cluster stays at most this long for the sake of routes that still name it.
   private static let leaveTime = Duration.seconds(30)
+  /// A route configuration is held back at most this long for the sake of clusters it names.
+  private static let routeHold = Duration.seconds(15)
+
+  private static func fetchTimeout(of cluster: Cluster) -> Duration? {
+    guard case .eds(_, let source) = cluster.discovery else { return nil }
+    return source.initialFetchTimeout
+  }
+
+  /// How long listeners wait for each route configuration they name: the longest where they differ; nil: for ever.
+  private var routeFetchTimeouts: [String: Duration?] {
+    var limits: [String: Duration?] = [:]
+    for case .listener(let listener) in resources(.listeners).values.map(\.model) {
+      for case .httpConnectionManager(let manager) in listener.allChains.flatMap(\.filters) {
+        guard case .discovered(let name, let source) = manager.routes else { continue }
+        guard let known = limits[name] else {
+          limits.updateValue(source.initialFetchTimeout, forKey: name)
+          continue
+        }
+        let longest: Duration? =
+          if let known, let own = source.initialFetchTimeout { max(known, own) } else { nil }
+        limits.updateValue(longest, forKey: name)
+      }
+    }
+    return limits
+  }
 
   /// Moves what is complete into view. *Returns*: what requests may see from now on.
   package mutating func settle(now: MonotonicInstant) -> ConfigState {
@@ -160,16 +215,16 @@ package struct XDSStore: Sendable {
 
     for (name, cluster) in accepted {
       leavingClusters[name] = nil
-      if isComplete(cluster) || hasWaited(since: &waitingClusters[name], now) || visibleClusters[name] != nil {
-        // A visible cluster that changed its service name goes on with the old form until the new endpoints are there.
-        if let old = visibleClusters[name], old.discovery != cluster.discovery, !isComplete(cluster),
-          !hasWaited(since: &waitingClusters[name], now)
-        {
-          continue
-        }
-        visibleClusters[name] = cluster
-        waitingClusters[name] = nil
+      let old = visibleClusters[name]
+      // A visible cluster that changed its service name goes on with the old form until the new endpoints are there.
+      let isReady =
+        isComplete(cluster) || (old != nil && old.flatMap(Self.endpointsName) == Self.endpointsName(of: cluster))
+      if !isReady {
+        guard hasWaited(since: &waitingClusters[name], Self.fetchTimeout(of: cluster), now) else { continue }
+        expired.append(XDSExpiry(type: .endpoints, name: Self.endpointsName(of: cluster) ?? name))
       }
+      visibleClusters[name] = cluster
+      waitingClusters[name] = nil
     }
     waitingClusters = waitingClusters.filter { accepted[$0.key] != nil }
     settleRoutes(accepted, now)
@@ -181,14 +236,32 @@ package struct XDSStore: Sendable {
     let wanted = Set(neededRoutes)
     for case .routes(let routes) in resources(.routes).values.map(\.model) where visibleRoutes[routes.name] != routes {
       let waits = Self.clusterNames(of: routes).contains { accepted[$0] != nil && visibleClusters[$0] == nil }
-      if !waits || hasWaited(since: &waitingRoutes[routes.name], now) {
+      if !waits || hasWaited(since: &waitingRoutes[routes.name], Self.routeHold, now) {
         visibleRoutes[routes.name] = routes
         waitingRoutes[routes.name] = nil
+        emptyRoutes.remove(routes.name)
       }
     }
     let known = resources(.routes)
-    visibleRoutes = visibleRoutes.filter { wanted.contains($0.key) && known[$0.key] != nil }
+    visibleRoutes = visibleRoutes.filter {
+      wanted.contains($0.key) && (known[$0.key] != nil || emptyRoutes.contains($0.key))
+    }
     waitingRoutes = waitingRoutes.filter { known[$0.key] != nil }
+    emptyRoutes.formIntersection(wanted)
+    settleMissing(wanted.filter { known[$0] == nil && !emptyRoutes.contains($0) }, now)
+  }
+
+  /// Listeners do not wait for routes for ever: these become visible without any.
+  private mutating func settleMissing(_ missing: Set<String>, _ now: MonotonicInstant) {
+    missingRoutes = missingRoutes.filter { missing.contains($0.key) }
+    if missing.isEmpty { return }
+    let limits = routeFetchTimeouts
+    for name in missing where hasWaited(since: &missingRoutes[name], limits[name] ?? nil, now) {
+      missingRoutes[name] = nil
+      emptyRoutes.insert(name)
+      visibleRoutes[name] = RouteConfiguration(name: name)
+      expired.append(XDSExpiry(type: .routes, name: name))
+    }
   }
 
   private mutating func settleRemovals(_ accepted: [String: Cluster], _ now: MonotonicInstant) {
@@ -209,11 +282,11 @@ package struct XDSStore: Sendable {
     return resources(.endpoints)[name] != nil
   }
 
-  private func hasWaited(since: inout MonotonicInstant?, _ now: MonotonicInstant) -> Bool {
+  private func hasWaited(since: inout MonotonicInstant?, _ limit: Duration?, _ now: MonotonicInstant) -> Bool {
     let start = since ?? now
     since = start
-    guard let patience else { return false }
-    return start + patience <= now
+    guard let limit else { return false }
+    return start + limit <= now
   }
 
   private var visible: ConfigState {

@@ -36,6 +36,9 @@ package struct Bootstrap: Hashable, Sendable {
   package var ads: ADS?
   package var listenersFromADS = false
   package var clustersFromADS = false
+  /// How long readiness waits for the first answer; nil: for ever.
+  package var listenersFetchTimeout: Duration? = .seconds(15)
+  package var clustersFetchTimeout: Duration? = .seconds(15)
   package var statsFlushInterval: Duration = .seconds(5)
   package var drainTimeout: Duration = .seconds(600)
   /// Runtime keys of static layers, later layers winning.

@@ -6,12 +6,22 @@ package enum DataSource: Hashable, Sendable {
 }
 
 /// Where resources of a kind are fetched from.
-package enum ConfigSource: Hashable, Sendable {
-  /// The bootstrap's aggregated stream.
-  case ads
-  /// The stream that delivered the resource which holds this source.
-  case selfStream
-  case path(String)
-  /// A stream of its own to this cluster.
-  case grpc(cluster: String, delta: Bool)
+package struct ConfigSource: Hashable, Sendable {
+  package enum Kind: Hashable, Sendable {
+    /// The bootstrap's aggregated stream.
+    case ads
+    /// The stream that delivered the resource which holds this source.
+    case selfStream
+    case path(String)
+    /// A stream of its own to this cluster.
+    case grpc(cluster: String, delta: Bool)
+  }
+
+  package var kind: Kind
+  /// How long whoever asked waits for the first answer before it goes on without; nil: for ever. *Source*: Envoy's default.
+  package var initialFetchTimeout: Duration? = .seconds(15)
+
+  package init(_ kind: Kind) { self.kind = kind }
+
+  package static let ads = ConfigSource(.ads)
 }

@@ -177,8 +177,14 @@ extension Converter {
       converted.initialMetadata = metadata
       out.ads = converted
     }
-    out.listenersFromADS = try usesADS(value.ldsConfig, out.ads != nil, at.field("lds_config"))
-    out.clustersFromADS = try usesADS(value.cdsConfig, out.ads != nil, at.field("cds_config"))
+    if let source = try aggregated(value.ldsConfig, out.ads != nil, at.field("lds_config")) {
+      out.listenersFromADS = true
+      out.listenersFetchTimeout = source.initialFetchTimeout
+    }
+    if let source = try aggregated(value.cdsConfig, out.ads != nil, at.field("cds_config")) {
+      out.clustersFromADS = true
+      out.clustersFetchTimeout = source.initialFetchTimeout
+    }
     if out.ads != nil, out.node.id.isEmpty || out.node.cluster.isEmpty {
       throw fail(FieldPath().field("node"), "node 'id' and 'cluster' are required with dynamic_resources")
     }
@@ -186,14 +192,16 @@ extension Converter {
     unsupported(!value.cdsResourcesLocator.isEmpty, at, "cds_resources_locator")
   }
 
-  private func usesADS(_ value: Envoy_Config_Core_V3_ConfigSource?, _ hasADS: Bool, _ at: FieldPath) throws(ConfigError)
-    -> Bool
-  {
-    guard let value else { return false }
-    switch try source(value, at) {
+  /// The source, which must be the aggregated stream; nil when there is none.
+  private func aggregated(
+    _ value: Envoy_Config_Core_V3_ConfigSource?, _ hasADS: Bool, _ at: FieldPath
+  ) throws(ConfigError) -> ConfigSource? {
+    guard let value else { return nil }
+    let source = try source(value, at)
+    switch source.kind {
     case .ads:
       guard hasADS else { throw fail(at.field("ads"), "needs dynamic_resources.ads_config") }
-      return true
+      return source
     case .selfStream: throw fail(at.field("self"), "is not allowed here")
     case .path: throw fail(at.field("path_config_source"), "is not supported; use ads")
     case .grpc: throw fail(at.field("api_config_source"), "is not supported; use ads")
@@ -226,7 +234,7 @@ extension Converter {
     for (i, cluster) in value.clusters.enumerated() {
       let path = at.field("clusters").index(i)
       if let tls = cluster.tls { try check(tls.common, secrets, path.field("transport_socket")) }
-      if case .eds(_, .ads) = cluster.discovery, value.ads == nil {
+      if case .eds(_, let source) = cluster.discovery, source.kind == .ads, value.ads == nil {
         throw fail(
           path.field("eds_cluster_config").field("eds_config").field("ads"), "needs dynamic_resources.ads_config")
       }

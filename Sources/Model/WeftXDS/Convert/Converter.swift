@@ -202,6 +202,16 @@ package final class Converter {
   }
 
   func source(_ value: Envoy_Config_Core_V3_ConfigSource?, _ at: FieldPath) throws(ConfigError) -> ConfigSource {
+    var out = ConfigSource(try kind(value, at))
+    if let timeout = try duration(value?.initialFetchTimeout, at.field("initial_fetch_timeout")) {
+      out.initialFetchTimeout = timeout == .zero ? nil : timeout
+    }
+    return out
+  }
+
+  private func kind(_ value: Envoy_Config_Core_V3_ConfigSource?, _ at: FieldPath) throws(ConfigError)
+    -> ConfigSource.Kind
+  {
     switch value?.configSourceSpecifier {
     case .ads: return .ads
     case .self_: return .selfStream

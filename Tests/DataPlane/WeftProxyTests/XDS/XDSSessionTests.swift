@@ -5,15 +5,18 @@ import WeftTestKit
 
 @testable import WeftProxy
 
-/// A server's answers and a proxy's requests in short words: `c` is an EDS cluster, `s` a static one, `l` a listener with discovered
-/// routes, `r` a route configuration naming clusters, `e` an assignment; `!` makes a resource that cannot be understood.
+/// A server's answers and a proxy's requests in short words: `c` is an EDS cluster (`c=5`: with five seconds for the first answer,
+/// `c=never`: without a limit), `s=static` a static one, `l=r` a listener with discovered routes (`l=r%5` as above), `r=a+b` a route
+/// configuration naming clusters, `e` an assignment; `!` makes a resource that cannot be understood, `?` one that cannot be used.
 enum Words {
   static func resource(_ type: XDSType, _ text: String, version: String = "") -> XDSResource {
     XDSResource(
       name: version.isEmpty ? "" : name(of: text), version: version, typeURL: type.rawValue, value: Array(text.utf8))
   }
 
-  static func name(of text: String) -> String { String(text.drop { $0 == "!" }.prefix { $0 != "=" && $0 != "@" }) }
+  static func name(of text: String) -> String {
+    String(text.drop { $0 == "!" || $0 == "?" }.prefix { $0 != "=" && $0 != "@" })
+  }
 
   static let decode: XDSDecoder = { (type, resource) throws(ConfigError) in
     let text = String(decoding: resource.value, as: UTF8.self)
@@ -23,7 +26,7 @@ enum Words {
     switch type {
     case .clusters:
       var cluster = Cluster(
-        name: name, discovery: rest == "static" ? .fixed : .eds(serviceName: "", source: .ads))
+        name: name, discovery: rest == "static" ? .fixed : .eds(serviceName: "", source: source(rest[...])))
       if let at = text.firstIndex(of: "@") { cluster.altStatName = String(text[at...]) }
       return .cluster(cluster)
     case .endpoints:
@@ -32,10 +35,10 @@ enum Words {
       return .endpoints(assignment)
     case .listeners:
       var chain = FilterChain(name: "")
-      chain.filters = [
-        .httpConnectionManager(
-          HTTPConnectionManager(statPrefix: "x", routes: .discovered(name: rest, source: .ads)))
-      ]
+      let parts = rest.split(separator: "%")
+      let routes = HTTPConnectionManager.Routes.discovered(
+        name: parts.first.map(String.init) ?? "", source: source(parts.count > 1 ? parts[1] : ""))
+      chain.filters = [.httpConnectionManager(HTTPConnectionManager(statPrefix: "x", routes: routes))]
       var listener = Listener(name: name, address: .socket(host: "127.0.0.1", port: 1))
       listener.filterChains = [chain]
       return .listener(listener)
@@ -53,9 +56,20 @@ enum Words {
     }
   }
 
-  static func session(_ form: XDSForm, patience: Duration? = .seconds(15)) -> XDSSession {
+  private static func source(_ limit: Substring) -> ConfigSource {
+    var source = ConfigSource.ads
+    if limit == "never" { source.initialFetchTimeout = nil }
+    if let seconds = Int64(limit) { source.initialFetchTimeout = .seconds(seconds) }
+    return source
+  }
+
+  static let check: XDSCheck = { (model, _) throws(ConfigError) in
+    if model.name == "unusable" { throw ConfigError(path: FieldPath().field("routes").index(0), "cannot be used") }
+  }
+
+  static func session(_ form: XDSForm, wildcardLimit: Duration? = nil) -> XDSSession {
     XDSSession(
-      form: form, wildcards: [.clusters, .listeners], store: XDSStore(patience: patience), decode: decode)
+      form: form, wildcards: [.clusters: wildcardLimit, .listeners: wildcardLimit], decode: decode, check: check)
   }
 }
 
@@ -107,6 +121,18 @@ struct XDSSessionTests {
     #expect(outcome.requests[0].version == "1" && outcome.requests[0].nonce == "b")
     #expect(outcome.requests[0].error == "envoy.config.cluster.v3.Cluster s: bad: must not be")
     #expect(session.view().clusters == ["s", "t"])
+  }
+
+  @Test("a resource that was understood and cannot be used is refused alike, and its last good form stays")
+  func refusesUnusable() {
+    var session = Words.session(.delta)
+    _ = session.opened()
+    let outcome = session.answer(.clusters, ["s=static", "unusable=static"], nonce: "a")
+    #expect(
+      outcome.requests[0].error
+        == "envoy.config.cluster.v3.Cluster unusable: routes[0]: cannot be used")
+    #expect(outcome.acceptedNames == ["s"])
+    #expect(session.view().clusters == ["s"])
   }
 
   @Test("in the state of the world an absent cluster or listener is gone, an absent route or assignment is not")
@@ -219,13 +245,61 @@ struct XDSWarmingTests {
     #expect(session.view(16).clusters == ["a"])
   }
 
-  @Test("without a limit waiting goes on")
-  func waitsForEver() {
-    var session = Words.session(.stateOfTheWorld, patience: nil)
+  @Test("each source says how long its first answer is waited for; one without a limit waits for ever")
+  func limitsOfSources() {
+    var session = Words.session(.stateOfTheWorld)
     _ = session.opened()
-    _ = session.answer(.clusters, ["a"])
-    _ = session.view(0)
-    #expect(session.view(1_000_000).clusters == [])
+    _ = session.answer(.clusters, ["a", "b=5", "c=never", "d=40"])
+    #expect(session.view(100).clusters == [])
+    #expect(session.nextDeadline == MonotonicInstant(nanoseconds: 105_000_000_000))
+    #expect(session.view(104).clusters == [])
+    #expect(session.view(105).clusters == ["b"])
+    #expect(session.takeExpired() == [XDSExpiry(type: .endpoints, name: "b")])
+    _ = session.answer(.endpoints, ["b"], version: "2")
+    #expect(session.view(115).clusters == ["a", "b"])
+    #expect(session.view(140).clusters == ["a", "b", "d"])
+    #expect(session.takeExpired().map(\.name) == ["a", "d"])
+    #expect(session.view(1_000_000).clusters == ["a", "b", "d"])
+    #expect(session.takeExpired().isEmpty, "told once")
+    #expect(session.nextDeadline == nil)
+    _ = session.answer(.endpoints, ["b", "c"], version: "3")
+    #expect(session.view(1_000_001).clusters == ["a", "b", "c", "d"])
+  }
+
+  @Test("routes that never come are empty when the listener's time is over, and real when they come")
+  func routesTimeOut() {
+    var session = Words.session(.delta)
+    _ = session.opened()
+    _ = session.answer(.listeners, ["l=r%5", "m=q%never", "n=r%7"])
+    #expect(session.view(10) == ([], [], ["l", "m", "n"]))
+    #expect(session.view(16).routes == [], "the longest time of those who want it")
+    #expect(!session.isSettled)
+    let state = session.settle(now: MonotonicInstant(nanoseconds: 17_000_000_000))
+    #expect(state.routes.keys.sorted() == ["r"] && state.routes["r"]?.virtualHosts.isEmpty == true)
+    #expect(session.takeExpired() == [XDSExpiry(type: .routes, name: "r")])
+    #expect(!session.isSettled, "q is waited for without a limit")
+    _ = session.answer(.clusters, ["s=static"])
+    _ = session.answer(.routes, ["r=s", "q=s"])
+    let late = session.settle(now: MonotonicInstant(nanoseconds: 18_000_000_000))
+    #expect(late.routes["r"]?.virtualHosts.count == 1 && late.routes["q"]?.virtualHosts.count == 1)
+    #expect(session.isSettled)
+  }
+
+  @Test("readiness waits for clusters and listeners as long as their sources say")
+  func wildcardLimits() {
+    var session = Words.session(.delta, wildcardLimit: .seconds(15))
+    session.begin(now: MonotonicInstant(nanoseconds: 0))
+    _ = session.opened()
+    #expect(session.nextDeadline == MonotonicInstant(nanoseconds: 15_000_000_000))
+    _ = session.answer(.clusters, ["s=static"])
+    _ = session.view(14)
+    #expect(!session.isSettled)
+    _ = session.view(15)
+    #expect(session.isSettled)
+    #expect(session.takeExpired() == [XDSExpiry(type: .listeners, name: "")])
+    session = Words.session(.delta)
+    _ = session.view(1_000_000)
+    #expect(!session.isSettled)
   }
 
   @Test("a removed cluster stays while a visible route names it, at most thirty seconds")
