@@ -86,4 +86,6 @@ static inline int weft_add_extension(X509 *x, X509 *issuer, int nid, const char 
   return ok;
 }
 /// Writes a distinguished name in the form of RFC 2253.
+static inline int weft_certificates_count(const STACK_OF(X509) *s) { return s ? sk_X509_num(s) : 0; }
+static inline X509 *weft_certificate_at(const STACK_OF(X509) *s, int i) { return sk_X509_value(s, i); }
 static inline int weft_print_name(BIO *b, const X509_NAME *n) { return X509_NAME_print_ex(b, n, 0, XN_FLAG_RFC2253); }

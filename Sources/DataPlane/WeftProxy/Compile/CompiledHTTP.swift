@@ -31,8 +31,11 @@ package struct CompiledHTTPManager {
   package var skipsForwardedFor = false
   package var generatesRequestID = true
   package var keepsExternalRequestID = false
-  /// `x-forwarded-client-cert` is taken over from whoever sends it.
-  package var forwardsClientCertificate = false
+  /// What becomes of `x-forwarded-client-cert`, and what goes into our own element of it.
+  package var clientCertificateMode = HTTPConnectionManager.ForwardClientCertificate.sanitize
+  package var clientCertificateDetails = ClientCertificateDetails()
+  /// `x-envoy-expected-rq-timeout-ms` of a trusted request is its time-out.
+  package var respectsExpectedTimeout = false
   package var requestIDInResponse = false
   package var proxiesContinue = false
   package var serverName = ByteView.empty
@@ -47,7 +50,7 @@ package struct CompiledHTTPManager {
   /// Lower-case names of upgrades that are allowed for every route (`websocket`), and whether CONNECT is.
   package var upgrades = ConstantTable<ByteView>()
   package var allowsConnect = false
-  package var internalRanges: [CIDRRange] = []
+  var internalRanges = ConstantTable<CompiledRange>()
   /// Writers of the access log; `hasAccessLogs` says without a look at the array whether there are any.
   package var accessLogs: [any AccessLogWriter] = []
   package var hasAccessLogs = false
@@ -89,6 +92,9 @@ package struct CompiledRoute {
   package var clusterNotFoundStatus: UInt16 = 503
   package var highPriority = false
   package var timeout: UInt64 = 0
+  /// What `x-envoy-expected-rq-timeout-ms` says unless the request has time-outs of its own, and its text.
+  package var expectedTimeout: UInt64 = 0
+  package var expectedTimeoutText = ByteView.empty
   /// `.max`: not set, the connection manager's holds.
   package var idleTimeout: UInt64 = .max
   package var maxStreamDuration: UInt64 = .max
@@ -108,6 +114,8 @@ package struct CompiledRoute {
   /// Response headers worth another try, and request headers without which there is none.
   var retriableHeaders = ConstantTable<CompiledHeaderMatcher>()
   var retriableRequestHeaders = ConstantTable<CompiledHeaderMatcher>()
+  /// Response headers by which an upstream says when to try again.
+  package var resetHeaders = ConstantTable<ResetHeader>()
   var pathRegex = RegexRef.none
   var pathSubstitution = ByteView.empty
   var hostRegex = RegexRef.none
@@ -129,6 +137,12 @@ package struct CompiledRoute {
   /// Header changes in Envoy's order: route, virtual host, table.
   package var requestChanges = ConstantTable<CompiledHeaderChange>()
   package var responseChanges = ConstantTable<CompiledHeaderChange>()
+
+  package struct ResetHeader: BitwiseCopyable {
+    package var name: ByteView
+    /// The value is a moment in seconds since 1970, else a number of seconds.
+    package var isTimestamp: Bool
+  }
 
   package struct WeightedCluster: BitwiseCopyable {
     package var cluster: Int32

@@ -190,7 +190,8 @@ struct ListenerCompiler {
     compiled.skipsForwardedFor = manager.skipXFFAppend
     compiled.generatesRequestID = manager.generateRequestID
     compiled.keepsExternalRequestID = manager.preserveExternalRequestID
-    compiled.forwardsClientCertificate = manager.forwardClientCertificate == .alwaysForwardOnly
+    compiled.clientCertificateMode = manager.forwardClientCertificate
+    compiled.clientCertificateDetails = manager.setClientCertificateDetails
     compiled.requestIDInResponse = manager.alwaysSetRequestIDInResponse
     compiled.proxiesContinue = manager.proxy100Continue
     compiled.serverName = storage.text(manager.serverName)
@@ -200,6 +201,7 @@ struct ListenerCompiler {
     for filter in manager.filters {
       if case .router(let options) = filter.configuration {
         compiled.suppressesEnvoyHeaders = options.suppressEnvoyHeaders
+        compiled.respectsExpectedTimeout = options.respectExpectedRequestTimeout
       }
     }
     compiled.underscores = manager.underscores
@@ -209,7 +211,7 @@ struct ListenerCompiler {
     let enabled = manager.upgrades.filter(\.enabled).map { $0.type.lowercased() }
     compiled.upgrades = storage.arena.table(enabled.map { storage.text($0) })
     compiled.allowsConnect = enabled.contains("connect")
-    compiled.internalRanges = manager.internalAddressRanges
+    compiled.internalRanges = storage.arena.table(manager.internalAddressRanges.compactMap { CompiledRange($0) })
     compiled.accessLogs = try accessLogs(manager.accessLogs)
     compiled.hasAccessLogs = !compiled.accessLogs.isEmpty
     return compiled

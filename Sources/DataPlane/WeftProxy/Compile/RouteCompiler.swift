@@ -207,6 +207,19 @@ struct RouteCompiler {
           policy.retriableRequestHeaders, "retriable_request_headers")
       } catch { throw error.inside(FieldPath().field("retry_policy")) }
     }
+    if let limited = action.retryPolicy?.rateLimitedBackoff ?? host.retryPolicy?.rateLimitedBackoff,
+      compiled.retry?.rateLimitedBackoff != nil
+    {
+      compiled.resetHeaders = storage.arena.table(
+        limited.resetHeaders.map {
+          CompiledRoute.ResetHeader(name: storage.text($0.name.lowercased()), isTimestamp: $0.format == .unixTimestamp)
+        })
+    }
+    compiled.expectedTimeout = compiled.timeout
+    if let perTry = compiled.retryRules?.perTryTimeout, perTry > 0, perTry < compiled.timeout || compiled.timeout == 0 {
+      compiled.expectedTimeout = perTry
+    }
+    compiled.expectedTimeoutText = storage.text(String(max(1, compiled.expectedTimeout / 1_000_000)))
     let enabled = action.upgrades.filter(\.enabled)
     compiled.upgrades = storage.arena.table(enabled.map { storage.text($0.type.lowercased()) })
     compiled.allowsConnect = enabled.contains { $0.type.lowercased() == "connect" }

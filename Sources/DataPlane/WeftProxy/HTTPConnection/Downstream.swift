@@ -137,6 +137,10 @@ extension WorkerEngine {
     slot[].headDeadline = .distantFuture
     if slot[].kind == .tcp { return startTCP(d) }
     guard slot[].kind == .http, let session = loop.transport(slot[].connection) else { return }
+    if let tls = session as? TLSSession {
+      slot[].presentsCertificate = tls.presentedCertificate
+      slot[].hasVerifiedCertificate = tls.verifiedCertificate
+    }
     if let manager = slot[].manager { startConfiguredCodec(d, manager) }
     let agreed = session.negotiatedProtocol
     if slot[].kind != .http {
@@ -285,6 +289,7 @@ extension WorkerEngine {
     }
     if !slot[].timer.id.isNone { loop.cancel(slot[].timer.id) }
     slot[].h2.free()
+    releaseCertificateText(slot)
     release(snapshot: slot[].snapshot)
     downstreams.remove(d)
     listenerTable[].entries[listener].connections -= 1

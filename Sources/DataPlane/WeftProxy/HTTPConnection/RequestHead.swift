@@ -41,33 +41,8 @@ extension WorkerEngine {
     // The scheme is what the connection is, whatever the client says.
     head.scheme = secure ? ByteView("https") : ByteView("http")
     head.removeHopByHop(keepUpgrade: streams[s].flags.contains(.wantsTunnel))
-    addForwarding(head, slot, manager)
-    return nil
-  }
-
-  private func addForwarding(
-    _ head: MessageHead, _ slot: SlotRef<DownstreamConnection>, _ manager: ConfigRef<CompiledHTTPManager>
-  ) {
-    let secure = slot[].flags.contains(.secure)
-    if manager[].useRemoteAddress {
-      if !manager[].skipsForwardedFor { appendForwardedFor(head, slot) }
-      // Only a trusted hop in front of us may have known better.
-      if manager[].trustedHops == 0 || !head.contains(.forwardedProto) { head.set(.forwardedProto, head.scheme) }
-    } else if !head.contains(.forwardedProto) {
-      head.append(.forwardedProto, secure ? ByteView("https") : ByteView("http"))
-    }
-    // Nobody here vouches for a client certificate yet: its description comes from outside and says what it likes.
-    if !manager[].forwardsClientCertificate { head.remove(.forwardedClientCert) }
-    let isInternal = manager[].internalRanges.isEmpty ? false : comesFromInside(slot, manager)
-    if isInternal {
-      head.set(.envoyInternal, ByteView("true"))
-    } else {
-      sanitise(head, edge: manager[].useRemoteAddress)
-    }
-    if manager[].generatesRequestID {
-      let external = manager[].useRemoteAddress && !isInternal && !manager[].keepsExternalRequestID
-      if external || !head.contains(.requestID) { head.set(.requestID, newRequestID(head)) }
-    }
+    addForwarding(s, head, slot)
+    forwardClientCertificate(head, slot)
     if !manager[].via.isEmpty {
       if let value = head.joinedValue(named: ByteView(HeaderName.via.text)) {
         let joined = head.concatenate(head.concatenate(value, ByteView(", ")), manager[].via)
@@ -76,54 +51,7 @@ extension WorkerEngine {
         head.append(.via, manager[].via)
       }
     }
-  }
-
-  private func appendForwardedFor(_ head: MessageHead, _ slot: SlotRef<DownstreamConnection>) {
-    let text = slot[].peerText
-    // The last value is the nearest hop's: repeated fields are joined in order, or a forged first one would hide it.
-    let old = head.joinedValue(named: ByteView(HeaderName.forwardedFor.text))
-    let value = unsafe head.build((old.map { $0.count + 2 } ?? 0) + ShortText.capacity) { room in
-      guard let base = room.baseAddress else { return 0 }
-      var used = 0
-      if let old {
-        unsafe base.copyMemory(from: old.base, byteCount: old.count)
-        unsafe base.storeBytes(of: UInt8(ascii: ","), toByteOffset: old.count, as: UInt8.self)
-        unsafe base.storeBytes(of: UInt8(ascii: " "), toByteOffset: old.count + 1, as: UInt8.self)
-        used = old.count + 2
-      }
-      return unsafe used + text.copy(to: base + used)
-    }
-    if old == nil { head.append(.forwardedFor, value) } else { head.set(.forwardedFor, value) }
-  }
-
-  private func comesFromInside(_ slot: SlotRef<DownstreamConnection>, _ manager: ConfigRef<CompiledHTTPManager>) -> Bool
-  {
-    let bytes = slot[].peer.ip.unmapped.networkBytes
-    return manager[].internalRanges.contains { $0.contains(bytes) }
-  }
-
-  /// Takes out what outsiders may not say.
-  private func sanitise(_ head: MessageHead, edge: Bool) {
-    head.remove(.envoyInternal)
-    head.remove(.envoyRetriableStatusCodes)
-    head.remove(.envoyRetriableHeaderNames)
-    head.remove(.envoyRetryOn)
-    head.remove(.envoyRetryGRPCOn)
-    head.remove(.envoyMaxRetries)
-    head.remove(.envoyUpstreamAltStatName)
-    head.remove(.envoyUpstreamTimeout)
-    head.remove(.envoyPerTryTimeout)
-    head.remove(.envoyExpectedTimeout)
-    head.remove(.envoyForceTrace)
-    head.remove(.envoyIPTags)
-    head.remove(.envoyOriginalPath)
-    head.remove(.envoyHedgeOnTimeout)
-    if edge {
-      head.remove(.envoyDecoratorOperation)
-      head.remove(.envoyDownstreamServiceCluster)
-      head.remove(.envoyDownstreamServiceNode)
-      head.remove(.envoyExternalAddress)
-    }
+    return nil
   }
 
   private func handleUnderscores(_ head: MessageHead, _ manager: ConfigRef<CompiledHTTPManager>) -> RequestRefusal? {
@@ -151,7 +79,7 @@ extension WorkerEngine {
   }
 
   /// A random UUID (version 4) in the arena.
-  private func newRequestID(_ head: MessageHead) -> ByteView {
+  func newRequestID(_ head: MessageHead) -> ByteView {
     var high = random()
     var low = random()
     high = high & ~0xf000 | 0x4000

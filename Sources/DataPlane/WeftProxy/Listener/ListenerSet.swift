@@ -185,6 +185,7 @@ extension WorkerEngine {
       slot[].chain = Int32(i)
       slot[].chainConfig = chain
       moveStats(slot, to: manager)
+      releaseCertificateText(slot)
       slot[].manager = manager
       return
     }

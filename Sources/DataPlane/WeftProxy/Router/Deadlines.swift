@@ -132,9 +132,8 @@ extension WorkerEngine {
   private func totalTimedOut(_ s: SlabIndex) {
     let stream = streams.ref(s)
     stream[].totalDeadline = .distantFuture
-    let route = stream[].route
     // A default time-out is for answers that do not come; a stream that has begun to answer is not cut.
-    if stream[].flags.contains(.responseStarted), route?[].timeoutIsDefault ?? false { return }
+    if stream[].flags.contains(.responseStarted), stream[].boundsAnswerOnly { return }
     clusters[stream[].cluster].stats.add(.upstreamRqTimeout)
     if clusters[stream[].cluster].hasOutlierDetection { report(s, .localFailure) }
     stream[].responseFlags.insert(.upstreamRequestTimeout)

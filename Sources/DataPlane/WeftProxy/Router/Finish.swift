@@ -40,6 +40,7 @@ extension WorkerEngine {
     if let manager = slot[].manager, manager[].hasAccessLogs { log(s, manager) }
 
     stream[].head?.release(to: pool)
+    stream[].ownRetry?.release(to: pool)
     stream[].responseHead?.release(to: pool)
     stream[].requestTrailers?.release(to: pool)
     stream[].responseTrailers?.release(to: pool)

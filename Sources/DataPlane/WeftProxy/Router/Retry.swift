@@ -20,14 +20,16 @@ extension WorkerEngine {
   /// Asks the policy about a response head. True: the response is dropped and another attempt made (or scheduled).
   func retryInsteadOf(_ s: SlabIndex, _ head: MessageHead, end: Bool) -> Bool {
     let stream = streams.ref(s)
-    guard let route = stream[].route, let rules = route[].retryRules else { return false }
+    guard let route = stream[].route, let rules = retryRules(s) else { return false }
     let limited = head.contains(.envoyRateLimited)
+    let matches = route[].matchesRetriableHeader(head) || (stream[].ownRetry?.matches(head) ?? false)
     let wanted =
       rules.wantsRetry(
         status: head.status, grpcStatus: end ? stream[].grpcStatus : -1, rateLimited: limited,
-        matchesRetriableHeader: route[].matchesRetriableHeader(head))
+        matchesRetriableHeader: matches)
     guard wanted, canReplay(s) else { return false }
-    guard let wait = decide(s, rules) else { return false }
+    let interval = route[].resetHeaders.isEmpty ? nil : askedInterval(head, route, rules)
+    guard let wait = decide(s, rules, interval: interval) else { return false }
     // The rest of this response is of no interest; a complete one leaves its connection usable.
     if end { stream[].flags.insert(.responseEnded) }
     detach(s, reusable: end && stream[].flags.contains(.requestSent))
@@ -40,25 +42,43 @@ extension WorkerEngine {
   /// Asks the policy about a reset.
   func retryInsteadOf(_ s: SlabIndex, _ reason: UpstreamResetReason, requestStarted: Bool) -> Bool {
     let stream = streams.ref(s)
-    guard let rules = stream[].route?[].retryRules, canReplay(s) else { return false }
+    guard stream[].flags.contains(.hasRetryPolicy), let rules = retryRules(s), canReplay(s) else { return false }
     guard rules.wantsRetry(reason, requestStarted: requestStarted), let wait = decide(s, rules) else { return false }
     schedule(s, after: wait)
     return true
   }
 
-  private func decide(_ s: SlabIndex, _ rules: RetryRules) -> UInt64? {
+  /// The time an upstream asked for in one of the headers the policy names (`Retry-After` and the like), in nanoseconds. The first that
+  /// says something usable counts; what is longer than the policy's limit is not.
+  private func askedInterval(_ head: MessageHead, _ route: ConfigRef<CompiledRoute>, _ rules: RetryRules) -> UInt64? {
+    for i in route[].resetHeaders.indices {
+      let header = route[].resetHeaders[i]
+      guard let text = head.first(named: header.name), var n = ASCII.parseDecimal(ASCII.trimmed(text)) else { continue }
+      if header.isTimestamp {
+        let seconds = UInt64(max(0, wallClock() / 1_000_000_000))
+        guard n >= seconds else { continue }
+        n -= seconds
+      }
+      let (interval, overflow) = n.multipliedReportingOverflow(by: 1_000_000_000)
+      if !overflow, interval <= rules.rateLimitedMax { return interval }
+    }
+    return nil
+  }
+
+  private func decide(_ s: SlabIndex, _ rules: RetryRules, interval: UInt64? = nil) -> UInt64? {
     let stream = streams.ref(s)
     let state = clusters.ref(stream[].cluster)
     let highPriority = stream[].route?[].highPriority ?? false
     giveRetry(s)
     switch stream[].retry.decide(
       wanted: true, rules: rules, breaker: state[].breaker(highPriority), limits: state[].breakerLimits(highPriority),
-      random: &turn[].random)
+      interval: interval, random: &turn[].random)
     {
     case .retry(let after):
       stream[].flags.insert(.countedRetry)
       state[].stats.add(.upstreamRqRetry)
-      state[].stats.add(.upstreamRqRetryBackoffExponential)
+      state[].stats.add(
+        interval == nil ? .upstreamRqRetryBackoffExponential : .upstreamRqRetryBackoffRatelimited)
       return after
     case .no: return nil
     case .limitExceeded:

@@ -14,7 +14,9 @@ extension WorkerEngine {
     let d = stream[].downstream
     let slot = downstreams.ref(d)
     guard let manager = slot[].manager else { return }
-    let input = RouteInput(random: stream[].random, isSecure: slot[].flags.contains(.secure))
+    var input = RouteInput(random: stream[].random, isSecure: slot[].flags.contains(.secure))
+    input.clientCertificatePresented = slot[].presentsCertificate
+    input.clientCertificateValidated = slot[].hasVerifiedCertificate
     let table = manager[].routes
     let position = table[].match(head, input)
     guard position >= 0 else {
@@ -95,23 +97,17 @@ extension WorkerEngine {
     stream[].cluster = state
     clusters[state].activeRequests += 1
 
-    if route[].timeout != 0 { stream[].timeout = route[].timeout }
+    setTimeouts(s, head, route)
     if route[].idleTimeout != .max { stream[].idleTimeout = route[].idleTimeout }
     if route[].maxStreamDuration != .max {
       stream[].lifeDeadline =
         route[].maxStreamDuration == 0
         ? .distantFuture : stream[].started.advanced(nanoseconds: Int64(clamping: route[].maxStreamDuration))
     }
-    if route[].grpcTimeoutMax != .max { applyGRPCTimeout(s, head, route) }
     rewrite(head, route, s)
     if !entryHost.isEmpty { replaceHost(head, entryHost, route) }
     changeRequest(s, head, route)
-    if let rules = route[].retryRules, route[].allowsRetry(head) {
-      stream[].retry = RetryState(rules)
-      stream[].flags.insert(.hasRetryPolicy)
-      stream[].tryTimeout = rules.perTryTimeout
-      stream[].tryIdleTimeout = rules.perTryIdleTimeout
-    }
+    setRetries(s, head, route)
     // A head is kept while it may be needed again: for another attempt, while waiting, or for the log.
     let replayable = stream[].flags.contains(.hasRetryPolicy) || stream[].flags.contains(.idempotent)
     if replayable, head.hasContent, !stream[].flags.contains(.wantsTunnel) { stream[].flags.insert(.keepsBody) }
@@ -169,15 +165,6 @@ extension WorkerEngine {
       }
     }
     head.authority = host
-  }
-
-  /// The client's `grpc-timeout` as the request's time-out, within the route's bounds.
-  private func applyGRPCTimeout(_ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
-    guard let text = head.first(.grpcTimeout), let asked = GRPCTimeoutText.nanoseconds(text) else { return }
-    var timeout = asked
-    if route[].grpcTimeoutMax > 0 { timeout = min(timeout, route[].grpcTimeoutMax) }
-    timeout = timeout > route[].grpcTimeoutOffset ? timeout - route[].grpcTimeoutOffset : 1
-    streams[s].timeout = timeout
   }
 
   /// The route's total time-out runs from the end of the request.
@@ -239,6 +226,7 @@ extension WorkerEngine {
     if stream[].route?[].includesAttemptCount ?? false {
       head.set(.envoyAttemptCount, head.decimal(UInt64(stream[].attempts)))
     }
+    if stream[].attempts > 1 { announceTimeLeft(s, head) }
 
     let wanted = wantedProtocol(stream[].cluster, stream[].downstream)
     if let u = readyConnection(h, wanted, for: s) {
@@ -329,27 +317,5 @@ extension WorkerEngine {
     if ended { stream[].flags.insert(.requestSent) }
     armTry(s)
     if stream[].requestBody.unsent > 0 || (stream[].flags.contains(.requestEnded) && !ended) { pumpRequest(s) }
-  }
-}
-
-/// The `grpc-timeout` header: up to eight digits and a unit.
-enum GRPCTimeoutText {
-  static func nanoseconds(_ text: ByteView) -> UInt64? {
-    guard text.count >= 2, text.count <= 9, let unit = text.last, let n = ASCII.parseDecimal(text.dropLast()) else {
-      return nil
-    }
-    let scale: UInt64
-    switch unit {
-    case UInt8(ascii: "H"): scale = 3_600_000_000_000
-    case UInt8(ascii: "M"): scale = 60_000_000_000
-    case UInt8(ascii: "S"): scale = 1_000_000_000
-    case UInt8(ascii: "m"): scale = 1_000_000
-    case UInt8(ascii: "u"): scale = 1000
-    case UInt8(ascii: "n"): scale = 1
-    default: return nil
-    }
-    // Eight digits of hours are more than 64 bits of nanoseconds hold.
-    let (value, overflow) = n.multipliedReportingOverflow(by: scale)
-    return overflow ? .max : value
   }
 }

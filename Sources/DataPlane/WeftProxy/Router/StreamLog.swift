@@ -90,7 +90,9 @@ extension WorkerEngine {
     }
     if !stream[].cluster.isNone { record.upstreamCluster = clusters[stream[].cluster].config[].name }
     if let chain = slot[].chainConfig { record.filterChainName = chain[].name }
-    record.downstreamRemote = LogAddress(slot[].peer)
+    // Behind another proxy the client is whom that one saw; its port is not known.
+    record.downstreamRemote =
+      stream[].remote.map { LogAddress(SocketAddress($0.unmapped, port: 0)) } ?? LogAddress(slot[].peer)
     record.downstreamDirectRemote = LogAddress(slot[].peer)
     record.downstreamLocal = LogAddress(slot[].local)
     record.downstreamDirectLocal = LogAddress(slot[].local)

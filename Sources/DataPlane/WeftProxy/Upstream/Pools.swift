@@ -200,6 +200,7 @@ extension WorkerEngine {
     if streams[s].route?[].includesAttemptCount ?? false {
       replayHead.set(.envoyAttemptCount, replayHead.decimal(UInt64(streams[s].attempts)))
     }
+    if streams[s].attempts > 1 { announceTimeLeft(s, replayHead) }
     rewriteHostAutomatically(s, replayHead)
     start(s, on: u, replayHead)
   }

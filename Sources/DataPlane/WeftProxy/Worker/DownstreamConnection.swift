@@ -77,6 +77,11 @@ package struct DownstreamConnection: BitwiseCopyable {
   package var local: SocketAddress
   /// The peer's address as `x-forwarded-for` shows it.
   var peerText = ShortText()
+  /// What it adds to `x-forwarded-client-cert`, once it was asked for.
+  var certificateText: ClientCertificateText?
+  /// The client has shown a certificate; it was checked and good.
+  package var presentsCertificate = false
+  package var hasVerifiedCertificate = false
 
   package init(
     connection: ConnectionID, listener: UInt32, snapshot: UInt32, peer: SocketAddress, local: SocketAddress,

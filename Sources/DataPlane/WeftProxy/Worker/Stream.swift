@@ -120,8 +120,12 @@ package struct Stream: Linked {
 
   package var attempts: UInt16 = 0
   var retry = RetryState(maxRetries: 0)
+  /// What the request itself asked for.
+  var ownRetry: OwnRetryRules?
   var tried = TriedHosts()
   package var lastHost: SocketAddress?
+  /// The client's address where it is not the peer's: from `x-forwarded-for`.
+  package var remote: IPAddress?
   var keepsResponseHead = false
   package var status: UInt16 = 0
   package var grpcStatus: Int32 = -1
@@ -134,6 +138,8 @@ package struct Stream: Linked {
   package var retryAt = MonotonicInstant.distantFuture
   /// Nanoseconds; 0 never.
   package var timeout: UInt64 = 0
+  /// `timeout` was not configured: it is for answers that do not come, not for answers that take long.
+  package var boundsAnswerOnly = false
   package var tryTimeout: UInt64 = 0
   package var idleTimeout: UInt64 = 0
   package var tryIdleTimeout: UInt64 = 0

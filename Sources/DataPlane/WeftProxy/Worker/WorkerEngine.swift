@@ -61,6 +61,7 @@ package final class WorkerEngine: LoopHandler {
   /// A value in the making.
   let scratch: Cell<ByteBuffer>
   let clock: Cell<WallClock>
+  let fields = RouterFields()
 
   /// A worker over `loop`; install it as the loop's handler before the first turn.
   package init(loop: EventLoop, number: Int, registry: MetricsRegistry, limits: Limits = Limits(), seed: UInt64 = 0) {

@@ -21,6 +21,9 @@ package struct RetryPolicy: Hashable, Sendable {
     package static let resourceExhausted = Conditions(rawValue: 1 << 19)
     package static let unavailable = Conditions(rawValue: 1 << 20)
 
+    /// Those of gRPC statuses, which `x-envoy-retry-grpc-on` names.
+    package static let grpc: Conditions = [.cancelled, .deadlineExceeded, .internal, .resourceExhausted, .unavailable]
+
     /// Every condition by its name on the wire, sorted.
     package static let named: [(name: String, condition: Conditions)] = [
       ("5xx", .serverError), ("cancelled", .cancelled), ("connect-failure", .connectFailure),

@@ -47,6 +47,27 @@ package struct IPAddress: BitwiseCopyable, Hashable, Sendable {
     self.init(v6High: Self.number(bytes[..<8]), low: Self.number(bytes[8...]))
   }
 
+  /// Parses bytes: `10.0.0.1` or `::1`, nothing around it. *Cost*: no allocation.
+  package init?(bytes text: ByteView) {
+    guard text.count >= 2, text.count <= 45 else { return nil }
+    let found: IPAddress? = unsafe withUnsafeTemporaryAllocation(byteCount: 64, alignment: 8) { room in
+      guard let base = room.baseAddress else { return nil }
+      unsafe base.copyMemory(from: text.base, byteCount: text.count)
+      unsafe base.storeBytes(of: 0, toByteOffset: text.count, as: UInt8.self)
+      let characters = unsafe base.assumingMemoryBound(to: CChar.self)
+      let out = unsafe base + 48
+      if unsafe inet_pton(AF_INET, characters, out) == 1 {
+        return unsafe IPAddress(v4: UInt32(bigEndian: out.load(as: UInt32.self)))
+      }
+      guard unsafe inet_pton(AF_INET6, characters, out) == 1 else { return nil }
+      return unsafe IPAddress(
+        v6High: UInt64(bigEndian: out.load(as: UInt64.self)),
+        low: UInt64(bigEndian: out.load(fromByteOffset: 8, as: UInt64.self)))
+    }
+    guard let found else { return nil }
+    self = found
+  }
+
   private static func number(_ bytes: ArraySlice<UInt8>) -> UInt64 {
     bytes.reduce(0) { $0 << 8 | UInt64($1) }
   }

@@ -203,6 +203,40 @@ package final class TLSSession: TransportSession {
     return certificate
   }
 
+  /// Whether the peer has shown a certificate, and whether it was checked and good. *Cost*: copies nothing.
+  package var presentedCertificate: Bool {
+    guard status != .handshaking, let ssl = unsafe ssl else { return false }
+    return unsafe SSL_get0_peer_certificate(ssl) != nil
+  }
+  package var verifiedCertificate: Bool {
+    guard presentedCertificate, let ssl = unsafe ssl, let context, context.configuration.verification != .none else {
+      return false
+    }
+    return unsafe verificationFailure == nil && SSL_get_verify_result(ssl) == Int(X509_V_OK)
+  }
+
+  /// All certificates the peer has shown, DER, its own first. A resumed session knows its own only. *Cost*: copies.
+  package func peerChain() -> [[UInt8]] {
+    guard status != .handshaking, let ssl = unsafe ssl, let leaf = unsafe SSL_get0_peer_certificate(ssl) else {
+      return []
+    }
+    var chain = [unsafe PeerCertificate.encode(leaf)]
+    let others = unsafe SSL_get_peer_cert_chain(ssl)
+    for i in 0..<(unsafe weft_certificates_count(others)) {
+      guard let x509 = unsafe weft_certificate_at(others, i) else { continue }
+      let der = unsafe PeerCertificate.encode(x509)
+      // A client's stack begins with the server's own certificate, a server's does not.
+      if der != chain[0] { chain.append(der) }
+    }
+    return chain
+  }
+
+  /// The URI names of our own certificate.
+  package func localURIs() -> [String] {
+    guard let ssl = unsafe ssl, let own = unsafe SSL_get_certificate(ssl) else { return [] }
+    return unsafe PeerCertificate.names(of: own).filter { $0.kind == .uri }.map(\.text)
+  }
+
   // MARK: Inside
 
   /// Lends input and output to OpenSSL while `body` calls it.

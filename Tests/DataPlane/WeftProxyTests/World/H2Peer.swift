@@ -123,12 +123,11 @@ final class H2Peer {
     _ method: HTTPMethod = .get, _ path: String, fields: [(String, String)] = [], body: [UInt8]? = nil, end: Bool = true
   ) -> H2StreamID {
     let head = scratch.head
+    // Starting empties the arena: what is copied there comes after it.
     head.startRequest(
-      method, scheme: ByteView("http"), authority: ByteView("example.com"), path: head.copy(ByteView("/")),
+      method, scheme: ByteView("http"), authority: ByteView("example.com"), path: .empty,
       framing: body == nil && end ? .none : .chunked)
-    head.startRequest(
-      method, scheme: ByteView("http"), authority: ByteView("example.com"), path: copy(path),
-      framing: body == nil && end ? .none : .chunked)
+    head.path = copy(path)
     for (name, value) in fields { head.append(named: copy(name), copy(value)) }
     let id = h2.sendRequest(head, endStream: body == nil && end, user: 1, now: peer.loop.now) ?? 0
     if let body { send(id, body, end: end) }

@@ -1,0 +1,148 @@
+// ClientAddress: who the client is, as far as it can be believed, and what follows from that: internal or not, and which fields it may set.
+
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+/// A range of addresses in compiled form.
+struct CompiledRange: BitwiseCopyable {
+  let network: IPAddress
+  let prefixLength: Int
+
+  init?(_ range: CIDRRange) {
+    func number(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
+    switch range.bytes.count {
+    case 4: network = IPAddress(v4: UInt32(truncatingIfNeeded: number(range.bytes[...])))
+    case 16: network = IPAddress(v6High: number(range.bytes[..<8]), low: number(range.bytes[8...]))
+    default: return nil
+    }
+    prefixLength = Int(range.prefixLength)
+  }
+
+  func contains(_ address: IPAddress) -> Bool { address.isInside(network, prefixLength: prefixLength) }
+}
+
+extension WorkerEngine {
+  /// Brings the forwarding fields up to date and removes what the client may not say. As in Envoy:
+  ///
+  /// - With `use_remote_address` the client is the peer, or, behind `xff_num_trusted_hops` proxies of our own, whom the outermost of them
+  ///   saw; the peer is added to `x-forwarded-for`.
+  /// - Without it the client is the last address in `x-forwarded-for`, or that many before it, and the field stays as it is.
+  /// - Internal is who comes in one hop from an internal address; nobody else may set `x-envoy-*`.
+  func addForwarding(_ s: SlabIndex, _ head: MessageHead, _ slot: SlotRef<DownstreamConnection>) {
+    guard let manager = slot[].manager else { return }
+    let secure = slot[].flags.contains(.secure)
+    let edge = manager[].useRemoteAddress
+    let forwarded =
+      head.mayContain(anyOf: forwardedForSet) ? head.joinedValue(named: ByteView(HeaderName.forwardedFor.text)) : nil
+    var isInternal = false
+    if edge {
+      if manager[].trustedHops > 0, let forwarded {
+        streams[s].remote = Self.address(in: forwarded, skipping: manager[].trustedHops - 1)
+      }
+      if !manager[].internalRanges.isEmpty, forwarded == nil {
+        isInternal = isInside(slot[].peer.ip.unmapped, manager)
+      }
+      if !manager[].skipsForwardedFor { appendForwardedFor(head, slot, forwarded) }
+      // Only a trusted hop in front of us may have known better.
+      if manager[].trustedHops == 0 || !head.contains(.forwardedProto) { head.set(.forwardedProto, head.scheme) }
+    } else {
+      if let forwarded, let address = Self.address(in: forwarded, skipping: manager[].trustedHops) {
+        streams[s].remote = address
+        if !manager[].internalRanges.isEmpty, manager[].trustedHops == 0, !forwarded.contains(UInt8(ascii: ",")) {
+          isInternal = isInside(address.unmapped, manager)
+        }
+      }
+      if !head.contains(.forwardedProto) {
+        head.append(.forwardedProto, secure ? ByteView("https") : ByteView("http"))
+      }
+    }
+    if isInternal {
+      head.set(.envoyInternal, ByteView("true"))
+    } else {
+      sanitise(head, edge: edge)
+      if edge { head.set(.envoyExternalAddress, externalAddress(s, head, slot)) }
+    }
+    if manager[].generatesRequestID {
+      let external = edge && !isInternal && !manager[].keepsExternalRequestID
+      if external || !head.contains(.requestID) { head.set(.requestID, newRequestID(head)) }
+    }
+  }
+
+  private var forwardedForSet: HeaderNameSet { HeaderNameSet(.forwardedFor) }
+
+  /// The address in front of the last `hops` ones of a list; nil when there are not that many or it is none.
+  static func address(in list: ByteView, skipping hops: Int) -> IPAddress? {
+    var rest = list
+    for _ in 0..<hops {
+      guard let comma = rest.lastIndex(of: UInt8(ascii: ",")) else { return nil }
+      rest = rest.prefix(comma)
+    }
+    if let comma = rest.lastIndex(of: UInt8(ascii: ",")) { rest = rest.dropFirst(comma + 1) }
+    return IPAddress(bytes: ASCII.trimmed(rest))
+  }
+
+  private func isInside(_ address: IPAddress, _ manager: ConfigRef<CompiledHTTPManager>) -> Bool {
+    for i in manager[].internalRanges.indices where manager[].internalRanges[i].contains(address) { return true }
+    return false
+  }
+
+  private func appendForwardedFor(_ head: MessageHead, _ slot: SlotRef<DownstreamConnection>, _ old: ByteView?) {
+    let text = slot[].peerText
+    // The last value is the nearest hop's: repeated fields are joined in order, or a forged first one would hide it.
+    let value = unsafe head.build((old.map { $0.count + 2 } ?? 0) + ShortText.capacity) { room in
+      guard let base = room.baseAddress else { return 0 }
+      var used = 0
+      if let old {
+        unsafe base.copyMemory(from: old.base, byteCount: old.count)
+        unsafe base.storeBytes(of: UInt8(ascii: ","), toByteOffset: old.count, as: UInt8.self)
+        unsafe base.storeBytes(of: UInt8(ascii: " "), toByteOffset: old.count + 1, as: UInt8.self)
+        used = old.count + 2
+      }
+      return unsafe used + text.copy(to: base + used)
+    }
+    if old == nil { head.append(.forwardedFor, value) } else { head.set(.forwardedFor, value) }
+  }
+
+  /// The client's address as text, for upstreams that count clients.
+  private func externalAddress(_ s: SlabIndex, _ head: MessageHead, _ slot: SlotRef<DownstreamConnection>) -> ByteView {
+    if let remote = streams[s].remote {
+      scratch[].removeAll()
+      remote.unmapped.write(to: &scratch[])
+      return head.copy(scratch[].view)
+    }
+    let text = slot[].peerText
+    return unsafe head.build(ShortText.capacity) { room in
+      guard let base = room.baseAddress else { return 0 }
+      return unsafe text.copy(to: base)
+    }
+  }
+
+  /// Takes out what outsiders may not say.
+  private func sanitise(_ head: MessageHead, edge: Bool) {
+    if head.mayContain(anyOf: fields.untrusted) {
+      head.remove(.envoyInternal)
+      head.remove(.envoyRetriableStatusCodes)
+      head.remove(.envoyRetriableHeaderNames)
+      head.remove(.envoyRetryOn)
+      head.remove(.envoyRetryGRPCOn)
+      head.remove(.envoyMaxRetries)
+      head.remove(.envoyUpstreamAltStatName)
+      head.remove(.envoyUpstreamTimeout)
+      head.remove(.envoyPerTryTimeout)
+      head.remove(.envoyExpectedTimeout)
+      head.remove(.envoyForceTrace)
+      head.remove(.envoyIPTags)
+      head.remove(.envoyOriginalPath)
+      head.remove(.envoyHedgeOnTimeout)
+    }
+    if edge, head.mayContain(anyOf: fields.untrustedAtEdge) {
+      head.remove(.envoyDecoratorOperation)
+      head.remove(.envoyDownstreamServiceCluster)
+      head.remove(.envoyDownstreamServiceNode)
+    }
+  }
+}

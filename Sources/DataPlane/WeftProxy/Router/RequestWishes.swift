@@ -1,0 +1,217 @@
+// RequestWishes: what a request may ask of the router by `x-envoy-*` fields, and what the router tells the upstream in the same way.
+//
+// Only fields of trusted (internal) requests get here: those of others were taken out with the rest of what outsiders may not say
+// (`ClientAddress.swift`). Every field that was read is taken out, too; it is meant for this router, not for the next.
+
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+/// Sets of names, made once per worker.
+struct RouterFields {
+  let timeouts = HeaderNameSet(.envoyUpstreamTimeout, .envoyPerTryTimeout, .envoyExpectedTimeout)
+  let retries = HeaderNameSet(
+    .envoyRetryOn, .envoyRetryGRPCOn, .envoyMaxRetries, .envoyRetriableStatusCodes, .envoyRetriableHeaderNames,
+    .envoyHedgeOnTimeout)
+  /// What nobody but a trusted client may say, and what not even those in front of the mesh's edge may.
+  let untrusted = HeaderNameSet(
+    .envoyInternal, .envoyRetriableStatusCodes, .envoyRetriableHeaderNames, .envoyRetryOn, .envoyRetryGRPCOn,
+    .envoyMaxRetries, .envoyUpstreamAltStatName, .envoyUpstreamTimeout, .envoyPerTryTimeout, .envoyExpectedTimeout,
+    .envoyForceTrace, .envoyIPTags, .envoyOriginalPath, .envoyHedgeOnTimeout)
+  let untrustedAtEdge = HeaderNameSet(
+    .envoyDecoratorOperation, .envoyDownstreamServiceCluster, .envoyDownstreamServiceNode)
+}
+
+extension WorkerEngine {
+  // MARK: Time-outs
+
+  /// The time-outs of a request: the route's, the client's `grpc-timeout` within the route's bounds, or what a trusted request asks for.
+  func setTimeouts(_ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
+    let stream = streams.ref(s)
+    stream[].timeout = route[].timeout
+    stream[].boundsAnswerOnly = route[].timeoutIsDefault
+    if let rules = route[].retryRules {
+      stream[].tryTimeout = rules.perTryTimeout
+      stream[].tryIdleTimeout = rules.perTryIdleTimeout
+    }
+    if route[].grpcTimeoutMax != .max { applyGRPCTimeout(s, head, route) }
+    if head.mayContain(anyOf: fields.timeouts) { takeTimeouts(s, head) }
+    // A try that may last as long as all of them together needs no time-out of its own.
+    if stream[].timeout != 0, stream[].tryTimeout >= stream[].timeout { stream[].tryTimeout = 0 }
+    announceTimeout(s, head, route)
+  }
+
+  @inline(never)
+  private func takeTimeouts(_ s: SlabIndex, _ head: MessageHead) {
+    let stream = streams.ref(s)
+    let respectsExpected = downstreams[stream[].downstream].manager?[].respectsExpectedTimeout ?? false
+    let asked =
+      respectsExpected
+      ? milliseconds(head, .envoyExpectedTimeout) ?? milliseconds(head, .envoyUpstreamTimeout)
+      : milliseconds(head, .envoyUpstreamTimeout)
+    if let asked {
+      stream[].timeout = asked
+      stream[].boundsAnswerOnly = false
+    }
+    if let perTry = milliseconds(head, .envoyPerTryTimeout) { stream[].tryTimeout = perTry }
+    head.remove(.envoyUpstreamTimeout)
+    head.remove(.envoyPerTryTimeout)
+  }
+
+  /// A field of milliseconds as nanoseconds; nil when it is no number.
+  private func milliseconds(_ head: MessageHead, _ name: HeaderName) -> UInt64? {
+    guard let text = head.first(name), let n = ASCII.parseDecimal(text) else { return nil }
+    let (value, overflow) = n.multipliedReportingOverflow(by: 1_000_000)
+    return overflow ? UInt64(Int64.max) : value
+  }
+
+  /// The client's `grpc-timeout` as the request's time-out, within the route's bounds.
+  private func applyGRPCTimeout(_ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
+    guard let text = head.first(.grpcTimeout), let asked = GRPCTimeoutText.nanoseconds(text) else { return }
+    var timeout = asked
+    if route[].grpcTimeoutMax > 0 { timeout = min(timeout, route[].grpcTimeoutMax) }
+    timeout = timeout > route[].grpcTimeoutOffset ? timeout - route[].grpcTimeoutOffset : 1
+    streams[s].timeout = timeout
+    streams[s].boundsAnswerOnly = false
+  }
+
+  /// `x-envoy-expected-rq-timeout-ms`: how long the upstream's answer will be waited for.
+  private func announceTimeout(_ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
+    let stream = streams.ref(s)
+    guard !(downstreams[stream[].downstream].manager?[].suppressesEnvoyHeaders ?? false) else { return }
+    let expected = stream[].tryTimeout > 0 ? stream[].tryTimeout : stream[].timeout
+    if expected == 0 { return }
+    if expected == route[].expectedTimeout {
+      head.set(.envoyExpectedTimeout, route[].expectedTimeoutText)
+    } else {
+      head.set(.envoyExpectedTimeout, head.decimal(max(1, expected / 1_000_000)))
+    }
+    if route[].grpcTimeoutMax != .max, stream[].flags.contains(.isGRPC) {
+      head.set(.grpcTimeout, GRPCTimeoutText.text(milliseconds: max(1, expected / 1_000_000), scratch: head))
+    }
+  }
+
+  /// A further attempt has less time than the first: what is left of the whole.
+  func announceTimeLeft(_ s: SlabIndex, _ head: MessageHead) {
+    let stream = streams.ref(s)
+    guard stream[].totalDeadline != .distantFuture, head.contains(.envoyExpectedTimeout) else { return }
+    let left = stream[].totalDeadline > now ? stream[].totalDeadline.nanoseconds &- now.nanoseconds : 0
+    let expected = stream[].tryTimeout > 0 ? min(stream[].tryTimeout, left) : left
+    head.set(.envoyExpectedTimeout, head.decimal(max(1, expected / 1_000_000)))
+  }
+
+  // MARK: Retries
+
+  /// The retry rules of a request: the route's, and what a trusted request adds to them.
+  func setRetries(_ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
+    let allowed = route[].allowsRetry(head)
+    if head.mayContain(anyOf: fields.retries) { return takeRetries(s, head, route, allowed: allowed) }
+    guard allowed, let rules = route[].retryRules else { return }
+    let stream = streams.ref(s)
+    stream[].retry = RetryState(rules)
+    stream[].flags.insert(.hasRetryPolicy)
+  }
+
+  @inline(never)
+  private func takeRetries(
+    _ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>, allowed: Bool
+  ) {
+    let stream = streams.ref(s)
+    var rules = route[].retryRules ?? RetryRules(RetryPolicy(retryOn: []))
+    var asked: RetryPolicy.Conditions = []
+    if let text = head.joinedValue(named: ByteView(HeaderName.envoyRetryOn.text)) {
+      asked.formUnion(RetryPolicy.Conditions.parse(text.string).conditions.subtracting(.grpc))
+    }
+    if let text = head.joinedValue(named: ByteView(HeaderName.envoyRetryGRPCOn.text)) {
+      asked.formUnion(RetryPolicy.Conditions.parse(text.string).conditions.intersection(.grpc))
+    }
+    rules.add(conditions: asked, statuses: head.first(.envoyRetriableStatusCodes) ?? .empty)
+    if allowed, !rules.conditions.isEmpty {
+      var retries = rules.maxRetries
+      if let text = head.first(.envoyMaxRetries), let n = ASCII.parseDecimal(text) { retries = UInt32(clamping: n) }
+      stream[].retry = RetryState(maxRetries: retries)
+      stream[].ownRetry = OwnRetryRules(rules, headers: head.first(.envoyRetriableHeaderNames) ?? .empty, pool: pool)
+      stream[].flags.insert(.hasRetryPolicy)
+    }
+    head.remove(.envoyRetryOn)
+    head.remove(.envoyRetryGRPCOn)
+    head.remove(.envoyMaxRetries)
+    head.remove(.envoyRetriableStatusCodes)
+    head.remove(.envoyRetriableHeaderNames)
+    head.remove(.envoyHedgeOnTimeout)
+  }
+
+  /// The rules that hold for this request; nil when there are none.
+  func retryRules(_ s: SlabIndex) -> RetryRules? {
+    if let own = streams[s].ownRetry { return own.rules }
+    return streams[s].route?[].retryRules
+  }
+}
+
+/// The retry rules of one request that asked for more than its route has, with the response headers it calls retriable.
+///
+/// *Shape*: a handle on a pooled block; exactly one `release` per `init`.
+/// Why sound: the block is written by `init` only, which takes room for both parts.
+@safe
+struct OwnRetryRules: BitwiseCopyable {
+  private let block: PooledBlock
+  private let headersLength: Int
+
+  init(_ rules: RetryRules, headers: ByteView, pool: BufferPool) {
+    let size = MemoryLayout<RetryRules>.stride
+    block = pool.take(atLeast: size + headers.count)
+    headersLength = headers.count
+    unsafe block.base.initializeMemory(as: RetryRules.self, to: rules)
+    if !headers.isEmpty { unsafe (block.base + size).copyMemory(from: headers.base, byteCount: headers.count) }
+  }
+
+  var rules: RetryRules { unsafe block.base.load(as: RetryRules.self) }
+
+  /// Whether the response has one of the headers.
+  func matches(_ response: MessageHead) -> Bool {
+    var rest = unsafe ByteView(block.base + MemoryLayout<RetryRules>.stride, count: headersLength)
+    while !rest.isEmpty {
+      let end = rest.firstIndex(of: UInt8(ascii: ",")) ?? rest.count
+      let name = ASCII.trimmed(rest.prefix(end))
+      if !name.isEmpty, response.first(named: name) != nil { return true }
+      rest = rest.dropFirst(end + 1)
+    }
+    return false
+  }
+
+  func release(to pool: BufferPool) { pool.give(block) }
+}
+
+/// The `grpc-timeout` header: up to eight digits and a unit.
+enum GRPCTimeoutText {
+  static func nanoseconds(_ text: ByteView) -> UInt64? {
+    guard text.count >= 2, text.count <= 9, let unit = text.last, let n = ASCII.parseDecimal(text.dropLast()) else {
+      return nil
+    }
+    let scale: UInt64
+    switch unit {
+    case UInt8(ascii: "H"): scale = 3_600_000_000_000
+    case UInt8(ascii: "M"): scale = 60_000_000_000
+    case UInt8(ascii: "S"): scale = 1_000_000_000
+    case UInt8(ascii: "m"): scale = 1_000_000
+    case UInt8(ascii: "u"): scale = 1000
+    case UInt8(ascii: "n"): scale = 1
+    default: return nil
+    }
+    // Eight digits of hours are more than 64 bits of nanoseconds hold.
+    let (value, overflow) = n.multipliedReportingOverflow(by: scale)
+    return overflow ? .max : value
+  }
+
+  /// In the finest unit from milliseconds on whose value has eight digits at most.
+  static func text(milliseconds: UInt64, scratch head: MessageHead) -> ByteView {
+    let units: [4 of (UInt64, StaticString)] = [(1, "m"), (1000, "S"), (60_000, "M"), (3_600_000, "H")]
+    for i in 0..<4 where milliseconds / units[i].0 <= 99_999_999 {
+      return head.concatenate(head.decimal(milliseconds / units[i].0), ByteView(units[i].1))
+    }
+    return ByteView("99999999H")
+  }
+}

@@ -1,0 +1,114 @@
+import Testing
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+
+@testable import WeftProxy
+
+@Suite("the time-out of a route")
+struct TimeoutTests {
+  /// A response that trickles for 40 seconds; returns whether it arrived whole.
+  private func trickles(_ world: ProxyWorld, server: Version) -> Bool {
+    world.server.onAccept = { peer in if server == .two { _ = H2Peer(.server, peer) } }
+    let client = world.connect()
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    var id: H2StreamID = 0
+    guard
+      world.run(until: {
+        guard let peer = world.server.accepted.first else { return false }
+        id = peer.h2?.messages.keys.first ?? 0
+        return server == .two ? id != 0 : peer.text.hasSuffix("\r\n\r\n")
+      })
+    else { return false }
+    let peer = world.server.accepted[0]
+    if let h2 = peer.h2 {
+      h2.respond(id, end: false)
+    } else {
+      peer.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    }
+    for _ in 0..<10 {
+      world.advance(by: .seconds(4))
+      if let h2 = peer.h2 { h2.send(id, [65], end: false) } else { peer.send("1\r\nA\r\n") }
+    }
+    if let h2 = peer.h2 { h2.send(id, [], end: true) } else { peer.send("0\r\n\r\n") }
+    return world.run { HTTP1Text(client.received)?.text == "AAAAAAAAAA" || client.isOver }
+      && HTTP1Text(client.received)?.text == "AAAAAAAAAA"
+  }
+
+  @Test("the default does not cut an answer that takes long", arguments: Version.allCases)
+  func defaultTimeout(server: Version) {
+    let world = ProxyWorld()
+    world.simple(upstream: server)
+    #expect(trickles(world, server: server))
+    #expect(world.value(ClusterMetric.upstreamRqTimeout) == 0)
+    world.settle()
+    world.expectClean()
+  }
+
+  @Test("a configured one does, and so does one that a trusted request asks for", arguments: Version.allCases)
+  func configuredTimeout(server: Version) {
+    let world = ProxyWorld()
+    world.simple(upstream: server, route: { $0.timeout = .seconds(15) })
+    #expect(!trickles(world, server: server))
+    #expect(world.value(ClusterMetric.upstreamRqTimeout) == 1)
+    world.settle()
+    world.expectClean()
+  }
+
+  @Test("the default ends a request whose answer does not begin")
+  func noAnswer() {
+    let world = ProxyWorld()
+    world.simple()
+    let client = world.connect()
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    world.advance(by: .seconds(14))
+    #expect(client.received.isEmpty)
+    world.advance(by: .seconds(2))
+    #expect(client.text.hasPrefix("HTTP/1.1 504 "))
+  }
+
+  @Test("an upload may take its time: the clock runs from its end", arguments: Version.allCases)
+  func upload(server: Version) {
+    let world = ProxyWorld()
+    world.simple(upstream: server, route: { $0.timeout = .seconds(3) })
+    let ends = Ends(world, client: .one, server: server) { _ in (200, [1], false, []) }
+    let client = world.connect()
+    client.send("POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 5\r\n\r\n")
+    for _ in 0..<5 {
+      world.advance(by: .seconds(2))
+      #expect(client.received.isEmpty)
+      client.send("x")
+    }
+    #expect(world.run { HTTP1Text(client.received)?.status == 200 })
+    #expect(ends.requests.first?.body == Array("xxxxx".utf8))
+  }
+
+  @Test("a gRPC stream that is open both ways is not cut by the default")
+  func bidirectional() {
+    let world = ProxyWorld()
+    world.simple(upstream: .two)
+    var server: H2Peer?
+    world.server.onAccept = { peer in
+      let h2 = H2Peer(.server, peer)
+      server = h2
+      h2.onHead = { [unowned h2] id, _ in h2.respond(id, fields: [("content-type", "application/grpc")], end: false) }
+    }
+    let client = world.connect()
+    let h2 = H2Peer(.client, client)
+    let id = h2.request(.post, "/s/Watch", fields: [("content-type", "application/grpc")], end: false)
+    for _ in 0..<10 {
+      world.advance(by: .seconds(10))
+      h2.send(id, [0, 0, 0, 0, 0], end: false)
+      server?.send(1, [0, 0, 0, 0, 0], end: false)
+    }
+    h2.send(id, [], end: true)
+    world.advance(by: .seconds(60))
+    server?.sendTrailers(1, [("grpc-status", "0")])
+    #expect(world.run { h2.messages[id]?.ended ?? false })
+    #expect(h2.messages[id]?.body.count == 50)
+    #expect(server?.messages[1]?.body.count == 50)
+    #expect(h2.messages[id]?.resetCode == nil)
+  }
+}
