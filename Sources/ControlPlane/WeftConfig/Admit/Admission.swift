@@ -69,11 +69,12 @@ package enum Admission {
     _ context: WriteContext
   ) throws -> [AdmissionResult] {
     var results: [AdmissionResult] = []
+    let twins = twins(among: candidates)
     struct Discarded: Error {}
     do {
       try store.transaction {
         results = try candidates.enumerated().map { index, candidate in
-          try apply(candidate, index, among: candidates, to: store, context)
+          try apply(candidate, twin: twins[index].map { candidates[$0] }, to: store, context)
         }
         if dryRun || (unit == .allOrNothing && results.contains { $0.action == .refused }) { throw Discarded() }
       }
@@ -104,11 +105,22 @@ package enum Admission {
     }
   }
 
+  /// For candidates that name the same object as an earlier one: which that is.
+  private static func twins(among candidates: [Candidate]) -> [Int: Int] {
+    var first: [ObjectKey: Int] = [:]
+    var twins: [Int: Int] = [:]
+    for (index, candidate) in candidates.enumerated() {
+      guard let key = candidate.envelope?.key else { continue }
+      if let earlier = first[key] { twins[index] = earlier } else { first[key] = index }
+    }
+    return twins
+  }
+
   private static func apply(
-    _ candidate: Candidate, _ index: Int, among all: [Candidate], to store: ConfigStore, _ context: WriteContext
+    _ candidate: Candidate, twin: Candidate?, to store: ConfigStore, _ context: WriteContext
   ) throws -> AdmissionResult {
     guard let envelope = candidate.envelope else { return AdmissionResult(candidate, .refused) }
-    if let twin = all[..<index].first(where: { $0.envelope?.key == envelope.key }) {
+    if let twin {
       let place = twin.location.map { " at \($0)" } ?? ""
       return AdmissionResult(
         candidate, .refused,

@@ -12,12 +12,17 @@ extension ConfigStore {
   }
 
   /// The object as it was at `revision`: the newest version not after it; nil when there was none or it was deleted.
+  /// *Errors*: `futureRevision`.
   package func object(_ key: ObjectKey, at revision: UInt64) throws(StoreError) -> Envelope? {
+    // Clients name revisions; those that the store has not reached need not fit its column either.
+    guard revision <= self.revision, let bound = Int64(exactly: revision) else {
+      throw .futureRevision(requested: revision, current: self.revision)
+    }
     let found = try sql(
       """
       SELECT \(Self.eventColumns) FROM events WHERE kind = ? AND namespace = ? AND name = ? AND revision <= ? \
       ORDER BY revision DESC LIMIT 1
-      """, Self.parameters(key) + [.integer(Int64(revision))]
+      """, Self.parameters(key) + [.integer(bound)]
     ).first.map(Self.event)
     guard let found, found.change != .deleted else { return nil }
     return found.object

@@ -11,6 +11,12 @@ extension ControlAPI {
     if candidates.isEmpty { return .error(400, "the body holds no object") }
     let context = context(actor)
     let dryRun = call.isOn("dryRun")
+    // Everything the call says is read before anything is stored.
+    var timeout: Duration?
+    if let text = call.query["wait"] {
+      guard let duration = Self.duration(text) else { return .error(400, "\"\(text)\" is not a duration like 30s") }
+      timeout = duration
+    }
     let unit: Admission.Unit = call.isOn("atomic") ? .allOrNothing : .eachObject
     let results = try await store.perform { store in
       try Admission.apply(candidates, to: store, unit: unit, dryRun: dryRun, context)
@@ -19,8 +25,7 @@ extension ControlAPI {
     let warnings = await warnings(about: results)
     var shown = results.map { result -> JSONValue in Self.json(result, warnings) }
     var answer = JSONObject()
-    if !dryRun, let text = call.query["wait"] {
-      guard let timeout = Self.duration(text) else { return .error(400, "\"\(text)\" is not a duration like 30s") }
+    if !dryRun, let timeout {
       let statuses = await settle(results, timeout)
       for (index, result) in results.enumerated() {
         guard let status = result.key.flatMap({ statuses[$0] }) else { continue }

@@ -14,6 +14,8 @@ package final class WorkloadRegistry: Sendable {
     var record: WorkloadRecord
     var lastSeen: MonotonicInstant
     var deadline: MonotonicInstant
+    /// False when the store may hold something else: a sign of life writes the record again.
+    var isStored = true
   }
 
   private struct State {
@@ -23,6 +25,26 @@ package final class WorkloadRegistry: Sendable {
     var emptySince: [ObjectKey: MonotonicInstant] = [:]
     var renewals: UInt64 = 0
     var expirations: UInt64 = 0
+
+    /// Begins and ends the times for which services have had no instance.
+    mutating func noteEmptyServices(_ now: MonotonicInstant) {
+      var populated: Set<ObjectKey> = []
+      for entry in entries.values {
+        let workload = entry.record.workload
+        populated.insert(ObjectKey(kind: .service, namespace: workload.namespace, name: workload.service))
+      }
+      for key in services.keys {
+        if populated.contains(key) {
+          emptySince[key] = nil
+        } else if emptySince[key] == nil {
+          emptySince[key] = now
+        }
+      }
+    }
+
+    func forgotten(_ now: MonotonicInstant, after retention: Duration) -> [ObjectKey] {
+      emptySince.filter { now - $0.value >= retention }.keys.sorted()
+    }
   }
 
   /// Numbers for `/metrics`.
@@ -86,7 +108,7 @@ package final class WorkloadRegistry: Sendable {
       if entry.record.workload.inboundAddress != record.workload.inboundAddress, entry.deadline > now {
         throw StoreError.alreadyExists(key)
       }
-      guard Self.isSame(entry.record, record) else { return false }
+      guard entry.isStored, Self.isSame(entry.record, record) else { return false }
       entry.lastSeen = now
       entry.deadline = Self.deadline(record, now)
       state.entries[key] = entry
@@ -96,31 +118,34 @@ package final class WorkloadRegistry: Sendable {
     if isRenewal { return }
 
     let context = WriteContext(source: Envelope.registrySource, actor: "workload/\(key.name)", now: clock.wall())
-    let siblings = members(of: record.workload.service, in: record.workload.namespace).filter { $0.key != key }
-    let stored = try await store.perform { store -> WorkloadRecord in
-      let outcome = try store.put(record.envelope, context)
-      let stored = WorkloadRecord(envelope: outcome.object) ?? record
-      let service = ServiceRecord(
-        namespace: record.workload.namespace, name: record.workload.service,
-        ports: ServiceRecord.ports(of: siblings + [stored.workload]))
-      try store.put(service.envelope, context)
-      return stored
-    }
-    let later = clock.now()
-    state.withLock { state in
-      state.entries[key] = Entry(record: stored, lastSeen: later, deadline: Self.deadline(stored, later))
-      let service = ServiceRecord(
-        namespace: stored.workload.namespace, name: stored.workload.service,
-        ports: ServiceRecord.ports(of: siblings + [stored.workload]))
-      state.services[service.key] = service
-      state.emptySince[service.key] = nil
+    do {
+      try await store.perform { [self] store in
+        let stored = WorkloadRecord(envelope: try store.put(record.envelope, context).object) ?? record
+        var service = ServiceRecord(
+          namespace: record.workload.namespace, name: record.workload.service, ports: [])
+        let siblings = members(of: record.workload.service, in: record.workload.namespace).filter { $0.key != key }
+        service.ports = ServiceRecord.ports(of: siblings + [stored.workload])
+        try store.put(service.envelope, context)
+        let later = clock.now()
+        state.withLock { [service] state in
+          state.entries[key] = Entry(record: stored, lastSeen: later, deadline: Self.deadline(stored, later))
+          state.services[service.key] = service
+          state.emptySince[service.key] = nil
+        }
+      }
+    } catch {
+      // The commit may have failed after the entry was made: the next sign of life writes it again.
+      state.withLock { $0.entries[key]?.isStored = false }
+      throw error
     }
   }
 
   /// Takes a workload out. False when there was none.
   package func deregister(id: String, namespace: String) async throws -> Bool {
     let key = ObjectKey(kind: .workload, namespace: namespace, name: id)
-    return try await remove([key], actor: "workload/\(id)") > 0
+    return try await remove(actor: "workload/\(id)") { state in
+      state.entries.removeValue(forKey: key).map { [key: $0] } ?? [:]
+    } > 0
   }
 
   /// Takes out workloads whose lease has run out, and services that have had no instance for long. Returns how many
@@ -128,36 +153,21 @@ package final class WorkloadRegistry: Sendable {
   @discardableResult
   package func expire() async throws -> Int {
     let now = clock.now()
-    let (due, forgotten) = state.withLock { state -> ([ObjectKey], [ObjectKey]) in
-      let due = state.entries.filter { $0.value.deadline <= now }.map(\.key)
-      var populated: Set<ObjectKey> = []
-      for entry in state.entries.values {
-        let workload = entry.record.workload
-        populated.insert(ObjectKey(kind: .service, namespace: workload.namespace, name: workload.service))
-      }
-      var forgotten: [ObjectKey] = []
-      for key in state.services.keys {
-        if populated.contains(key) {
-          state.emptySince[key] = nil
-        } else if let since = state.emptySince[key] {
-          if now - since >= retention { forgotten.append(key) }
-        } else {
-          state.emptySince[key] = now
-        }
-      }
-      return (due, forgotten)
+    let (isDue, hasForgotten) = state.withLock { state in
+      state.noteEmptyServices(now)
+      return (
+        state.entries.contains { $0.value.deadline <= now }, !state.forgotten(now, after: retention).isEmpty
+      )
     }
-    if !forgotten.isEmpty {
-      _ = try await delete(forgotten, actor: "retention")
-      state.withLock { state in
-        for key in forgotten {
-          state.services[key] = nil
-          state.emptySince[key] = nil
-        }
-      }
+    if hasForgotten { try await forgetServices() }
+    guard isDue else { return 0 }
+    let count = try await remove(actor: "lease") { [clock] state in
+      // A workload that was renewed while this waited for the store stays.
+      let now = clock.now()
+      let due = state.entries.filter { $0.value.deadline <= now }
+      for key in due.keys { state.entries[key] = nil }
+      return due
     }
-    guard !due.isEmpty else { return 0 }
-    let count = try await remove(due, actor: "lease")
     state.withLock { $0.expirations += UInt64(count) }
     return count
   }
@@ -190,33 +200,61 @@ package final class WorkloadRegistry: Sendable {
     }
   }
 
-  private func remove(_ keys: [ObjectKey], actor: String) async throws -> Int {
-    let count = try await delete(keys, actor: actor)
-    let now = clock.now()
+  /// Takes entries out of memory and their records out of the store, in one step of the store's order: a sign of life
+  /// that comes before keeps its workload, one that comes after finds no entry and registers anew.
+  private func remove(
+    actor: String, claiming claim: @escaping @Sendable (inout State) -> [ObjectKey: Entry]
+  ) async throws -> Int {
+    let context = WriteContext(source: Envelope.registrySource, actor: actor, now: clock.wall())
+    let claimed = Mutex<[ObjectKey: Entry]>([:])
+    do {
+      return try await store.perform { [self] store in
+        let entries = state.withLock { claim(&$0) }
+        claimed.withLock { $0 = entries }
+        return try Self.delete(entries.keys.sorted(), from: store, context)
+      }
+    } catch {
+      // Still in the store: still to be removed, unless it came back in between.
+      state.withLock { state in
+        for (key, var entry) in claimed.withLock({ $0 }) where state.entries[key] == nil {
+          entry.isStored = false
+          state.entries[key] = entry
+        }
+      }
+      throw error
+    }
+  }
+
+  private func forgetServices() async throws {
+    let context = WriteContext(source: Envelope.registrySource, actor: "retention", now: clock.wall())
+    let keys = try await store.perform { [self] store -> [ObjectKey] in
+      let now = clock.now()
+      let keys = state.withLock { state -> [ObjectKey] in
+        state.noteEmptyServices(now)
+        return state.forgotten(now, after: retention)
+      }
+      _ = try Self.delete(keys, from: store, context)
+      return keys
+    }
     state.withLock { state in
-      for key in keys {
-        // A registration that came in between has its own deadline and stays.
-        guard let entry = state.entries[key], actor != "lease" || entry.deadline <= now else { continue }
-        state.entries[key] = nil
+      for key in keys where state.emptySince[key] != nil {
+        state.services[key] = nil
+        state.emptySince[key] = nil
+      }
+    }
+  }
+
+  private static func delete(_ keys: [ObjectKey], from store: ConfigStore, _ context: WriteContext) throws -> Int {
+    var count = 0
+    for key in keys {
+      do {
+        try store.delete(key, context)
+        count += 1
+      } catch StoreError.notFound {
+        continue
       }
     }
     return count
-  }
-
-  private func delete(_ keys: [ObjectKey], actor: String) async throws -> Int {
-    let context = WriteContext(source: Envelope.registrySource, actor: actor, now: clock.wall())
-    return try await store.perform { store in
-      var count = 0
-      for key in keys {
-        do {
-          try store.delete(key, context)
-          count += 1
-        } catch StoreError.notFound {
-          continue
-        }
-      }
-      return count
-    }
   }
 
   /// Whether two records tell the same; age and generation are the store's.

@@ -83,8 +83,10 @@ package struct WallTime: Hashable, Sendable, Comparable, CustomStringConvertible
     guard index == bytes.count else { return nil }
     let seconds = Self.days(year: year, month: month, day: day) * 86_400 + hour * 3600 + minute * 60 + second - offset
     let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-    guard !overflow else { return nil }
-    nanoseconds = scaled + fraction
+    // The last second of the range may still be left by its fraction.
+    let (total, isPastEnd) = scaled.addingReportingOverflow(fraction)
+    guard !overflow, !isPastEnd else { return nil }
+    nanoseconds = total
   }
 
   /// Days since 1970-01-01 of a civil date (proleptic Gregorian). *Source*: H. Hinnant, "chrono-compatible low-level

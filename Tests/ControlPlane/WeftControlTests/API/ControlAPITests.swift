@@ -102,6 +102,34 @@ struct ControlAPITests {
     #expect(await world.call("PATCH", path).status == 405)
   }
 
+  @Test(
+    "a revision that no store reaches is answered, not fatal",
+    arguments: ["2", "9223372036854775807", "9223372036854775808", "18446744073709551615"])
+  func futureRevisions(revision: String) async throws {
+    let world = try await ControlWorld()
+    await world.call("POST", "/api/v1/apply", W.rule("a"))
+    let answer = await world.call("POST", "/api/v1/namespaces/default/vs/a/rollback?revision=\(revision)")
+    #expect(answer.status == 400)
+    #expect(await world.call("GET", "/api/v1/namespaces/default/vs/a").json["metadata"]?["resourceVersion"] == "1")
+  }
+
+  @Test("an apply whose wait is no duration stores nothing")
+  func badWait() async throws {
+    let world = try await ControlWorld()
+    #expect(await world.call("POST", "/api/v1/apply?wait=abc", W.rule("a")).status == 400)
+    #expect(try await world.store.perform { $0.revision } == 0)
+  }
+
+  @Test("an object that stands twice in a body is refused the second time, with the place of the first")
+  func twins() async throws {
+    let world = try await ControlWorld()
+    let body = [W.rule("a"), W.rule("b"), W.rule("a", timeout: "2s")].joined(separator: "---\n")
+    let answer = await world.call("POST", "/api/v1/apply", body)
+    #expect(answer.json["results"]?.arrayValue?.map { $0["action"] } == ["created", "created", "refused"])
+    let message = answer.json["results"]?[2]?["errors"]?[0]?["message"]?.stringValue
+    #expect(message?.hasPrefix("the same object stands earlier") == true)
+  }
+
   @Test("remove takes out what the documents name")
   func remove() async throws {
     let world = try await ControlWorld()

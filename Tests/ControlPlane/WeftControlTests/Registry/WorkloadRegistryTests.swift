@@ -1,3 +1,4 @@
+import Dispatch
 import Testing
 import WeftBase
 import WeftControlAPI
@@ -64,6 +65,54 @@ struct WorkloadRegistryTests {
       #expect(service.instances.isEmpty)
       #expect(service.ports.map(\.number) == [9080])
     }
+  }
+
+  @Test("a workload that renews while its lease is being ended keeps its endpoint")
+  func renewalDuringExpiry() async throws {
+    let world = try await ControlWorld()
+    await world.call("POST", "/api/v1/workloads", W.registration("r1"))
+    world.time.advance(31)
+    // The store is busy: the removal waits in its queue, as behind a slow disk.
+    let gate = BusyStore(world.store)
+    try await gate.isBusy()
+    async let removed = world.registry.expire()
+    while world.store.operationsWaiting == 0 { await Task.yield() }
+    await world.call("POST", "/api/v1/workloads", W.registration("r1"))
+    try await gate.release()
+    #expect(try await removed == 0)
+    try await world.following {
+      let snapshot = try await world.settled()
+      #expect(snapshot.services.all.first?.instances.map(\.id) == ["r1"])
+    }
+    #expect(world.registry.records().count == 1)
+  }
+
+  @Test("a workload whose lease was ended is whole again with its next heartbeat")
+  func heartbeatAfterExpiry() async throws {
+    let world = try await ControlWorld()
+    await world.call("POST", "/api/v1/workloads", W.registration("r1"))
+    world.time.advance(31)
+    #expect(try await world.registry.expire() == 1)
+    await world.call("POST", "/api/v1/workloads", W.registration("r1"))
+    try await world.following {
+      let snapshot = try await world.settled()
+      #expect(snapshot.services.all.first?.instances.map(\.id) == ["r1"])
+    }
+  }
+
+  @Test("two instances that register at once both count for the service's ports")
+  func siblings() async throws {
+    let world = try await ControlWorld()
+    let gate = BusyStore(world.store)
+    try await gate.isBusy()
+    async let one = world.call("POST", "/api/v1/workloads", W.registration("a", port: 80))
+    let second = W.registration("b", port: 81).replacing("\"http\"", with: "\"http-b\"")
+    async let two = world.call("POST", "/api/v1/workloads", second)
+    while world.store.operationsWaiting < 2 { await Task.yield() }
+    try await gate.release()
+    #expect(await (one.status, two.status) == (200, 200))
+    let record = try await world.store.perform { try $0.list(kind: .service).objects.first }
+    #expect(record.flatMap(ServiceRecord.init)?.ports.map(\.number) == [80, 81])
   }
 
   @Test("a service without instances is forgotten after its retention")
@@ -147,5 +196,30 @@ struct WorkloadRegistryTests {
     let found = answer.json["errors"]?.arrayValue?.map { $0["path"]?.stringValue ?? "" }
     #expect(found == paths)
     #expect(world.registry.counts().workloads == 0)
+  }
+}
+
+/// A store that is held up until it is released: what comes meanwhile waits in its queue, as behind a slow disk.
+private final class BusyStore: Sendable {
+  private let gate = DispatchSemaphore(value: 0)
+  private let began: AsyncStream<Void>
+  private let work: Task<Void, any Error>
+
+  init(_ store: StoreService) {
+    let (began, beginning) = AsyncStream.makeStream(of: Void.self)
+    self.began = began
+    work = Task { [gate] in
+      try await store.perform { _ in
+        beginning.finish()
+        gate.wait()
+      }
+    }
+  }
+
+  func isBusy() async throws { for await _ in began {} }
+
+  func release() async throws {
+    gate.signal()
+    try await work.value
   }
 }
