@@ -45,7 +45,9 @@ struct ListenerCompiler {
     compiled.options.accepted.watermarks = Watermarks(high: max(4096, Int(listener.perConnectionBufferLimitBytes)))
     if let keepalive = listener.tcpKeepalive { compiled.options.accepted.keepalive = Keepalive(keepalive) }
     compiled.inspectsTLS = listener.listenerFilters.contains { if case .tlsInspector = $0 { true } else { false } }
-    compiled.restoresOriginalDestination = listener.listenerFilters.contains(.originalDestination)
+    // A listener that hands connections on has to know where they were going, as Envoy's does without the filter.
+    compiled.restoresOriginalDestination =
+      listener.useOriginalDestination || listener.listenerFilters.contains(.originalDestination)
     let hasMatches = listener.filterChains.contains { $0.match != FilterChainMatch() }
     if hasMatches || listener.filterChains.count != 1 {
       compiled.match = try FilterChainTable(

@@ -448,7 +448,7 @@ package final class SnapshotCompiler {
     let builder = ListenerCompiler(
       storage: storage, metrics: metrics, logs: logs, security: security, makesSecurity: makesSecurity,
       secrets: secrets,
-      tables: tables.mapValues(\.unit.value), 
+      tables: tables.mapValues(\.unit.value),
       clusterPosition: { [positions] in Self.position(of: $0, positions, &names) })
     let compiled = try builder.compile(listener)
     var reached = names.found
