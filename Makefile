@@ -43,7 +43,7 @@ docs: debug ## rewrite docs/reference from the code
 	@Tools/docs.sh
 
 golden-update: debug ## rewrite golden files; read the diff before committing
-	@WEFT_GOLDEN_UPDATE=1 swift test --skip-build --filter golden
+	@WEFT_GOLDEN_UPDATE=1 swift test --skip-build --filter Golden
 
 setup: ## install what building needs
 	@Tools/setup.sh build

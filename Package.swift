@@ -131,7 +131,7 @@ let package = Package(
       name: "WeftTestKit", dependencies: ["WeftBase", "CLinux"], path: "Sources/TestKit/WeftTestKit",
       swiftSettings: strict),
     tests(of: "WeftBase", in: "Base"),
-    tests(of: "WeftYAML", in: "Base", ["WeftBase"]),
+    tests(of: "WeftYAML", in: "Base", ["WeftBase", "WeftTestKit"]),
     tests(of: "WeftTelemetry", in: "Base", ["WeftBase"]),
     tests(of: "WeftHTTP", in: "Protocol", ["WeftBase", "WeftTestKit"]),
     tests(of: "WeftProtobuf", in: "Protocol", ["WeftBase", "WeftTestKit"], exclude: ["Protos"]),

@@ -117,16 +117,21 @@ private func throughJSON(_ message: Probe) -> (message: Probe, text: [UInt8])? {
   return (back, text)
 }
 
-@_cdecl("LLVMFuzzerTestOneInput")
-public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  let bytes = unsafe Array(UnsafeBufferPointer(start: start, count: count))
+/// One input; traps when a promise is broken.
+func checkProtobuf(_ bytes: [UInt8]) {
   if let message = try? Probe(serialized: bytes) { check(message) }
-  if let json = try? JSONValue(parsing: bytes) {
-    guard (try? JSONValue(parsing: json.bytes(.pretty))) == json else { fatalError("own text is refused") }
-    for policy in [UnknownFieldPolicy.refuse, .ignore, .collect] {
-      let options = JSONDecodingOptions(unknownFields: policy, registry: registry)
-      if let message = try? Probe(json: json, options: options) { check(message) }
-    }
+  guard let json = try? JSONValue(parsing: bytes) else { return }
+  guard (try? JSONValue(parsing: json.bytes(.pretty))) == json else { fatalError("own text is refused") }
+  for policy in [UnknownFieldPolicy.refuse, .ignore, .collect] {
+    let options = JSONDecodingOptions(unknownFields: policy, registry: registry)
+    if let message = try? Probe(json: json, options: options) { check(message) }
   }
-  return 0
 }
+
+#if WEFT_FUZZ
+  @_cdecl("LLVMFuzzerTestOneInput")
+  public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
+    checkProtobuf(Array(UnsafeBufferPointer(start: data, count: size)))
+    return 0
+  }
+#endif

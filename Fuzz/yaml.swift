@@ -2,11 +2,10 @@
 internal import WeftBase
 internal import WeftYAML
 
-@_cdecl("LLVMFuzzerTestOneInput")
-public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  let bytes = unsafe Array(UnsafeBufferPointer(start: start, count: count))
+/// One input; traps when a promise is broken.
+func checkYAML(_ bytes: [UInt8]) {
   let limits = YAMLLimits(nodes: 10_000)
-  guard let documents = try? YAML.documents(bytes, limits: limits) else { return 0 }
+  guard let documents = try? YAML.documents(bytes, limits: limits) else { return }
   for document in documents {
     let value = document.value
     guard (try? JSONValue(parsing: value.bytes())) == value else { fatalError("the value is not JSON") }
@@ -17,5 +16,12 @@ public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     guard again.value == value else { fatalError("own text means something else:\n\(text)") }
     _ = document.position(of: FieldPath([.field("a"), .index(0), .key("b")]))
   }
-  return 0
 }
+
+#if WEFT_FUZZ
+  @_cdecl("LLVMFuzzerTestOneInput")
+  public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
+    checkYAML(Array(UnsafeBufferPointer(start: data, count: size)))
+    return 0
+  }
+#endif

@@ -10,6 +10,20 @@ package enum SourceTree {
     String(decoding: try bytes("\(root)/\(path)"), as: UTF8.self)
   }
 
+  /// Paths of the files directly in a folder of the checkout, sorted. *Errors*: `FileProblem` when it cannot be read.
+  package static func files(in folder: String) throws -> [String] {
+    guard let directory = unsafe opendir("\(root)/\(folder)") else { throw FileProblem(path: folder, code: errno) }
+    defer { unsafe closedir(directory) }
+    var names: [String] = []
+    while let entry = unsafe readdir(directory) {
+      let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { raw in
+        unsafe String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if !name.hasPrefix("."), unsafe entry.pointee.d_type != UInt8(DT_DIR) { names.append("\(folder)/\(name)") }
+    }
+    return names.sorted()
+  }
+
   /// The bytes of any file. *Errors*: `FileProblem` when it cannot be read.
   package static func bytes(_ path: String) throws -> [UInt8] {
     guard let file = unsafe fopen(path, "r") else { throw FileProblem(path: path, code: errno) }

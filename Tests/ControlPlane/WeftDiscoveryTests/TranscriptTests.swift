@@ -1,6 +1,6 @@
-import Foundation
 import Testing
 import WeftBase
+import WeftTestKit
 import WeftTranslation
 
 @testable import WeftDiscovery
@@ -8,13 +8,7 @@ import WeftTranslation
 /// Replays `Tests/Golden/xds/*.txt` (its README tells the form) against a session.
 @Suite("sessions against what real clients sent")
 struct TranscriptTests {
-  static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    .deletingLastPathComponent().appendingPathComponent("Golden/xds")
-
-  static let names: [String] = {
-    let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
-    return files.filter { $0.hasSuffix(".txt") }.sorted()
-  }()
+  static let names = (try? Golden.files(in: "xds", suffix: ".txt")) ?? []
 
   struct Malformed: Error { var line: String }
 
@@ -23,7 +17,7 @@ struct TranscriptTests {
 
   @Test("answers as written", arguments: names)
   func replay(_ name: String) throws {
-    let text = try String(contentsOf: Self.folder.appendingPathComponent(name), encoding: .utf8)
+    let text = try Golden.text("xds/\(name)")
     var player = Player()
     for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
       let words = line.split(separator: " ").map(String.init)

@@ -1,22 +1,17 @@
-import Foundation
 import Testing
 import WeftBase
+import WeftTestKit
 
 @testable import WeftTranslation
 
-/// Run with WEFT_UPDATE_GOLDEN=1 to write the expected files anew, then read the difference.
+/// `make golden-update` writes the expected files anew: read the difference.
 @Suite("translation, golden cases")
 struct GoldenTests {
   @Test("gives exactly the resources on file", arguments: TranslationCase.names)
   func golden(_ name: String) throws {
     let made = try TranslationCase(name).translate().golden()
-    let file = TranslationCase.folder.appendingPathComponent(name + ".expected.json")
     let text = made.text(JSONStyle(pretty: true, sorted: false)) + "\n"
-    if ProcessInfo.processInfo.environment["WEFT_UPDATE_GOLDEN"] == "1" {
-      try Data(text.utf8).write(to: file)
-    }
-    let expected = try String(contentsOf: file, encoding: .utf8)
-    #expect(text == expected, "\(name) differs; see WEFT_UPDATE_GOLDEN")
+    #expect(try Golden.expected("translation/\(name).expected.json", for: text) == text)
   }
 
   @Test("gives the same bytes every time", arguments: TranslationCase.names)

@@ -1,8 +1,8 @@
-import Foundation
 import WeftBase
 import WeftControlAPI
 import WeftKinds
 import WeftProtobuf
+import WeftTestKit
 import WeftXDS
 
 @testable import WeftTranslation
@@ -17,18 +17,11 @@ struct TranslationCase: CustomStringConvertible {
 
   var description: String { name }
 
-  static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    .deletingLastPathComponent().appendingPathComponent("Golden/translation")
-
-  static let names: [String] = {
-    let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
-    return files.filter { $0.hasSuffix(".json") && !$0.hasSuffix(".expected.json") }.map { String($0.dropLast(5)) }
-      .sorted()
-  }()
+  static let names = ((try? Golden.files(in: "translation", suffix: ".json")) ?? [])
+    .filter { !$0.hasSuffix(".expected.json") }.map { String($0.dropLast(5)) }
 
   init(_ name: String) throws {
-    let data = try Data(contentsOf: Self.folder.appendingPathComponent(name + ".json"))
-    try self.init(name, JSONValue(parsing: [UInt8](data)))
+    try self.init(name, JSONValue(parsing: Golden.bytes("translation/\(name).json")))
   }
 
   init(_ name: String, _ json: JSONValue) throws {

@@ -1,12 +1,12 @@
-import Glibc
 import Testing
 import WeftControlAPI
 import WeftKinds
+import WeftTestKit
 
 @testable import WeftConfig
 
 /// Every object of Tests/Golden/kinds/<kind>/valid.in.yaml must pass without an error; those of invalid.in.yaml must give
-/// exactly the findings of invalid.out.txt. `WEFT_GOLDEN=update` rewrites the latter: read the difference.
+/// exactly the findings of invalid.out.txt. `make golden-update` rewrites the latter: read the difference.
 @Suite("kinds, by golden files")
 struct KindGoldenTests {
   static let kinds = KindRegistry.all.map(\.name.rawValue)
@@ -36,28 +36,11 @@ struct KindGoldenTests {
       #expect(candidate.errors.isEmpty == (candidate.envelope != nil))
     }
     let found = lines.joined(separator: "\n") + "\n"
-    let path = "\(Self.folder)/\(kind)/invalid.out.txt"
-    if unsafe getenv("WEFT_GOLDEN").map({ unsafe String(cString: $0) }) == "update" {
-      try Self.write(path, found)
-    }
-    let expected = String(decoding: try DirectoryScan.contents(of: path, limit: 1 << 20).bytes, as: UTF8.self)
-    #expect(found == expected, "differs from \(path)")
+    #expect(try Golden.expected("kinds/\(kind)/invalid.out.txt", for: found) == found)
   }
-
-  private static let folder = #filePath.replacing(
-    "ControlPlane/WeftConfigTests/Kinds/KindGoldenTests.swift", with: "Golden/kinds")
 
   private static func candidates(_ kind: String, _ set: String) throws -> [Candidate] {
-    let bytes = try DirectoryScan.contents(of: "\(folder)/\(kind)/\(set).in.yaml", limit: 1 << 20).bytes
+    let bytes = try Golden.bytes("kinds/\(kind)/\(set).in.yaml")
     return DocumentReader(defaults: ConfigDefaults(namespace: "shop")).candidates(in: bytes)
-  }
-
-  private static func write(_ path: String, _ text: String) throws {
-    let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
-    #expect(descriptor >= 0)
-    let bytes = Array(text.utf8)
-    let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
-    #expect(count == bytes.count)
-    close(descriptor)
   }
 }

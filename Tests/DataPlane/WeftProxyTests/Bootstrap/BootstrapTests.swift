@@ -1,22 +1,15 @@
-import Foundation
 import Testing
 import WeftBase
 import WeftModel
+import WeftTestKit
 
 @testable import WeftProxy
 
 @Suite("bootstrap")
 struct BootstrapTests {
-  static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    .appending(path: "../../../Golden/bootstrap").standardizedFileURL
+  static func files(_ kind: String) -> [String] { (try? Golden.files(in: "bootstrap/\(kind)")) ?? [] }
 
-  static func files(_ kind: String) -> [String] {
-    ((try? FileManager.default.contentsOfDirectory(atPath: folder.appending(path: kind).path)) ?? []).sorted()
-  }
-
-  static func bytes(_ kind: String, _ name: String) throws -> [UInt8] {
-    Array(try Data(contentsOf: folder.appending(path: "\(kind)/\(name)")))
-  }
+  static func bytes(_ kind: String, _ name: String) throws -> [UInt8] { try Golden.bytes("bootstrap/\(kind)/\(name)") }
 
   @Test("there are enough files")
   func enough() {

@@ -100,7 +100,8 @@ struct SnapshotCompilerTests {
     return compilation.snapshot.clusters[Int(position)]?[].name.string
   }
 
-  @Test("a listener in its last good form leads to its own cluster, not to the one that took the place of a removed one")
+  @Test(
+    "a listener in its last good form leads to its own cluster, not to the one that took the place of a removed one")
   func lastGoodPositions() throws {
     let compiler = compiler()
     var state = ConfigState()

@@ -1,9 +1,9 @@
-import Foundation
 import Testing
 import WeftBase
 import WeftModel
 import WeftProtobuf
 import WeftTelemetry
+import WeftTestKit
 import WeftXDS
 
 @testable import WeftProxy
@@ -11,11 +11,8 @@ import WeftXDS
 /// What our own control plane sends is what our own proxy takes: the golden outputs of translation, converted and compiled.
 @Suite("translation's golden resources, as the proxy takes them")
 struct TranslationTests {
-  static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    .appending(path: "../../../Golden/translation").standardizedFileURL
-
-  static let files = ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [])
-    .filter { $0.hasSuffix(".expected.json") && $0 != "grpc-client.expected.json" }.sorted()
+  static let files = ((try? Golden.files(in: "translation", suffix: ".expected.json")) ?? [])
+    .filter { $0 != "grpc-client.expected.json" }
 
   static func decode<M: Message>(_ section: JSONValue?, _ type: M.Type) throws -> [M] {
     let options = JSONDecodingOptions(registry: TypeRegistry(EnvoyTypes.all))
@@ -27,7 +24,7 @@ struct TranslationTests {
 
   @Test("nothing is refused", arguments: files)
   func accepted(file: String) throws {
-    let golden = try JSONValue(parsing: Array(try Data(contentsOf: Self.folder.appending(path: file))))
+    let golden = try JSONValue(parsing: Golden.bytes("translation/\(file)"))
     let converter = Converter()
     let clusters = converter.clusters(try Self.decode(golden["CDS"], Envoy_Config_Cluster_V3_Cluster.self))
     let endpoints = converter.loadAssignments(
