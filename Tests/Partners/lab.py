@@ -1,5 +1,5 @@
 """What the partner cases share beside Tools/loopback.py: Weft's programs, stock Envoys, upstream servers, certificates, configurations."""
-import http.server, json, pathlib, shutil, socket, subprocess, sys, threading, time
+import http.server, json, pathlib, shutil, socket, socketserver, subprocess, sys, threading, time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "Tools"))
 from loopback import (  # noqa: F401 - cases take them from here
@@ -30,12 +30,16 @@ def need_module(name):
 
 
 def upstream(name, answer=None, address="127.0.0.1", port=0):
-    """An HTTP/1.1 server in this process; returns its port. It answers every GET with `name`, or with `answer(request)`."""
+    """An HTTP/1.1 server in this process; returns its port. It answers every GET and POST with `name`, or with `answer(request)`; a
+    POST's answer ends with the number of bytes it took."""
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version, wbufsize = "HTTP/1.1", -1
 
-        def do_GET(self):
-            body = (answer(self) if answer else name).encode()
+        def do_POST(self):
+            self.do_GET(f" {len(self.rfile.read(int(self.headers['content-length'])))}")
+
+        def do_GET(self, addition=""):
+            body = ((answer(self) if answer else name) + addition).encode()
             self.send_response(200)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
@@ -45,6 +49,10 @@ def upstream(name, answer=None, address="127.0.0.1", port=0):
             pass
 
     class Server(http.server.ThreadingHTTPServer):
+        def server_bind(self):  # without asking DNS for the address's name, which may take for ever where there is no DNS
+            socketserver.TCPServer.server_bind(self)
+            self.server_name, self.server_port = self.server_address
+
         def handle_error(self, *_):
             pass  # a proxy that goes takes its idle connections with it
 
@@ -139,9 +147,10 @@ class Lab(Processes):
         return self.ask("/api/v1/apply?namespace=default", "POST", text.encode(), accept, **{"content-type": "application/yaml"})
 
     def mesh_proxy(self, program, name, metadata, form="DELTA_GRPC", role="sidecar", labels=None, address="127.0.0.1", keepalive=None,
-                   xds=None, prefix=(), **options):
+                   xds=None, prefix=()):
         """A stock Envoy or weft-proxy that weft-control configures, whatever `metadata` asks for; returns its admin port.
-        `keepalive`: seconds between HTTP/2 pings to the control plane, and to wait for one; `xds`: another way to it."""
+        `keepalive`: seconds between HTTP/2 pings to the control plane, and to wait for one; `xds`: another way to it;
+        `prefix`: words before the program's."""
         admin = free_port()
         ads = {"ads": {}, "resource_api_version": "V3"}
         control = cluster("xds", xds or self.xds, http2=True, host=self.control_address)
@@ -157,7 +166,7 @@ class Lab(Processes):
                                "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]},
                 "lds_config": ads, "cds_config": ads},
             "static_resources": {"clusters": [control]}})
-        self.start(name, *prefix, *MESH_PROXIES[program], "-c", config, "--concurrency", "1", **options)
+        self.start(name, *prefix, *MESH_PROXIES[program], "-c", config, "--concurrency", "1")
         return admin
 
     def proxies(self):
