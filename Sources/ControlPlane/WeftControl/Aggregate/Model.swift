@@ -173,10 +173,7 @@ struct Model {
   private func build(_ id: ServiceIndex.ID) -> Service? {
     let entries = serviceEntries.objects(in: id.namespace).filter { $0.hosts.contains(id.host) }
     if workloadsByService[id] != nil || serviceRecords[id] != nil { return registered(id, decoratedBy: entries) }
-    guard let first = entries.first else { return nil }
-    return ServiceEntryServices.service(id.host, first, decoratedBy: Array(entries.dropFirst())) { labels in
-      selected(labels, in: id.namespace)
-    }
+    return ServiceEntryServices.service(id.host, entries) { labels in selected(labels, in: id.namespace) }
   }
 
   /// A service made of registrations; ServiceEntry objects for its host add names and visibility, never replace it.

@@ -8,25 +8,46 @@ enum ServiceEntryServices {
     var workloads: [Workload]
   }
 
-  /// The service of `host` that `entry` defines. Younger entries for the same host in the namespace only add names.
+  /// The service of `host` that entries of one namespace define together, oldest first: ports, addresses, names and
+  /// instances of all; of two ports with one number the older entry's, and what there can be only one of is the oldest's.
   static func service(
-    _ host: String, _ entry: ConfigObject<ServiceEntrySpec>, decoratedBy others: [ConfigObject<ServiceEntrySpec>],
-    selecting: ([String: String]) -> Selection
-  ) -> Service {
-    let spec = entry.spec
-    let ports = spec.ports.map { port in
-      ServicePort(
-        number: UInt16(clamping: port.number), name: port.name,
-        protocol: portProtocol(port), targetPort: port.targetPort == 0 ? nil : UInt16(clamping: port.targetPort))
+    _ host: String, _ entries: [ConfigObject<ServiceEntrySpec>], selecting: ([String: String]) -> Selection
+  ) -> Service? {
+    guard let oldest = entries.first else { return nil }
+    var ports: [ServicePort] = []
+    var addresses: [String] = []
+    var names: [String] = []
+    var instances: [ServiceInstance] = []
+    var places: [String: Int] = [:]
+    for entry in entries {
+      let own = entry.spec.ports.map(servicePort)
+      for var port in own where !ports.contains(where: { $0.number == port.number }) {
+        if ports.contains(where: { $0.name == port.name }) { port.name += "-\(port.number)" }
+        ports.append(port)
+      }
+      for address in entry.spec.addresses where !addresses.contains(address) { addresses.append(address) }
+      for name in entry.spec.subjectAltNames where !names.contains(name) { names.append(name) }
+      for instance in self.instances(of: entry, ports: own, selecting: selecting) {
+        // Two entries that select one workload: it serves the ports of both.
+        if let index = places[instance.id] {
+          instances[index].ports.merge(instance.ports) { older, _ in older }
+        } else {
+          places[instance.id] = instances.count
+          instances.append(instance)
+        }
+      }
     }
-    var names = spec.subjectAltNames
-    for name in others.flatMap(\.spec.subjectAltNames) where !names.contains(name) { names.append(name) }
     return Service(
-      host: host, name: host, namespace: entry.namespace, ports: ports, resolution: resolution(spec.resolution),
-      addresses: spec.addresses, isMeshExternal: spec.location == .meshExternal, labels: entry.metadata.labels,
-      subjectAltNames: names, visibility: entry.visibility, creationTimestamp: entry.metadata.creationTimestamp,
-      instances: instances(of: entry, ports: ports, selecting: selecting),
-      origins: [entry.origin] + others.map(\.origin))
+      host: host, name: host, namespace: oldest.namespace, ports: ports, resolution: resolution(oldest.spec.resolution),
+      addresses: addresses, isMeshExternal: oldest.spec.location == .meshExternal, labels: oldest.metadata.labels,
+      subjectAltNames: names, visibility: oldest.visibility, creationTimestamp: oldest.metadata.creationTimestamp,
+      instances: instances, origins: entries.map(\.origin))
+  }
+
+  private static func servicePort(_ port: Istio.ServicePort) -> ServicePort {
+    ServicePort(
+      number: UInt16(clamping: port.number), name: port.name, protocol: portProtocol(port),
+      targetPort: port.targetPort == 0 ? nil : UInt16(clamping: port.targetPort))
   }
 
   private static func portProtocol(_ port: Istio.ServicePort) -> PortProtocol {

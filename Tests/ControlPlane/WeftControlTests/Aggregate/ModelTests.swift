@@ -108,6 +108,51 @@ struct ModelTests {
     #expect(service.origins.map(\.name) == ["z-old", "a-young"])
   }
 
+  @Test("a second ServiceEntry for a host of the namespace keeps its ports and instances")
+  func merged() throws {
+    func entry(_ ports: JSONValue, _ address: String, vip: String) -> JSONValue {
+      [
+        "hosts": ["x.example.com"], "resolution": "STATIC", "addresses": [.string(vip)], "ports": ports,
+        "endpoints": [["address": .string(address)]],
+      ]
+    }
+    let older: JSONValue = [
+      ["number": 80, "name": "http", "protocol": "HTTP"], ["number": 443, "name": "tls", "protocol": "TLS"],
+    ]
+    let younger: JSONValue = [
+      ["number": 80, "name": "tcp", "protocol": "TCP", "targetPort": 8080],
+      ["number": 81, "name": "http", "protocol": "HTTP"],
+    ]
+    var model = model([
+      object(.serviceEntry, "young", entry(younger, "10.0.0.2", vip: "10.9.0.2"), age: 2),
+      object(.serviceEntry, "old", entry(older, "10.0.0.1", vip: "10.9.0.1"), age: 1),
+    ])
+    let service = try #require(model.snapshot().services.all.first)
+    #expect(service.ports.map(\.number) == [80, 81, 443])
+    #expect(service.ports.map(\.name) == ["http", "http-81", "tls"])
+    #expect(service.ports.first?.protocol == .http)
+    #expect(service.instances.map(\.address) == ["10.0.0.1", "10.0.0.2"])
+    #expect(service.instances.map(\.ports) == [[80: 80, 443: 443], [80: 8080, 81: 81]])
+    #expect(service.addresses == ["10.9.0.1", "10.9.0.2"])
+    #expect(service.origins.map(\.name) == ["old", "young"])
+  }
+
+  @Test("a workload that two entries of a host select serves the ports of both")
+  func selectedTwice() throws {
+    func entry(_ number: Int64) -> JSONValue {
+      [
+        "hosts": ["x.example.com"], "resolution": "STATIC", "workloadSelector": ["labels": ["app": "x"]],
+        "ports": [["number": .int(number), "name": .string("http-\(number)"), "protocol": "HTTP"]],
+      ]
+    }
+    var model = model([
+      object(.serviceEntry, "a", entry(80), age: 1), object(.serviceEntry, "b", entry(81), age: 2),
+      object(.workloadEntry, "vm", ["address": "10.0.0.1", "labels": ["app": "x"]]),
+    ])
+    let service = try #require(model.snapshot().services.all.first)
+    #expect(service.instances.map(\.ports) == [[80: 80, 81: 81]])
+  }
+
   @Test("the order in which objects arrive does not matter", arguments: [1, 2, 3, 4, 5])
   func order(seed: UInt64) throws {
     var random = RandomSource(seed: seed)
