@@ -45,6 +45,8 @@ package enum Translator {
         issues.formUnion(UnsupportedFeatures.of(rule.spec).map { TranslationIssue(rule.origin, $0) })
       } else if let gateway = snapshot.gateways[key] {
         issues.formUnion(UnsupportedFeatures.of(gateway.spec).map { TranslationIssue(gateway.origin, $0) })
+      } else if let sidecar = snapshot.sidecars[key] {
+        issues.formUnion(UnsupportedFeatures.of(sidecar.spec).map { TranslationIssue(sidecar.origin, $0) })
       }
     }
     resources.issues = issues.sorted()
@@ -60,7 +62,7 @@ package enum Translator {
     let sink = GatewayResources(scope: scope).add(to: &resources)
     addFixedClusters(scope, to: &resources)
     add(sink, scope, to: &resources)
-    resources.dependencies.hosts = .only(Set(sink.destinations.map(\.host)))
+    resources.dependencies.hosts = .only(Set(sink.destinations.map(\.host)).union(sink.awaited))
   }
 
   private static func addCapturedSidecar(_ scope: ProxyScope, to resources: inout ProxyResources) {
@@ -78,16 +80,13 @@ package enum Translator {
     var sink = listeners.addUpstreams(to: &resources)
     if scope.proxy.universal.httpProxy != nil {
       let services = scope.services()
-      let proxied = listeners.addForwardProxy(services: services, to: &resources)
-      sink.origins += proxied.origins
-      sink.destinations.formUnion(proxied.destinations)
-      sink.issues += proxied.issues
+      sink.merge(listeners.addForwardProxy(services: services, to: &resources))
     }
     add(sink, scope, to: &resources)
     if scope.proxy.universal.httpProxy != nil {
       resources.dependencies.hosts = .all
     } else {
-      var hosts = Set(sink.destinations.map(\.host))
+      var hosts = Set(sink.destinations.map(\.host)).union(sink.awaited)
       // The service of the workload itself: its name stands in the inbound cluster.
       if let workload = scope.snapshot.workload(id: scope.proxy.workload, namespace: scope.namespace) {
         hosts.insert(workload.host(domain: scope.domain))
@@ -100,11 +99,13 @@ package enum Translator {
   private static func add(_ sink: RouteSink, _ scope: ProxyScope, to resources: inout ProxyResources) {
     resources.issues += sink.issues
     resources.dependencies.objects.formUnion(sink.origins.map(\.key))
+    resources.dependencies.considered.formUnion(sink.considered)
     var ports: [String: Set<UInt16>] = [:]
     for destination in sink.destinations { ports[destination.host, default: []].insert(destination.port) }
     for (host, numbers) in ports.sorted(by: { $0.key < $1.key }) {
       guard let visible = scope.destination(host) else { continue }
       let clusters = OutboundClusters(scope: scope, service: visible.service)
+      resources.dependencies.considered.formUnion(clusters.policy.considered)
       for number in numbers.sorted() {
         if let port = visible.port(number) { clusters.add(port: port, to: &resources) }
       }

@@ -72,6 +72,16 @@ package enum UnsupportedFeatures {
     return list
   }
 
+  package static func of(_ sidecar: SidecarSpec) -> [Feature] {
+    sidecar.ingress.enumerated().compactMap { index, listener in
+      guard let tls = listener.tls, ServerTLS.transportSocket(tls) == nil else { return nil }
+      return Feature(
+        path: "spec.ingress[\(index)].tls",
+        message: "only certificates from files (serverCertificate, privateKey) are supported yet; the port is closed"
+      )
+    }
+  }
+
   package static func of(_ gateway: GatewaySpec) -> [Feature] {
     var list: [Feature] = []
     for (index, server) in gateway.servers.enumerated() {

@@ -129,4 +129,109 @@ struct DependencyTests {
       version: 3)
     #expect(before.dependencies.areTouched(by: moved.changes(since: old), in: moved))
   }
+
+  // MARK: Rules without effect
+
+  @Test("a rule that kept others from having an effect, and goes, is a change that concerns")
+  func shadowing() throws {
+    // The older rule has nothing for HTTP: it governs the host and leaves it to the default.
+    let older = #"""
+      {"kind":"VirtualService","metadata":{"name":"a","created":1},
+       "spec":{"hosts":["reviews"],"tcp":[{"route":[{"destination":{"host":"ratings"}}]}]}}
+      """#
+    let younger = Self.rule("b", "reviews", to: "ratings").replacing(
+      #""name":"b""#, with: #""name":"b","created":2"#)
+    let (old, proxy) = try Self.load([Self.reviews, Self.ratings], objects: [older, younger], version: 1)
+    let (new, _) = try Self.load([Self.reviews, Self.ratings], objects: [younger], version: 2)
+    let before = Translator.translate(old, for: proxy)
+    let after = Translator.translate(new, for: proxy)
+    #expect(before.all(.route) != after.all(.route))
+    #expect(before.dependencies.areTouched(by: new.changes(since: old), in: new))
+  }
+
+  @Test("a destination rule for other workloads that hid the provider's, and goes, is a change that concerns")
+  func shadowingDestinationRule() throws {
+    let own = #"""
+      {"kind":"DestinationRule","metadata":{"name":"own"},"spec":{"host":"reviews.prod.svc.cluster.local",
+       "workloadSelector":{"matchLabels":{"app":"other"}},"trafficPolicy":{"loadBalancer":{"simple":"RANDOM"}}}}
+      """#
+    let theirs = #"""
+      {"kind":"DestinationRule","metadata":{"name":"theirs","namespace":"prod"},"spec":{"host":"reviews",
+       "trafficPolicy":{"loadBalancer":{"simple":"ROUND_ROBIN"}}}}
+      """#
+    let service = Self.reviews.replacing(#""name":"reviews""#, with: #""name":"reviews","namespace":"prod""#)
+    func load(_ objects: [String], _ version: UInt64) throws -> (WeftSnapshot, ProxyIdentity) {
+      let text = Self.base.replacing(#""host":"reviews""#, with: #""host":"reviews.prod.svc.cluster.local""#)
+        .replacing("SERVICES", with: service).replacing("WORKLOADS", with: "")
+        .replacing("OBJECTS", with: objects.joined(separator: ","))
+      let json = try JSONValue(parsing: text)
+      return (try TranslationCase.snapshot(json, version: version), try TranslationCase("x", json).proxy)
+    }
+    let (old, proxy) = try load([own, theirs], 1)
+    let (new, _) = try load([theirs], 2)
+    let before = Translator.translate(old, for: proxy)
+    #expect(before.all(.cluster) != Translator.translate(new, for: proxy).all(.cluster))
+    #expect(before.dependencies.areTouched(by: new.changes(since: old), in: new))
+  }
+
+  // MARK: Captured sidecars
+
+  static func captured(_ services: [String], version: UInt64) throws -> (WeftSnapshot, ProxyIdentity) {
+    let json = try JSONValue(
+      parsing: #"""
+        {"node":{"id":"sidecar~10.0.0.7~p-1.default~default.svc.cluster.local","metadata":{"LABELS":{"app":"p"}}},
+         "services":[\#(services.joined(separator: ","))]}
+        """#)
+    return (try TranslationCase.snapshot(json, version: version), try TranslationCase("x", json).proxy)
+  }
+
+  @Test(
+    "a captured sidecar that becomes or ceases to be an instance gets its inbound side made anew",
+    arguments: [("10.0.0.9", "10.0.0.7"), ("10.0.0.7", "10.0.0.9")])
+  func inbound(from: String, to: String) throws {
+    let (old, proxy) = try Self.captured([Self.service("reviews", from)], version: 1)
+    let (new, _) = try Self.captured([Self.service("reviews", to)], version: 2)
+    let before = Translator.translate(old, for: proxy)
+    let changes = new.changes(since: old)
+    #expect(changes.endpoints == ["reviews.default.svc.cluster.local"])
+    #expect(before.dependencies.areTouched(by: changes, in: new))
+    #expect(!before.dependencies.onlyEndpointsAreTouched(by: changes, in: new))
+    // Another instance's coming is still a matter of endpoints alone.
+    let (third, _) = try Self.captured([Self.service("reviews", "10.0.0.10")], version: 3)
+    let (fourth, _) = try Self.captured([Self.service("reviews", "10.0.0.11")], version: 4)
+    let calm = Translator.translate(third, for: proxy)
+    #expect(calm.dependencies.onlyEndpointsAreTouched(by: fourth.changes(since: third), in: fourth))
+  }
+
+  @Test("an instance that becomes unreachable, or reachable again, is told and taken back")
+  func instanceIssues() throws {
+    let (good, proxy) = try Self.load([Self.reviews], version: 1)
+    let (bad, _) = try Self.load([Self.service("reviews", "vm.example.com")], version: 2)
+    let before = Translator.translate(good, for: proxy)
+    let after = Translator.translate(bad, for: proxy)
+    let hosts: Set<String> = ["reviews.default.svc.cluster.local"]
+    #expect(Translator.refreshEndpoints(of: before, hosts: hosts, in: bad, for: proxy) == nil)
+    #expect(after.issues.count == 1)
+    #expect(Translator.refreshEndpoints(of: after, hosts: hosts, in: good, for: proxy) == nil)
+  }
+
+  // MARK: Namespaces
+
+  @Test("of two services with one host, the one that the Sidecar imports is called")
+  func importedNamespace() throws {
+    let json = try JSONValue(
+      parsing: #"""
+        {"node":{"id":"sidecar~10.0.0.7~p-1.default~default.svc.cluster.local"},
+         "services":[
+           {"name":"a","namespace":"one","host":"api.example.com","created":1,"ports":[{"number":80,"protocol":"HTTP"}],
+            "instances":[{"address":"10.1.0.1"}]},
+           {"name":"b","namespace":"two","host":"api.example.com","created":2,"ports":[{"number":80,"protocol":"HTTP"}],
+            "instances":[{"address":"10.2.0.1"}]}],
+         "objects":[{"kind":"Sidecar","metadata":{"name":"s"},"spec":{"egress":[{"hosts":["two/*"]}]}}]}
+        """#)
+    let made = try TranslationCase("x", json).translate()
+    let assignment = try #require(made[.endpoint, "outbound|80||api.example.com"])
+    #expect(assignment.origins.map(\.namespace) == ["two"])
+    #expect(made[.route, "80"] != nil)
+  }
 }

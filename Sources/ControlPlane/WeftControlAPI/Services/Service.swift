@@ -14,6 +14,9 @@ package final class Service: Sendable {
     case dnsRoundRobin = "DNS_ROUND_ROBIN"
     /// The name in the request, resolved when it is asked for.
     case dynamicDNS = "DYNAMIC_DNS"
+
+    /// The proxy looks names up.
+    package var isByName: Bool { self == .dns || self == .dnsRoundRobin || self == .dynamicDNS }
   }
 
   /// The full host name, or a wildcard (`*.example.com`).

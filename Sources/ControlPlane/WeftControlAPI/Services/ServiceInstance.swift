@@ -1,3 +1,5 @@
+import WeftKinds
+
 /// One instance behind a service: where a client's proxy connects to.
 package struct ServiceInstance: Hashable, Sendable {
   package enum Health: String, Hashable, Sendable {
@@ -7,10 +9,21 @@ package struct ServiceInstance: Hashable, Sendable {
     case draining = "DRAINING"
   }
 
+  package enum AddressForm: Hashable, Sendable {
+    /// Behind another network's gateway: nothing to connect to.
+    case none
+    case ip
+    case unixSocket
+    /// To be resolved.
+    case name
+  }
+
   /// Unique within the service: the workload's name, or `<entry>/<index>` for an inline endpoint.
   package var id: String
-  /// An IP address, a host name (DNS resolution only), or an absolute path (`unix`).
-  package var address: String
+  /// An IP address, a host name (DNS resolution only), or a Unix socket: an absolute path or an abstract name (`@name`).
+  package let address: String
+  /// What `address` is, read once.
+  package let addressForm: AddressForm
   /// By the service's port number, the port at `address`. A port that is not listed is not served here.
   package var ports: [UInt16: UInt16]
   package var labels: [String: String]
@@ -32,6 +45,12 @@ package struct ServiceInstance: Hashable, Sendable {
   ) {
     self.id = id
     self.address = address
+    addressForm =
+      switch address.utf8.first {
+      case nil: .none
+      case UInt8(ascii: "/"), UInt8(ascii: "@"): .unixSocket
+      default: AddressRules.isIP(address) ? .ip : .name
+      }
     self.ports = ports
     self.labels = labels
     self.locality = locality
@@ -44,7 +63,7 @@ package struct ServiceInstance: Hashable, Sendable {
     self.origin = origin
   }
 
-  package var isUnixSocket: Bool { address.utf8.first == UInt8(ascii: "/") }
+  package var isUnixSocket: Bool { addressForm == .unixSocket }
 
   /// Whether the instance carries all of `labels` (a subset's or selector's).
   package func carries(_ labels: [String: String]) -> Bool {

@@ -33,23 +33,28 @@ package struct ServiceIndex: Sendable {
   package func services(in namespace: String) -> [Service] { byNamespace[namespace] ?? [] }
   package func services(withHost host: String) -> [Service] { byHost[host] ?? [] }
 
-  /// The service that a client in `namespace` means by `host`: the one of its own namespace, else the oldest visible.
-  package func service(_ host: String, seenFrom namespace: String) -> Service? {
+  /// The service that a client in `namespace` means by `host`: the one of its own namespace, else the oldest, among those
+  /// that are visible to it and that it imports.
+  package func service(
+    _ host: String, seenFrom namespace: String, where isImported: (Service) -> Bool = { _ in true }
+  ) -> Service? {
     guard let candidates = byHost[host] else { return nil }
     var oldest: Service?
-    for service in candidates where service.isVisible(to: namespace) {
+    for service in candidates where service.isVisible(to: namespace) && isImported(service) {
       if service.namespace == namespace { return service }
       if oldest == nil { oldest = service }
     }
     return oldest
   }
 
-  /// One service per host: what clients in `namespace` see, oldest first.
-  package func services(visibleTo namespace: String) -> [Service] {
+  /// One service per host: what clients in `namespace` see and import, oldest first.
+  package func services(
+    visibleTo namespace: String, where isImported: (Service) -> Bool = { _ in true }
+  ) -> [Service] {
     all.filter { service in
-      guard service.isVisible(to: namespace) else { return false }
+      guard service.isVisible(to: namespace), isImported(service) else { return false }
       let sharing = byHost[service.host] ?? []
-      return sharing.count == 1 || self.service(service.host, seenFrom: namespace) === service
+      return sharing.count == 1 || self.service(service.host, seenFrom: namespace, where: isImported) === service
     }
   }
 

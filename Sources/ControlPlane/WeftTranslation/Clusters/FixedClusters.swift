@@ -17,11 +17,7 @@ enum FixedClusters {
   static func unknown(_ name: String, _ mesh: MeshSettings) -> Cluster {
     var cluster = Cluster()
     cluster.name = name
-    cluster.clusterDiscoveryType = .type(.eds)
-    var eds = Cluster.EdsClusterConfig()
-    eds.edsConfig = .aggregated
-    eds.serviceName = name
-    cluster.edsClusterConfig = eds
+    cluster.setAggregatedEndpoints()
     cluster.connectTimeout = Google_Protobuf_Duration(nanoseconds: mesh.connectTimeout)
     return cluster
   }
@@ -64,5 +60,16 @@ enum FixedClusters {
     var bind = Envoy_Config_Core_V3_BindConfig()
     bind.sourceAddress = socket
     return bind
+  }
+}
+
+extension Cluster {
+  /// Endpoints come over the aggregated stream, under the cluster's own name.
+  mutating func setAggregatedEndpoints() {
+    clusterDiscoveryType = .type(.eds)
+    var eds = Cluster.EdsClusterConfig()
+    eds.edsConfig = .aggregated
+    eds.serviceName = name
+    edsClusterConfig = eds
   }
 }

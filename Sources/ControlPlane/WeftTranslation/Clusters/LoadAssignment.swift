@@ -4,13 +4,35 @@ import WeftXDS
 
 /// The endpoints of one cluster, by locality.
 struct LoadAssignment {
+  /// Who finds out where an endpoint is.
+  enum Reach {
+    /// Nobody has to: it has an address.
+    case addressed
+    /// The proxy, by name.
+    case resolved
+
+    /// Why nobody can connect to the instance; nil when somebody can. One such endpoint makes a proxy refuse all that
+    /// come with it.
+    func objection(to instance: ServiceInstance) -> String? {
+      switch (self, instance.addressForm) {
+      case (_, .none): "it has no address, and instances behind another network's gateway are not reached"
+      case (.addressed, .name):
+        "\"\(instance.address)\" is not an IP address; a name needs a service with resolution DNS"
+      case (.resolved, .unixSocket):
+        "\"\(instance.address)\" is not a name; a socket needs a service with resolution STATIC"
+      default: nil
+      }
+    }
+  }
+
   let name: String
   let port: ServicePort
   let instances: [ServiceInstance]
+  var reach = Reach.addressed
 
   var message: ClusterLoadAssignment {
     var groups: [Locality: [Envoy_Config_Endpoint_V3_LbEndpoint]] = [:]
-    for instance in instances where instance.health != .unhealthy {
+    for instance in instances where instance.health != .unhealthy && reach.objection(to: instance) == nil {
       guard let number = instance.ports[port.number] ?? (instance.isUnixSocket ? 0 : nil) else { continue }
       groups[instance.locality, default: []].append(Self.endpoint(instance, port: number))
     }

@@ -18,9 +18,33 @@ struct OutboundClusters {
   /// Adds the clusters of `port`, and their load assignments.
   func add(port: ServicePort, to resources: inout ProxyResources) {
     resources.dependencies.objects.formUnion(policy.rules.map(\.key))
+    resources.issues += instanceIssues
     add(port: port, subset: nil, to: &resources)
     for (subset, _) in policy.subsets { add(port: port, subset: subset, to: &resources) }
   }
+
+  /// Instances that are left out because no proxy could be told how to reach them.
+  var instanceIssues: [TranslationIssue] {
+    let reach: LoadAssignment.Reach
+    switch service.resolution {
+    case .static: reach = .addressed
+    case .dns, .dnsRoundRobin, .dynamicDNS: reach = .resolved
+    case .none: return []
+    }
+    return service.instances.compactMap { instance in
+      reach.objection(to: instance).map { objection in
+        TranslationIssue(
+          instance.origin, Self.instancePath(instance.origin),
+          "the instance \(instance.id) of \(service.host) is left out: \(objection)")
+      }
+    }
+  }
+
+  private static func instancePath(_ origin: Origin) -> String {
+    origin.kind == .workloadEntry ? "spec.address" : "spec.endpoints"
+  }
+
+  static func isAboutInstance(_ issue: TranslationIssue) -> Bool { issue.path == instancePath(issue.origin) }
 
   private func add(port: ServicePort, subset: Subset?, to resources: inout ProxyResources) {
     let name = ResourceName.outbound(port: port.number, subset: subset?.name ?? "", host: service.host)
@@ -29,7 +53,16 @@ struct OutboundClusters {
     var cluster = Cluster()
     cluster.name = name
     let instances = service.instances.filter { subset == nil || $0.carries(subset?.labels ?? [:]) }
+    // A subset that selects none of a DNS service's instances must not lead to the host as a whole.
+    if service.resolution.isByName, instances.isEmpty, !service.instances.isEmpty { return }
     setDiscovery(&cluster, port: port, instances: instances, policy: effective)
+    if service.resolution == .dynamicDNS, Hostname.isWildcard(service.host), subset == nil {
+      resources.issues += service.origins.prefix(1).map {
+        TranslationIssue(
+          $0, "spec.resolution",
+          "names under \(service.host) are not resolved when they are asked for; the service has no endpoints")
+      }
+    }
     let writer = ClusterPolicyWriter(
       mesh: scope.snapshot.mesh, service: service, port: port, isGRPC: scope.proxy.isGRPC)
     writer.write(effective, to: &cluster)
@@ -63,22 +96,12 @@ struct OutboundClusters {
       return
     }
     switch service.resolution {
-    case .static:
-      cluster.clusterDiscoveryType = .type(.eds)
-      var eds = Cluster.EdsClusterConfig()
-      eds.edsConfig = .aggregated
-      eds.serviceName = cluster.name
-      cluster.edsClusterConfig = eds
+    case .static: cluster.setAggregatedEndpoints()
     case .none:
       setOriginalDestination(&cluster)
     case .dns, .dnsRoundRobin, .dynamicDNS:
-      // The name in the request is not known here; a wildcard host cannot be resolved and has no endpoints.
-      cluster.clusterDiscoveryType = .type(service.resolution == .dns ? .strictDns : .logicalDns)
-      cluster.dnsLookupFamily = .v4Preferred
-      cluster.dnsRefreshRate = Google_Protobuf_Duration(seconds: 60)
-      cluster.respectDnsTtl = true
-      var named = instances
-      if named.isEmpty, !Hostname.isWildcard(service.host), let origin = service.origins.first {
+      var named = instances.filter { LoadAssignment.Reach.resolved.objection(to: $0) == nil && $0.health != .unhealthy }
+      if instances.isEmpty, !Hostname.isWildcard(service.host), let origin = service.origins.first {
         named = [
           ServiceInstance(
             id: service.host, address: service.host, ports: [port.number: port.targetPort],
@@ -86,7 +109,16 @@ struct OutboundClusters {
         ]
       }
       if service.resolution != .dns { named = Array(named.prefix(1)) }
-      cluster.loadAssignment = LoadAssignment(name: cluster.name, port: port, instances: named).message
+      let assignment = LoadAssignment(name: cluster.name, port: port, instances: named, reach: .resolved).message
+      guard service.resolution == .dns || !assignment.endpoints.isEmpty else {
+        // The name in the request is not known here, a wildcard has no address, and a cluster of one name must have it.
+        return cluster.setAggregatedEndpoints()
+      }
+      cluster.clusterDiscoveryType = .type(service.resolution == .dns ? .strictDns : .logicalDns)
+      cluster.dnsLookupFamily = .v4Preferred
+      cluster.dnsRefreshRate = Google_Protobuf_Duration(seconds: 60)
+      cluster.respectDnsTtl = true
+      cluster.loadAssignment = assignment
     }
   }
 

@@ -28,21 +28,27 @@ struct GRPCResources {
     }
     for (number, host) in clusters {
       guard let visible = scope.destination(host), let port = visible.port(number) else { continue }
-      OutboundClusters(scope: scope, service: visible.service).add(port: port, to: &resources)
+      let made = OutboundClusters(scope: scope, service: visible.service)
+      resources.dependencies.considered.formUnion(made.policy.considered)
+      made.add(port: port, to: &resources)
     }
     hosts.formUnion(sink.destinations.map(\.host))
     for name in interest.names(.listener).union(interest.names(.route)) {
-      if let target = target(name) { hosts.insert(target.host) }
+      guard let (host, _) = ResourceName.splitHostPort(name) else { continue }
+      let (full, alternatives) = scope.upstreamHost(host)
+      hosts.insert(full)
+      hosts.formUnion(alternatives)
     }
     resources.dependencies.hosts = .only(hosts)
     resources.dependencies.objects.formUnion(sink.origins.map(\.key))
+    resources.dependencies.considered.formUnion(sink.considered)
     resources.issues += sink.issues
   }
 
   /// `host:port`, short hosts in the client's namespace.
   private func target(_ name: String) -> (host: String, port: UInt16)? {
     guard let (host, port) = ResourceName.splitHostPort(name) else { return nil }
-    return (Hostname.resolve(host, namespace: scope.namespace, domain: scope.domain), port)
+    return (scope.upstreamHost(host).host, port)
   }
 
   /// The listener that an `xds:///host:port` client asks for; none when there is no such service.
@@ -66,9 +72,7 @@ struct GRPCResources {
       configuration.virtualHosts[index].routes = configuration.virtualHosts[index].routes.map(Self.plain)
     }
     resources.add(.route, name, configuration, origins: own.origins)
-    sink.origins += own.origins
-    sink.destinations.formUnion(own.destinations)
-    sink.issues += own.issues
+    sink.merge(own)
   }
 
   /// A gRPC library takes time limits from `max_stream_duration` and knows retries on a few statuses only.

@@ -66,7 +66,7 @@ struct GatewayResources {
       var chain = FilterChain()
       chain.filters = [manager(key, name)]
       listener.filterChains = [chain]
-      merge(own, into: &sink)
+      sink.merge(own)
     } else {
       for entry in usable { addL4(entry, key, &listener, &sink, to: &resources) }
       if listener.filterChains.contains(where: { !($0.filterChainMatch?.serverNames ?? []).isEmpty }) {
@@ -82,12 +82,6 @@ struct GatewayResources {
       statPrefix: "outbound_\(ResourceName.listener(key.bind, key.port))", routes: .named(routes))
   }
 
-  private func merge(_ own: RouteSink, into sink: inout RouteSink) {
-    sink.origins += own.origins
-    sink.destinations.formUnion(own.destinations)
-    sink.issues += own.issues
-  }
-
   // MARK: HTTP
 
   /// One virtual host per host of a rule that one of the servers serves.
@@ -101,13 +95,15 @@ struct GatewayResources {
       context.isTLS = isTLS
       for rule in rules(for: entry) where !rule.spec.http.isEmpty {
         for host in self.hosts(of: rule, on: entry) {
+          let hashing = VirtualHosts(scope: scope).hashPolicies
+          let made = HTTPRoutes(context: context, rule: rule, hashing: hashing).make(&sink)
+          // Nothing in the rule is for this gateway or port: it does not make the host known.
+          if made.isEmpty { continue }
           var virtualHost = hosts[host] ?? VirtualHost()
           virtualHost.name = ResourceName.virtualHost(host, key.port)
           virtualHost.domains = [host]
           virtualHost.includeRequestAttemptCount = true
           if entry.server.tls?.httpsRedirect == true { virtualHost.requireTls = .all }
-          let hashing = VirtualHosts(scope: scope).hashPolicies
-          let made = HTTPRoutes(context: context, rule: rule, hashing: hashing).make(&sink)
           virtualHost.routes = Self.catchAllsLast(virtualHost.routes + made)
           hosts[host] = virtualHost
         }
@@ -188,13 +184,21 @@ struct GatewayResources {
     let tls = entry.server.tls
     let isTerminated = tls.map { $0.mode != .passthrough && $0.mode != .autoPassthrough } ?? false
     if entry.spoken == "HTTPS" && isTerminated, let tls {
-      guard let socket = transportSocket(tls) else { return }
+      guard let socket = ServerTLS.transportSocket(tls) else { return }
       var own = RouteSink()
       let portName = entry.server.port?.name ?? ""
       let name = "https.\(key.port).\(portName).\(entry.gateway.name).\(entry.gateway.namespace)\(key.suffix)"
+      // Validation refuses this; an object that was stored before may still have it.
+      guard resources[.route, name] == nil else {
+        sink.issues.append(
+          TranslationIssue(
+            entry.gateway.origin, "spec.servers.port.name",
+            "\"\(portName)\" is the name of another server's port; this server is left out"))
+        return
+      }
       let configuration = routes(name, [entry], key, isTLS: true, &own)
       resources.add(.route, name, configuration, origins: own.origins)
-      merge(own, into: &sink)
+      sink.merge(own)
       var chain = FilterChain()
       chain.filters = [manager(key, name)]
       chain.transportSocket = socket
@@ -210,7 +214,7 @@ struct GatewayResources {
         var chain = FilterChain()
         chain.filters = [TCPFilters.filter(shares, statPrefix: shares[0].cluster, accessLogPath: accessLogPath)]
         if isTerminated, let tls {
-          guard let socket = transportSocket(tls) else { return }
+          guard let socket = ServerTLS.transportSocket(tls) else { return }
           chain.transportSocket = socket
         }
         append(chain, names: isTerminated ? entry.server.hosts.map(Self.dnsPart) : [], to: &listener)
@@ -242,41 +246,5 @@ struct GatewayResources {
     var chain = chain
     chain.filterChainMatch = match
     listener.filterChains.append(chain)
-  }
-
-  /// Certificates from files. Secrets by name wait for the secret service.
-  private func transportSocket(
-    _ tls: Istio_Networking_V1alpha3_ServerTLSSettings
-  ) -> Envoy_Config_Core_V3_TransportSocket? {
-    guard tls.mode == .simple || tls.mode == .mutual || tls.mode == .optionalMutual, !tls.serverCertificate.isEmpty
-    else { return nil }
-    var certificate = Envoy_Extensions_TransportSockets_Tls_V3_TlsCertificate()
-    certificate.certificateChain = .file(tls.serverCertificate)
-    certificate.privateKey = .file(tls.privateKey)
-    var common = CommonTLSContext()
-    common.tlsCertificates = [certificate]
-    common.alpnProtocols = ["h2", "http/1.1"]
-    var parameters = Envoy_Extensions_TransportSockets_Tls_V3_TlsParameters()
-    parameters.tlsMinimumProtocolVersion = tls.minProtocolVersion == .tlsv13 ? .tLSv13 : .tLSv12
-    if !tls.cipherSuites.isEmpty { parameters.cipherSuites = tls.cipherSuites }
-    common.tlsParams = parameters
-    if !tls.caCertificates.isEmpty {
-      var validation = Envoy_Extensions_TransportSockets_Tls_V3_CertificateValidationContext()
-      validation.trustedCa = .file(tls.caCertificates)
-      if !tls.caCrl.isEmpty { validation.crl = .file(tls.caCrl) }
-      validation.verifyCertificateSpki = tls.verifyCertificateSpki
-      validation.verifyCertificateHash = tls.verifyCertificateHash
-      for name in tls.subjectAltNames {
-        var matcher = Envoy_Extensions_TransportSockets_Tls_V3_SubjectAltNameMatcher()
-        matcher.sanType = name.contains("://") ? .uri : .dns
-        matcher.matcher = .exact(name)
-        validation.matchTypedSubjectAltNames.append(matcher)
-      }
-      common.validationContextType = .validationContext(validation)
-    }
-    var context = DownstreamTLSContext()
-    context.commonTlsContext = common
-    context.requireClientCertificate = Google_Protobuf_BoolValue(tls.mode == .mutual)
-    return Envoy_Config_Core_V3_TransportSocket("envoy.transport_sockets.tls", context)
   }
 }

@@ -14,6 +14,15 @@ struct CapturedInbound {
     var target: InboundCluster.Target
     var service: Service?
     var origins: [Origin]
+    var security = Security.none
+  }
+
+  /// What a client must do before anything is read.
+  private enum Security {
+    case none
+    case tls(Envoy_Config_Core_V3_TransportSocket)
+    /// TLS is asked for and cannot be given: nothing is let in.
+    case closed
   }
 
   func add(to resources: inout ProxyResources) {
@@ -21,7 +30,10 @@ struct CapturedInbound {
     if !ingress.isEmpty, let sidecar = scope.sidecar {
       addIngress(ingress, sidecar.origin, to: &resources)
     } else if scope.proxy.interception != .none {
-      addVirtualInbound(ports(), to: &resources)
+      let ports = ports()
+      resources.dependencies.inboundAddresses = Set(scope.proxy.addresses)
+      resources.dependencies.inboundHosts = Set(ports.compactMap(\.service?.host))
+      addVirtualInbound(ports, to: &resources)
     }
   }
 
@@ -75,14 +87,18 @@ struct CapturedInbound {
     for entry in ingress {
       guard let number = entry.port.flatMap({ UInt16(exactly: $0.number) }), number > 0 else { continue }
       let spoken = PortProtocol(field: entry.port?.protocol ?? "") ?? .unknown
-      let port = Port(
+      var port = Port(
         number: number, spoken: spoken, target: Self.target(entry.defaultEndpoint, number), service: nil,
         origins: [origin])
+      if let tls = entry.tls {
+        port.security = ServerTLS.transportSocket(tls).map(Security.tls) ?? .closed
+      }
       let isCaptured = entry.captureMode != .none && entry.bind.isEmpty && scope.proxy.interception != .none
       if isCaptured {
         captured.append(port)
         continue
       }
+      if case .closed = port.security { continue }
       var listener = Listener()
       let bind = entry.bind.isEmpty ? scope.proxy.addresses.first ?? "0.0.0.0" : entry.bind
       listener.name = ResourceName.listener(bind, number)
@@ -95,10 +111,17 @@ struct CapturedInbound {
   }
 
   private func chain(_ port: Port, to resources: inout ProxyResources) -> FilterChain {
+    if case .closed = port.security {
+      // Without a chain of its own the port's traffic would pass through in plaintext.
+      var chain = FilterChain()
+      chain.filters = [TCPFilters.filter(cluster: ResourceName.blackHole, accessLogPath: accessLogPath)]
+      return chain
+    }
     let name = ResourceName.inbound(port: port.number)
     let cluster = InboundCluster(port: port.number, target: port.target, spoken: port.spoken, service: port.service)
     resources.add(.cluster, name, cluster.message(scope.snapshot.mesh), origins: port.origins)
     var chain = FilterChain()
+    if case .tls(let socket) = port.security { chain.transportSocket = socket }
     if port.spoken.isHTTP {
       let routes = RouteConfigurations.inbound(cluster: name, service: port.service, port: port.number)
       chain.filters = [

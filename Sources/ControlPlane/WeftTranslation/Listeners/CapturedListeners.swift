@@ -22,10 +22,8 @@ struct CapturedListeners {
   /// What one address and port has to serve, collected over services.
   private struct Draft {
     var isHTTP = false
-    var tlsChains: [FilterChain] = []
-    var tcpChains: [FilterChain] = []
-    /// The first TCP service without a finer match.
-    var tcpDefault: FilterChain?
+    /// TCP and TLS services; the first without a finer match takes the rest.
+    var chains = FilterChainSet()
     var origins: [Origin] = []
   }
 
@@ -57,9 +55,7 @@ struct CapturedListeners {
     var own = RouteSink()
     let configuration = RouteConfigurations(scope: scope).port(port, services: services, sink: &own)
     resources.add(.route, configuration.name, configuration, origins: own.origins)
-    sink.origins += own.origins
-    sink.destinations.formUnion(own.destinations)
-    sink.issues += own.issues
+    sink.merge(own)
   }
 
   private func collectL4(
@@ -69,13 +65,12 @@ struct CapturedListeners {
     let cluster = ResourceName.outbound(port: port.number, host: service.host)
     var chains: [L4Routes.Chain] = []
     if let rule = scope.meshRule(for: service.host) {
+      sink.considered.insert(rule.key)
       let routes = L4Routes(context: RouteContext(scope: scope, port: port.number, gateway: nil), rule: rule)
       chains = port.protocol.isTLS ? routes.tls(&sink) : routes.tcp(&sink)
     }
-    if chains.isEmpty {
-      chains = [L4Routes.Chain(shares: [TCPFilters.Share(cluster: cluster, weight: 1)])]
-      if port.protocol.isTLS { chains[0].serverNames = [service.host] }
-    }
+    let isRuled = !chains.isEmpty
+    if !isRuled { chains = [L4Routes.Chain(shares: [TCPFilters.Share(cluster: cluster, weight: 1)])] }
     let plain = service.addresses.filter { !$0.contains("/") }
     let networks = service.addresses.filter { $0.contains("/") }
     var places = plain.map { (Key(address: $0, port: port.number), [String]()) }
@@ -86,19 +81,11 @@ struct CapturedListeners {
       for chain in chains {
         var built = FilterChain()
         built.filters = [TCPFilters.filter(chain.shares, statPrefix: cluster, accessLogPath: accessLogPath)]
-        var match = FilterChainMatch()
-        match.serverNames = chain.serverNames.filter { $0 != "*" }
-        match.prefixRanges = (chain.subnets.isEmpty ? subnets : chain.subnets).compactMap { Self.range($0) }
-        if !match.serverNames.isEmpty {
-          match.transportProtocol = "tls"
-          built.filterChainMatch = match
-          draft.tlsChains.append(built)
-        } else if !match.prefixRanges.isEmpty {
-          built.filterChainMatch = match
-          draft.tcpChains.append(built)
-        } else if draft.tcpDefault == nil {
-          draft.tcpDefault = built
-        }
+        // A virtual address names the service already; elsewhere several share the port, and the server name tells.
+        let tells = !isRuled && port.protocol.isTLS && key.address == "0.0.0.0"
+        draft.chains.add(
+          built, serverNames: tells ? [service.host] : chain.serverNames,
+          networks: chain.subnets.isEmpty ? subnets : chain.subnets)
       }
       drafts[key] = draft
     }
@@ -110,15 +97,16 @@ struct CapturedListeners {
     listener.address = .of(key.address, port: key.port)
     listener.trafficDirection = .outbound
     if !isBound { listener.bindToPort = Google_Protobuf_BoolValue(false) }
-    let tcpChains = Self.unique(draft.tlsChains + draft.tcpChains)
-    if !draft.tlsChains.isEmpty { listener.listenerFilters.append(.tlsInspector) }
+    let shared = draft.chains
+    if shared.looksAtServerNames { listener.listenerFilters.append(.tlsInspector) }
+    listener.filterChains = shared.chains
     if draft.isHTTP {
       var http = FilterChain()
       http.filters = [
         HTTPConnectionManagers(side: .outbound, accessLogPath: accessLogPath).filter(
           statPrefix: "outbound_\(listener.name)", routes: .named(String(key.port)))
       ]
-      if !tcpChains.isEmpty || draft.tcpDefault != nil {
+      if !shared.isEmpty {
         // HTTP and TCP on one port: the first bytes decide.
         var match = FilterChainMatch()
         match.transportProtocol = "raw_buffer"
@@ -128,23 +116,15 @@ struct CapturedListeners {
         listener.listenerFiltersTimeout = Google_Protobuf_Duration(seconds: 5)
         listener.continueOnListenerFiltersTimeout = true
       }
-      listener.filterChains = tcpChains + [http]
-      listener.defaultFilterChain = draft.tcpDefault
-    } else {
-      listener.filterChains = tcpChains
-      if let only = draft.tcpDefault {
-        if tcpChains.isEmpty { listener.filterChains = [only] } else { listener.defaultFilterChain = only }
-      } else if key.address == "0.0.0.0" {
-        listener.defaultFilterChain = fallbackChain(name: "PassthroughFilterChain")
-      }
+      listener.filterChains.append(http)
+    }
+    if listener.filterChains.isEmpty, let only = shared.fallback {
+      listener.filterChains = [only]
+    } else if !shared.isEmpty {
+      // What no chain asks for goes where it would go without this listener.
+      listener.defaultFilterChain = shared.fallback ?? fallbackChain(name: "PassthroughFilterChain")
     }
     resources.add(.listener, listener.name, listener, origins: draft.origins)
-  }
-
-  /// Two services that ask for the same match cannot both have it: the older keeps it.
-  private static func unique(_ chains: [FilterChain]) -> [FilterChain] {
-    var seen: Set<[UInt8]> = []
-    return chains.filter { seen.insert($0.filterChainMatch?.serialized() ?? []).inserted }
   }
 
   private func fallbackChain(name: String) -> FilterChain {

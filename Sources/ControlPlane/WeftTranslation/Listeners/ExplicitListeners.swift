@@ -35,7 +35,9 @@ struct ExplicitListeners {
       } else {
         chain.filters = [TCPFilters.filter(cluster: name, accessLogPath: bindings.accessLogPath)]
       }
-      add(entry.listen, direction: .inbound, chains: [chain], origins: origins, to: &resources)
+      var chains = FilterChainSet()
+      chains.add(chain, serverNames: [], networks: [])
+      add(entry.listen, direction: .inbound, chains, origins: origins, to: &resources)
     }
   }
 
@@ -46,43 +48,52 @@ struct ExplicitListeners {
     var all = RouteSink()
     for upstream in bindings.upstreams {
       var sink = RouteSink()
-      let host = Hostname.resolve(upstream.host, namespace: scope.namespace, domain: scope.domain)
-      // A service that nobody knows yet is taken for HTTP: the listener is there before its upstream.
-      let port = scope.service(host)?.port(upstream.port)
-      let spoken = port?.protocol ?? .http
-      var chain = FilterChain()
+      let (host, alternatives) = scope.upstreamHost(upstream.host)
+      sink.awaited = alternatives
+      // An upstream is asked for by name: a Sidecar that does not import it does not hide it. A service that nobody knows yet
+      // is taken for HTTP: the listener is there before its upstream.
+      let spoken = scope.destination(host)?.port(upstream.port)?.protocol ?? .http
+      var chains = FilterChainSet()
       if spoken.isHTTP {
         let name = ResourceName.virtualHost(host, upstream.port)
         let configuration = RouteConfigurations(scope: scope).upstream(
           host: host, port: upstream.port, authority: "\(host):\(upstream.port)", sink: &sink)
         resources.add(.route, name, configuration, origins: sink.origins)
+        var chain = FilterChain()
         chain.filters = [
           HTTPConnectionManagers(side: .outbound, accessLogPath: bindings.accessLogPath).filter(
             statPrefix: "outbound_\(upstream.listen.listenerName)", routes: .named(name))
         ]
+        chains.add(chain, serverNames: [], networks: [])
       } else {
-        var shares: [TCPFilters.Share] = []
-        if let rule = scope.meshRule(for: host) {
-          let routes = L4Routes(
-            context: RouteContext(scope: scope, port: upstream.port, gateway: nil), rule: rule)
-          shares = (routes.tcp(&sink) + routes.tls(&sink)).first?.shares ?? []
-        }
-        let name = ResourceName.outbound(port: upstream.port, host: host)
-        if shares.isEmpty {
-          sink.destinations.insert(RouteSink.Destination(host: host, port: upstream.port, subset: ""))
-          shares = [TCPFilters.Share(cluster: name, weight: 1)]
-        }
-        chain.filters = [
-          TCPFilters.filter(shares, statPrefix: name, accessLogPath: bindings.accessLogPath)
-        ]
+        addL4(host, upstream.port, isTLS: spoken.isTLS, &chains, &sink)
       }
-      add(upstream.listen, direction: .outbound, chains: [chain], origins: sink.origins, to: &resources)
-      all.origins += sink.origins
-      all.destinations.formUnion(sink.destinations)
-      all.destinations.insert(RouteSink.Destination(host: host, port: upstream.port, subset: ""))
-      all.issues += sink.issues
+      add(upstream.listen, direction: .outbound, chains, origins: sink.origins, to: &resources)
+      sink.destinations.insert(RouteSink.Destination(host: host, port: upstream.port, subset: ""))
+      all.merge(sink)
     }
     return all
+  }
+
+  /// The chains of the rule that governs the host; its own cluster for what they leave over.
+  private func addL4(
+    _ host: String, _ port: UInt16, isTLS: Bool, _ chains: inout FilterChainSet, _ sink: inout RouteSink
+  ) {
+    let cluster = ResourceName.outbound(port: port, host: host)
+    func chain(_ shares: [TCPFilters.Share]) -> FilterChain {
+      var chain = FilterChain()
+      chain.filters = [TCPFilters.filter(shares, statPrefix: cluster, accessLogPath: bindings.accessLogPath)]
+      return chain
+    }
+    if let rule = scope.meshRule(for: host) {
+      sink.considered.insert(rule.key)
+      let routes = L4Routes(context: RouteContext(scope: scope, port: port, gateway: nil), rule: rule)
+      // The application calls a local address: routes for some destination networks do not concern it.
+      for route in isTLS ? routes.tls(&sink) : routes.tcp(&sink) where route.subnets.isEmpty {
+        chains.add(chain(route.shares), serverNames: route.serverNames, networks: [])
+      }
+    }
+    chains.add(chain([TCPFilters.Share(cluster: cluster, weight: 1)]), serverNames: [], networks: [])
   }
 
   func addForwardProxy(services: [VisibleService], to resources: inout ProxyResources) -> RouteSink {
@@ -95,19 +106,27 @@ struct ExplicitListeners {
       HTTPConnectionManagers(side: .outbound, accessLogPath: bindings.accessLogPath).filter(
         statPrefix: ResourceName.httpProxyRoutes, routes: .named(ResourceName.httpProxyRoutes))
     ]
-    add(binding, direction: .outbound, chains: [chain], origins: [], to: &resources)
+    var chains = FilterChainSet()
+    chains.add(chain, serverNames: [], networks: [])
+    add(binding, direction: .outbound, chains, origins: [], to: &resources)
     return sink
   }
 
   private func add(
-    _ binding: UniversalBindings.Binding, direction: Envoy_Config_Core_V3_TrafficDirection, chains: [FilterChain],
+    _ binding: UniversalBindings.Binding, direction: Envoy_Config_Core_V3_TrafficDirection, _ chains: FilterChainSet,
     origins: [Origin], to resources: inout ProxyResources
   ) {
     var listener = Listener()
     listener.name = binding.listenerName
     listener.address = .of(binding.address, port: binding.port)
     listener.trafficDirection = direction
-    listener.filterChains = chains
+    if chains.looksAtServerNames { listener.listenerFilters = [.tlsInspector] }
+    listener.filterChains = chains.chains
+    if chains.chains.isEmpty, let only = chains.fallback {
+      listener.filterChains = [only]
+    } else {
+      listener.defaultFilterChain = chains.fallback
+    }
     resources.add(.listener, listener.name, listener, origins: origins)
   }
 }

@@ -13,12 +13,15 @@ extension Google_Protobuf_Duration {
 }
 
 extension Address {
-  /// An IP address (or, for DNS clusters, a name) with a port, or a Unix socket for an absolute path.
+  /// An IP address (or, for DNS clusters, a name) with a port; or a Unix socket for an absolute path or an abstract name
+  /// (`@name`), with or without `unix://` before it.
   static func of(_ host: String, port: UInt16) -> Address {
     var address = Address()
-    if host.utf8.first == UInt8(ascii: "/") {
+    let scheme = "unix://"
+    let path = host.hasPrefix(scheme) ? host.dropFirst(scheme.count) : host[...]
+    if path.utf8.first == UInt8(ascii: "/") || path.utf8.first == UInt8(ascii: "@") {
       var pipe = Envoy_Config_Core_V3_Pipe()
-      pipe.path = host
+      pipe.path = String(path)
       address.address = .pipe(pipe)
     } else {
       var socket = Envoy_Config_Core_V3_SocketAddress()

@@ -19,6 +19,11 @@ package struct Dependencies: Sendable, Hashable {
   package var workload: ObjectKey?
   /// Rules that were used.
   package var objects: Set<ObjectKey> = []
+  /// Rules that were looked at and had no effect, but kept others from having one: their end matters.
+  package var considered: Set<ObjectKey> = []
+  /// The addresses of a proxy whose inbound listener follows from the instances at them, and the hosts of those.
+  package var inboundAddresses: Set<String> = []
+  package var inboundHosts: Set<String> = []
 
   package init() {}
 
@@ -35,6 +40,7 @@ package struct Dependencies: Sendable, Hashable {
   /// Whether only endpoints of hosts in use changed, so that EDS alone has to be made anew.
   package func onlyEndpointsAreTouched(by changes: SnapshotChanges, in snapshot: WeftSnapshot) -> Bool {
     if changes.mesh || hostsAreTouched(by: changes.services) { return false }
+    if inboundIsTouched(by: changes.endpoints, in: snapshot) { return false }
     for (kind, keys) in changes.objects {
       // Instances come and go with their entries; their effect is in `endpoints`.
       if kind == .workloadEntry || (kind == .workload && !keys.contains { $0 == workload }) { continue }
@@ -69,8 +75,19 @@ package struct Dependencies: Sendable, Hashable {
     }
   }
 
+  /// Whether the proxy became or ceased to be an instance of a service, or may have.
+  private func inboundIsTouched(by changed: Set<String>, in snapshot: WeftSnapshot) -> Bool {
+    guard !inboundAddresses.isEmpty else { return false }
+    return changed.contains { host in
+      inboundHosts.contains(host)
+        || snapshot.services.services(withHost: host).contains { service in
+          service.namespace == namespace && service.instances.contains { inboundAddresses.contains($0.address) }
+        }
+    }
+  }
+
   private func isTouched(by key: ObjectKey, kind: KindName, in snapshot: WeftSnapshot) -> Bool {
-    if objects.contains(key) { return true }
+    if objects.contains(key) || considered.contains(key) { return true }
     switch kind {
     case .gateway: return isGateway
     case .sidecar: return !isGateway && (key.namespace == namespace || key.namespace == snapshot.mesh.rootNamespace)

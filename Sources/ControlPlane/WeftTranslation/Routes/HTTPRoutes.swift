@@ -15,7 +15,8 @@ struct HTTPRoutes {
 
   func make(_ sink: inout RouteSink) -> [Route] {
     var routes: [Route] = []
-    sink.origins.append(rule.origin)
+    sink.considered.insert(rule.key)
+    defer { if !routes.isEmpty { sink.origins.append(rule.origin) } }
     for http in rule.spec.http {
       let matches: [HTTPMatchRequest?] = http.match.isEmpty ? [nil] : http.match.map { $0 }
       for match in matches {

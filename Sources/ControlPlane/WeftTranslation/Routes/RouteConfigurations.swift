@@ -57,9 +57,13 @@ struct RouteConfigurations {
     var seen: Set<String> = []
     for rule in scope.meshRules() where !rule.spec.http.isEmpty {
       for host in rule.hosts where host != "*" && !served.contains(host) && seen.insert(host).inserted {
-        var virtualHost = hosts.host(host, port: port, clusterHost: host, sink: &sink)
+        var virtualHost = VirtualHost()
+        virtualHost.name = ResourceName.virtualHost(host, port)
+        virtualHost.includeRequestAttemptCount = true
         virtualHost.domains = [host]
-        result.append(virtualHost)
+        virtualHost.routes = hosts.ruleRoutes(host, port: port, sink: &sink)
+        // Nothing for this proxy and port: the host stays unknown here.
+        if !virtualHost.routes.isEmpty { result.append(virtualHost) }
       }
     }
     return result

@@ -22,8 +22,14 @@ struct RouteContext {
     return gateways.contains { Self.qualified($0, ruleNamespace) == gateway }
   }
 
+  /// `namespace/name` of a gateway as a rule of `namespace` writes it: `name`, `./name`, `namespace/name`, or the old form
+  /// `name.namespace[.svc.domain]`.
   static func qualified(_ gateway: String, _ namespace: String) -> String {
-    gateway.contains("/") ? gateway : "\(namespace)/\(gateway)"
+    if let slash = gateway.firstIndex(of: "/") {
+      return gateway[..<slash] == "." ? "\(namespace)\(gateway[slash...])" : gateway
+    }
+    let parts = gateway.split(separator: ".", maxSplits: 2, omittingEmptySubsequences: false)
+    return parts.count > 1 ? "\(parts[1])/\(parts[0])" : "\(namespace)/\(gateway)"
   }
 }
 
@@ -33,7 +39,19 @@ struct RouteSink {
   var origins: [Origin] = []
   /// Hosts that routes lead to, with the ports used.
   var destinations: Set<Destination> = []
+  /// Rules that were looked at, whether or not they had an effect: they may have kept another from having one.
+  var considered: Set<ObjectKey> = []
+  /// Hosts that routes would lead to if somebody knew them.
+  var awaited: Set<String> = []
   var issues: [TranslationIssue] = []
+
+  mutating func merge(_ other: RouteSink) {
+    origins += other.origins
+    destinations.formUnion(other.destinations)
+    considered.formUnion(other.considered)
+    awaited.formUnion(other.awaited)
+    issues += other.issues
+  }
 
   struct Destination: Hashable {
     var host: String

@@ -27,14 +27,22 @@ struct VirtualHosts {
     var virtualHost = VirtualHost()
     virtualHost.name = ResourceName.virtualHost(host, port)
     virtualHost.includeRequestAttemptCount = true
-    var context = RouteContext(scope: scope, port: port, gateway: nil)
-    context.authority = authority
-    if let rule = scope.meshRule(for: host), !rule.spec.http.isEmpty {
-      virtualHost.routes = HTTPRoutes(context: context, rule: rule, hashing: hashPolicies).make(&sink)
-    } else {
+    virtualHost.routes = ruleRoutes(host, port: port, authority: authority, sink: &sink)
+    if virtualHost.routes.isEmpty {
       virtualHost.routes = [defaultRoute(host: clusterHost, port: port, authority: authority, sink: &sink)]
     }
     return virtualHost
+  }
+
+  /// The routes of the rule that governs `host`; none when there is no such rule, or when nothing in it is meant for this
+  /// proxy and port.
+  func ruleRoutes(_ host: String, port: UInt16, authority: String? = nil, sink: inout RouteSink) -> [Route] {
+    guard let rule = scope.meshRule(for: host) else { return [] }
+    sink.considered.insert(rule.key)
+    guard !rule.spec.http.isEmpty else { return [] }
+    var context = RouteContext(scope: scope, port: port, gateway: nil)
+    context.authority = authority
+    return HTTPRoutes(context: context, rule: rule, hashing: hashPolicies).make(&sink)
   }
 
   /// To the service's own cluster, with default retries.

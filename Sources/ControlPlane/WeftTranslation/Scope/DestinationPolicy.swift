@@ -8,10 +8,13 @@ typealias Subset = Istio_Networking_V1alpha3_Subset
 /// first of a name wins), the oldest rule's policy for all.
 struct DestinationPolicy {
   let rules: [ConfigObject<DestinationRuleSpec>]
+  /// All rules of the place that governs, also those that select other workloads.
+  let considered: [ObjectKey]
   let subsets: [(subset: Subset, origin: Origin)]
   private let base: TrafficPolicy?
 
   init(rules: [ConfigObject<DestinationRuleSpec>], proxy: ProxyIdentity) {
+    considered = rules.map(\.key)
     let usable = rules.filter { rule in
       guard let selector = rule.spec.workloadSelector?.matchLabels, !selector.isEmpty else { return true }
       return rule.namespace == proxy.namespace && proxy.carries(selector)

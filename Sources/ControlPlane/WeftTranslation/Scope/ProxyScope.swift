@@ -29,28 +29,48 @@ struct ProxyScope {
 
   /// Services that the proxy may call, oldest first, each with the ports it may use.
   func services() -> [VisibleService] {
-    snapshot.services.services(visibleTo: namespace).compactMap { visible($0) }
+    snapshot.services.services(visibleTo: namespace, where: isImported).map(visible)
   }
 
   /// The service that the proxy means by a full host name.
   func service(_ host: String) -> VisibleService? {
-    snapshot.services.service(host, seenFrom: namespace).flatMap { visible($0) }
+    snapshot.services.service(host, seenFrom: namespace, where: isImported).map(visible)
   }
 
-  /// The same, whether or not a Sidecar imports it: a rule's destination is imported by the rule.
+  /// The same, whether or not a Sidecar imports it: a rule's destination is imported by the rule. Of several namespaces
+  /// that have the host, one that the Sidecar imports comes first.
   func destination(_ host: String) -> VisibleService? {
-    snapshot.services.service(host, seenFrom: namespace).map { VisibleService(service: $0, ports: $0.ports) }
+    let service =
+      snapshot.services.service(host, seenFrom: namespace, where: isImported)
+      ?? snapshot.services.service(host, seenFrom: namespace)
+    return service.map { VisibleService(service: $0, ports: $0.ports) }
   }
 
-  private func visible(_ service: Service) -> VisibleService? {
-    guard !egress.isEmpty else { return VisibleService(service: service, ports: service.ports) }
-    var ports: [ServicePort] = []
-    for port in service.ports
-    where egress.contains(where: { $0.imports(service.host, service.namespace, port: port.number, client: namespace) })
-    {
-      ports.append(port)
-    }
-    return ports.isEmpty ? nil : VisibleService(service: service, ports: ports)
+  /// The full name of an upstream as users write it: `reviews`, `reviews.prod`, `reviews.prod.svc`, or a full name. With it the
+  /// names that it would stand for if they came to be known.
+  func upstreamHost(_ text: String) -> (host: String, alternatives: Set<String>) {
+    let written = text.hasSuffix(".") ? String(text.dropLast()) : text
+    let full = Hostname.resolve(written, namespace: namespace, domain: domain)
+    let parts = written.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count == 2 || (parts.count == 3 && parts[2] == "svc") else { return (full, []) }
+    let completed = "\(parts[0]).\(parts[1]).svc.\(domain)"
+    // A service of that very name comes first: names with a dot are full names.
+    if destination(full) == nil, destination(completed) != nil { return (completed, [full]) }
+    return (full, [completed])
+  }
+
+  private func isImported(_ service: Service) -> Bool {
+    egress.isEmpty || service.ports.contains { isImported($0, of: service) }
+  }
+
+  private func isImported(_ port: ServicePort, of service: Service) -> Bool {
+    egress.contains { $0.imports(service.host, service.namespace, port: port.number, client: namespace) }
+  }
+
+  private func visible(_ service: Service) -> VisibleService {
+    VisibleService(
+      service: service,
+      ports: egress.isEmpty ? service.ports : service.ports.filter { isImported($0, of: service) })
   }
 
   /// The rule that governs mesh traffic of this proxy to `host`: the oldest visible one with the most specific host.

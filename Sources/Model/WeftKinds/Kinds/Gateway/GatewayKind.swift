@@ -16,8 +16,12 @@ package enum GatewayKind: ConfigKind {
     found.checkSelector("selector", spec.selector)
     if spec.servers.isEmpty { found.error("servers", "must have at least one server") }
     var names: Set<String> = []
+    var portNames: Set<String> = []
     found.each("servers", spec.servers) { item, server, _ in
       check(server, &item)
+      if let name = server.port?.name, !name.isEmpty, !portNames.insert(name).inserted {
+        item.at("port") { $0.error("name", "duplicate name \"\(name)\"; the names of a Gateway's ports must differ") }
+      }
       if !server.name.isEmpty, !names.insert(server.name).inserted {
         item.error("name", "duplicate name \"\(server.name)\"")
       }
