@@ -71,7 +71,9 @@ package struct AdminPages {
     case "/server_info": return serverInfo()
     case "/stats": return stats(query, query["format"])
     case "/stats/prometheus": return stats(query, "prometheus")
-    case "/clusters": return query["format"] == "json" ? clustersJSON() : clusters()
+    case "/clusters":
+      let page = ClustersPage(status.clusters)
+      return query["format"] == "json" ? json(page.json) : AdminResponse(body: page.text)
     case "/listeners": return query["format"] == "json" ? listenersJSON() : listeners()
     case "/config_dump": return configDump(query)
     case "/drain_listeners":
@@ -82,6 +84,16 @@ package struct AdminPages {
     case "/reopen_logs": return AdminResponse(body: "OK\n", action: .reopenLogs)
     case "/logging": return logging(query)
     default: return help()
+    }
+  }
+
+  /// What the page at `target` shows of the status.
+  package static func parts(of target: String) -> AdminStatus.Parts {
+    switch target.prefix(while: { $0 != "?" }) {
+    case "/clusters", "/clusters/": .clusters
+    case "/listeners", "/listeners/", "/stats", "/stats/", "/stats/prometheus", "/stats/prometheus/": .listeners
+    case "/config_dump", "/config_dump/": .configDump
+    default: []
     }
   }
 
@@ -160,58 +172,11 @@ package struct AdminPages {
       }
     metrics.set(ServerMetric.state, server, number)
     metrics.set(
-      ClusterManagerMetric.activeClusters, metrics.scope(ScopeKey(.clusterManager)), UInt64(status.clusters.count))
+      ClusterManagerMetric.activeClusters, metrics.scope(ScopeKey(.clusterManager)), UInt64(status.clusterCount))
     let listeners = metrics.scope(ScopeKey(.listenerManager))
     metrics.set(ListenerManagerMetric.totalListenersActive, listeners, UInt64(status.listeners.count))
     metrics.set(
       ListenerManagerMetric.workersStarted, listeners, status.state == .live || status.state == .draining ? 1 : 0)
-  }
-
-  private func clusters() -> AdminResponse {
-    var out = ""
-    for cluster in status.clusters.sorted(by: { $0.name < $1.name }) {
-      let name = Self.printable(cluster.name)
-      out += "\(name)::observability_name::\(name)\n"
-      for (label, limits) in [("default", cluster.breakers.standard), ("high", cluster.breakers.high)] {
-        out += "\(name)::\(label)_priority::max_connections::\(limits.maxConnections)\n"
-        out += "\(name)::\(label)_priority::max_pending_requests::\(limits.maxPendingRequests)\n"
-        out += "\(name)::\(label)_priority::max_requests::\(limits.maxRequests)\n"
-        out += "\(name)::\(label)_priority::max_retries::\(limits.maxRetries)\n"
-      }
-      out += "\(name)::added_via_api::\(cluster.isFromAPI)\n"
-      for host in cluster.hosts {
-        let line = "\(name)::\(Self.printable(host.address))::"
-        out += "\(line)cx_active::\(host.connectionsActive)\n"
-        out += "\(line)cx_connect_fail::\(host.connectionsFailed)\n"
-        out += "\(line)cx_total::\(host.connectionsTotal)\n"
-        out += "\(line)rq_active::\(host.requestsActive)\n"
-        out += "\(line)rq_error::\(host.requestsFailed)\n"
-        out += "\(line)rq_success::\(host.requestsSucceeded)\n"
-        out += "\(line)rq_timeout::\(host.requestsTimedOut)\n"
-        out += "\(line)rq_total::\(host.requestsTotal)\n"
-        out += "\(line)hostname::\(Self.printable(host.hostname))\n"
-        out += "\(line)health_flags::\(host.healthFlags)\n"
-        out += "\(line)weight::\(host.weight)\n"
-        out += "\(line)region::\(Self.printable(host.locality.region))\n"
-        out += "\(line)zone::\(Self.printable(host.locality.zone))\n"
-        out += "\(line)sub_zone::\(Self.printable(host.locality.subZone))\n"
-        out += "\(line)canary::\(host.isCanary)\n"
-        out += "\(line)priority::\(host.priority)\n"
-      }
-    }
-    return AdminResponse(body: out)
-  }
-
-  private func clustersJSON() -> AdminResponse {
-    let clusters = status.clusters.sorted { $0.name < $1.name }.map { cluster in
-      JSONValue.object(
-        JSONObject([
-          JSONMember("name", .string(cluster.name)), JSONMember("added_via_api", .bool(cluster.isFromAPI)),
-          JSONMember("observability_name", .string(cluster.name)),
-          JSONMember("host_statuses", .array(cluster.hosts.map(\.json))),
-        ]))
-    }
-    return json(.object(JSONObject([JSONMember("cluster_statuses", .array(clusters))])))
   }
 
   private func listeners() -> AdminResponse {
@@ -220,21 +185,9 @@ package struct AdminPages {
 
   private func listenersJSON() -> AdminResponse {
     let listeners = status.listeners.map { listener in
-      let address: JSONMember =
-        if let path = listener.address.unixPath {
-          JSONMember("pipe", .object(JSONObject([JSONMember("path", .string(path))])))
-        } else {
-          JSONMember(
-            "socket_address",
-            .object(
-              JSONObject([
-                JSONMember("address", .string(listener.address.ip.description)),
-                JSONMember("port_value", .int(listener.address.port)),
-              ])))
-        }
-      return JSONValue.object(
+      JSONValue.object(
         JSONObject([
-          JSONMember("name", .string(listener.name)), JSONMember("local_address", .object(JSONObject([address]))),
+          JSONMember("name", .string(listener.name)), JSONMember("local_address", Self.json(of: listener.address)),
         ]))
     }
     return json(.object(JSONObject([JSONMember("listener_statuses", .array(listeners))])))
@@ -291,6 +244,14 @@ package struct AdminPages {
     AdminResponse(contentType: "application/json", body: value.text(JSONStyle(pretty: true)) + "\n")
   }
 
+  /// An `envoy.config.core.v3.Address`.
+  static func json(of address: SocketAddress) -> JSONValue {
+    if let path = address.unixPath { return ["pipe": ["path": .string(path)]] }
+    return [
+      "socket_address": ["address": .string(address.ip.description), "port_value": .int(address.port)]
+    ]
+  }
+
   /// Text from outside without control characters.
   static func printable(_ text: String) -> String {
     String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7f ? "?" : $0 }))
@@ -304,48 +265,6 @@ package struct AdminPages {
   package static func regex(_ pattern: String) -> ((String) -> Bool)? {
     guard let compiled = try? CompiledRegex("(?:.*)(?:\(pattern))(?:.*)") else { return nil }
     return { name in name.withByteView { compiled.ref.matchesAll($0) } }
-  }
-}
-
-extension AdminStatus.Host {
-  /// The way Envoy prints it: `healthy`, or flags joined by slashes.
-  package var healthFlags: String {
-    var flags: [String] = []
-    if isEjected { flags.append("failed_outlier_check") }
-    switch health {
-    case .unhealthy, .timeout, .draining: flags.append("failed_eds_health")
-    case .degraded: flags.append("eds_degraded")
-    case .unknown, .healthy: break
-    }
-    return flags.isEmpty ? "healthy" : "/" + flags.joined(separator: "/")
-  }
-
-  fileprivate var json: JSONValue {
-    func stat(_ name: String, _ value: UInt64, _ type: String? = nil) -> JSONValue {
-      var members = [JSONMember("name", .string(name)), JSONMember("value", .string("\(value)"))]
-      if let type { members.append(JSONMember("type", .string(type))) }
-      return .object(JSONObject(members))
-    }
-    var status = [JSONMember("eds_health_status", .string(health == .unknown ? "HEALTHY" : "\(health)".uppercased()))]
-    if isEjected { status.append(JSONMember("failed_outlier_check", .bool(true))) }
-    let locality = JSONObject([
-      JSONMember("region", .string(locality.region)), JSONMember("zone", .string(locality.zone)),
-      JSONMember("sub_zone", .string(locality.subZone)),
-    ])
-    return .object(
-      JSONObject([
-        JSONMember("address", .string(address)), JSONMember("hostname", .string(hostname)),
-        JSONMember(
-          "stats",
-          .array([
-            stat("cx_connect_fail", connectionsFailed), stat("cx_total", connectionsTotal),
-            stat("rq_error", requestsFailed), stat("rq_success", requestsSucceeded),
-            stat("rq_timeout", requestsTimedOut), stat("rq_total", requestsTotal),
-            stat("cx_active", connectionsActive, "GAUGE"), stat("rq_active", requestsActive, "GAUGE"),
-          ])),
-        JSONMember("health_status", .object(JSONObject(status))), JSONMember("weight", .int(weight)),
-        JSONMember("priority", .int(priority)), JSONMember("locality", .object(locality)),
-      ]))
   }
 }
 

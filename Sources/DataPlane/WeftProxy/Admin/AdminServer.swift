@@ -9,13 +9,14 @@ package struct AdminServer: Sendable {
   package let server: HTTPServer
   private let metrics: MetricsRegistry
   private let log: LogOutput
-  private let status: @Sendable () async -> AdminStatus
+  private let status: @Sendable (AdminStatus.Parts) async -> AdminStatus
   private let perform: @Sendable (AdminAction) async -> Void
 
   /// Binds the address. *Errors*: `ServiceError`.
   package init(
     at address: ServiceAddress, on runtime: ServiceRuntime, metrics: MetricsRegistry, log: LogOutput,
-    status: @escaping @Sendable () async -> AdminStatus, perform: @escaping @Sendable (AdminAction) async -> Void
+    status: @escaping @Sendable (AdminStatus.Parts) async -> AdminStatus,
+    perform: @escaping @Sendable (AdminAction) async -> Void
   ) async throws {
     server = try await HTTPServer.bind(HTTPServerConfiguration(addresses: [address]), on: runtime)
     self.metrics = metrics
@@ -27,7 +28,8 @@ package struct AdminServer: Sendable {
   /// Serves until the server is shut down or the task cancelled.
   package func run() async {
     await server.run { request, responder in
-      let pages = AdminPages(await status(), metrics: metrics, log: log)
+      let parts = AdminPages.parts(of: request.head.target)
+      let pages = AdminPages(await status(parts), metrics: metrics, log: log)
       let answer = pages.respond(
         method: request.head.method, target: request.head.target, origin: request.head.headers["origin"],
         host: request.head.authority)

@@ -1,6 +1,7 @@
 package import WeftBase
 package import WeftModel
 package import WeftRuntime
+package import WeftUpstream
 
 /// What the admin pages show: a plain copy, taken by whoever owns the state.
 package struct AdminStatus: Sendable {
@@ -11,8 +12,17 @@ package struct AdminStatus: Sendable {
     case initializing = "INITIALIZING"
   }
 
+  /// What of the status a page shows; taking more than that would cost the workers' time.
+  package struct Parts: OptionSet, Sendable {
+    package let rawValue: Int
+    package init(rawValue: Int) { self.rawValue = rawValue }
+    package static let clusters = Parts(rawValue: 1 << 0)
+    package static let listeners = Parts(rawValue: 1 << 1)
+    package static let configDump = Parts(rawValue: 1 << 2)
+  }
+
   package struct Host: Sendable {
-    package var address: String
+    package var address: SocketAddress
     package var hostname = ""
     package var weight: UInt32 = 1
     package var priority: UInt32 = 0
@@ -20,23 +30,36 @@ package struct AdminStatus: Sendable {
     package var health = HealthStatus.unknown
     package var isEjected = false
     package var isCanary = false
-    package var connectionsActive: UInt64 = 0
-    package var connectionsTotal: UInt64 = 0
-    package var connectionsFailed: UInt64 = 0
-    package var requestsActive: UInt64 = 0
-    package var requestsTotal: UInt64 = 0
-    package var requestsSucceeded: UInt64 = 0
-    package var requestsFailed: UInt64 = 0
-    package var requestsTimedOut: UInt64 = 0
-    package init(address: String) { self.address = address }
+    /// In percent over the last interval; nil when too few requests came.
+    package var successRate: Double?
+    package var localOriginSuccessRate: Double?
+    package var numbers = HostNumbers()
+    package init(address: SocketAddress) { self.address = address }
+  }
+
+  /// What the comparison of hosts by their success rates came to in the last interval; nil when too few could be compared.
+  package struct SuccessRates: Sendable {
+    package var average: Double?
+    package var threshold: Double?
+    package var localOriginAverage: Double?
+    package var localOriginThreshold: Double?
+    package init() {}
   }
 
   package struct ClusterStatus: Sendable {
     package var name: String
+    package var observabilityName: String
+    /// The name under which its endpoints are asked for, when it is not the cluster's own.
+    package var endpointsName = ""
     package var isFromAPI = false
     package var breakers = CircuitBreakers()
+    /// Nil without outlier detection.
+    package var successRates: SuccessRates?
     package var hosts: [Host] = []
-    package init(name: String) { self.name = name }
+    package init(name: String) {
+      self.name = name
+      observabilityName = name
+    }
   }
 
   package struct ListenerStatus: Sendable {
@@ -54,6 +77,7 @@ package struct AdminStatus: Sendable {
   package var concurrency = 1
   package var uptimeSeconds: Int64 = 0
   package var restartEpoch = 0
+  package var clusterCount = 0
   package var clusters: [ClusterStatus] = []
   package var listeners: [ListenerStatus] = []
   /// Messages of `envoy.admin.v3.ConfigDump`, each with its `@type`.

@@ -91,7 +91,7 @@ package final class ProxyServices: Sendable {
     guard let address else { return }
     do {
       let pages = try await AdminServer(
-        at: address, on: runtime, metrics: server.registry, log: log, status: { await self.status() },
+        at: address, on: runtime, metrics: server.registry, log: log, status: { await self.status($0) },
         perform: { await self.perform($0) })
       await pages.run()
     } catch {
@@ -115,7 +115,7 @@ package final class ProxyServices: Sendable {
 
   // MARK: - Admin
 
-  private func status() async -> AdminStatus {
+  private func status(_ parts: AdminStatus.Parts) async -> AdminStatus {
     var status = AdminStatus()
     let discovery = await client?.status
     status.state = discovery.map { $0.isSettled ? .live : .initializing } ?? .live
@@ -123,32 +123,17 @@ package final class ProxyServices: Sendable {
     status.node = loaded.bootstrap.node
     status.concurrency = server.concurrency
     status.uptimeSeconds = (ContinuousClock.now - started).components.seconds
-    status.listeners = (server.addresses().first ?? []).map {
-      AdminStatus.ListenerStatus(name: $0.name, address: $0.address)
-    }
-    let state = await configuration()
-    let fixed = Set(loaded.bootstrap.clusters.map(\.name))
-    status.clusters = (state?.clusters ?? []).map { cluster in
-      var entry = AdminStatus.ClusterStatus(name: cluster.name)
-      entry.isFromAPI = !fixed.contains(cluster.name)
-      entry.breakers = cluster.circuitBreakers
-      let name = XDSStore.endpointsName(of: cluster)
-      let assignment = name.map { state?.endpoints[$0] } ?? cluster.loadAssignment
-      entry.hosts = (assignment?.localities ?? []).flatMap { locality in
-        locality.endpoints.map { endpoint in
-          var host = AdminStatus.Host(address: "\(endpoint.address)")
-          host.hostname = endpoint.hostname
-          host.weight = endpoint.weight
-          host.priority = locality.priority
-          host.locality = locality.locality
-          host.health = endpoint.health
-          host.isCanary = endpoint.canary
-          return host
-        }
+    if parts.contains(.listeners) {
+      status.listeners = (server.addresses().first ?? []).map {
+        AdminStatus.ListenerStatus(name: $0.name, address: $0.address)
       }
-      return entry
+      status.clusterCount = await configuration()?.clusters.count ?? 0
     }
-    status.configDump = await configDump()
+    if parts.contains(.clusters) {
+      let workers = server.ask { $0.readHosts() }.compactMap { $0 }
+      status.clusters = ClusterReport.clusters(workers, fixed: Set(loaded.bootstrap.clusters.map(\.name)))
+    }
+    if parts.contains(.configDump) { status.configDump = await configDump() }
     return status
   }
 

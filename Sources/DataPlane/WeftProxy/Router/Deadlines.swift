@@ -135,6 +135,8 @@ extension WorkerEngine {
     // A default time-out is for answers that do not come; a stream that has begun to answer is not cut.
     if stream[].flags.contains(.responseStarted), stream[].boundsAnswerOnly { return }
     clusters[stream[].cluster].stats.add(.upstreamRqTimeout)
+    countTimeout(s)
+    countFailure(s)
     if clusters[stream[].cluster].hasOutlierDetection { report(s, .localFailure) }
     stream[].responseFlags.insert(.upstreamRequestTimeout)
     if stream[].flags.contains(.responseStarted) {
@@ -148,6 +150,7 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     stream[].tryDeadline = .distantFuture
     clusters[stream[].cluster].stats.add(.upstreamRqPerTryTimeout)
+    countTimeout(s)
     upstreamReset(s, .perTryTimeout)
   }
 

@@ -169,7 +169,7 @@ extension WorkerEngine {
     let answered = stream[].flags.contains(.upstreamAnswered)
     let state = clusters.ref(stream[].cluster)
     if state[].hasOutlierDetection, reason != .overflow { report(s, .localFailure) }
-    if !stream[].host.isNone { hosts[stream[].host].requestsFailed += 1 }
+    countFailure(s)
     if reason == .remoteReset || reason == .remoteRefusedStream || reason == .connectionTermination {
       state[].stats.add(.upstreamRqRxReset)
     }

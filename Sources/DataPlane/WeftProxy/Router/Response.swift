@@ -29,7 +29,7 @@ extension WorkerEngine {
     state[].stats.add(ClusterMetric.codeClass(status))
     state[].stats.countStatus(status)
     if state[].hasOutlierDetection { report(s, .response(status)) }
-    if status >= 500, !stream[].host.isNone { hosts[stream[].host].requestsFailed += 1 }
+    countOutcome(s, status, end: end)
     if stream[].flags.contains(.hasRetryPolicy), retryInsteadOf(s, head, end: end) { return }
     if stream[].flags.contains(.countedRetry) {
       giveRetry(s)

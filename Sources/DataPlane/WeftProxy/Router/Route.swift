@@ -219,7 +219,7 @@ extension WorkerEngine {
     stream[].flags.insert(.counted)
     stream[].attempts += 1
     host[].activeRequests += 1
-    host[].requestsTotal += 1
+    host[].numbers.requestsTotal &+= 1
     state[].stats.add(.upstreamRqTotal)
     state[].stats.add(.upstreamRqActive)
     rewriteHostAutomatically(s, head)
@@ -247,6 +247,7 @@ extension WorkerEngine {
     state[].stats.subtract(.upstreamRqActive)
     let h = stream[].host
     let host = hosts.ref(h)
+    if stream[].awaitsGRPCStatus { countGRPCOutcome(s, isComplete: stream[].flags.contains(.responseEnded)) }
     host[].activeRequests -= 1
     if host[].position >= 0 { state[].balancer[].finished(host[].position) }
     stream[].host = .none

@@ -148,7 +148,7 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     let state = clusters.ref(stream[].cluster)
     state[].stats.add(.upstreamCxProtocolError)
-    if !stream[].host.isNone { hosts[stream[].host].requestsFailed += 1 }
+    countFailure(s)
     if state[].hasOutlierDetection { report(s, .localFailure) }
     stream[].responseFlags.insert(.upstreamProtocolError)
     localReply(

@@ -79,7 +79,7 @@ extension WorkerEngine {
     stream[].host = h
     stream[].attempts += 1
     hosts[h].activeRequests += 1
-    hosts[h].requestsTotal += 1
+    hosts[h].numbers.requestsTotal &+= 1
     stream[].flags.insert(.tcpCounted)
     guard let u = connect(h, breaker: state[].standard) else {
       state[].standard.give(.connections)

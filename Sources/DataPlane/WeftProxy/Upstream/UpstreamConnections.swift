@@ -25,7 +25,7 @@ extension WorkerEngine {
     upstreams[u].connection = c
     host[].connections += 1
     host[].connecting += 1
-    host[].connectionsTotal += 1
+    host[].numbers.connectionsTotal &+= 1
     state[].stats.add(.upstreamCxTotal)
     state[].stats.add(.upstreamCxActive)
     let config = state[].config
@@ -186,7 +186,7 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     stream[].responseFlags.insert(.upstreamProtocolError)
     if stream[].flags.contains(.responseStarted) { return upstreamReset(s, .protocolError) }
-    if !stream[].host.isNone { hosts[stream[].host].requestsFailed += 1 }
+    if !stream[].host.isNone { hosts[stream[].host].numbers.requestsFailed &+= 1 }
     if clusters[stream[].cluster].hasOutlierDetection { report(s, .localFailure) }
     // Too large a head is 503, anything else that is no HTTP 502; neither is worth another try.
     let tooLarge = error == .headerTooLarge
@@ -293,7 +293,7 @@ extension WorkerEngine {
       stats.add(.upstreamCxConnectFail)
       if timedOut { stats.add(.upstreamCxConnectTimeout) }
       if slot[].flags.contains(.secure), reason.kind == .transportFailed { stats.add(.sslConnectionError) }
-      host[].connectionsFailed += 1
+      host[].numbers.connectionsFailed &+= 1
     } else {
       stats.record(.upstreamCxLengthMs, (now.nanoseconds &- slot[].created.nanoseconds) / 1_000_000)
     }

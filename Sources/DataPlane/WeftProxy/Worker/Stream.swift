@@ -127,6 +127,8 @@ package struct Stream: Linked {
   /// The client's address where it is not the peer's: from `x-forwarded-for`.
   package var remote: IPAddress?
   var keepsResponseHead = false
+  /// Whether its host served it well is told by the status at the response's end.
+  var awaitsGRPCStatus = false
   package var status: UInt16 = 0
   package var grpcStatus: Int32 = -1
 

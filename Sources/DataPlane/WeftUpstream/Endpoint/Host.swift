@@ -33,15 +33,21 @@ package struct Host: BitwiseCopyable {
   package var isRecentlyUsed = false
   /// What the control plane says of its health.
   package var isAvailable = true
-  package var requestsTotal: UInt64 = 0
-  package var requestsFailed: UInt64 = 0
-  package var connectionsTotal: UInt64 = 0
-  package var connectionsFailed: UInt64 = 0
+  /// What it came to so far; the levels are filled in when somebody asks (`reading`).
+  package var numbers = HostNumbers()
 
   package init(address: SocketAddress, cluster: SlabIndex, position: Int32, weight: UInt32) {
     self.address = address
     self.cluster = cluster
     self.position = position
     self.weight = weight
+  }
+
+  /// Its numbers now.
+  package var reading: HostNumbers {
+    var reading = numbers
+    reading.connectionsActive = UInt64(connections)
+    reading.requestsActive = UInt64(activeRequests)
+    return reading
   }
 }

@@ -39,6 +39,10 @@ package struct OutlierDetector: Sendable {
   private var hosts: [UInt32: HostState] = [:]
   package private(set) var ejectedCount = 0
 
+  /// What the last interval's comparisons of success rates saw, for whoever asks.
+  package private(set) var lastRates = SuccessRates()
+  package private(set) var lastLocalOriginRates = SuccessRates()
+
   package init(_ settings: OutlierDetection) { self.settings = settings }
 
   package var hostCount: Int { hosts.count }
@@ -135,6 +139,8 @@ package struct OutlierDetector: Sendable {
         hosts[number]?.backoff -= 1
       }
     }
+    lastRates = SuccessRates()
+    lastLocalOriginRates = SuccessRates()
     let enough: (HostState) -> Bool = { [settings] in $0.total >= UInt64(settings.successRateRequestVolume) }
     compare(
       .successRate, volume: enough, rate: { Double($0.successes) * 100 / Double(max(1, $0.total)) }, now, &random,
@@ -161,10 +167,14 @@ package struct OutlierDetector: Sendable {
   ) {
     let rates = hosts.filter { volume($0.value) && !$0.value.isEjected }
       .map { (host: $0.key, rate: rate($0.value)) }.sorted { $0.host < $1.host }
+    var seen = SuccessRates()
+    for (host, rate) in rates { seen.hosts[host] = rate }
+    defer { if rule == .successRate { lastRates = seen } else { lastLocalOriginRates = seen } }
     guard !rates.isEmpty, rates.count >= Int(settings.successRateMinimumHosts) else { return }
     let mean = rates.reduce(0) { $0 + $1.rate } / Double(rates.count)
     let variance = rates.reduce(0) { $0 + ($1.rate - mean) * ($1.rate - mean) } / Double(rates.count)
     let threshold = mean - Double(settings.successRateStdevFactor) / 1000 * variance.squareRoot()
+    (seen.average, seen.threshold) = (mean, threshold)
     for (host, rate) in rates where rate < threshold { note(host, rule, now, &random, &outcome) }
   }
 
@@ -198,4 +208,15 @@ package struct OutlierDetector: Sendable {
     hosts[host]?.isEjected = false
     ejectedCount -= 1
   }
+}
+
+/// The success rates of an interval, in percent.
+package struct SuccessRates: Sendable, Equatable {
+  /// Of the hosts that had enough requests.
+  package var hosts: [UInt32: Double] = [:]
+  /// Over those hosts, and the rate below which one is an outlier; nil when there were too few to compare.
+  package var average: Double?
+  package var threshold: Double?
+
+  package init() {}
 }

@@ -87,6 +87,11 @@ package final class OutlierMonitor: @unchecked Sendable {  // atomic cells; rule
 
   package var ejectedCount: Int { state.withLock { $0.detector.ejectedCount } }
 
+  /// The success rates of the last interval by the numbers of `HostCells`: of all failures, of those that arose here.
+  package var successRates: (all: SuccessRates, localOrigin: SuccessRates) {
+    state.withLock { ($0.detector.lastRates, $0.detector.lastLocalOriginRates) }
+  }
+
   /// Takes the cluster's hosts, by address; those already known keep their state. *Cost*: cold path.
   package func setHosts(_ addresses: [String]) -> [HostCells] {
     state.withLock { state in

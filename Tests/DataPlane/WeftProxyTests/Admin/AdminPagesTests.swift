@@ -13,7 +13,7 @@ struct AdminPagesTests {
     status.version = "abc/1.0/Clean/RELEASE"
     status.listeners = [.init(name: "in", address: .loopback(port: 8080))]
     var cluster = AdminStatus.ClusterStatus(name: "a\nb")
-    var host = AdminStatus.Host(address: "10.0.0.1:80")
+    var host = AdminStatus.Host(address: SocketAddress("10.0.0.1:80")!)
     host.isEjected = true
     cluster.hosts = [host]
     status.clusters = [cluster]
