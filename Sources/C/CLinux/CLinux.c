@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -81,6 +82,12 @@ int64_t weft_send_vectors(int fd, const void *vectors, size_t count) {
 int weft_unread_bytes(int fd) {
   int n = 0;
   int result = ioctl(fd, FIONREAD, &n);
+  return result < 0 ? -errno : n;
+}
+
+int weft_unsent_bytes(int fd) {
+  int n = 0;
+  int result = ioctl(fd, SIOCOUTQ, &n);
   return result < 0 ? -errno : n;
 }
 

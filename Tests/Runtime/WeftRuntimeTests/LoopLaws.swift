@@ -288,6 +288,26 @@ struct LoopLaws {
     #expect(pair.world.run { pair.client.isClosed(c) })
   }
 
+  @Test("a slow reader gets everything although its peer's second to close is over", arguments: WorldKind.all)
+  func slowReaderOfTheLastBytes(_ kind: WorldKind) throws {
+    let pair = try Pair(kind)
+    let (c, s) = try pair.connect()
+    let address = pair.serverLoop.localAddress(s)
+    pair.clientLoop.pauseReading(c)
+    pair.world.network?.cut(address)
+    // As much as the socket takes at once: from there on it is the kernel's to deliver.
+    var sent = 0
+    while sent < 60_000, pair.serverLoop.write(s, pattern(4_000, from: sent)) == .written { sent += 4_000 }
+    pair.serverLoop.close(s)
+    pair.world.advance(by: .milliseconds(1_300))
+    #expect(pair.server.isClosed(s))
+    pair.world.network?.restore(address)
+    pair.clientLoop.resumeReading(c)
+    #expect(pair.world.run { pair.client.events[c]?.contains(.readEnded) ?? false || pair.client.isClosed(c) })
+    #expect(pair.client.received(c).starts(with: pattern(sent)))
+    #expect(pair.client.events[c]?.contains(.readEnded) ?? false)
+  }
+
   @Test("an early answer is delivered although the request could not be sent whole", arguments: WorldKind.all)
   func earlyResponse(_ kind: WorldKind) throws {
     let pair = try Pair(kind)

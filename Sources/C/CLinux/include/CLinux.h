@@ -26,6 +26,8 @@ int64_t weft_send(int socket, const void *base, size_t count);
 int64_t weft_send_vectors(int socket, const void *vectors, size_t count);
 /// FIONREAD.
 int weft_unread_bytes(int socket);
+/// SIOCOUTQ: bytes that the peer has not acknowledged.
+int weft_unsent_bytes(int socket);
 int weft_shutdown_write(int socket);
 /// SO_LINGER 0 before close, so that close sends RST.
 int weft_linger_reset(int socket);

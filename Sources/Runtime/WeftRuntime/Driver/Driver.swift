@@ -94,6 +94,9 @@ package class Driver {
   /// Bytes that could be read at once.
   package func unreadBytes(_ socket: Int32) -> Int { 0 }
 
+  /// Bytes written that the peer's side has not taken yet: a reset would take them away from it.
+  package func unsentBytes(_ socket: Int32) -> Int { 0 }
+
   /// Sends FIN.
   package func shutdownWrite(_ socket: Int32) {}
 

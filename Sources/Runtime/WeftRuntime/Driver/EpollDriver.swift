@@ -232,6 +232,8 @@ package final class EpollDriver: Driver {
 
   package override func unreadBytes(_ socket: Int32) -> Int { Int(weft_unread_bytes(socket)) }
 
+  package override func unsentBytes(_ socket: Int32) -> Int { Int(weft_unsent_bytes(socket)) }
+
   // MARK: Closing
 
   package override func shutdownWrite(_ socket: Int32) { _ = weft_shutdown_write(socket) }

@@ -20,6 +20,11 @@ package final class MemoryDriver: Driver {
   package init(network: MemoryNetwork) {
     self.network = network
     super.init()
+    network.join(self)
+  }
+
+  func eachSocket(_ body: (MemorySocket) -> Void) {
+    for case let socket? in sockets { body(socket) }
   }
 
   package override func now() -> MonotonicInstant { network.time }
@@ -28,11 +33,12 @@ package final class MemoryDriver: Driver {
     until deadline: MonotonicInstant?, events: UnsafeMutableBufferPointer<DriverEvent>
   ) -> Int {
     var filled = 0
-    for socket in sockets {
+    let first = network.behaviour.shuffles && sockets.count > 1 ? network.random.next(below: sockets.count) : 0
+    for index in sockets.indices {
       guard filled < events.count else { break }
-      guard let socket, socket.isRegistered else { continue }
+      guard let socket = sockets[(first + index) % sockets.count], socket.isRegistered else { continue }
       if socket.isListener {
-        guard !socket.backlog.isEmpty else { continue }
+        guard socket.backlog.contains(where: { $0.readyAt <= network.time }) else { continue }
         socket.edges.insert(.readable)
       } else {
         socket.arrive()
@@ -80,11 +86,11 @@ package final class MemoryDriver: Driver {
     _ listener: Int32, _ options: ConnectionOptions, peer: inout SocketAddress
   ) -> Int32 {
     let listener = socket(listener)
-    if listener.backlog.isEmpty { return -EAGAIN }
-    let socket = listener.backlog.removeFirst()
+    guard let next = listener.backlog.firstIndex(where: { $0.readyAt <= network.time }) else { return -EAGAIN }
+    let socket = listener.backlog.remove(at: next)
     if shedsNext > 0 {
       shedsNext -= 1
-      socket.peer?.finOnWire = true
+      socket.peer?.send(.fin)
       socket.isClosed = true
       return -EMFILE
     }
@@ -107,9 +113,13 @@ package final class MemoryDriver: Driver {
     let socket = MemorySocket(driver: self, local: local, remote: address)
     socket.key = key
     socket.isRegistered = true
-    socket.edges.insert(.writable)
+    socket.isOpener = true
+    socket.isAnswered = false
+    let arrival = network.isCut(address) ? .distantFuture : network.arrival() ?? network.time
+    socket.readyAt = arrival
     if let listener = network.listener(for: address) {
       let other = MemorySocket(driver: listener.driver, local: address, remote: local)
+      other.readyAt = arrival
       other.peer = socket
       other.original = redirectedFrom
       socket.peer = other
@@ -117,7 +127,6 @@ package final class MemoryDriver: Driver {
       accepted.append(other)
     } else {
       socket.error = ECONNREFUSED
-      socket.edges.formUnion([.error, .hangup])
     }
     return insert(socket)
   }
@@ -139,15 +148,16 @@ package final class MemoryDriver: Driver {
       socket.inbox.removeFirst(n)
       return n
     }
-    if socket.error != 0 { return -Int(socket.error) }
-    return socket.finArrived ? 0 : -Int(EAGAIN)
+    // An end that came in order before a reset is still told.
+    if socket.finArrived { return 0 }
+    return socket.error != 0 ? -Int(socket.error) : -Int(EAGAIN)
   }
 
   package override func write(_ number: Int32, _ base: UnsafeRawPointer, count: Int) -> Int {
     let socket = socket(number)
     if socket.error != 0 || socket.writeShut { return -Int(EPIPE) }
     guard let peer = socket.peer, !peer.isClosed else {
-      socket.resetOnWire = true
+      socket.send(.reset)
       return count
     }
     var n = min(count, peer.room)
@@ -156,7 +166,7 @@ package final class MemoryDriver: Driver {
     }
     if n < count { socket.wantsWritable = true }
     if n == 0 { return count == 0 ? 0 : -Int(EAGAIN) }
-    unsafe peer.wire += UnsafeRawBufferPointer(start: base, count: n)
+    peer.send(.bytes(unsafe Array(UnsafeRawBufferPointer(start: base, count: n))))
     return n
   }
 
@@ -176,10 +186,14 @@ package final class MemoryDriver: Driver {
     socket(number).inbox.count + socket(number).wire.count
   }
 
+  package override func unsentBytes(_ number: Int32) -> Int {
+    socket(number).peer.map { $0.flightBytes + $0.wire.count } ?? 0
+  }
+
   package override func shutdownWrite(_ number: Int32) {
     let socket = socket(number)
     socket.writeShut = true
-    socket.peer?.finOnWire = true
+    socket.peer?.send(.fin)
   }
 
   package override func close(_ number: Int32, reset: Bool) {
@@ -189,14 +203,15 @@ package final class MemoryDriver: Driver {
     socket.isClosed = true
     if socket.isListener {
       network.unbind(socket)
-      for waiting in socket.backlog { waiting.peer?.resetOnWire = true }
+      for waiting in socket.backlog { waiting.peer?.send(.reset) }
       return
     }
     guard let peer = socket.peer else { return }
-    if reset || !socket.inbox.isEmpty || !socket.wire.isEmpty {
-      peer.resetOnWire = true
+    if reset { peer.loseTail() }
+    if reset || !socket.inbox.isEmpty || !socket.wire.isEmpty || socket.flightBytes > 0 {
+      peer.send(.reset)
     } else if !socket.writeShut {
-      peer.finOnWire = true
+      peer.send(.fin)
     }
     peer.driver.accepted.removeAll { $0 === socket }
     accepted.removeAll { $0 === socket }

@@ -44,7 +44,9 @@ extension EventLoop {
   func lingerDue(_ c: ConnectionID) {
     guard let c = alive(c), c.it.flags.contains(.closing) else { return }
     let reason = c.it.reason.kind == .ended ? CloseReason(.lingerTimeout) : c.it.reason
-    end(c, reason, reset: true)
+    // Before our FIN the kernel may still hold bytes that a slow peer has not taken: a reset would take them away from it.
+    let delivers = c.it.flags.contains(.finSent) && driver.unsentBytes(c.it.socket) > 0
+    end(c, reason, reset: !delivers)
   }
 
   /// Closes the socket and gives back what the connection holds; `closed` is owed.
