@@ -28,7 +28,8 @@ extension WorkerEngine {
           pauseReading(downstream: d)
           break
         }
-        if flags.contains(.requestPaused) {
+        // Behind the last byte of a known length no more will come to bring the end along: it is taken now.
+        if flags.contains(.requestPaused), streams[s].requestLeft != 0 {
           pauseReading(downstream: d)
           break
         }

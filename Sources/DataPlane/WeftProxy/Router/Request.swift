@@ -131,7 +131,8 @@ extension WorkerEngine {
       if accepted < data.count {
         stream[].requestCredit += isHTTP2(downstream: stream[].downstream) ? data.count - accepted : 0
         pauseRequest(s)
-      } else if end {
+      } else if end, !slot[].flags.contains(.writeBlocked) {
+        // An end without bytes that finds the connection blocked is left to `requestEnd`.
         stream[].flags.insert(.requestSent)
       }
     } else {

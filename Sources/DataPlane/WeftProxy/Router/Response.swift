@@ -234,9 +234,10 @@ extension WorkerEngine {
         stream[].responseBody.append(data.dropFirst(accepted), pool: pool)
         stream[].responseCredit += data.count - accepted
         pauseResponse(s)
-      } else if last {
+      } else if last, !slot[].flags.contains(.writeBlocked) {
         responseSent(s)
       }
+      // An end without bytes that found the connection blocked follows when that drains.
       return
     }
     writeHTTP1(response: s, data)

@@ -82,11 +82,18 @@ extension WorkerEngine {
     state[].stats.subtract(.upstreamRqPendingActive)
   }
 
-  /// Opens a connection to the host unless the breaker forbids it (a host's first is always allowed).
+  /// Opens a connection to the host unless the breaker forbids it (a host's first of a protocol is always allowed: one of the other protocol
+  /// would never take the request).
   func open(_ h: SlabIndex, _ wanted: WantedProtocol, breaker: CircuitBreaker, highPriority: Bool) {
     let host = hosts.ref(h)
     let state = clusters.ref(host[].cluster)
-    if host[].connections == 0 {
+    let alike =
+      switch wanted {
+      case .any: host[].connections
+      case .http1: host[].connections - host[].http2Connections
+      case .http2: host[].http2Connections
+      }
+    if alike == 0 {
       breaker.takeAnyway(.connections)
     } else if !breaker.take(.connections, limit: state[].breakerLimits(highPriority).connections) {
       state[].stats.add(.upstreamCxOverflow)
@@ -97,6 +104,7 @@ extension WorkerEngine {
     slot[].highPriority = highPriority
     slot[].expectedCapacity = wanted == .http1 ? 1 : wanted == .http2 ? 100 : 1
     slot[].kind = wanted == .http1 ? .http1 : wanted == .http2 ? .http2 : .undecided
+    if wanted == .http2 { host[].http2Connections += 1 }
     host[].expectedCapacity += slot[].expectedCapacity
   }
 

@@ -57,6 +57,7 @@ extension WorkerEngine {
     if slot[].kind == .undecided {
       let agreed = loop.transport(slot[].connection)?.negotiatedProtocol ?? ""
       slot[].kind = agreed == "h2" ? .http2 : .http1
+      if slot[].kind == .http2 { host[].http2Connections += 1 }
     }
     if slot[].kind == .http2 {
       state[].stats.add(.upstreamCxHTTP2Total)
@@ -307,6 +308,7 @@ extension WorkerEngine {
     stats.subtract(.upstreamCxActive)
     state[].breaker(slot[].highPriority).give(.connections)
     host[].connections -= 1
+    if slot[].kind == .http2 { host[].http2Connections -= 1 }
     let tcp = slot[].kind == .tcp
     resetStreams(u, wasConnecting ? (timedOut ? .connectTimeout : .connectFailure) : .connectionTermination)
     if !slot[].timer.id.isNone { loop.cancel(slot[].timer.id) }

@@ -17,6 +17,8 @@ package struct Host: BitwiseCopyable {
   /// Connections open or being opened, and those of them being opened.
   package var connections: UInt32 = 0
   package var connecting: UInt32 = 0
+  /// Those of `connections` that speak HTTP/2, or were opened to.
+  package var http2Connections: UInt32 = 0
   /// Streams that connections being opened will be able to carry.
   package var expectedCapacity: UInt32 = 0
   /// HTTP/1 connections without a request; the most recently used first.

@@ -1,0 +1,112 @@
+import Testing
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftRuntime
+import WeftTelemetry
+
+@testable import WeftProxy
+
+/// Found by the simulation of whole meshes (`Tests/Simulation`).
+@Suite("ends that meet a blocked peer")
+struct BlockedPeerTests {
+  @Test("the end of a response that comes without bytes is not lost on a client that does not read")
+  func emptyEndOfResponse() {
+    let world = ProxyWorld(window: 4096)
+    world.simple(upstream: .two)
+    let large = pattern(3_000_000)
+    var waiting: (H2Peer, H2StreamID)?
+    world.server.onAccept = { peer in
+      let server = H2Peer(.server, peer)
+      server.onRequest = { [unowned server] id, message in
+        if message.path == "/large" { return server.respond(id, body: large) }
+        server.respond(id, body: [1, 2, 3], end: false)
+        waiting = (server, id)
+      }
+    }
+    let client = world.connect()
+    let h2 = H2Peer(.client, client)
+    let small = h2.request(.get, "/small")
+    #expect(world.run { h2.messages[small]?.body.count == 3 })
+    client.pause()
+    h2.request(.get, "/large")
+    #expect(world.run { world.value(HTTPMetric.downstreamFlowControlPausedReading) > 0 })
+    // Its last frame is empty and finds the client's connection blocked.
+    if let (server, id) = waiting { server.send(id, [], end: true) }
+    world.settle()
+    client.resume()
+    #expect(world.run { h2.messages[small]?.ended ?? false })
+    #expect(h2.messages[small]?.resetCode == nil)
+  }
+
+  @Test("the end of a request that comes without bytes is not lost on a server that does not read")
+  func emptyEndOfRequest() {
+    let world = ProxyWorld(window: 4096)
+    world.simple(upstream: .two)
+    var servers: [H2Peer] = []
+    world.server.onAccept = { servers.append(H2Peer(.server, $0)) }
+    let client = world.connect()
+    let h2 = H2Peer(.client, client)
+    let small = h2.request(.post, "/small", body: [1, 2, 3], end: false)
+    #expect(world.run { servers.first?.messages[1]?.body.count == 3 })
+    servers[0].peer.pause()
+    h2.request(.post, "/large", body: pattern(3_000_000))
+    world.settle()
+    #expect(world.value(ClusterMetric.upstreamFlowControlBackedUp) > 0)
+    h2.send(small, [], end: true)
+    world.settle()
+    servers[0].peer.resume()
+    #expect(world.run { servers[0].messages[1]?.ended ?? false })
+    #expect(servers[0].messages[1]?.body == [1, 2, 3])
+  }
+
+  @Test("an HTTP/1 upload whose last byte finds the server's window closed ends when it opens")
+  func lastByteBlocked() {
+    let world = ProxyWorld()
+    world.simple(upstream: .two)
+    let body = pattern(100_000)
+    var servers: [H2Peer] = []
+    world.server.onAccept = { peer in
+      var limits = HTTPLimits()
+      limits.http2.initialStreamWindow = 1_000
+      let server = H2Peer(.server, peer, limits: limits)
+      server.credits = false
+      servers.append(server)
+    }
+    let client = world.connect()
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: \(body.count)\r\n\r\n")
+    client.send(body)
+    world.settle()
+    for _ in 0..<400 where !(servers.first?.messages[1]?.ended ?? false) {
+      servers.first?.credit()
+      world.settle()
+    }
+    #expect(servers.first?.messages[1]?.ended ?? false)
+    #expect(same(servers.first?.messages[1]?.body, body))
+  }
+
+  @Test(
+    "at the connection limit an HTTP/2 request does not starve behind a host's HTTP/1 connection, nor the other way round"
+  )
+  func otherProtocolAtLimit() {
+    for first in Version.allCases {
+      let world = ProxyWorld()
+      world.simple(cluster: {
+        $0.upstreamProtocol = .useDownstream
+        $0.circuitBreakers.standard.maxConnections = 1
+      })
+      world.server.onAccept = { if world.server.accepted.count == (first == .two ? 1 : 2) { _ = H2Peer(.server, $0) } }
+      func ask(_ version: Version) {
+        if version == .two {
+          H2Peer(.client, world.connect()).request(.get, "/")
+        } else {
+          world.connect().send("GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        }
+      }
+      ask(first)
+      #expect(world.run(for: .seconds(2)) { world.server.accepted.count == 1 })
+      ask(first == .one ? .two : .one)
+      #expect(world.run(for: .seconds(2)) { world.server.accepted.count == 2 }, "\(first) first")
+    }
+  }
+}
