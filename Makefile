@@ -33,6 +33,10 @@ release: setup ## build the programs as shipped: optimised, Swift runtime linked
 fuzz: setup ## fuzz one parser: make fuzz T=http1|http2|hpack|protobuf|yaml S=60
 	@Fuzz/run.sh "$(T)" "$(S)"
 
+sim: debug ## simulated meshes: SEED=7 one seed aloud, N=1000 many (from SEED on), W=DataPlane|ConfigStorm|ControlPlane one world
+	@$(if $(SEED),WEFT_SEED=$(SEED),) $(if $(N),WEFT_SIM_COUNT=$(N),$(if $(SEED),,WEFT_SIM_COUNT=200)) \
+		swift test --skip-build --parallel --filter 'SimulationTests.*$(W)'
+
 bench: setup setup-bench release ## our proxy beside nginx, HAProxy, Envoy and a raw relay; prints ratios
 	@Benchmarks/run.py $(ARGS)
 
@@ -61,4 +65,4 @@ setup-bench: setup-test ## install the peers of the benchmark
 clean: ## remove build products
 	@rm -rf .build
 
-.PHONY: help demo test unit check ci debug release fuzz bench gen docs golden-update setup setup-test setup-demo setup-bench clean
+.PHONY: help demo test unit check ci debug release fuzz sim bench gen docs golden-update setup setup-test setup-demo setup-bench clean

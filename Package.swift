@@ -128,7 +128,7 @@ let package = Package(
 
     // Tests mirror Sources room by room.
     .target(
-      name: "WeftTestKit", dependencies: ["WeftBase", "CLinux"], path: "Sources/TestKit/WeftTestKit",
+      name: "WeftTestKit", dependencies: ["WeftBase", "WeftRuntime", "CLinux"], path: "Sources/TestKit/WeftTestKit",
       swiftSettings: strict),
     tests(of: "WeftBase", in: "Base"),
     tests(of: "WeftYAML", in: "Base", ["WeftBase", "WeftTestKit"]),
@@ -169,6 +169,12 @@ let package = Package(
       ]),
     tests(of: "WeftAgent", in: "Agent", ["WeftBase", "WeftTestKit"]),
     tests(of: "WeftCLI", in: "CLI", ["WeftBase", "WeftService", "WeftTestKit"]),
+    .testTarget(
+      name: "SimulationTests",
+      dependencies: [
+        "WeftBase", "WeftHTTP", "WeftProtobuf", "WeftRuntime", "WeftTelemetry", "WeftModel", "WeftKinds", "WeftXDS",
+        "WeftUpstream", "WeftProxy", "WeftControlAPI", "WeftTranslation", "WeftDiscovery", "WeftTestKit",
+      ], path: "Tests/Simulation", swiftSettings: strict),
     .testTarget(name: "TidyTests", dependencies: ["WeftTestKit"], path: "Tests/Tidy", swiftSettings: strict),
   ],
   cLanguageStandard: .gnu11,

@@ -1,0 +1,29 @@
+// SimProbes: places that a run of seeds must have come by, or the simulation proves less than it says.
+
+import Synchronization
+
+/// Named places and how often they were reached. A test over many seeds fails when one of them never was.
+package final class SimProbes: Sendable {
+  package let names: [String]
+  private let counts: Mutex<[String: Int]>
+
+  package init(_ names: [String]) {
+    self.names = names
+    counts = Mutex(Dictionary(uniqueKeysWithValues: names.map { ($0, 0) }))
+  }
+
+  package func reached(_ name: String, _ times: Int = 1) {
+    if times == 0 { return }
+    counts.withLock { counts in
+      guard let old = counts[name] else { preconditionFailure("no probe has the name \(name)") }
+      counts[name] = old + times
+    }
+  }
+
+  /// Names never reached.
+  package var missing: [String] { counts.withLock { counts in names.filter { counts[$0] == 0 } } }
+
+  package var summary: String {
+    counts.withLock { counts in names.map { "\($0): \(counts[$0] ?? 0)" }.joined(separator: "\n") }
+  }
+}

@@ -1,0 +1,42 @@
+import Testing
+import WeftBase
+import WeftTestKit
+
+/// Load over two sidecars and a network that does what networks do.
+@Suite("simulated data plane")
+struct DataPlaneSimulationTests {
+  static let probes = SimProbes([
+    "answer made by a proxy", "answer to a later attempt", "request arrived again", "response trailers",
+    "request trailers",
+    "exchange cut", "exchange abandoned by its client", "pipelined request", "multiplexed request",
+    "half-closed client",
+    "slow reader", "late credit", "informational response", "response before the request's end",
+    "response ended by the connection's end", "GOAWAY to a client", "GOAWAY from a server", "refused stream",
+    "stream reset at a server", "multiplexed to a server", "upstream connection used again", "server without an answer",
+    "reset before the head", "reset after the head", "body cut by its server", "connection broken by the network",
+    "partition", "server down", "process suspended", "retry", "retry that succeeded", "attempt timed out",
+    "request timed out", "connect timed out", "connect refused", "request waited for a connection", "breaker refused",
+    "retries at their breaker", "connection at its number of requests", "connection at its age", "host ejected",
+    "request held back", "response held back",
+  ])
+
+  /// One world. Every fourth is calm: there nothing may go wrong.
+  static func world(_ seed: UInt64) -> SimSeeds.Outcome {
+    let calm = seed % 4 == 0
+    let mesh = SimMesh(seed: seed, calm: calm, probes: probes)
+    mesh.configure()
+    mesh.addUsers(mesh.world.pick(1...6), requests: 1...12, paths: SimMesh.paths + (calm ? [] : ["/nobody"]))
+    if !calm { mesh.planTrouble(mesh.world.pick(0...6), within: 4_000) }
+    mesh.finish()
+    return SimSeeds.Outcome(failures: mesh.world.failures)
+  }
+
+  @Test("every request has one answer of its own or an end its client sees, and nothing is left behind")
+  func requests() {
+    for report in SimSeeds.run("data plane", usual: 32, Self.world) { Issue.record("\(report)") }
+    if SimSeeds.tells { SimSeeds.say(Self.probes.summary) }
+    if SimSeeds.list(32).count >= 32 {
+      #expect(Self.probes.missing.isEmpty, "the seeds of this run never came by these places")
+    }
+  }
+}

@@ -1,0 +1,198 @@
+// SimProxy: one weft-proxy worker of a world, its configuration, and what must hold of it.
+
+import Foundation
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftTelemetry
+import WeftTestKit
+import WeftUpstream
+
+@testable import WeftProxy
+@testable import WeftRuntime
+
+final class SimProxy {
+  let world: SimWorld
+  let name: String
+  let process: SimWorld.Process
+  let engine: WorkerEngine
+  let registry = MetricsRegistry(workers: 1)
+  private let logs = AccessLogFiles(workers: 1)
+  private let folder = TemporaryDirectory()
+  private let compiler: SnapshotCompiler
+  var config = ConfigState()
+
+  init(_ world: SimWorld, _ name: String) {
+    self.world = world
+    self.name = name
+    process = world.addProcess(name)
+    engine = WorkerEngine(
+      loop: process.loop, number: 0, registry: registry, seed: RandomSource.mix(world.seed, UInt64(name.count)))
+    compiler = SnapshotCompiler(metrics: registry, logs: logs, random: RandomSource(seed: world.seed))
+    process.loop.handler = engine
+  }
+
+  /// Compiles the configuration and puts it into force.
+  func apply() {
+    let result = compiler.compile(config)
+    world.expect(
+      result.rejections.isEmpty && result.warming.isEmpty, "\(name) refuses \(result.rejections) \(result.warming)")
+    engine.apply(result.snapshot)
+  }
+
+  /// A log whose lines can be counted: status, flags, request.
+  var accessLog: AccessLog {
+    var log = AccessLog(sink: .file(path: folder.file("access.log")))
+    log.format = .text("%RESPONSE_CODE% %RESPONSE_FLAGS% %REQ(X-ID)% %RESPONSE_CODE_DETAILS%\n")
+    return log
+  }
+
+  private func logLines() -> [Substring] {
+    logs.flush()
+    let text = (try? String(contentsOfFile: folder.file("access.log"), encoding: .utf8)) ?? ""
+    return text.split(separator: "\n")
+  }
+
+  // MARK: What must hold
+
+  /// At every moment: nothing is kept beyond its limit.
+  func checkBounds() {
+    var kept = 0
+    engine.streams.forEach { s in
+      let stream = engine.streams[s]
+      var limit = max(65_535, engine.bufferLimit(s))
+      if !stream.cluster.isNone {
+        limit = max(limit, Int(engine.clusters[stream.cluster].config[].config.perConnectionBufferLimitBytes))
+      }
+      // What is kept may pass the limit by what one turn delivers.
+      let most = limit + process.loop.limits.readBytesPerTurn
+      if stream.requestBody.count > most || stream.responseBody.count > most {
+        world.fail(
+          "\(name) keeps \(stream.requestBody.count) and \(stream.responseBody.count) bytes of a stream, the limit is \(limit)"
+        )
+      }
+      kept += stream.requestBody.footprint + stream.responseBody.footprint
+    }
+    if kept > engine.pool.lentBytes { world.fail("\(name): streams hold more than the pool has lent") }
+  }
+
+  func value(_ metric: HTTPMetric, _ scope: String) -> UInt64 {
+    registry.value(metric, registry.scope(ScopeKey(.http, scope)))
+  }
+  func value(_ metric: ClusterMetric, _ cluster: String) -> UInt64 {
+    registry.value(metric, registry.scope(ScopeKey(.cluster, cluster)))
+  }
+
+  /// When everything is over: nothing is left, and the books balance.
+  func checkEnd(scopes: [String], clusters: [String]) {
+    func none(_ count: Int, _ what: String) { world.expect(count == 0, "\(name): \(count) \(what) left at the end") }
+    none(engine.streams.count, "streams")
+    none(engine.downstreams.count, "client connections")
+    none(engine.upstreams.count, "upstream connections")
+    none(process.loop.statistics.connections, "connections of the loop")
+    none(process.loop.timers.count, "timers")
+    none(process.loop.lingering.count, "lingering timers")
+    none(engine.pool.lentBytes, "bytes lent by the pool")
+    world.expect(engine.snapshotsInUse == 1, "\(name): \(engine.snapshotsInUse) configurations in use at the end")
+    checkClusters(clusters)
+    var total = 0
+    for scope in scopes {
+      let requests = value(.downstreamRqTotal, scope)
+      total += Int(requests)
+      none(Int(value(.downstreamRqActive, scope)), "active requests of \(scope)")
+      none(Int(value(.downstreamCxActive, scope)), "active connections of \(scope)")
+      none(Int(value(.downstreamCxHTTP1Active, scope)), "active HTTP/1 connections of \(scope)")
+      none(Int(value(.downstreamCxHTTP2Active, scope)), "active HTTP/2 connections of \(scope)")
+      world.expect(
+        value(.downstreamCxTotal, scope) == value(.downstreamCxDestroy, scope),
+        "\(name): \(value(.downstreamCxTotal, scope)) connections of \(scope), \(value(.downstreamCxDestroy, scope)) ended"
+      )
+      let classes = [
+        HTTPMetric.downstreamRq1xx, .downstreamRq2xx, .downstreamRq3xx, .downstreamRq4xx, .downstreamRq5xx,
+      ]
+      .reduce(0) { $0 + value($1, scope) }
+      world.expect(
+        classes == value(.downstreamRqCompleted, scope),
+        "\(name): \(value(.downstreamRqCompleted, scope)) requests of \(scope) completed, \(classes) by class")
+    }
+    checkLog(total, completed: scopes.reduce(0) { $0 + Int(value(.downstreamRqCompleted, $1)) })
+  }
+
+  /// What the streams in flight wait for, for the story.
+  func tellStreams() {
+    engine.streams.forEach { s in
+      let stream = engine.streams[s]
+      let d = engine.downstreams[stream.downstream]
+      var id = "?"
+      if let head = stream.head {
+        head.view(in: engine.trailerHead)
+        id = engine.trailerHead.first(named: ByteView("x-id"))?.string ?? "?"
+      }
+      var upstream = "none"
+      if !stream.upstream.isNone {
+        let u = engine.upstreams[stream.upstream]
+        upstream =
+          "\(u.kind) \(u.connection.index) flags \(u.flags.rawValue) queued \(process.loop.queuedBytes(u.connection)) "
+          + "paused \(process.loop.isPaused(u.connection))"
+      }
+      world.tell(
+        "\(name): #\(id) flags \(String(stream.flags.rawValue, radix: 16)) request \(stream.bytesReceived) unsent "
+          + "\(stream.requestBody.unsent) left \(stream.requestLeft) response \(stream.bytesSent) unsent "
+          + "\(stream.responseBody.unsent); down \(d.kind) \(d.connection.index) flags \(d.flags.rawValue) queued "
+          + "\(process.loop.queuedBytes(d.connection)) paused \(process.loop.isPaused(d.connection)); up \(upstream)")
+    }
+  }
+
+  /// The log's lines about a request, for the story.
+  func tellLog() { for line in logLines() { world.tell("\(name) logs \(line)") } }
+
+  private func checkLog(_ total: Int, completed: Int) {
+    let lines = logLines()
+    world.expect(lines.count == total, "\(name): \(total) requests, \(lines.count) lines in the access log")
+    let answered = lines.count { !$0.hasPrefix("0 ") }
+    world.expect(answered == completed, "\(name): \(completed) requests completed, \(answered) logged with a status")
+    let bare = lines.filter { line in
+      let words = line.split(separator: " ")
+      return words.count < 4 || (words[0] == "0" && words[1] == "-")
+    }
+    world.expect(bare.isEmpty, "\(name): logged without a reason: \(bare.prefix(3))")
+  }
+
+  private func checkClusters(_ names: [String]) {
+    var hosts = 0
+    engine.clusters.forEach { i in
+      let state = engine.clusters[i]
+      let label = state.members[].name
+      hosts += Int(state.hostSlots)
+      for (breaker, priority) in [(state.standard, "default"), (state.high, "high")] {
+        for resource in BreakerResource.allCases where breaker.used(resource) != 0 {
+          world.fail(
+            "\(name): breaker \(priority).\(resource) of \(label) is at \(Int64(bitPattern: breaker.used(resource)))")
+        }
+      }
+      world.expect(state.activeRequests == 0, "\(name): \(state.activeRequests) requests on the books of \(label)")
+      for h in state.members[].hosts {
+        let host = engine.hosts[h]
+        world.expect(
+          host.activeRequests == 0 && host.connections == 0 && host.connecting == 0 && host.expectedCapacity == 0
+            && host.waiting.isEmpty && host.idle.isEmpty && host.multiplexed.isEmpty,
+          "\(name): \(host.address) of \(label) is not at rest: \(host.activeRequests) requests, \(host.connections)"
+            + " connections, \(host.connecting) connecting, \(host.expectedCapacity) expected")
+      }
+    }
+    world.expect(engine.hosts.count == hosts, "\(name): \(engine.hosts.count) host slots, \(hosts) in clusters")
+    world.expect(
+      engine.clusters.count == config.clusters.count,
+      "\(name): \(engine.clusters.count) clusters, \(config.clusters.count) configured")
+    for cluster in names {
+      for gauge in [ClusterMetric.upstreamRqActive, .upstreamRqPendingActive, .upstreamCxActive] {
+        world.expect(
+          value(gauge, cluster) == 0, "\(name): \(gauge) of \(cluster) is \(value(gauge, cluster)) at the end")
+      }
+      world.expect(
+        value(.upstreamCxTotal, cluster) == value(.upstreamCxDestroy, cluster),
+        "\(name): \(value(.upstreamCxTotal, cluster)) connections to \(cluster), \(value(.upstreamCxDestroy, cluster)) ended"
+      )
+    }
+  }
+}
