@@ -19,6 +19,7 @@ package enum ClusterMetric: Int, Metric {
   case upstreamInternalRedirectFailed, upstreamInternalRedirectSucceeded
   case retryOrShadowAbandoned, bindErrors, originalDestinationHostInvalid
   case membershipChange, updateAttempt, updateSuccess, updateFailure, updateRejected, updateEmpty, updateNoRebuild
+  case initFetchTimeout
   case assignmentTimeoutReceived, assignmentStale
   case lbHealthyPanic, lbRecalculateZoneStructures, lbSubsetsSelected, lbZoneRoutingAllDirectly, lbZoneRoutingSampled
   case outlierEjectionsTotal, outlierEjectionsEnforcedTotal, outlierEjectionsOverflow
@@ -33,6 +34,7 @@ package enum ClusterMetric: Int, Metric {
   case upstreamCxActive, upstreamCxRxBytesBuffered, upstreamCxTxBytesBuffered
   case upstreamRqActive, upstreamRqPendingActive
   case membershipTotal, membershipHealthy, membershipDegraded, membershipExcluded, maxHostWeight, version
+  case updateTime
   case outlierEjectionsActive
   case breakerDefaultCxOpen, breakerDefaultRqPendingOpen, breakerDefaultRqOpen, breakerDefaultRqRetryOpen
   case breakerDefaultCxPoolOpen
@@ -127,6 +129,8 @@ package enum ClusterMetric: Int, Metric {
     case .originalDestinationHostInvalid:
       .counter("original_dst_host_invalid", "Original destinations that were invalid")
     case .membershipChange: .counter("membership_change", "Changes of the cluster's hosts")
+    case .initFetchTimeout: .counter("init_fetch_timeout", "First assignments that did not come in time")
+    case .updateTime: .gauge("update_time", "Milliseconds since 1970 of the last accepted assignment")
     case .updateAttempt: .counter("update_attempt", "Attempts to learn the cluster's hosts")
     case .updateSuccess: .counter("update_success", "Successful updates of the hosts")
     case .updateFailure: .counter("update_failure", "Failed updates of the hosts")
@@ -188,7 +192,7 @@ package enum ClusterMetric: Int, Metric {
     case .membershipDegraded: .gauge("membership_degraded", "Degraded hosts")
     case .membershipExcluded: .gauge("membership_excluded", "Hosts left out until their first health check")
     case .maxHostWeight: .gauge("max_host_weight", "Largest weight of a host")
-    case .version: .gauge("version", "Hash of the configuration in use")
+    case .version: .gauge("version", "Hash of the version of the last accepted assignment")
     case .outlierEjectionsActive: .gauge("outlier_detection.ejections_active", "Hosts ejected now")
     case .breakerDefaultCxOpen:
       .gauge("circuit_breakers.default.cx_open", "1 while the connection breaker is at its limit")

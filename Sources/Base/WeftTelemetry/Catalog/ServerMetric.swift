@@ -1,9 +1,7 @@
 /// `server.…`
 package enum ServerMetric: Int, Metric {
-  case watchdogMiss, staticUnknownFields, dynamicUnknownFields, configRejected, connectionLimitReached
-  case uptime, concurrency, memoryAllocated, memoryPhysicalSize, live, parentConnections, totalConnections, version,
-    state
-  case daysUntilFirstCertExpiring, hotRestartEpoch
+  case staticUnknownFields, configRejected, connectionLimitReached
+  case uptime, concurrency, memoryAllocated, memoryPhysicalSize, live, totalConnections, version, state
   case initializationTimeMs
 
   package static var scopeKind: ScopeKind { .server }
@@ -11,9 +9,7 @@ package enum ServerMetric: Int, Metric {
 
   package var definition: MetricDefinition {
     switch self {
-    case .watchdogMiss: .counter("watchdog_miss", "Turns of a loop that took too long")
     case .staticUnknownFields: .counter("static_unknown_fields", "Unknown fields in the bootstrap")
-    case .dynamicUnknownFields: .counter("dynamic_unknown_fields", "Unknown fields in discovered resources")
     case .configRejected: .counter("config_rejected", "Resources that were refused")
     case .connectionLimitReached: .counter("connection_limit_reached", "Connections refused by a worker's limit")
     case .uptime: .gauge("uptime", "Seconds since the start")
@@ -21,13 +17,9 @@ package enum ServerMetric: Int, Metric {
     case .memoryAllocated: .gauge("memory_allocated", "Bytes in use")
     case .memoryPhysicalSize: .gauge("memory_physical_size", "Bytes resident")
     case .live: .gauge("live", "1 while the server takes traffic")
-    case .parentConnections: .gauge("parent_connections", "Connections of the process that is being replaced")
-    case .totalConnections: .gauge("total_connections", "Open connections, old process included")
-    case .version: .gauge("version", "Number made of the build's revision")
+    case .totalConnections: .gauge("total_connections", "Open connections of clients")
+    case .version: .gauge("version", "Number made of the build's version: 1.2.3 is 1002003")
     case .state: .gauge("state", "0 live, 1 draining, 2 before initialisation, 3 initialising")
-    case .daysUntilFirstCertExpiring:
-      .gauge("days_until_first_cert_expiring", "Days until the first certificate expires")
-    case .hotRestartEpoch: .gauge("hot_restart_epoch", "Number of the process in its line of restarts")
     case .initializationTimeMs: .histogram("initialization_time_ms", "Time from start to readiness, in milliseconds")
     }
   }
@@ -35,12 +27,11 @@ package enum ServerMetric: Int, Metric {
 
 /// `cluster_manager.…`
 package enum ClusterManagerMetric: Int, Metric {
-  case clusterAdded, clusterModified, clusterRemoved, clusterUpdated, clusterUpdatedViaMerge, updateMergeCancelled
-  case updateOutOfMergeWindow, cdsUpdateAttempt, cdsUpdateSuccess, cdsUpdateFailure, cdsUpdateRejected
-  case activeClusters, warmingClusters, cdsVersion
+  case clusterAdded, clusterModified, clusterRemoved, clusterUpdated
+  case activeClusters, warmingClusters
 
   package static var scopeKind: ScopeKind { .clusterManager }
-  @inlinable package static var firstHistogram: Int { 14 }
+  @inlinable package static var firstHistogram: Int { 6 }
 
   package var definition: MetricDefinition {
     switch self {
@@ -48,16 +39,8 @@ package enum ClusterManagerMetric: Int, Metric {
     case .clusterModified: .counter("cluster_modified", "Clusters changed")
     case .clusterRemoved: .counter("cluster_removed", "Clusters removed")
     case .clusterUpdated: .counter("cluster_updated", "Updates of hosts")
-    case .clusterUpdatedViaMerge: .counter("cluster_updated_via_merge", "Updates of hosts taken together")
-    case .updateMergeCancelled: .counter("update_merge_cancelled", "Merged updates delivered early")
-    case .updateOutOfMergeWindow: .counter("update_out_of_merge_window", "Updates that came too late to be merged")
-    case .cdsUpdateAttempt: .counter("cds.update_attempt", "Attempts to fetch clusters")
-    case .cdsUpdateSuccess: .counter("cds.update_success", "Updates of clusters accepted")
-    case .cdsUpdateFailure: .counter("cds.update_failure", "Fetches of clusters that failed")
-    case .cdsUpdateRejected: .counter("cds.update_rejected", "Updates of clusters refused")
     case .activeClusters: .gauge("active_clusters", "Clusters in use")
     case .warmingClusters: .gauge("warming_clusters", "Clusters not yet warm")
-    case .cdsVersion: .gauge("cds.version", "Hash of the last accepted version")
     }
   }
 }
@@ -66,12 +49,10 @@ package enum ClusterManagerMetric: Int, Metric {
 package enum ListenerManagerMetric: Int, Metric {
   case listenerAdded, listenerModified, listenerRemoved, listenerStopped, listenerInPlaceUpdated
   case listenerCreateSuccess, listenerCreateFailure
-  case ldsUpdateAttempt, ldsUpdateSuccess, ldsUpdateFailure, ldsUpdateRejected
-  case totalListenersActive, totalListenersWarming, totalListenersDraining, totalFilterChainsDraining, workersStarted
-  case ldsVersion
+  case totalListenersActive, totalListenersWarming, totalListenersDraining, workersStarted
 
   package static var scopeKind: ScopeKind { .listenerManager }
-  @inlinable package static var firstHistogram: Int { 17 }
+  @inlinable package static var firstHistogram: Int { 11 }
 
   package var definition: MetricDefinition {
     switch self {
@@ -82,16 +63,10 @@ package enum ListenerManagerMetric: Int, Metric {
     case .listenerInPlaceUpdated: .counter("listener_in_place_updated", "Listeners whose filter chains were updated")
     case .listenerCreateSuccess: .counter("listener_create_success", "Listeners bound on a worker")
     case .listenerCreateFailure: .counter("listener_create_failure", "Listeners that could not be bound")
-    case .ldsUpdateAttempt: .counter("lds.update_attempt", "Attempts to fetch listeners")
-    case .ldsUpdateSuccess: .counter("lds.update_success", "Updates of listeners accepted")
-    case .ldsUpdateFailure: .counter("lds.update_failure", "Fetches of listeners that failed")
-    case .ldsUpdateRejected: .counter("lds.update_rejected", "Updates of listeners refused")
     case .totalListenersActive: .gauge("total_listeners_active", "Listeners in use")
     case .totalListenersWarming: .gauge("total_listeners_warming", "Listeners not yet warm")
     case .totalListenersDraining: .gauge("total_listeners_draining", "Listeners that drain")
-    case .totalFilterChainsDraining: .gauge("total_filter_chains_draining", "Filter chains that drain")
     case .workersStarted: .gauge("workers_started", "1 once all workers run")
-    case .ldsVersion: .gauge("lds.version", "Hash of the last accepted version")
     }
   }
 }

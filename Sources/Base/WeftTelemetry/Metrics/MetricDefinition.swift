@@ -57,6 +57,7 @@ extension Metric {
 /// What a group of numbers belongs to.
 package enum ScopeKind: UInt8, CaseIterable, Sendable {
   case server, clusterManager, listenerManager, controlPlane, accessLogFile
+  case cds, lds, rds
   case cluster, http, listener, listenerHTTP, tcp
 }
 

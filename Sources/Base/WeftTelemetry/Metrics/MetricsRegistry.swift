@@ -7,7 +7,7 @@ package struct ScopeKey: Hashable, Sendable {
   package var kind: ScopeKind
   /// The cluster, stat prefix or listener address as configured, before any character is replaced.
   package var name: String
-  /// The stat prefix of `listenerHTTP`.
+  /// The stat prefix of `listenerHTTP`, the route configuration of `rds`.
   package var secondName: String
 
   package init(_ kind: ScopeKind, _ name: String = "", _ secondName: String = "") {
@@ -42,6 +42,7 @@ package final class MetricsRegistry: @unchecked Sendable {
     var numbers: [ScopeKey: ScopeID] = [:]
     var keys: [ScopeKey] = []
     var sources: [any MetricSource] = []
+    var texts: [ScopeKey: [TextReadout: String]] = [:]
   }
 
   package let workers: Int
@@ -166,9 +167,17 @@ package final class MetricsRegistry: @unchecked Sendable {
   /// Adds families that are kept elsewhere, such as `istio_requests_total`.
   package func addSource(_ source: any MetricSource) { scopes.withLock { $0.sources.append(source) } }
 
-  func contents() -> (keys: [ScopeKey], sources: [any MetricSource]) {
-    scopes.withLock { ($0.keys, $0.sources) }
+  /// Sets a text. Cold path only.
+  package func set(_ readout: TextReadout, _ key: ScopeKey, _ text: String) {
+    scopes.withLock { $0.texts[key, default: [:]][readout] = text }
   }
+
+  /// A text as it was last set.
+  package func text(_ readout: TextReadout, _ key: ScopeKey) -> String? {
+    scopes.withLock { $0.texts[key]?[readout] }
+  }
+
+  func contents() -> Scopes { scopes.withLock { $0 } }
 }
 
 extension Metric {
@@ -190,6 +199,8 @@ package struct MetricFamily: Sendable {
     case counter(UInt64)
     case gauge(Int64)
     case histogram(HistogramReading)
+    /// For people; Prometheus does not see it.
+    case text(String)
   }
   /// Full name in Prometheus, no prefix is put before it.
   package var name: String

@@ -16,8 +16,8 @@ package struct StatSnapshot: Sendable {
   /// Reads a registry. *Cost*: one pass over all scopes; cold path only.
   package init(_ registry: MetricsRegistry) {
     entries = []
-    let (keys, sources) = registry.contents()
-    for (number, key) in keys.enumerated() {
+    let contents = registry.contents()
+    for (number, key) in contents.keys.enumerated() {
       let id = ScopeID(rawValue: UInt32(number))
       let touched = registry.isTouched(id)
       switch key.kind {
@@ -26,6 +26,7 @@ package struct StatSnapshot: Sendable {
       case .listenerManager: read(ListenerManagerMetric.self, id, key, touched, registry)
       case .controlPlane: read(ControlPlaneMetric.self, id, key, touched, registry)
       case .accessLogFile: read(AccessLogFileMetric.self, id, key, touched, registry)
+      case .cds, .lds, .rds: read(SubscriptionMetric.self, id, key, touched, registry)
       case .cluster: read(ClusterMetric.self, id, key, touched, registry)
       case .http: read(HTTPMetric.self, id, key, touched, registry)
       case .listener: read(ListenerMetric.self, id, key, touched, registry)
@@ -33,7 +34,15 @@ package struct StatSnapshot: Sendable {
       case .tcp: read(TCPMetric.self, id, key, touched, registry)
       }
     }
-    for source in sources {
+    for (key, texts) in contents.texts {
+      for (readout, text) in texts {
+        entries.append(
+          Entry(
+            name: key.textPrefix + readout.rawValue, family: key.familyPrefix + readout.rawValue, labels: key.labels,
+            help: "", value: .text(text), used: true))
+      }
+    }
+    for source in contents.sources {
       for family in source.families() {
         for series in family.series {
           let text = series.labels.map { "\($0.name).\($0.value)" }.joined(separator: ".")
@@ -99,6 +108,9 @@ extension ScopeKey {
     case .listenerManager: "listener_manager."
     case .controlPlane: "control_plane."
     case .accessLogFile: "access_log_file."
+    case .cds: "cluster_manager.cds."
+    case .lds: "listener_manager.lds."
+    case .rds: "http.\(name).rds.\(second)."
     case .cluster: "cluster.\(name)."
     case .http: "http.\(name)."
     case .listener: "listener.\(name)."
@@ -115,6 +127,9 @@ extension ScopeKey {
     case .listenerManager: "envoy_listener_manager_"
     case .controlPlane: "envoy_control_plane_"
     case .accessLogFile: "envoy_access_log_file_"
+    case .cds: "envoy_cluster_manager_cds_"
+    case .lds: "envoy_listener_manager_lds_"
+    case .rds: "envoy_http_rds_"
     case .cluster: "envoy_cluster_"
     case .http: "envoy_http_"
     case .listener: "envoy_listener_"
@@ -126,7 +141,12 @@ extension ScopeKey {
   /// The labels that Envoy's tag extraction takes out of the name.
   package var labels: [(name: String, value: String)] {
     switch kind {
-    case .server, .clusterManager, .listenerManager, .controlPlane, .accessLogFile: []
+    case .server, .clusterManager, .listenerManager, .controlPlane, .accessLogFile, .cds, .lds: []
+    case .rds:
+      [
+        ("envoy_http_conn_manager_prefix", Self.sanitized(name)),
+        ("envoy_rds_route_config", Self.sanitized(secondName)),
+      ]
     case .cluster: [("envoy_cluster_name", Self.sanitized(name))]
     case .http: [("envoy_http_conn_manager_prefix", Self.sanitized(name))]
     case .listener: [("envoy_listener_address", Self.sanitized(name))]

@@ -10,6 +10,7 @@ extension StatSnapshot {
       case .counter(let n): out += String(n)
       case .gauge(let n): out += String(n)
       case .histogram(let reading): out += Self.quantileLine(reading)
+      case .text(let text): out += JSONEscape.quoted(text)
       }
       out += "\n"
     }
@@ -37,6 +38,7 @@ extension StatSnapshot {
       switch entry.value {
       case .counter(let n): items.append("{\"name\":\(name),\"value\":\(n)}")
       case .gauge(let n): items.append("{\"name\":\(name),\"value\":\(n)}")
+      case .text(let text): items.append("{\"name\":\(name),\"value\":\(JSONEscape.quoted(text))}")
       case .histogram(let reading):
         let values = Self.quantiles.map { _, share in
           let value = reading.quantile(share).map(Self.number) ?? "null"
@@ -59,6 +61,7 @@ extension StatSnapshot {
     var families: [String: [Entry]] = [:]
     var order: [String] = []
     for entry in entries where (!usedOnly || entry.used) && matching(entry.name) {
+      if case .text = entry.value { continue }
       if families[entry.family] == nil { order.append(entry.family) }
       families[entry.family, default: []].append(entry)
     }
@@ -70,6 +73,7 @@ extension StatSnapshot {
         case .counter: "counter"
         case .gauge: "gauge"
         case .histogram: "histogram"
+        case .text: "untyped"
         }
       out += "# HELP \(family) \(first.help)\n# TYPE \(family) \(kind)\n"
       for entry in series {
@@ -85,6 +89,7 @@ extension StatSnapshot {
           }
           out += "\(family)_sum\(Self.labels(entry.labels)) \(reading.sum)\n"
           out += "\(family)_count\(Self.labels(entry.labels)) \(total)\n"
+        case .text: break
         }
       }
     }

@@ -124,6 +124,7 @@ package final class SnapshotCompiler {
     for listener in state.listeners {
       do throws(ConfigError) {
         if let unit = try compile(listener, state) {
+          count(listener, unit.unit.value)
           listeners[listener.name] = unit
         } else {
           warming.append(listener.name)
@@ -137,7 +138,13 @@ package final class SnapshotCompiler {
       }
     }
     let names = Set(state.listeners.map(\.name))
+    let before = listeners.count
     listeners = listeners.filter { names.contains($0.key) }
+    let manager = metrics.scope(ScopeKey(.listenerManager))
+    if listeners.count < before {
+      metrics.add(ListenerManagerMetric.listenerRemoved, manager, UInt64(before - listeners.count))
+    }
+    metrics.set(ListenerManagerMetric.totalListenersWarming, manager, UInt64(warming.count))
     for unit in routes.values { boxes.retain(unit.unit.storage) }
     rejections += pendingRejections
     pendingRejections = []
@@ -168,12 +175,16 @@ package final class SnapshotCompiler {
         cluster: cluster, assignment: assignment, addresses: names, secrets: cluster.tls == nil ? 0 : secretsVersion)
       if clusters[cluster.name]?.model == model { continue }
       do throws(ConfigError) {
-        clusters[cluster.name] = try compile(model, state)
+        let unit = try compile(model, state)
+        count(model, replacing: clusters[cluster.name]?.model)
+        clusters[cluster.name] = unit
       } catch {
         rejections.append(error.of(kind: "envoy.config.cluster.v3.Cluster", name: cluster.name))
       }
     }
     let removed = positions.keys.filter { !known.contains($0) }
+    let manager = metrics.scope(ScopeKey(.clusterManager))
+    if !removed.isEmpty { metrics.add(ClusterManagerMetric.clusterRemoved, manager, UInt64(removed.count)) }
     for name in removed {
       clusters[name] = nil
       outliers[name] = nil
@@ -203,6 +214,24 @@ package final class SnapshotCompiler {
     for (name, position) in resting where !reached.contains(name) {
       resting[name] = nil
       order[Int(position)] = nil
+    }
+  }
+
+  /// A cluster whose hosts changed and nothing else was updated, not modified.
+  private func count(_ model: ClusterModel, replacing old: ClusterModel?) {
+    let metric: ClusterManagerMetric =
+      if let old { old.cluster == model.cluster ? .clusterUpdated : .clusterModified } else { .clusterAdded }
+    metrics.add(metric, metrics.scope(ScopeKey(.clusterManager)))
+  }
+
+  /// A listener whose routes changed and nothing else was not modified; one that keeps its socket changes in place.
+  private func count(_ listener: Listener, _ compiled: ConfigRef<CompiledListener>) {
+    let manager = metrics.scope(ScopeKey(.listenerManager))
+    guard let old = listeners[listener.name] else { return metrics.add(ListenerManagerMetric.listenerAdded, manager) }
+    if old.unit.model.listener == listener { return }
+    metrics.add(ListenerManagerMetric.listenerModified, manager)
+    if old.unit.value[].socketIdentity == compiled[].socketIdentity {
+      metrics.add(ListenerManagerMetric.listenerInPlaceUpdated, manager)
     }
   }
 

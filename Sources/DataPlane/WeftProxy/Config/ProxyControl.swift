@@ -23,7 +23,8 @@ package final class ProxyControl: LoopHandler {
   private var namesTimer = TimerID.none
   private var namesTimerAt = MonotonicInstant.distantFuture
   private var nextOutlierInterval: [String: MonotonicInstant] = [:]
-  private var isStopping = false
+  /// SIGTERM has come.
+  private(set) var isStopping = false
   /// What `run` returns: the program's exit code.
   package private(set) var exitCode: Int32 = 0
   /// Called after every compilation, with what was refused.
@@ -204,6 +205,8 @@ package final class ProxyControl: LoopHandler {
     switch signal {
     case .terminate where !isStopping:
       isStopping = true
+      let listeners = server.registry.scope(ScopeKey(.listenerManager))
+      server.registry.add(ListenerManagerMetric.listenerStopped, listeners, UInt64(state.listeners.count))
       log.info("draining")
       let server = server
       let limit = drainTime

@@ -47,7 +47,8 @@ package final class ProxyServices: Sendable {
       let fixed = ConfigState(loaded.bootstrap)
       let check = ResourceCheck(logs: files, security: TLSSecurity(), fixed: fixed)
       client = XDSClient(
-        configuration, on: runtime, logger: Logger(log, .config), random: .fromSystem(), clock: Self.clock,
+        configuration, on: runtime, metrics: server.registry, logger: Logger(log, .config), random: .fromSystem(),
+        clock: Self.clock, wallClock: Self.wallClock,
         decode: XDSModel.decode,
         check: { (model, store) throws(ConfigError) in try check.check(model, beside: store) },
         apply: { state in await Self.apply(state, over: fixed, to: control) })
@@ -67,7 +68,9 @@ package final class ProxyServices: Sendable {
   package func stop() {
     let done = Handover<Bool>()
     let runtime = runtime
+    let client = client
     Task.detached {
+      await client?.finish()
       await runtime.stop()
       done.give(true)
     }
@@ -119,7 +122,9 @@ package final class ProxyServices: Sendable {
     var status = AdminStatus()
     let discovery = await client?.status
     status.state = discovery.map { $0.isSettled ? .live : .initializing } ?? .live
+    if await isStopping() { status.state = .draining }
     status.version = options.version
+    ServerLevels.publish(server, version: options.version, unknownFields: loaded.warnings.count)
     status.node = loaded.bootstrap.node
     status.concurrency = server.concurrency
     status.uptimeSeconds = (ContinuousClock.now - started).components.seconds
@@ -135,6 +140,13 @@ package final class ProxyServices: Sendable {
     }
     if parts.contains(.configDump) { status.configDump = await configDump() }
     return status
+  }
+
+  private func isStopping() async -> Bool {
+    await withCheckedContinuation { continuation in
+      let posted = mailbox.post { continuation.resume(returning: ($0.handler as? ProxyControl)?.isStopping ?? true) }
+      if !posted { continuation.resume(returning: true) }
+    }
   }
 
   private func configuration() async -> ConfigState? {
@@ -189,6 +201,13 @@ package final class ProxyServices: Sendable {
         log.setLevel(level)
       }
     }
+  }
+
+  /// Milliseconds since 1970.
+  private static let wallClock: @Sendable () -> UInt64 = {
+    var time = timespec()
+    unsafe clock_gettime(CLOCK_REALTIME, &time)
+    return UInt64(time.tv_sec) * 1000 + UInt64(time.tv_nsec) / 1_000_000
   }
 
   /// Nanoseconds of CLOCK_MONOTONIC.

@@ -214,6 +214,9 @@ extension WorkerEngine {
     }
   }
 
+  /// Open connections of clients.
+  package var clientConnections: Int { Int(downstreams.count) }
+
   /// Listeners that are gone from the configuration and still have connections.
   package var drainingListeners: Int {
     listenerTable[].entries.count { $0.isDraining && !$0.isFree && $0.connections > 0 }

@@ -1,7 +1,9 @@
 // The last good configuration on disk, so that a proxy can start while the control plane is down.
 import Glibc
+import Synchronization
 import WeftBase
 import WeftProtobuf
+import WeftRuntime
 import WeftXDS
 
 /// One file: a magic word, per type a length and a serialised DeltaDiscoveryResponse, and a checksum over all of it.
@@ -36,6 +38,19 @@ package struct LastGoodFile: Sendable {
     }
     append(Self.checksum(bytes[...]), to: &bytes)
     return replace(bytes)
+  }
+
+  /// Writes on a thread of its own, for as long as that takes: a disk may be slow. *Errors*: the reason as text.
+  package func writeAside(_ store: XDSStore) async -> String? {
+    final class Aside: Sendable { let worker = Mutex<Worker?>(nil) }
+    let aside = Aside()
+    let reason: String? = await withCheckedContinuation { continuation in
+      let worker = try? Worker(name: "weft-keep") { continuation.resume(returning: self.write(store)) }
+      aside.worker.withLock { $0 = worker }
+      if worker == nil { continuation.resume(returning: write(store)) }
+    }
+    aside.worker.withLock { $0 }?.join()
+    return reason
   }
 
   /// What the file holds; nil when there is none. *Errors*: the reason as text; a damaged file is refused whole.

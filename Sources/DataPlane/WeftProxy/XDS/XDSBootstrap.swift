@@ -32,6 +32,7 @@ extension XDSClientConfiguration {
       form: ads.delta ? .delta : .stateOfTheWorld, node: try Self.node(document["node"]), addresses: addresses,
       wildcards: wildcards)
     authority = ads.authority.isEmpty ? nil : ads.authority
+    requestRate = ads.requestRate
     metadata = ads.initialMetadata.map { ($0.name, $0.value) }
     // Nothing else tells that the control plane's host is gone without a word.
     if let pings = cluster.http2.keepalive, let interval = pings.interval { keepAlive = (interval, pings.timeout) }

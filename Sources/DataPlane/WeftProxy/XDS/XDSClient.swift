@@ -1,6 +1,7 @@
 // The driver of an XDSSession: streams, back-off, deadlines and the disk. Cold path.
 package import WeftBase
 import WeftGRPC
+package import WeftModel
 import WeftProtobuf
 import WeftRuntime
 package import WeftService
@@ -20,6 +21,8 @@ package struct XDSClientConfiguration: Sendable {
   package var wildcards: [XDSType: Duration?]
   package var nodeOnFirstMessageOnly = true
   package var lastGoodPath: String?
+  /// What the server is willing to be asked; nil: no limit.
+  package var requestRate: Bootstrap.RequestRate?
   package var receiveMessageBytes = 256 << 20
   /// A silent connection is pinged after `time` and given up when no answer comes within `timeout`; nil leaves the client's own
   /// defaults, which are patient because servers of the field count pings as abuse.
@@ -60,11 +63,16 @@ package actor XDSClient {
   private var nodeIsSent = false
   private var alarm: Task<Void, Never>?
   package private(set) var status = XDSStatus()
+  private let counters: XDSCounters
+  private let keeper: LastGoodKeeper?
+  private var pace: RequestPace?
+  private var startedAt: MonotonicInstant?
 
   /// *Parameter* `apply`: makes a configuration visible; returns what could not be compiled.
   package init(
-    _ configuration: XDSClientConfiguration, on runtime: ServiceRuntime, logger: Logger, random: RandomSource,
-    clock: @escaping @Sendable () -> MonotonicInstant, decode: @escaping XDSDecoder, check: @escaping XDSCheck,
+    _ configuration: XDSClientConfiguration, on runtime: ServiceRuntime, metrics: MetricsRegistry, logger: Logger,
+    random: RandomSource, clock: @escaping @Sendable () -> MonotonicInstant,
+    wallClock: @escaping @Sendable () -> UInt64, decode: @escaping XDSDecoder, check: @escaping XDSCheck,
     apply: @escaping @Sendable (ConfigState) async -> [ConfigError]
   ) {
     self.configuration = configuration
@@ -73,6 +81,14 @@ package actor XDSClient {
     self.random = random
     self.clock = clock
     self.apply = apply
+    counters = XDSCounters(metrics, wallClock: wallClock)
+    pace = configuration.requestRate.map { RequestPace(burst: $0.burst, perSecond: $0.perSecond) }
+    keeper = configuration.lastGoodPath.map { path in
+      LastGoodKeeper { store in
+        guard let reason = await LastGoodFile(path: path).writeAside(store) else { return }
+        logger.warning("last good configuration cannot be kept", ("file", .text(path)), ("reason", .text(reason)))
+      }
+    }
     session = XDSSession(
       form: configuration.form, wildcards: configuration.wildcards, decode: decode, check: check)
   }
@@ -80,7 +96,9 @@ package actor XDSClient {
   /// Runs until its task is cancelled. The last good configuration from disk is in force before the first connection is tried.
   package func run() async {
     session.begin(now: clock())
+    startedAt = clock()
     await restore()
+    counters.began(session.subscribed, session.store)
     setAlarm()
     await keepStream()
     alarm?.cancel()
@@ -101,6 +119,7 @@ package actor XDSClient {
       }
       status.isConnected = false
       session.closed()
+      counters.closed(session.subscribed, session.store)
       turn += 1
       if clock() - began > .seconds(10) { delay = configuration.firstDelay }
       let jittered = delay * (0.5 + Double(random.next() >> 11) / Double(1 << 53) / 2)
@@ -159,13 +178,25 @@ package actor XDSClient {
     var options = GRPCCallOptions(timeout: nil)
     for (name, value) in configuration.metadata { options.metadata.add(name, value) }
     try await grpc.withStream(method, options) { @Sendable stream in
-      for request in await self.opened() { try await stream.send(await self.message(request, encode)) }
-      for try await message in stream.responses {
-        for request in await self.received(decode(message)) {
+      let send: @Sendable ([XDSRequest]) async throws -> Void = { requests in
+        for (i, request) in requests.enumerated() {
+          try await self.waitForTurn(pending: requests.count - i)
           try await stream.send(await self.message(request, encode))
         }
+        self.counters.pending(0)
       }
+      try await send(await self.opened())
+      for try await message in stream.responses { try await send(await self.received(decode(message))) }
     }
+  }
+
+  /// Holds a request back for as long as the server's limit wants.
+  private func waitForTurn(pending: Int) async throws {
+    counters.pending(pending)
+    let pause = pace?.take(now: clock()) ?? .zero
+    if pause <= .zero { return }
+    counters.heldBack()
+    try await Task.sleep(for: pause)
   }
 
   /// The request on the wire, with the node where it belongs.
@@ -174,18 +205,23 @@ package actor XDSClient {
   ) -> Request {
     let carriesNode = !nodeIsSent || !configuration.nodeOnFirstMessageOnly
     nodeIsSent = true
+    counters.sent(request)
     return encode(request, carriesNode ? configuration.node : nil)
   }
 
   private func opened() -> [XDSRequest] {
     status.isConnected = true
     nodeIsSent = false
+    counters.opened()
     return session.opened()
   }
 
   private func received(_ response: XDSResponse) async -> [XDSRequest] {
     let outcome = session.received(response)
+    counters.received(identifier: response.controlPlane)
     if let type = XDSType(rawValue: response.typeURL) {
+      counters.settled(type, version: response.version, outcome, session.store)
+      counters.began(outcome.subscribed, session.store)
       if outcome.rejections.isEmpty {
         status.updates[type, default: 0] += 1
       } else {
@@ -217,17 +253,25 @@ package actor XDSClient {
   private func publish() async {
     let refused = await apply(session.settle(now: clock()))
     for rejection in refused { logger.warning("configuration not used", ("reason", "\(rejection)")) }
-    for expiry in session.takeExpired() {
+    let expired = session.takeExpired()
+    counters.expired(expired, session.store)
+    counters.warming(session.store)
+    for expiry in expired {
       logger.warning(
         "no first answer in time", ("type", .text(expiry.type.messageName)), ("name", .text(expiry.name)))
     }
     status.isSettled = session.isSettled
-    setAlarm()
-    guard let path = configuration.lastGoodPath, status.isConnected else { return }
-    if let reason = LastGoodFile(path: path).write(session.store) {
-      logger.warning("last good configuration cannot be kept", ("file", .text(path)), ("reason", .text(reason)))
+    if status.isSettled, let began = startedAt {
+      counters.initialized(after: clock() - began)
+      startedAt = nil
     }
+    setAlarm()
+    // What was restored is on disk already.
+    if status.isConnected { await keeper?.changed(session.store) }
   }
+
+  /// Writes what is not on disk yet; the program is about to end.
+  package func finish() async { await keeper?.finish() }
 }
 
 /// The two methods of the aggregated discovery service.

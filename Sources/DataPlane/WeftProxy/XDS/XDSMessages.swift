@@ -47,6 +47,8 @@ package struct XDSResponse: Sendable, Hashable {
   package var nonce: String
   package var resources: [XDSResource]
   package var removed: [String]
+  /// What the control plane calls itself; may be empty.
+  package var controlPlane = ""
 
   package init(typeURL: String, version: String, nonce: String, resources: [XDSResource], removed: [String] = []) {
     self.typeURL = typeURL
@@ -125,12 +127,14 @@ extension XDSResponse {
         }
         return XDSResource(version: message.versionInfo, typeURL: any.typeUrl, value: any.value)
       })
+    controlPlane = message.controlPlane?.identifier ?? ""
   }
 
   init(_ message: Envoy_Service_Discovery_V3_DeltaDiscoveryResponse) {
     self.init(
       typeURL: message.typeUrl, version: message.systemVersionInfo, nonce: message.nonce,
       resources: message.resources.map { XDSResource($0, version: $0.version) }, removed: message.removedResources)
+    controlPlane = message.controlPlane?.identifier ?? ""
   }
 }
 

@@ -12,6 +12,8 @@ package struct XDSOutcome: Sendable {
   package var accepted = 0
   package var acceptedNames: [String] = []
   package var removed = 0
+  /// Names that were asked for with this answer for the first time.
+  package var subscribed: [XDSType: [String]] = [:]
 }
 
 /// The protocol over one stream after another. *Source*: Envoy's xDS protocol document; the behaviour of Envoy 1.40 recorded on the wire.
@@ -74,6 +76,13 @@ package struct XDSSession: Sendable {
       }
     }
     return deadlines.min()
+  }
+
+  /// Every subscription: wildcard types with an empty name.
+  package var subscribed: [XDSType: [String]] {
+    var all: [XDSType: [String]] = [:]
+    for type in types { all[type] = type.isWildcard ? [""] : wanted(type) }
+    return all
   }
 
   // MARK: - Events
@@ -139,7 +148,7 @@ package struct XDSSession: Sendable {
     }
     answer.error = outcome.rejections.map(\.description).joined(separator: "; ")
     outcome.requests.append(answer)
-    outcome.requests += references(after: type)
+    outcome.requests += references(after: type, &outcome)
     return outcome
   }
 
@@ -222,7 +231,7 @@ package struct XDSSession: Sendable {
   }
 
   /// Subscriptions that follow from a change of `type`.
-  private mutating func references(after type: XDSType) -> [XDSRequest] {
+  private mutating func references(after type: XDSType, _ outcome: inout XDSOutcome) -> [XDSRequest] {
     let following: XDSType
     switch type {
     case .clusters: following = .endpoints
@@ -235,6 +244,8 @@ package struct XDSSession: Sendable {
     guard before != names, !(before == nil && names.isEmpty) else { return [] }
     subscription.names = names
     subscriptions[following] = subscription
+    let known = Set(before ?? [])
+    outcome.subscribed[following] = names.filter { !known.contains($0) }
     var request = XDSRequest(following)
     switch form {
     case .stateOfTheWorld:
@@ -242,9 +253,8 @@ package struct XDSSession: Sendable {
       request.version = subscription.version
       request.nonce = subscription.nonce
     case .delta:
-      let old = Set(before ?? [])
-      request.names = names.filter { !old.contains($0) }
-      request.unsubscribe = old.subtracting(names).sorted()
+      request.names = names.filter { !known.contains($0) }
+      request.unsubscribe = known.subtracting(names).sorted()
       if before == nil { request.initialVersions = store.resources(following).mapValues { $0.resource.version } }
     }
     forget(following, except: Set(names))

@@ -17,7 +17,15 @@ package struct Bootstrap: Hashable, Sendable {
     package var authority = ""
     package var delta = false
     package var initialMetadata: [MetadataEntry] = []
+    /// What the server is willing to be asked; nil: no limit.
+    package var requestRate: RequestRate?
     package init(cluster: String) { self.cluster = cluster }
+  }
+  package struct RequestRate: Hashable, Sendable {
+    /// Requests at once, and how many per second follow.
+    package var burst: UInt32 = 100
+    package var perSecond: Double = 10
+    package init() {}
   }
   package struct MetadataEntry: Hashable, Sendable {
     package var name: String

@@ -175,6 +175,16 @@ extension Converter {
       converted.delta = delta
       converted.authority = authority
       converted.initialMetadata = metadata
+      if let limits = ads.rateLimitSettings {
+        var rate = Bootstrap.RequestRate()
+        if let burst = limits.maxTokens?.value { rate.burst = burst }
+        if let perSecond = limits.fillRate?.value { rate.perSecond = perSecond }
+        guard rate.burst > 0, rate.perSecond >= 0.1, rate.perSecond.isFinite else {
+          throw fail(
+            path.field("rate_limit_settings"), "max_tokens must be 1 or more and fill_rate 0.1 or more per second")
+        }
+        converted.requestRate = rate
+      }
       out.ads = converted
     }
     if let source = try aggregated(value.ldsConfig, out.ads != nil, at.field("lds_config")) {

@@ -5,6 +5,22 @@ import Glibc
 
 /// What a program gives back to the kernel.
 package enum ProcessMemory {
+  /// Bytes the heap has lent out, and bytes of the process that are resident.
+  package static func usage() -> (allocated: UInt64, resident: UInt64) {
+    let heap = mallinfo2()
+    var resident: UInt64 = 0
+    if let file = unsafe fopen("/proc/self/statm", "r") {
+      defer { unsafe fclose(file) }
+      var line = [CChar](repeating: 0, count: 128)
+      if unsafe line.withUnsafeMutableBufferPointer({ unsafe fgets($0.baseAddress!, Int32($0.count), file) }) != nil {
+        let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let fields = text.split(separator: " ")
+        if fields.count > 1, let pages = UInt64(fields[1]) { resident = pages * UInt64(sysconf(Int32(_SC_PAGESIZE))) }
+      }
+    }
+    return (UInt64(heap.uordblks) + UInt64(heap.hblkhd), resident)
+  }
+
   /// Unmaps the pages of code that starting up has touched; what is still needed comes back from the page cache at its next use.
   ///
   /// A program that reads YAML, converts messages and compiles tables when it starts, and then serves with a small part of its code, would

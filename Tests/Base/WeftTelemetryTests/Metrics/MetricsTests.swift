@@ -59,6 +59,7 @@ struct MetricsTests {
     check(ClusterManagerMetric.self)
     check(ListenerManagerMetric.self)
     check(ControlPlaneMetric.self)
+    check(SubscriptionMetric.self)
     check(AccessLogFileMetric.self)
   }
 
