@@ -53,7 +53,8 @@ with lab.Lab() as bench:
             (client.sock if hasattr(client, "sock") else client).settimeout(5)
             assert (client.sock if hasattr(client, "sock") else client).recv(1) == b"", "an orderly end"
 
-    api, xds = bench.control()
+    bench.control()
+    api, xds = bench.api, bench.xds
     environment = {"WEFT_CONTROL": f"http://127.0.0.1:{api}", "WEFT_XDS": f"127.0.0.1:{xds}"}
 
     def run(name):
