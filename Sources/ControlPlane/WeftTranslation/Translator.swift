@@ -31,22 +31,26 @@ package enum Translator {
     } else {
       addUniversalSidecar(scope, to: &resources)
     }
-    addIssues(snapshot, to: &resources)
+    addIssues(scope, to: &resources)
     return resources
   }
 
   /// What the rules in use ask for and nobody is given yet.
-  private static func addIssues(_ snapshot: WeftSnapshot, to resources: inout ProxyResources) {
+  private static func addIssues(_ scope: ProxyScope, to resources: inout ProxyResources) {
+    let snapshot = scope.snapshot
     var issues = Set(resources.issues)
+    func note(_ features: [UnsupportedFeatures.Feature], _ origin: Origin) {
+      for feature in features where feature.concerns(scope.proxy) { issues.insert(TranslationIssue(origin, feature)) }
+    }
     for key in resources.dependencies.objects {
       if let rule = snapshot.virtualServices[key] {
-        issues.formUnion(UnsupportedFeatures.of(rule.spec).map { TranslationIssue(rule.origin, $0) })
+        note(UnsupportedFeatures.of(rule.spec), rule.origin)
       } else if let rule = snapshot.destinationRules[key] {
-        issues.formUnion(UnsupportedFeatures.of(rule.spec).map { TranslationIssue(rule.origin, $0) })
+        note(UnsupportedFeatures.of(rule.spec), rule.origin)
       } else if let gateway = snapshot.gateways[key] {
-        issues.formUnion(UnsupportedFeatures.of(gateway.spec).map { TranslationIssue(gateway.origin, $0) })
+        note(UnsupportedFeatures.of(gateway.spec), gateway.origin)
       } else if let sidecar = snapshot.sidecars[key] {
-        issues.formUnion(UnsupportedFeatures.of(sidecar.spec).map { TranslationIssue(sidecar.origin, $0) })
+        note(UnsupportedFeatures.of(sidecar.spec), sidecar.origin)
       }
     }
     resources.issues = issues.sorted()

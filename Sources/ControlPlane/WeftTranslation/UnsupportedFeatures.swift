@@ -1,23 +1,36 @@
 package import WeftKinds
 
-/// What a valid rule may say and translation does not do yet: warnings for whoever applies the rule, and for the status of
-/// the proxies that use it. A list of its own, so that support for one is added here and at one place more.
+/// What a valid rule may say and nobody, or not every proxy, does yet: warnings for whoever applies the rule, and for the
+/// status of the proxies that use it. A list of its own, so that support for one is added here and at one place more.
 package enum UnsupportedFeatures {
+  /// Who does not do it.
+  package enum Scope: Hashable, Sendable {
+    /// Translation: no proxy is told.
+    case everywhere
+    /// Our proxy and gRPC libraries; stock Envoy does.
+    case exceptEnvoy
+  }
+
   package struct Feature: Hashable, Sendable {
     /// As the rule spells it: `spec.http[0].fault`.
     package var path: String
     package var message: String
+    package var scope = Scope.everywhere
+
+    /// Whether it is without effect on `proxy`.
+    func concerns(_ proxy: ProxyIdentity) -> Bool { scope == .everywhere || !proxy.isEnvoy }
   }
 
   package static func of(_ rule: VirtualServiceSpec) -> [Feature] {
     var list: [Feature] = []
     for (index, http) in rule.http.enumerated() {
-      func note(_ field: String, _ isSet: Bool, _ effect: String = "has no effect") {
-        if isSet {
-          list.append(Feature(path: "spec.http[\(index)].\(field)", message: "is not supported yet and \(effect)"))
-        }
+      let path = "spec.http[\(index)]"
+      if http.delegate != nil {
+        list.append(Feature(path: path + ".delegate", message: "is not supported yet and leaves the route out"))
       }
-      note("delegate", http.delegate != nil, "leaves the route out")
+      func note(_ field: String, _ isSet: Bool) {
+        if isSet { list.append(Feature(path: "\(path).\(field)", message: ignored, scope: .exceptEnvoy)) }
+      }
       note("fault", http.fault != nil)
       note("corsPolicy", http.corsPolicy != nil)
       note("mirror", http.mirror != nil)
@@ -34,11 +47,23 @@ package enum UnsupportedFeatures {
     return list
   }
 
+  private static let ignored = "is not supported by weft-proxy yet and has no effect there; Envoy obeys it"
+
   package static func of(_ rule: DestinationRuleSpec) -> [Feature] {
     var list: [Feature] = []
     func note(_ path: String, _ message: String) { list.append(Feature(path: path, message: message)) }
     func balancing(_ settings: Istio_Networking_V1alpha3_LoadBalancerSettings?, _ path: String) {
       guard let settings else { return }
+      if case .consistentHash = settings.lbPolicy {
+        list.append(
+          Feature(
+            path: path + ".loadBalancer.consistentHash",
+            message: "is not supported by weft-proxy yet, which spreads requests at random; Envoy obeys it",
+            scope: .exceptEnvoy))
+      }
+      if settings.warmup != nil {
+        list.append(Feature(path: path + ".loadBalancer.warmup", message: ignored, scope: .exceptEnvoy))
+      }
       if let locality = settings.localityLbSetting,
         !locality.distribute.isEmpty || !locality.failover.isEmpty || !locality.failoverPriority.isEmpty
       {

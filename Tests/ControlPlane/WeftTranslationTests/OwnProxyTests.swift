@@ -10,7 +10,10 @@ import WeftXDS
 @Suite("translation, as weft-proxy reads it")
 struct OwnProxyTests {
   /// What weft-proxy takes and does not act upon, by the end of the field's path.
-  static let knownWarnings = ["metadata", "track_remaining", "lb_policy", "hash_policy", "stat_prefix"]
+  static let knownWarnings = [
+    "metadata", "track_remaining", "lb_policy", "hash_policy", "stat_prefix", "typed_per_filter_config",
+    "request_mirror_policies", "http_filters[0]", "http_filters[1]",
+  ]
 
   @Test(
     "every resource of the golden cases converts, without a setting that has no effect",
@@ -30,5 +33,36 @@ struct OwnProxyTests {
       !Self.knownWarnings.contains { warning.path.description.hasSuffix($0) }
     }
     #expect(warnings.map(\.description) == [])
+  }
+
+  @Test("what Envoy does and weft-proxy does not is an issue for weft-proxy alone")
+  func issues() throws {
+    let example = try TranslationCase("faults-cors-mirrors")
+    #expect(Translator.translate(example.snapshot, for: example.proxy).issues.isEmpty)
+    var own = example.proxy
+    own.userAgent = "weft-proxy 1"
+    let paths = Translator.translate(example.snapshot, for: own).issues.map(\.path)
+    #expect(
+      paths == [
+        "spec.trafficPolicy.loadBalancer.consistentHash", "spec.http[0].fault", "spec.http[1].fault",
+        "spec.http[2].corsPolicy", "spec.http[3].corsPolicy", "spec.http[4].mirror", "spec.http[5].mirrors",
+        "spec.http[6].mirror",
+      ])
+    // A gRPC library refuses routes with filters that it does not know: it is sent none.
+    var library = example.proxy
+    library.isGRPC = true
+    let interest = Interest([
+      .listener: ["reviews.default.svc.cluster.local:9080"],
+      .route: ["reviews.default.svc.cluster.local:9080"],
+    ])
+    let made = Translator.translate(example.snapshot, for: library, interest: interest)
+    #expect(!made.names(.route).isEmpty)
+    for name in made.names(.route) {
+      let route = try Envoy_Config_Route_V3_RouteConfiguration(serialized: made[.route, name]?.body ?? [])
+      for entry in route.virtualHosts.flatMap(\.routes) {
+        #expect(entry.typedPerFilterConfig.isEmpty)
+        if case .route(let action) = entry.action { #expect(action.requestMirrorPolicies.isEmpty) }
+      }
+    }
   }
 }

@@ -28,6 +28,9 @@ struct RuleAnalysis {
     case .gateway:
       guard let gateway = snapshot.gateways[key] else { return [] }
       found = UnsupportedFeatures.of(gateway.spec).map(Self.problem)
+    case .sidecar:
+      guard let sidecar = snapshot.sidecars[key] else { return [] }
+      found = UnsupportedFeatures.of(sidecar.spec).map(Self.problem)
     default: break
     }
     return found

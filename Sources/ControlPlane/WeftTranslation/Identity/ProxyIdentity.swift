@@ -111,6 +111,9 @@ package struct ProxyIdentity: Hashable, Sendable {
     universal = UniversalBindings(metadata: metadata, problems: &problems)
   }
 
+  /// A stock Envoy, or a client like it: not our proxy, not a gRPC library.
+  package var isEnvoy: Bool { !isGRPC && !userAgent.hasPrefix("weft-proxy") }
+
   /// The workload's key in the registry.
   package var workloadKey: ObjectKey { ObjectKey(kind: .workload, namespace: namespace, name: workload) }
 

@@ -37,7 +37,7 @@ struct HTTPConnectionManagers {
     case .inline(let configuration):
       manager.routeSpecifier = .routeConfig(configuration)
     }
-    manager.httpFilters = [Self.router]
+    manager.httpFilters = side == .outbound || side == .gateway ? Self.ruleFilters + [Self.router] : [Self.router]
     guard side != .grpc else { return manager }
     manager.codecType = .auto
     // Streams may be idle: time-outs are the rules' business.
@@ -54,6 +54,21 @@ struct HTTPConnectionManagers {
     manager.serverName = "istio-envoy"
     manager.accessLog = AccessLogs.entries(path: accessLogPath)
     return manager
+  }
+
+  /// The filters that rules configure route by route. They are always there, so that the first rule that needs one does
+  /// not change a listener; and optional, so that a proxy without them leaves them out.
+  private static let ruleFilters: [HTTPFilter] = [
+    optional(RouteFilters.fault, Google_Protobuf_Any(packing: Envoy_Extensions_Filters_Http_Fault_V3_HTTPFault())),
+    optional(RouteFilters.cors, Google_Protobuf_Any(packing: Envoy_Extensions_Filters_Http_Cors_V3_Cors())),
+  ]
+
+  private static func optional(_ name: String, _ configuration: Google_Protobuf_Any) -> HTTPFilter {
+    var filter = HTTPFilter()
+    filter.name = name
+    filter.configType = .typedConfig(configuration)
+    filter.isOptional = true
+    return filter
   }
 
   static var router: HTTPFilter {

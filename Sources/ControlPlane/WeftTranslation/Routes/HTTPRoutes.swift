@@ -58,6 +58,8 @@ struct HTTPRoutes {
     if let match, !match.statPrefix.isEmpty { route.statPrefix = match.statPrefix }
     if http.delegate != nil { return nil }
     if let headers = http.headers { HeaderOperations(headers).write(to: &route) }
+    // gRPC libraries refuse a route with filters that they do not know.
+    if !context.proxy.isGRPC { RouteFilters.write(http, to: &route) }
     if let redirect = http.redirect {
       route.action = .redirect(self.redirect(redirect))
     } else if let direct = http.directResponse {
@@ -113,6 +115,7 @@ struct HTTPRoutes {
       action.hostRewriteSpecifier = .hostRewriteLiteral(host)
     }
     if let rewrite = http.rewrite { Self.rewrite(rewrite, &action) }
+    if !context.proxy.isGRPC { action.requestMirrorPolicies = mirrors(http, &sink) }
     let timeout = http.timeout ?? Google_Protobuf_Duration.none
     action.timeout = timeout
     action.maxGrpcTimeout = timeout
@@ -123,6 +126,13 @@ struct HTTPRoutes {
   private func clusterName(
     _ destination: Istio_Networking_V1alpha3_Destination?, _ sink: inout RouteSink, _ action: inout RouteAction
   ) -> String {
+    let target = self.target(destination)
+    sink.destinations.insert(target)
+    if action.hashPolicy.isEmpty { action.hashPolicy = hashing(target.host, target.subset, target.port) }
+    return ResourceName.outbound(port: target.port, subset: target.subset, host: target.host)
+  }
+
+  private func target(_ destination: Istio_Networking_V1alpha3_Destination?) -> RouteSink.Destination {
     let host = Hostname.resolve(destination?.host ?? "", namespace: rule.namespace, domain: context.scope.domain)
     let service = context.scope.destination(host)
     var port = context.port
@@ -131,10 +141,32 @@ struct HTTPRoutes {
     } else if let service, service.service.ports.count == 1, let only = service.service.ports.first {
       port = only.number
     }
-    let subset = destination?.subset ?? ""
-    sink.destinations.insert(RouteSink.Destination(host: host, port: port, subset: subset))
-    if action.hashPolicy.isEmpty { action.hashPolicy = hashing(host, subset, port) }
-    return ResourceName.outbound(port: port, subset: subset, host: host)
+    return RouteSink.Destination(host: host, port: port, subset: destination?.subset ?? "")
+  }
+
+  /// Copies of requests, whose answers nobody sees. A share of zero is none.
+  private func mirrors(
+    _ http: VirtualServiceSpecRoute, _ sink: inout RouteSink
+  ) -> [RouteAction.RequestMirrorPolicy] {
+    var wanted: [(Istio_Networking_V1alpha3_Destination?, Envoy_Type_V3_FractionalPercent)] = []
+    if let single = http.mirror {
+      let older = http.mirrorPercent.map { Envoy_Type_V3_FractionalPercent.hundredths($0.value) }
+      wanted.append((single, http.mirrorPercentage.map(RouteFilters.share) ?? older ?? .hundredths(100)))
+    }
+    for mirror in http.mirrors {
+      wanted.append((mirror.destination, mirror.percentage.map(RouteFilters.share) ?? .hundredths(100)))
+    }
+    return wanted.compactMap { destination, share in
+      guard destination != nil, share.numerator > 0 else { return nil }
+      let target = target(destination)
+      sink.destinations.insert(target)
+      var policy = RouteAction.RequestMirrorPolicy()
+      policy.cluster = ResourceName.outbound(port: target.port, subset: target.subset, host: target.host)
+      policy.runtimeFraction = .of(share)
+      policy.traceSampled = Google_Protobuf_BoolValue(false)
+      policy.disableShadowHostSuffixAppend = true
+      return policy
+    }
   }
 
   private static func rewrite(_ rewrite: Istio_Networking_V1alpha3_HTTPRewrite, _ action: inout RouteAction) {

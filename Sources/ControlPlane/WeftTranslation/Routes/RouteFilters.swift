@@ -1,0 +1,103 @@
+import WeftKinds
+import WeftProtobuf
+import WeftXDS
+
+/// What a rule asks of HTTP filters on one route: faults and cross-origin requests, as the route's own configuration of
+/// the filters that every outbound connection manager has (`HTTPConnectionManagers`).
+enum RouteFilters {
+  static let fault = "envoy.filters.http.fault"
+  static let cors = "envoy.filters.http.cors"
+
+  static func write(_ http: VirtualServiceSpecRoute, to route: inout Route) {
+    if let settings = http.fault {
+      route.typedPerFilterConfig[fault] = Google_Protobuf_Any(packing: message(settings))
+    }
+    if let policy = http.corsPolicy {
+      route.typedPerFilterConfig[cors] = Google_Protobuf_Any(packing: message(policy))
+    }
+  }
+
+  // MARK: Faults
+
+  private static func message(
+    _ fault: Istio_Networking_V1alpha3_HTTPFaultInjection
+  ) -> Envoy_Extensions_Filters_Http_Fault_V3_HTTPFault {
+    var message = Envoy_Extensions_Filters_Http_Fault_V3_HTTPFault()
+    if let delay = fault.delay, case .fixedDelay(let duration) = delay.httpDelayType {
+      var made = Envoy_Extensions_Filters_Common_Fault_V3_FaultDelay()
+      made.faultDelaySecifier = .fixedDelay(duration)
+      // Without a share nothing is injected; the whole percent is the older form.
+      made.percentage = delay.percentage.map(share) ?? .hundredths(UInt32(clamping: delay.percent))
+      message.delay = made
+    }
+    if let abort = fault.abort, let error = abort.errorType {
+      var made = Envoy_Extensions_Filters_Http_Fault_V3_FaultAbort()
+      switch error {
+      case .httpStatus(let status): made.errorType = .httpStatus(UInt32(clamping: status))
+      case .grpcStatus(let name): made.errorType = .grpcStatus(grpcStatus(name))
+      case .http2Error: return message
+      }
+      made.percentage = abort.percentage.map(share) ?? .hundredths(0)
+      message.abort = made
+    }
+    return message
+  }
+
+  /// Ten-thousandths of a percent: what a rule can say to four digits.
+  static func share(_ percent: Istio_Networking_V1alpha3_Percent) -> Envoy_Type_V3_FractionalPercent {
+    var share = Envoy_Type_V3_FractionalPercent()
+    share.numerator = UInt32(min(max(percent.value * 10_000, 0), 1_000_000))
+    share.denominator = .million
+    return share
+  }
+
+  /// The number of a status by its name (`UNAVAILABLE`), or as digits; UNKNOWN for one that validation let through.
+  private static func grpcStatus(_ name: String) -> UInt32 {
+    if let number = UInt32(name) { return number }
+    return grpcStatuses.firstIndex(of: name.uppercased()).map(UInt32.init) ?? 2
+  }
+
+  private static let grpcStatuses = [
+    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
+    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+  ]
+
+  // MARK: Cross-origin requests
+
+  private static func message(
+    _ policy: Istio_Networking_V1alpha3_CorsPolicy
+  ) -> Envoy_Extensions_Filters_Http_Cors_V3_CorsPolicy {
+    var message = Envoy_Extensions_Filters_Http_Cors_V3_CorsPolicy()
+    message.allowOriginStringMatch = policy.allowOrigins.compactMap(StringMatcher.init)
+    if policy.allowOrigins.isEmpty { message.allowOriginStringMatch = policy.allowOrigin.map { .exact($0) } }
+    message.allowMethods = policy.allowMethods.joined(separator: ",")
+    message.allowHeaders = policy.allowHeaders.joined(separator: ",")
+    message.exposeHeaders = policy.exposeHeaders.joined(separator: ",")
+    if let age = policy.maxAge { message.maxAge = String(age.seconds) }
+    message.allowCredentials = policy.allowCredentials
+    message.filterEnabled = .always
+    message.forwardNotMatchingPreflights = Google_Protobuf_BoolValue(policy.unmatchedPreflights != .ignore)
+    return message
+  }
+}
+
+extension Envoy_Type_V3_FractionalPercent {
+  /// Whole percents.
+  static func hundredths(_ value: UInt32) -> Envoy_Type_V3_FractionalPercent {
+    var share = Envoy_Type_V3_FractionalPercent()
+    share.numerator = min(value, 100)
+    share.denominator = .hundred
+    return share
+  }
+}
+
+extension Envoy_Config_Core_V3_RuntimeFractionalPercent {
+  static var always: Envoy_Config_Core_V3_RuntimeFractionalPercent { of(.hundredths(100)) }
+
+  static func of(_ share: Envoy_Type_V3_FractionalPercent) -> Envoy_Config_Core_V3_RuntimeFractionalPercent {
+    var fraction = Envoy_Config_Core_V3_RuntimeFractionalPercent()
+    fraction.defaultValue = share
+    return fraction
+  }
+}
