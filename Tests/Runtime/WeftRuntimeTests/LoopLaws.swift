@@ -308,6 +308,42 @@ struct LoopLaws {
     #expect(pair.client.events[c]?.contains(.readEnded) ?? false)
   }
 
+  @Test(
+    "a graceful close waits for a slow reader: its second begins when everything has left",
+    arguments: WorldKind.inMemory)
+  func slowReader(_ kind: WorldKind) throws {
+    let pair = try Pair(kind)
+    let (c, s) = try pair.connect()
+    pair.clientLoop.pauseReading(c)
+    pair.serverLoop.write(s, pattern(400_000))
+    pair.serverLoop.close(s)
+    var turns = 0
+    while pair.client.received(c).count < 400_000, turns < 300 {
+      pair.world.advance(by: .milliseconds(2_500))
+      pair.clientLoop.resumeReading(c)
+      pair.world.advance(by: .zero)
+      pair.clientLoop.pauseReading(c)
+      turns += 1
+    }
+    #expect(turns > 1)
+    #expect(pair.client.received(c) == pattern(400_000))
+    pair.world.advance(by: .milliseconds(1_100))
+    #expect(pair.server.events[s] == [.accepted, .closed(.lingerTimeout)])
+  }
+
+  @Test("a graceful close gives up on a reader that takes nothing at all", arguments: WorldKind.inMemory)
+  func stalledReader(_ kind: WorldKind) throws {
+    let pair = try Pair(kind)
+    let (c, s) = try pair.connect()
+    pair.clientLoop.pauseReading(c)
+    pair.serverLoop.write(s, pattern(400_000))
+    pair.serverLoop.close(s)
+    pair.world.advance(by: .seconds(29))
+    #expect(!pair.server.isClosed(s))
+    pair.world.advance(by: .seconds(2))
+    #expect(pair.server.events[s] == [.accepted, .closed(.lingerTimeout)])
+  }
+
   @Test("an early answer is delivered although the request could not be sent whole", arguments: WorldKind.all)
   func earlyResponse(_ kind: WorldKind) throws {
     let pair = try Pair(kind)

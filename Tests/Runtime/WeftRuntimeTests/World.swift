@@ -14,6 +14,9 @@ enum WorldKind: Sendable, Equatable, CustomTestStringConvertible {
     .memory(seed: 4, splits: true),
   ]
 
+  /// Those with virtual time.
+  static let inMemory = all.filter { $0 != .epoll }
+
   var testDescription: String {
     switch self {
     case .memory(let seed, let splits): "memory, seed \(seed)\(splits ? ", split" : "")"

@@ -120,12 +120,17 @@ extension WorkerEngine {
       slot[].kind = .tcp
     case .respond:
       slot[].kind = .tcp
-      send(chain[].response, to: slot[].connection)
-      flushStage()
-      close(downstream: d, .gracefully)
+      if !slot[].flags.contains(.secure) { respondDirectly(d, chain) }
     case .echo:
       slot[].kind = .tcp
     }
+  }
+
+  /// A filter chain that only says something: said as soon as it can be, which behind TLS is after the handshake.
+  private func respondDirectly(_ d: SlabIndex, _ chain: ConfigRef<CompiledFilterChain>) {
+    send(chain[].response, to: downstreams[d].connection)
+    flushStage()
+    close(downstream: d, .gracefully)
   }
 
   private func startConfiguredCodec(_ d: SlabIndex, _ manager: ConfigRef<CompiledHTTPManager>) {
@@ -135,6 +140,7 @@ extension WorkerEngine {
   func downstreamSecured(_ d: SlabIndex) {
     let slot = downstreams.ref(d)
     slot[].headDeadline = .distantFuture
+    if let chain = slot[].chainConfig, chain[].terminal == .respond { return respondDirectly(d, chain) }
     if slot[].kind == .tcp { return startTCP(d) }
     guard slot[].kind == .http, let session = loop.transport(slot[].connection) else { return }
     if let tls = session as? TLSSession {

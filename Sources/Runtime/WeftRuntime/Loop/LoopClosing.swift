@@ -4,8 +4,10 @@ import Glibc
 import WeftBase
 
 extension EventLoop {
-  /// How long a graceful close waits for the peer's FIN. *Source*: Envoy's delayed_close_timeout.
+  /// How long a graceful close waits for the peer's FIN once everything has left. *Source*: Envoy's delayed_close_timeout.
   package static var lingerTime: Duration { .seconds(1) }
+  /// How long a graceful close bears a peer that takes nothing of what is still to be sent.
+  package static var stallTime: Duration { .seconds(30) }
 
   /// Ends the connection; `closed` comes later in this turn, or, gracefully, when the peer has ended as well.
   package func close(_ c: ConnectionID, _ mode: CloseMode = .gracefully) {
@@ -36,11 +38,13 @@ extension EventLoop {
     }
   }
 
+  /// Bounds a graceful close: the linger second runs from when the output has drained, not from when the close was asked for.
   func armLinger(_ c: ConnectionReference) {
-    c.it.lingerTimer = lingering.schedule(at: now + Self.lingerTime, token: c.id.rawValue)
+    let time = c.it.queue.isEmpty ? Self.lingerTime : Self.stallTime
+    c.it.lingerTimer = lingering.schedule(at: now + time, token: c.id.rawValue)
   }
 
-  /// The linger second is over.
+  /// The time of a graceful close is over.
   func lingerDue(_ c: ConnectionID) {
     guard let c = alive(c), c.it.flags.contains(.closing) else { return }
     let reason = c.it.reason.kind == .ended ? CloseReason(.lingerTimeout) : c.it.reason
