@@ -5,10 +5,10 @@ generator counted. It does not depend on how fast the load generator is, and noi
 """
 import contextlib, ctypes, glob, mmap, os, pathlib, re, shutil, signal, socket, struct, subprocess, sys, tempfile, time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 HERE = pathlib.Path(__file__).resolve().parent
-BIN = pathlib.Path(os.environ.get("WEFT_BIN", ROOT / ".build" / "release"))
-PARTNERS = pathlib.Path(os.environ.get("WEFT_PARTNERS", pathlib.Path.home() / ".cache" / "weft-partners"))
+sys.path.insert(0, str(HERE.parent / "Tools"))
+from loopback import BIN, PARTNERS, ROOT, free_port  # noqa: F401 - run.py takes ROOT from here
+
 CORES = sorted(os.sched_getaffinity(0))
 LOAD_CORE, PROXY_CORE = str(CORES[0]), str(CORES[-1])
 HEADERS = [
@@ -17,12 +17,6 @@ HEADERS = [
     "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     "Authorization: Bearer abcdefghijklmnopqrstuvwxyz0123456789", "Content-Type: application/json",
 ]
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def wait_for(port, process, seconds=20):

@@ -1,19 +1,7 @@
 // backend PORT BODY_BYTES: answers every HTTP/1.1 request without a body with the same prepared response. As little work as
 // possible per request, so that a run measures the proxy in front of it. Requests may be pipelined and split anywhere.
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "peer.h"
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-enum { max_connections = 65536, max_pending = 64 };
 
 struct connection {
   uint32_t tail;      // the last four bytes seen: a request ends at CR LF CR LF
@@ -46,30 +34,19 @@ static int flush(int fd) { // 0 when the socket is full, 1 when nothing is owed,
 
 int main(int count, char **arguments) {
   if (count != 3) { fprintf(stderr, "usage: backend PORT BODY_BYTES\n"); return 2; }
-  signal(SIGPIPE, SIG_IGN);
   prepare(atoi(arguments[2]));
-  int one = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(arguments[1])),
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  if (bind(listener, (void *)&address, sizeof address) || listen(listener, 4096)) { perror("backend"); return 1; }
-  int poller = epoll_create1(0);
-  struct epoll_event interest = {.events = EPOLLIN, .data.fd = listener};
-  epoll_ctl(poller, EPOLL_CTL_ADD, listener, &interest);
-  static struct epoll_event events[256];
+  int listener = listen_on(arguments[1]);
+  static struct epoll_event events[max_events];
   static char buffer[65536];
   for (;;) {
-    int ready = epoll_wait(poller, events, 256, -1);
+    int ready = epoll_wait(poller, events, max_events, -1);
     for (int i = 0; i < ready; i++) {
       int fd = events[i].data.fd;
       if (fd == listener) {
         int accepted;
-        while ((accepted = accept4(listener, 0, 0, SOCK_NONBLOCK)) >= 0) {
-          if (accepted >= max_connections) { close(accepted); continue; }
-          setsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        while ((accepted = next_connection(listener)) >= 0) {
           connections[accepted] = (struct connection){0};
-          struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.fd = accepted};
-          epoll_ctl(poller, EPOLL_CTL_ADD, accepted, &e);
+          watch(accepted, EPOLLIN | EPOLLOUT | EPOLLET);
         }
         continue;
       }
