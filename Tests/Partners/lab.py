@@ -1,5 +1,5 @@
 """What the partner cases share beside Tools/loopback.py: Weft's programs, stock Envoys, upstream servers, certificates, configurations."""
-import http.server, json, pathlib, shutil, socket, socketserver, subprocess, sys, threading, time
+import http.server, json, pathlib, shutil, socket, socketserver, ssl, subprocess, sys, threading, time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "Tools"))
 from loopback import (  # noqa: F401 - cases take them from here
@@ -29,9 +29,9 @@ def need_module(name):
         skip(f"the Python package {name} cannot be had here")
 
 
-def upstream(name, answer=None, address="127.0.0.1", port=0):
+def upstream(name, answer=None, address="127.0.0.1", port=0, tls=None):
     """An HTTP/1.1 server in this process; returns its port. It answers every GET and POST with `name`, or with `answer(request)`; a
-    POST's answer ends with the number of bytes it took."""
+    POST's answer ends with the number of bytes it took. `tls` is (certificate, key)."""
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version, wbufsize = "HTTP/1.1", -1
 
@@ -57,6 +57,10 @@ def upstream(name, answer=None, address="127.0.0.1", port=0):
             pass  # a proxy that goes takes its idle connections with it
 
     server = Server((address, port), Handler)
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*tls)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server.server_address[1]
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """A program under `weft run` that knows nothing of the mesh but HTTP_PROXY: urllib, curl and requests in absolute form reach services by any
-of their names, weights are kept, every other name is refused."""
+of their names, weights are kept, services that speak TLS are reached by CONNECT, every other name is refused."""
 import json
 import lab
 
-lab.need("curl")
+lab.need("curl", "openssl")
 PROGRAM = '''
 import collections, http.client, json, os, subprocess, sys, urllib.error, urllib.parse, urllib.request
 
@@ -46,11 +46,28 @@ connection.putrequest("GET", "http://reviews:9080/", skip_host=True)
 connection.putheader("Host", "details")
 connection.endheaders()
 result["two hosts"] = connection.getresponse().status
+# By CONNECT: TLS from end to end, checked against the service's own certificate.
+tunnel = ["--noproxy", "", "--proxytunnel", "-x", os.environ["HTTP_PROXY"], "--cacert", sys.argv[3]]
+result["https"] = [curl_says(*tunnel, "--connect-to", f"::{FULL.replace('reviews', 'vault')}:8443", "https://localhost:8443/secret") for _ in range(20)]
+result["connect elsewhere"] = subprocess.run(["curl", "-s", "-m", "10", *tunnel, "https://nobody.example:443/"], capture_output=True).returncode
+result["connect to HTTP"] = subprocess.run(["curl", "-s", "-m", "10", *tunnel, "http://reviews:9080/"], capture_output=True).returncode
 # What every local program reaches stays reachable without the proxy.
 result["localhost"] = urllib_says(sys.argv[2])
 with open(OUT, "w") as file:
     json.dump(result, file)
 '''
+
+
+VAULT = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: vault }
+spec:
+  hosts: [vault.default.svc.cluster.local]
+  tls:
+  - match: [{ sniHosts: [vault.default.svc.cluster.local], port: 8443 }]
+    route: [{ destination: { host: vault, subset: v2 } }]
+"""
 
 
 def answer(name):
@@ -62,11 +79,14 @@ with lab.Lab() as world:
     world.apply(lab.service("reviews", {v: lab.upstream(v, answer(v)) for v in ("v1", "v2")}))
     world.apply(lab.service("details", {"v1": lab.upstream("details", answer("details"))}, number=80))
     world.apply(lab.route("reviews", v1=75, v2=25))
+    ca, certificate, key = world.certificates()
+    world.apply(lab.service("vault", {v: lab.upstream(v, answer(v), tls=(certificate, key)) for v in ("v1", "v2")}, number=8443, protocol="TLS"))
+    world.apply(VAULT)
     out = world.directory / "result.json"
     application = world.start(
         "application", lab.BIN / "weft", "run", "--service", "client", "--control", f"http://127.0.0.1:{world.api}", "--xds",
         f"127.0.0.1:{world.xds}", "--state-dir", world.directory / "state", "--", lab.sys.executable, world.write("program.py", PROGRAM), out,
-        f"http://127.0.0.1:{lab.upstream('local')}/")
+        f"http://127.0.0.1:{lab.upstream('local')}/", ca)
     assert application.wait(120) == 0, f"the application ended with {application.returncode}"
     seen = json.loads(out.read_text())
 
@@ -86,5 +106,8 @@ with lab.Lab() as world:
     expect("weights", lambda kinds: set(kinds) == {"v1", "v2"} and abs(kinds["v2"] - 250) <= 60)
     expect("same connection", lambda v: v == "details details /same/connection")
     expect("two hosts", lambda v: v == 400)
+    expect("https", lambda v: {a.split()[0] for a in v} == {"v2"} and {a.split()[-1] for a in v} == {"200"})
+    for what in ("connect elsewhere", "connect to HTTP"):
+        expect(what, lambda code: code == 56)  # curl: the proxy refused
     expect("localhost", lambda v: v == [200, "local"])
     print(f"{len(seen)} checks; weights 75/25 came out as {seen['weights']['v1']}/{seen['weights']['v2']} of 1,000")

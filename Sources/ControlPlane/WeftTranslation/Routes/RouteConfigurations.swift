@@ -29,13 +29,17 @@ struct RouteConfigurations {
     return configuration(ResourceName.virtualHost(host, port), [virtualHost], fallback: nil)
   }
 
-  /// `http_proxy`: every HTTP service by `name:port`, and by name alone on port 80.
+  /// `http_proxy`: every HTTP service by `name:port`, and by name alone on port 80; all others by CONNECT.
   func forwardProxy(services: [VisibleService], sink: inout RouteSink) -> RouteConfiguration {
     var list: [VirtualHost] = []
     for visible in services {
-      for port in visible.ports where port.protocol.isHTTP {
-        let names = hosts.names(of: visible.service)
+      let names = hosts.names(of: visible.service)
+      for port in visible.ports where port.protocol != .udp {
         var domains = names.map { "\($0):\(port.number)" }
+        guard port.protocol.isHTTP else {
+          list.append(ConnectRoutes(scope: scope).host(visible, port: port, domains: domains, sink: &sink))
+          continue
+        }
         if port.number == 80 { domains += names }
         list.append(hosts.service(visible, port: port, domains: domains, sink: &sink))
       }

@@ -124,6 +124,8 @@ package struct CompiledRoute {
   package var bufferLimit: Int = .max
   package var upgrades = ConstantTable<ByteView>()
   package var allowsConnect = false
+  /// CONNECT ends here: what follows is passed on as TCP.
+  package var terminatesConnect = false
   package var hasHashPolicies = false
 
   // respond

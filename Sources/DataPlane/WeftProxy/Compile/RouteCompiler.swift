@@ -222,7 +222,9 @@ struct RouteCompiler {
     compiled.expectedTimeoutText = storage.text(String(max(1, compiled.expectedTimeout / 1_000_000)))
     let enabled = action.upgrades.filter(\.enabled)
     compiled.upgrades = storage.arena.table(enabled.map { storage.text($0.type.lowercased()) })
-    compiled.allowsConnect = enabled.contains { $0.type.lowercased() == "connect" }
+    let connect = enabled.first { $0.type.lowercased() == "connect" }
+    compiled.allowsConnect = connect != nil
+    compiled.terminatesConnect = connect?.terminates ?? false
     compiled.hasHashPolicies = !action.hashPolicies.isEmpty
   }
 

@@ -228,6 +228,8 @@ extension WorkerEngine {
     }
     if stream[].attempts > 1 { announceTimeLeft(s, head) }
 
+    // What a CONNECT that ends here says is no HTTP: it has a connection of its own from the first byte on.
+    if terminatesConnect(s) { return wait(s, h, .http1) }
     let wanted = wantedProtocol(stream[].cluster, stream[].downstream)
     if let u = readyConnection(h, wanted, for: s) {
       start(s, on: u, head)
@@ -296,6 +298,11 @@ extension WorkerEngine {
       slot[].stream = s
       let tunnel = stream[].flags.contains(.wantsTunnel)
       slot[].flags.remove(.responseStarted)
+      if terminatesConnect(s) {
+        slot[].decoder.expectResponse(to: .connect, upgradeRequested: false)
+        armTry(s)
+        return grantConnect(u)
+      }
       stage(for: slot[].connection)
       if case .chunked = head.framing {
         stream[].flags.insert(.requestChunked)

@@ -46,6 +46,14 @@ extension WorkerEngine {
     stream[].upgradeStats = stats
   }
 
+  /// Whether the request is a CONNECT whose route ends it here.
+  func terminatesConnect(_ s: SlabIndex) -> Bool {
+    streams[s].tunnelKind == .connect && (streams[s].route?[].terminatesConnect ?? false)
+  }
+
+  /// The TCP connection for a CONNECT is there: it is granted as an HTTP/1 upstream would grant it.
+  func grantConnect(_ u: SlabIndex) { _ = upstreamReceivedHTTP1(u, ByteView("HTTP/1.1 200 OK\r\n\r\n")) }
+
   /// Gives the upgrade in `head` the form that the upstream connection `u` understands. Returns why it cannot go there.
   func translateUpgrade(_ s: SlabIndex, _ u: SlabIndex, _ head: MessageHead) -> UpgradeRefusal? {
     if upstreams[u].kind == .http2 {

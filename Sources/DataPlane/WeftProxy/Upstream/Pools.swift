@@ -178,7 +178,11 @@ extension WorkerEngine {
     var s = hosts[h].waiting.first
     while !s.isNone {
       let wanted = streams[s].wanted
-      if wanted == .any || wanted == has, has == .http1 || !awaitsSettings(s, u) { return s }
+      if wanted == .any || wanted == has, has == .http1 || !awaitsSettings(s, u),
+        upstreams[u].served == 0 || !terminatesConnect(s)
+      {
+        return s
+      }
       s = streams[s].links.next
     }
     return nil

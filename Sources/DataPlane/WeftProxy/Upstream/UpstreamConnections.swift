@@ -99,7 +99,7 @@ extension WorkerEngine {
     }
   }
 
-  private func upstreamReceivedHTTP1(_ u: SlabIndex, _ bytes: ByteView) -> Int {
+  func upstreamReceivedHTTP1(_ u: SlabIndex, _ bytes: ByteView) -> Int {
     let slot = upstreams.ref(u)
     if slot[].stream.isNone {
       // Nobody asked: what comes cannot belong to any request, and the connection cannot be trusted any more.

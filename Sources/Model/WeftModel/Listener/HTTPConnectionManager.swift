@@ -89,9 +89,12 @@ package struct ClientCertificateDetails: Hashable, Sendable {
 package struct UpgradeConfiguration: Hashable, Sendable {
   package var type: String
   package var enabled: Bool
-  package init(type: String, enabled: Bool = true) {
+  /// A route's CONNECT ends here: its bytes go on as TCP (`connect_config`).
+  package var terminates: Bool
+  package init(type: String, enabled: Bool = true, terminates: Bool = false) {
     self.type = type
     self.enabled = enabled
+    self.terminates = terminates
   }
 }
 

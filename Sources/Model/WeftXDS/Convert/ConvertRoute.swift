@@ -219,8 +219,12 @@ extension Converter {
       let path = at.field("upgrade_configs").index(i)
       out.upgrades.append(
         UpgradeConfiguration(
-          type: try required(upgrade.upgradeType, path.field("upgrade_type")), enabled: upgrade.enabled?.value ?? true))
-      unsupported(upgrade.connectConfig != nil, path, "connect_config")
+          type: try required(upgrade.upgradeType, path.field("upgrade_type")), enabled: upgrade.enabled?.value ?? true,
+          terminates: upgrade.connectConfig != nil))
+      if let connect = upgrade.connectConfig {
+        unsupported(connect.proxyProtocolConfig != nil, path.field("connect_config"), "proxy_protocol_config")
+        unsupported(connect.allowPost, path.field("connect_config"), "allow_post")
+      }
     }
     unsupported(!value.requestMirrorPolicies.isEmpty, at, "request_mirror_policies")
     unsupported(value.metadataMatch != nil, at, "metadata_match")
