@@ -250,6 +250,19 @@ struct H2ConnectionTests {
       ])
   }
 
+  @Test("streams beyond the limit that left before it was known are refused, and are no rapid reset")
+  func eagerClient() {
+    var limits = HTTPLimits()
+    limits.http2.maxConcurrentStreams = 300
+    func log(acknowledged: Bool) -> [String] {
+      var bytes = preface + (acknowledged ? frame(4, 1, 0) : [])
+      for i in 0..<590 { bytes += frame(1, 4, UInt32(2 * i + 1), postBlock) }
+      return serve(bytes, limits: limits)
+    }
+    #expect(log(acknowledged: false).count == 300)
+    #expect(log(acknowledged: true).last == "connection 11 rapidReset")
+  }
+
   @Test("#17 rapid reset ends the connection at half of five hundred streams")
   func rapidReset() {
     var bytes = preface
@@ -500,7 +513,8 @@ struct H2ConnectionTests {
     }
     let log = serve(bytes, act: flush)
     #expect(log.last?.hasPrefix("data 1 ") == true)
-    let idle = preface + frame(1, 4, 1, postBlock)
+    let idle =
+      preface + frame(1, 4, 1, postBlock)
       + (0..<1100).flatMap { _ in frame(6, 0, 0, Array(repeating: 7, count: 8)) }
     var limits = HTTPLimits()
     limits.http2.maxOutboundControlFrames = .max

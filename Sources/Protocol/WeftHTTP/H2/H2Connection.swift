@@ -104,6 +104,12 @@ package struct H2Connection: ~Copyable {
 
   package func contains(_ stream: H2StreamID) -> Bool { streams.find(stream) != nil }
 
+  /// Whether the peer has ended its side of `stream`.
+  package func hasPeerEnded(_ stream: H2StreamID) -> Bool {
+    guard let i = streams.find(stream) else { return true }
+    return streams[i].flags.contains(.remoteClosed)
+  }
+
   /// The owner's word of `stream`; nil when it is gone. Still there while its `reset` event is handled.
   package func user(_ stream: H2StreamID) -> UInt64? {
     guard let i = streams.find(stream) else { return nil }

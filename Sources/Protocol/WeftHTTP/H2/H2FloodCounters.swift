@@ -16,6 +16,8 @@ struct H2FloodCounters {
   var dataFramesReceived = 0
   var closedStreams = 0
   var prematureResets = 0
+  /// Streams refused for the limit's sake before the peer acknowledged it.
+  var earlyRefusals = 0
 
   mutating func emptyFrame(_ limits: HTTP2Limits) -> Bool {
     emptyFrames += 1

@@ -89,13 +89,15 @@ extension H2Connection {
   }
 
   /// Refuses a stream the owner never heard of.
-  private mutating func refuse(_ id: H2StreamID, _ code: H2ErrorCode, _ detail: H2ErrorDetail) -> H2Event? {
+  private mutating func refuse(
+    _ id: H2StreamID, _ code: H2ErrorCode, _ detail: H2ErrorDetail, isPremature: Bool = true
+  ) -> H2Event? {
     lastStreamError = detail
     rejectedStreams &+= 1
     writeReset(id, code)
     recentResets.insert(id)
     flood.closedStreams += 1
-    if role == .server, flood.reset(age: 0, limits.http2) { return fail(.enhanceYourCalm, .rapidReset) }
+    if role == .server, isPremature, flood.reset(age: 0, limits.http2) { return fail(.enhanceYourCalm, .rapidReset) }
     return nil
   }
 
@@ -324,7 +326,12 @@ extension H2Connection {
       return nil
     }
     flood.streamsOpened += 1
-    if active >= Int(limits.http2.maxConcurrentStreams) { return refuse(id, .refusedStream, .concurrencyExceeded) }
+    if active >= Int(limits.http2.maxConcurrentStreams) {
+      // What left the peer before it knew the limit is not held against it: at most another limit's worth.
+      let isExcused = !settingsAcknowledged && flood.earlyRefusals < Int(limits.http2.maxConcurrentStreams)
+      if isExcused { flood.earlyRefusals += 1 }
+      return refuse(id, .refusedStream, .concurrencyExceeded, isPremature: !isExcused)
+    }
     if case .malformed(let detail) = verdict { return refuse(id, .protocolError, detail) }
     if endStream, let n = contentLength, n > 0, !isTooLarge(verdict) {
       return refuse(id, .protocolError, .contentLength)

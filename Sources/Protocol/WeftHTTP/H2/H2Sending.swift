@@ -267,7 +267,6 @@ extension H2Connection {
     let length = output.count - start
     let endStreamFlag = endStream ? H2Flag.endStream : 0
     if length <= peerMaxFrame {
-      output.truncate(to: output.count)
       patchHeader(at, length, H2FrameType.headers, H2Flag.endHeaders | endStreamFlag)
       return
     }
