@@ -214,7 +214,8 @@ package struct XDSSession: Sendable {
   }
 
   private mutating func remove(_ type: XDSType, _ names: [String], _ outcome: inout XDSOutcome) {
-    for name in names where store.remove(type, name) {
+    let held = type == .endpoints && !names.isEmpty ? store.heldEndpoints.subtracting(store.neededEndpoints) : []
+    for name in names where !held.contains(name) && store.remove(type, name) {
       outcome.changed = true
       outcome.removed += 1
     }
@@ -263,6 +264,9 @@ package struct XDSSession: Sendable {
 
   /// Endpoints and routes nobody refers to any more are not kept.
   private mutating func forget(_ type: XDSType, except names: Set<String>) {
-    for name in store.resources(type).keys where !names.contains(name) { _ = store.remove(type, name) }
+    let held = type == .endpoints ? store.heldEndpoints : []
+    for name in store.resources(type).keys where !names.contains(name) && !held.contains(name) {
+      _ = store.remove(type, name)
+    }
   }
 }

@@ -89,6 +89,16 @@ package struct XDSStore: Sendable {
     ).sorted()
   }
 
+  /// Names of assignments that nobody asks for any more and that clusters still use which were removed and stay for a while.
+  var heldEndpoints: Set<String> {
+    let accepted = resources(.clusters)
+    var held: Set<String> = []
+    for cluster in visibleClusters.values where accepted[cluster.name] == nil {
+      if let name = Self.endpointsName(of: cluster) { held.insert(name) }
+    }
+    return held
+  }
+
   /// Names of route configurations that the accepted listeners need, sorted.
   package var neededRoutes: [String] {
     Set(
@@ -266,14 +276,21 @@ package struct XDSStore: Sendable {
 
   private mutating func settleRemovals(_ accepted: [String: Cluster], _ now: MonotonicInstant) {
     let named = visibleRoutes.values.reduce(into: clustersOfListeners) { $0.formUnion(Self.clusterNames(of: $1)) }
+    var left: Set<String> = []
     for name in visibleClusters.keys.sorted() where accepted[name] == nil {
       let since = leavingClusters[name] ?? now
       if named.contains(name), since + Self.leaveTime > now {
         leavingClusters[name] = since
       } else {
         leavingClusters[name] = nil
-        visibleClusters[name] = nil
+        if let endpoints = visibleClusters.removeValue(forKey: name).flatMap(Self.endpointsName) {
+          left.insert(endpoints)
+        }
       }
+    }
+    if left.isEmpty { return }
+    for name in left.subtracting(neededEndpoints).subtracting(heldEndpoints) {
+      entries[.endpoints]?.removeValue(forKey: name)
     }
   }
 

@@ -376,4 +376,25 @@ struct LastGoodFileTests {
       #expect(throws: LastGoodProblem.self) { try LastGoodFile.parse(changed).get() }
     }
   }
+
+  @Test(
+    "a removed cluster that routes still name keeps its endpoints for its grace time",
+    arguments: [XDSForm.stateOfTheWorld, .delta])
+  func leavingKeepsEndpoints(form: XDSForm) {
+    var session = Words.session(form)
+    _ = session.opened()
+    _ = session.answer(.clusters, ["a", "b"])
+    _ = session.answer(.endpoints, ["a", "b"])
+    _ = session.answer(.listeners, ["l=r"])
+    _ = session.answer(.routes, ["r=a"])
+    #expect(session.view().clusters == ["a", "b"])
+    _ = session.answer(.clusters, ["b"], version: "2", removed: ["a"])
+    if form == .delta { _ = session.answer(.endpoints, [], version: "2", removed: ["a"]) }
+    let state = session.settle(now: MonotonicInstant(nanoseconds: 1_000_000_000))
+    #expect(state.clusters.map(\.name) == ["a", "b"])
+    #expect(state.endpoints.keys.sorted() == ["a", "b"])
+    _ = session.answer(.routes, ["r=b"], version: "3")
+    #expect(session.view(2).clusters == ["b"])
+    #expect(session.store.resources(.endpoints).keys.sorted() == ["b"])
+  }
 }
