@@ -173,4 +173,55 @@ struct HTTP2UpstreamTests {
     world.expectClean()
   }
 
+  /// PING frames among the bytes a server got.
+  private func pings(_ bytes: [UInt8]) -> Int {
+    var at = 24
+    var count = 0
+    while at + 9 <= bytes.count {
+      if bytes[at + 3] == 6, bytes[at + 4] & 1 == 0 { count += 1 }
+      at += 9 + Int(bytes[at]) << 16 + Int(bytes[at + 1]) << 8 + Int(bytes[at + 2])
+    }
+    return count
+  }
+
+  @Test("keep-alive PINGs leave once per interval, however short their time-out")
+  func pingInterval() {
+    let world = ProxyWorld()
+    world.simple(
+      upstream: .two,
+      cluster: { $0.http2.keepalive = HTTP2Options.Keepalive(interval: .seconds(30), timeout: .seconds(1)) })
+    world.server.onAccept = { peer in
+      let h2 = H2Peer(.server, peer)
+      h2.onRequest = { [unowned h2] id, _ in h2.respond(id, 200, body: [1]) }
+    }
+    let client = world.connect()
+    client.send(get())
+    #expect(world.run { HTTP1Text(client.received) != nil })
+    world.advance(by: .seconds(95))
+    #expect(!world.server.accepted[0].isOver)
+    #expect(pings(world.server.accepted[0].received) == 3)
+  }
+
+  @Test("trailers behind a body of declared length arrive")
+  func trailersBehindLength() {
+    let world = ProxyWorld()
+    world.simple(upstream: .two)
+    var got: H2Message?
+    world.server.onAccept = { peer in
+      let h2 = H2Peer(.server, peer)
+      h2.onRequest = { [unowned h2] id, message in
+        got = message
+        h2.respond(id, 200, body: [1])
+      }
+    }
+    let client = H2Peer(.client, world.connect())
+    let id = client.request(.post, "/", body: [1, 2, 3], length: 3, end: false)
+    client.sendTrailers(id, [("x-sum", "6")])
+    #expect(world.run { client.messages[id]?.ended ?? false })
+    #expect(got?.first("content-length") == "3")
+    #expect(got?.body == [1, 2, 3])
+    #expect(got?.trailers.map(\.value) == ["6"])
+    world.settle()
+    world.expectClean()
+  }
 }

@@ -145,7 +145,9 @@ struct CompiledLogFilter {
     case .flags(let flags): return flags.isEmpty ? !record.flags.isEmpty : record.flags.intersects(flags)
     case .header(let matcher): return matcher.matches(value: source.requestHeader(matcher.name))
     case .grpcStatus(let statuses, let exclude):
-      let status = record.grpcStatus >= 0 ? UInt32(record.grpcStatus) : grpcStatus(http: record.status)
+      let status =
+        record.grpcStatus >= 0
+        ? UInt32(record.grpcStatus) : UInt32(GRPCStatusMapping.grpcStatus(of: record.status))
       return statuses.contains(status) != exclude
     case .all(let nodes): return nodes.allSatisfy { evaluate($0, record, source) }
     case .any(let nodes): return nodes.contains { evaluate($0, record, source) }
@@ -159,18 +161,6 @@ struct CompiledLogFilter {
     case .greaterOrEqual: value >= other
     case .lessOrEqual: value <= other
     case .notEqual: value != other
-    }
-  }
-
-  /// The gRPC status that a plain HTTP status stands for (gRPC's own mapping).
-  private static func grpcStatus(http status: UInt16) -> UInt32 {
-    switch status {
-    case 400: 13
-    case 401: 16
-    case 403: 7
-    case 404: 12
-    case 429, 502, 503, 504: 14
-    default: 2
     }
   }
 }

@@ -14,7 +14,6 @@ package struct CompiledHTTPManager {
   package var codec: HTTPConnectionManager.Codec
   package var limits: HTTPLimits
   package var paths: PathNormalization
-  package var normalizesPath: Bool
 
   package var streamIdleTimeout: UInt64 = 0
   package var requestTimeout: UInt64 = 0
@@ -65,7 +64,6 @@ package struct CompiledHTTPManager {
     self.codec = config.codec
     self.limits = limits
     self.paths = paths
-    self.normalizesPath = config.normalizePath
   }
 }
 

@@ -119,6 +119,14 @@ struct ListenerCompiler {
     if !isDefault { hasher.combine(chain.match) }
     hasher.combine(terminal)
     hasher.combine(chain.tls == nil)
+    if let tls = chain.tls {
+      // Whom the old policy let in, the new one might not.
+      hasher.combine(tls.requireClientCertificate)
+      hasher.combine(tls.requireSNI)
+      hasher.combine(tls.common.validation)
+      hasher.combine(tls.common.validationSecret)
+      hasher.combine(tls.common.minimumVersion)
+    }
     return UInt64(bitPattern: Int64(hasher.finalize()))
   }
 
@@ -177,7 +185,6 @@ struct ListenerCompiler {
       config: manager, scope: metrics.scope(ScopeKey(.http, manager.statPrefix)), routes: table,
       limits: HTTPLimits(downstreamOf: manager), paths: paths)
     if table[].allowsUpgrades { compiled.limits.http2.allowsExtendedConnect = true }
-    compiled.normalizesPath = manager.normalizePath || manager.mergeSlashes || manager.escapedSlashes != .keepUnchanged
     compiled.streamIdleTimeout = manager.streamIdleTimeout.wholeNanoseconds
     compiled.requestTimeout = manager.requestTimeout.wholeNanoseconds
     compiled.requestHeadersTimeout = manager.requestHeadersTimeout.wholeNanoseconds

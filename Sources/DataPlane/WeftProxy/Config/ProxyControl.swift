@@ -24,7 +24,7 @@ package final class ProxyControl: LoopHandler {
   private var namesTimerAt = MonotonicInstant.distantFuture
   private var nextOutlierInterval: [String: MonotonicInstant] = [:]
   /// SIGTERM has come.
-  private(set) var isStopping = false
+  private var isStopping = false
   /// What `run` returns: the program's exit code.
   package private(set) var exitCode: Int32 = 0
   /// Called after every compilation, with what was refused.

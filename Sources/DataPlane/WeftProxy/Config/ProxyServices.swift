@@ -122,7 +122,7 @@ package final class ProxyServices: Sendable {
     var status = AdminStatus()
     let discovery = await client?.status
     status.state = discovery.map { $0.isSettled ? .live : .initializing } ?? .live
-    if await isStopping() { status.state = .draining }
+    if server.isDraining { status.state = .draining }
     status.version = options.version
     ServerLevels.publish(server, version: options.version, unknownFields: loaded.warnings.count)
     status.node = loaded.bootstrap.node
@@ -140,13 +140,6 @@ package final class ProxyServices: Sendable {
     }
     if parts.contains(.configDump) { status.configDump = await configDump() }
     return status
-  }
-
-  private func isStopping() async -> Bool {
-    await withCheckedContinuation { continuation in
-      let posted = mailbox.post { continuation.resume(returning: ($0.handler as? ProxyControl)?.isStopping ?? true) }
-      if !posted { continuation.resume(returning: true) }
-    }
   }
 
   private func configuration() async -> ConfigState? {
@@ -188,10 +181,8 @@ package final class ProxyServices: Sendable {
   private func perform(_ action: AdminAction) async {
     switch action {
     case .quit: mailbox.post { ($0.handler as? ProxyControl)?.received(.interrupt) }
-    case .drainListeners:
-      let server = server
-      let limit = loaded.bootstrap.drainTimeout
-      _ = try? Worker(name: "weft-drain") { server.drain(for: limit) }
+    case .drainListeners(let inboundOnly, let graceful):
+      server.drainListeners(inboundOnly: inboundOnly, gracefully: graceful)
     case .reopenLogs: files.reopen()
     case .setLogLevel(let component, let level):
       guard let level = LogLevel(level) else { return }

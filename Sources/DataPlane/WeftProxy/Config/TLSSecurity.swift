@@ -18,7 +18,8 @@ package struct TLSSecurity: SecurityFactory {
     configuration.verification = !trusts ? .none : context.requireClientCertificate ? .required : .ifPresented
     if context.requireClientCertificate, !trusts {
       throw ConfigError(
-        path: FieldPath().field("require_client_certificate"), "needs a trusted_ca to check client certificates with")
+        path: FieldPath().field("require_client_certificate"),
+        "needs a trusted_ca or pinned certificates to check client certificates with")
     }
     configuration.resumption = context.statelessResumption
     return Downstream(try Self.make(configuration), requiresName: context.requireSNI)
@@ -29,7 +30,7 @@ package struct TLSSecurity: SecurityFactory {
   {
     var configuration = TLSConfiguration.client()
     let trusts = try fill(&configuration, context.common, secrets)
-    // As in Envoy, a cluster without a trusted CA encrypts and checks nobody.
+    // As in Envoy, a cluster without a trusted CA or pinned certificates encrypts and checks nobody.
     configuration.verification = trusts ? .required : .none
     configuration.serverName = context.sni
     configuration.resumption = context.maxSessionKeys > 0
@@ -67,10 +68,7 @@ package struct TLSSecurity: SecurityFactory {
       guard case .validation(let delivered)? = secrets[reference.name]?.content else {
         throw ConfigError(path: at.field("validation_context"), "no validation secret named \"\(reference.name)\" yet")
       }
-      // The names to look for may stand beside the reference; the trust comes from the secret.
-      var merged = delivered
-      merged.subjectAltNames += validation?.subjectAltNames ?? []
-      validation = merged
+      validation = validation?.merging(delivered) ?? delivered
     }
     configuration.protocols = common.alpn
     configuration.cipherSuites = common.cipherSuites
@@ -89,7 +87,13 @@ package struct TLSSecurity: SecurityFactory {
       }
       return bytes
     }
-    return validation.trustedCA != nil
+    configuration.publicKeyHashes = try validation.publicKeyHashes.map { (text) throws(ConfigError) in
+      guard let bytes = Base64.decode(text), bytes.count == 32 else {
+        throw ConfigError(path: at.field("verify_certificate_spki"), "must be 32 bytes in base64")
+      }
+      return bytes
+    }
+    return validation.trustedCA != nil || !validation.certificateHashes.isEmpty || !validation.publicKeyHashes.isEmpty
   }
 
   private static func version(_ version: CommonTLSContext.Version) -> TLSVersion? {
@@ -164,8 +168,26 @@ package struct TLSSecurity: SecurityFactory {
 
     init(_ context: TLSContext) { self.context = context }
 
-    func makeSession(serverName: String) -> any TransportSession {
-      TLSSession.client(context, serverName: serverName.isEmpty ? nil : serverName)
+    func makeSession(serverName: String, protocols: UpstreamProtocols) -> any TransportSession {
+      TLSSession.client(
+        context, serverName: serverName.isEmpty ? nil : serverName,
+        protocols: context.configuration.protocols.isEmpty ? protocols.names : nil)
     }
+  }
+}
+
+extension CertificateValidation {
+  /// A combined context: what stands in place with what was delivered over it, as protobuf merges messages: lists are joined, of single
+  /// values the delivered one holds.
+  func merging(_ delivered: CertificateValidation) -> CertificateValidation {
+    var merged = self
+    if let trustedCA = delivered.trustedCA { merged.trustedCA = trustedCA }
+    if let revocationList = delivered.revocationList { merged.revocationList = revocationList }
+    merged.subjectAltNames += delivered.subjectAltNames
+    merged.certificateHashes += delivered.certificateHashes
+    merged.publicKeyHashes += delivered.publicKeyHashes
+    merged.allowExpired = allowExpired || delivered.allowExpired
+    merged.acceptUntrusted = acceptUntrusted || delivered.acceptUntrusted
+    return merged
   }
 }

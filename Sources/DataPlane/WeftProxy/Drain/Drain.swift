@@ -2,6 +2,7 @@
 
 package import WeftBase
 import WeftHTTP
+import WeftModel
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
@@ -10,11 +11,42 @@ extension WorkerEngine {
   /// The worker drains: listeners accept no more, every connection is told to go elsewhere, idle ones at once. `whenEmpty` is called when no
   /// request is in flight any more, or when `deadline` has passed.
   package func drain(until deadline: MonotonicInstant, whenEmpty: @escaping () -> Void) {
+    // Asked again, both wait for the same end.
+    let others = turn[].whenDrained
     turn[].isDraining = true
-    turn[].drainEnd = deadline
-    turn[].whenDrained = whenEmpty
+    turn[].stopped = .all
+    turn[].drainEnd = others == nil ? deadline : min(turn[].drainEnd, deadline)
+    turn[].whenDrained = {
+      others?()
+      whenEmpty()
+    }
     for i in listenerTable[].entries.indices { drainListener(i) }
     drainTimer()
+    flushStage()
+  }
+
+  /// Ends the listeners, or those for inbound traffic, and has their clients go elsewhere; the worker goes on. None of that kind opens again.
+  ///
+  /// `gracefully`: until the drain time is over they still accept, and say so with each response.
+  package func drainListeners(inboundOnly: Bool, gracefully: Bool) {
+    var chosen: [Int] = []
+    for (i, entry) in listenerTable[].entries.enumerated() where !entry.isFree && !entry.isDraining {
+      if !inboundOnly || entry.config[].config.trafficDirection == .inbound { chosen.append(i) }
+    }
+    if !gracefully {
+      turn[].stopped = inboundOnly && turn[].stopped != .all ? .inbound : .all
+      for i in chosen { drainListener(i) }
+      return flushStage()
+    }
+    for i in chosen { listenerTable[].entries[i].endsConnections = true }
+    var connections: [SlabIndex] = []
+    downstreams.forEach { d in
+      if listenerTable[].entries[Int(downstreams[d].listener)].endsConnections { connections.append(d) }
+    }
+    drainConnections(connections)
+    loop.schedule(after: limits.drainTime) { [weak self] in
+      self?.drainListeners(inboundOnly: inboundOnly, gracefully: false)
+    }
     flushStage()
   }
 

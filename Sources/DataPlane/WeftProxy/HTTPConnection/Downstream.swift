@@ -321,7 +321,10 @@ extension WorkerEngine {
     slot[].stats?.add(.downstreamFlowControlPausedReading)
     if !slot[].stream.isNone, slot[].kind == .http1 { pauseResponse(slot[].stream) }
     // A client that does not read gets no further requests read: their answers would only queue.
-    if slot[].kind == .http2 || (slot[].kind == .http1 && slot[].stream.isNone) { pauseReading(downstream: d) }
+    // Nor does one that gets back what it sends.
+    if slot[].kind == .http2 || ((slot[].kind == .http1 || slot[].kind == .tcp) && slot[].stream.isNone) {
+      pauseReading(downstream: d)
+    }
     // HTTP/2: each stream stops by itself when it next has data (`writableResponse` looks at the flag).
   }
 
@@ -342,7 +345,7 @@ extension WorkerEngine {
       } else {
         pumpResponse(slot[].stream)
       }
-    } else if slot[].kind == .http1 {
+    } else if slot[].kind == .http1 || slot[].kind == .tcp {
       resumeReading(downstream: d)
     }
   }

@@ -94,7 +94,7 @@ extension WorkerEngine {
   private func refuseTooLarge(_ d: SlabIndex, _ id: H2StreamID) {
     guard let s = newStream(d, id) else { return downstreams[d].h2[].reset(id, .refusedStream, now: now) }
     downstreams[d].h2[].setUser(id, s.rawValue)
-    streams[s].flags.insert(.requestEnded)
+    if downstreams[d].h2[].hasPeerEnded(id) { streams[s].flags.insert(.requestEnded) }
     streams[s].responseFlags.insert(.downstreamProtocolError)
     localReply(s, 431, .empty, details: "http2.headers_too_large")
   }

@@ -36,7 +36,7 @@ extension WorkerEngine {
       head.path = path
     }
     if manager[].underscores != .allow, let refusal = handleUnderscores(head, manager) { return refusal }
-    if manager[].portStripping != .none || manager[].stripsTrailingDot { canonicaliseHost(head, manager, secure) }
+    if manager[].portStripping != .none || manager[].stripsTrailingDot { canonicaliseHost(head, manager, slot) }
 
     // The scheme is what the connection is, whatever the client says.
     head.scheme = secure ? ByteView("https") : ByteView("http")
@@ -64,18 +64,26 @@ extension WorkerEngine {
     return nil
   }
 
-  private func canonicaliseHost(_ head: MessageHead, _ manager: ConfigRef<CompiledHTTPManager>, _ secure: Bool) {
+  /// The host as it is matched and passed on: without the port, without a trailing dot, as the listener asks for.
+  private func canonicaliseHost(
+    _ head: MessageHead, _ manager: ConfigRef<CompiledHTTPManager>, _ slot: SlotRef<DownstreamConnection>
+  ) {
+    // To CONNECT the port is what it is about.
+    if head.method == .connect, !head.flags.contains(.extendedConnect) { return }
     let text = head.authority
     guard let parsed = Authority.parse(text) else { return }
-    var end = text.count
-    if let port = parsed.port, manager[].portStripping == .any || port == (secure ? 443 : 80) {
-      if manager[].portStripping != .none, let colon = text.lastIndex(of: UInt8(ascii: ":")) { end = colon }
+    var hostEnd = text.count
+    if parsed.port != nil, let colon = text.lastIndex(of: UInt8(ascii: ":")) { hostEnd = colon }
+    var port = text.dropFirst(hostEnd)
+    switch manager[].portStripping {
+    case .none: break
+    case .matching: if parsed.port == slot[].local.port { port = .empty }
+    case .any: port = .empty
     }
-    if manager[].stripsTrailingDot, end == text.count || parsed.port == nil, end > 1, text[end - 1] == UInt8(ascii: ".")
-    {
-      end -= 1
-    }
-    head.authority = text.prefix(end)
+    var host = text.prefix(hostEnd)
+    if manager[].stripsTrailingDot, host.count > 1, host.last == UInt8(ascii: ".") { host = host.dropLast() }
+    if host.count + port.count == text.count { return }
+    head.authority = port.isEmpty ? host : head.concatenate(host, port)
   }
 
   /// A random UUID (version 4) in the arena.

@@ -19,6 +19,8 @@ struct ListenerSet: ~Copyable {
     var maximum: Int
     /// Removed from the configuration (or the worker drains): no new connection; gone with its last one.
     var isDraining = false
+    /// Its clients are told to go elsewhere with their next response.
+    var endsConnections = false
     var isFree = false
   }
 
@@ -121,6 +123,11 @@ extension WorkerEngine {
 
   /// *Returns*: whether it listens now, if it is to.
   private func openListener(_ config: ConfigRef<CompiledListener>, _ snapshot: UInt32) -> Bool {
+    switch turn[].stopped {
+    case .none: break
+    case .inbound: if config[].config.trafficDirection == .inbound { return false }
+    case .all: return false
+    }
     let manager = registry.block(
       ListenerManagerMetric.self, registry.scope(ScopeKey(.listenerManager)), worker: number)
     let stats = registry.block(ListenerMetric.self, config[].stats, worker: number)
@@ -149,6 +156,7 @@ extension WorkerEngine {
     if listenerTable[].entries[i].isDraining || listenerTable[].entries[i].isFree { return }
     if !listenerTable[].entries[i].id.slot.isNone { loop.acceptWaiting(listenerTable[].entries[i].id) }
     listenerTable[].entries[i].isDraining = true
+    listenerTable[].entries[i].endsConnections = true
     if !listenerTable[].entries[i].id.slot.isNone {
       loop.stopAccepting(listenerTable[].entries[i].id)
       listenerTable[].setPosition(-1, of: listenerTable[].entries[i].id)

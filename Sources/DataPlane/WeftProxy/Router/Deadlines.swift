@@ -35,10 +35,14 @@ extension WorkerEngine {
     if deadline != .distantFuture { arm(downstream: streams[s].downstream, at: deadline) }
   }
 
-  /// An attempt began: its own time-outs run.
+  /// An attempt began, or the request of one is complete: its own time-outs run. That for the answer waits for the end of the request.
   func armTry(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    if stream[].tryTimeout > 0 {
+    if stream[].tryIdleTimeout > 0 {
+      arm(
+        downstream: stream[].downstream, at: now.advanced(nanoseconds: Int64(clamping: stream[].tryIdleTimeout)))
+    }
+    if stream[].tryTimeout > 0, stream[].flags.contains(.requestEnded), !stream[].flags.contains(.responseStarted) {
       stream[].tryDeadline = now.advanced(nanoseconds: Int64(clamping: stream[].tryTimeout))
       arm(downstream: stream[].downstream, at: stream[].tryDeadline)
     }
@@ -229,7 +233,13 @@ extension WorkerEngine {
         slot[].flags.insert(.timedOut)
         return close(upstream: u, .reset)
       }
-      if slot[].flags.contains(.pingOutstanding) { return closeWithStreams(u, .connectionTermination) }
+      if slot[].flags.contains(.pingOutstanding) {
+        let frames = UInt32(truncatingIfNeeded: slot[].h2[].framesReceived)
+        if frames == slot[].framesAtPing { return closeWithStreams(u, .connectionTermination) }
+        // Whoever sends anything is there.
+        slot[].framesAtPing = frames
+        slot[].deadline = now.advanced(nanoseconds: Int64(clamping: config[].pingTimeout))
+      }
     }
     if slot[].lifeDeadline <= now {
       slot[].lifeDeadline = .distantFuture
@@ -238,12 +248,12 @@ extension WorkerEngine {
       if slot[].flags.contains(.closed) { return }
     }
     var next = min(slot[].deadline, slot[].lifeDeadline)
-    if slot[].kind == .http2, config[].pingInterval > 0, config[].pingTimeout > 0,
-      !slot[].flags.contains(.pingOutstanding),
-      !slot[].flags.contains(.connecting)
-    {
-      sendPing(u, timeout: config[].pingTimeout)
-      next = min(next, slot[].deadline, now.advanced(nanoseconds: Int64(clamping: config[].pingInterval)))
+    if slot[].kind == .http2, config[].pingInterval > 0, config[].pingTimeout > 0, !slot[].flags.contains(.connecting) {
+      if slot[].nextPingAt <= now {
+        slot[].nextPingAt = now.advanced(nanoseconds: Int64(clamping: config[].pingInterval))
+        if !slot[].flags.contains(.pingOutstanding) { sendPing(u, timeout: config[].pingTimeout) }
+      }
+      next = min(next, slot[].deadline, slot[].nextPingAt)
     }
     if slot[].active == 0, !slot[].flags.contains(.connecting), config[].idleTimeout > 0, slot[].kind != .tcp {
       let end = slot[].idleSince.advanced(nanoseconds: Int64(clamping: config[].idleTimeout))

@@ -71,6 +71,7 @@ extension WorkerEngine {
     guard !u.isNone else { return }
     stream[].upstream = .none
     stream[].flags.remove(.responsePaused)
+    giveRequest(s)
     let slot = upstreams.ref(u)
     stream[].lastHost = slot[].address
     slot[].active &-= 1

@@ -27,9 +27,10 @@ extension WorkerEngine {
       // gRPC has its errors in trailers of a response that is otherwise fine.
       head.startResponse(200, framing: .length(0))
       head.append(.contentType, ByteView("application/grpc"))
-      head.append(.grpcStatus, head.decimal(UInt64(Self.grpcStatus(of: status))))
+      let grpcStatus = GRPCStatusMapping.grpcStatus(of: status)
+      head.append(.grpcStatus, head.decimal(UInt64(grpcStatus)))
       if !body.isEmpty { head.append(.grpcMessage, body) }
-      stream[].grpcStatus = Int32(Self.grpcStatus(of: status))
+      stream[].grpcStatus = Int32(grpcStatus)
     } else {
       head.startResponse(status, framing: .length(UInt64(body.count)))
       if !body.isEmpty { head.append(.contentType, ByteView("text/plain")) }
@@ -56,18 +57,6 @@ extension WorkerEngine {
       send(body, to: slot[].connection)
     }
     responseSent(s)
-  }
-
-  /// The gRPC status for an HTTP status, as gRPC's own mapping has it.
-  static func grpcStatus(of status: UInt16) -> UInt16 {
-    switch status {
-    case 400: 13
-    case 401: 16
-    case 403: 7
-    case 404: 12
-    case 429, 502, 503, 504: 14
-    default: 2
-    }
   }
 
   /// `100 Continue`, sent by us: the client may go on before any upstream has said so.

@@ -48,9 +48,7 @@ extension WorkerEngine {
     }
     if head.flags.contains(.acceptsTrailers) { flags.insert(.clientAcceptsTrailers) }
     if case .length(let n) = head.framing { stream[].requestLeft = Int64(clamping: n) }
-    if let type = head.first(.contentType), type.count >= 16, type.prefix(16).equalsIgnoringCase("application/grpc") {
-      flags.insert(.isGRPC)
-    }
+    if head.isGRPC { flags.insert(.isGRPC) }
     stream[].flags = flags
 
     stream[].idleTimeout = manager[].streamIdleTimeout
@@ -93,8 +91,9 @@ extension WorkerEngine {
     var end = end
     if stream[].requestLeft > 0 {
       stream[].requestLeft -= Int64(data.count)
-      // Known by length: the last piece carries the end, so that it needs no frame or write of its own.
-      if stream[].requestLeft <= 0 { end = true }
+      // Known by length: the last piece carries the end, so that it needs no frame or write of its own. HTTP/2 says itself when it ends:
+      // trailers may follow.
+      if stream[].requestLeft <= 0, !isHTTP2(downstream: stream[].downstream) { end = true }
     }
     if stream[].flags.contains(.localReply) || stream[].flags.isResponseOver {
       creditRequest(s, data.count)
@@ -213,7 +212,6 @@ extension WorkerEngine {
     if stream[].tunnelKind != .none, !stream[].flags.contains(.requestChunked) { return }
     stream[].requestTrailers?.release(to: pool)
     stream[].requestTrailers = StoredHead(trailers, pool: pool)
-    stream[].flags.insert(.hasRequestTrailers)
   }
 
   /// All of the request has arrived.
@@ -230,7 +228,9 @@ extension WorkerEngine {
     }
     startTotalTimeout(s)
     if stream[].flags.contains(.responseSent) { return finish(s) }
-    if stream[].flags.contains(.requestStarted), !stream[].flags.contains(.requestSent) { endRequestIfDrained(s) }
+    guard stream[].flags.contains(.requestStarted) else { return }
+    armTry(s)
+    if !stream[].flags.contains(.requestSent) { endRequestIfDrained(s) }
   }
 
   /// Passes the end on when nothing of the body waits before it. May end the stream (a tunnel whose other direction has ended).

@@ -28,7 +28,7 @@ extension WorkerEngine {
     state[].stats.add(.upstreamRqCompleted)
     state[].stats.add(ClusterMetric.codeClass(status))
     state[].stats.countStatus(status)
-    if state[].hasOutlierDetection { report(s, .response(status)) }
+    if state[].hasOutlierDetection { report(s, .response(outcomeStatus(stream, status))) }
     countOutcome(s, status, end: end)
     if stream[].flags.contains(.hasRetryPolicy), retryInsteadOf(s, head, end: end) { return }
     if stream[].flags.contains(.countedRetry) {
@@ -42,6 +42,11 @@ extension WorkerEngine {
     decorate(s, head)
     passResponseHead(s, head, end: end || (!head.hasContent && head.framing != .tunnel && head.framing != .untilClose))
     if streams.contains(s), stream[].flags.contains(.tunnel) { pumpRequest(s) }
+  }
+
+  /// The status that says how the host fared: a gRPC failure in a response of nothing but a head counts as its HTTP counterpart.
+  private func outcomeStatus(_ stream: SlotRef<Stream>, _ status: UInt16) -> UInt16 {
+    stream[].grpcStatus > 0 && status < 500 ? GRPCStatusMapping.httpStatus(of: stream[].grpcStatus) : status
   }
 
   private func informational(_ s: SlabIndex, _ head: MessageHead) {
@@ -122,6 +127,10 @@ extension WorkerEngine {
       return
     }
     let tunnel = stream[].flags.contains(.tunnel)
+    // Delimited by the end of the upstream's connection: to whoever understands chunks, a cut must not look like the end.
+    if head.framing == .untilClose, !stream[].flags.contains(.clientHTTP10), !stream[].flags.contains(.isHEAD) {
+      head.framing = .chunked
+    }
     var options = H1HeadOptions(connection: .persist, answersHEAD: stream[].flags.contains(.isHEAD))
     if tunnel {
       options.connection = head.status == 101 ? .upgrade : .persist
@@ -166,25 +175,17 @@ extension WorkerEngine {
     if slot[].flags.contains(.lastRequest) { return false }
     // What follows a CONNECT that was refused may have been meant for the tunnel.
     if stream[].tunnelKind == .connect { return false }
-    if turn[].isDraining || listenerTable[].entries[Int(slot[].listener)].isDraining {
+    if turn[].isDraining || listenerTable[].entries[Int(slot[].listener)].endsConnections {
       slot[].stats?.add(.downstreamCxDrainClose)
       return false
     }
-    if head.framing == .untilClose, !stream[].flags.contains(.isHEAD) {
-      return stream[].flags.contains(.clientHTTP10) ? false : canChunk(head)
-    }
+    if head.framing == .untilClose, !stream[].flags.contains(.isHEAD) { return false }
     if case .chunked = head.framing, stream[].flags.contains(.clientHTTP10) { return false }
     // An early response: the rest of the request would have to be read for nothing.
     if !stream[].flags.contains(.requestEnded) {
       slot[].stats?.add(.downstreamRqResponseBeforeRqComplete)
       return !isEarlyEnd(s, head)
     }
-    return true
-  }
-
-  /// A response delimited by close becomes chunked for a client that can take it.
-  private func canChunk(_ head: MessageHead) -> Bool {
-    head.framing = .chunked
     return true
   }
 

@@ -181,19 +181,13 @@ extension WorkerEngine {
   func attempt(_ s: SlabIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     let state = clusters.ref(stream[].cluster)
-    let highPriority = stream[].route?[].highPriority ?? false
     if state[].hasOutlierDetection { refreshEjections(stream[].cluster) }
-    guard state[].breaker(highPriority).take(.requests, limit: state[].breakerLimits(highPriority).requests) else {
-      state[].stats.add(.upstreamRqPendingOverflow)
-      return overflow(s)
-    }
     let rules = stream[].route?[].retryRules
     let avoid = (rules?.avoidsPreviousHosts ?? false) && stream[].attempts > 0
     let h: SlabIndex
     if state[].config[].isOriginalDestination {
       let d = stream[].downstream
       guard let host = originalDestinationHost(stream[].cluster, downstreams[d].local) else {
-        state[].breaker(highPriority).give(.requests)
         state[].stats.add(.originalDestinationHostInvalid)
         stream[].responseFlags.insert(.noHealthyUpstream)
         return localReply(s, 503, ByteView("no healthy upstream"), details: "no_healthy_upstream")
@@ -204,7 +198,6 @@ extension WorkerEngine {
         random: &turn[].random, avoiding: avoid ? stream[].tried : TriedHosts(), attempts: Int(rules?.hostAttempts ?? 1)
       )
       guard case .host(let position, let panicking) = pick else {
-        state[].breaker(highPriority).give(.requests)
         state[].stats.add(.upstreamCxNoneHealthy)
         stream[].responseFlags.insert(.noHealthyUpstream)
         return localReply(s, 503, ByteView("no healthy upstream"), details: "no_healthy_upstream")
@@ -220,8 +213,6 @@ extension WorkerEngine {
     stream[].attempts += 1
     host[].activeRequests += 1
     host[].numbers.requestsTotal &+= 1
-    state[].stats.add(.upstreamRqTotal)
-    state[].stats.add(.upstreamRqActive)
     rewriteHostAutomatically(s, head)
     if stream[].route?[].includesAttemptCount ?? false {
       head.set(.envoyAttemptCount, head.decimal(UInt64(stream[].attempts)))
@@ -232,10 +223,41 @@ extension WorkerEngine {
     if terminatesConnect(s) { return wait(s, h, .http1) }
     let wanted = wantedProtocol(stream[].cluster, stream[].downstream)
     if let u = readyConnection(h, wanted, for: s) {
+      guard takeRequest(s) else {
+        list(upstream: u)
+        return overflow(s)
+      }
       start(s, on: u, head)
     } else {
       wait(s, h, wanted)
     }
+  }
+
+  /// A connection is there for the request, which counts as running from now on. False, and off the books, when too many run already.
+  func takeRequest(_ s: SlabIndex) -> Bool {
+    let stream = streams.ref(s)
+    let state = clusters.ref(stream[].cluster)
+    let highPriority = stream[].route?[].highPriority ?? false
+    guard state[].breaker(highPriority).take(.requests, limit: state[].breakerLimits(highPriority).requests) else {
+      state[].stats.add(.upstreamRqPendingOverflow)
+      uncount(s)
+      return false
+    }
+    stream[].flags.insert(.holdsRequest)
+    state[].stats.add(.upstreamRqTotal)
+    state[].stats.add(.upstreamRqActive)
+    return true
+  }
+
+  /// The request runs no more. Said before its connection goes to the next one, which may be the one too many.
+  @inline(__always)
+  func giveRequest(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    guard stream[].flags.contains(.holdsRequest) else { return }
+    stream[].flags.remove(.holdsRequest)
+    let state = clusters.ref(stream[].cluster)
+    state[].breaker(stream[].route?[].highPriority ?? false).give(.requests)
+    state[].stats.subtract(.upstreamRqActive)
   }
 
   /// Takes the request off its host's and cluster's books.
@@ -244,9 +266,7 @@ extension WorkerEngine {
     guard stream[].flags.contains(.counted) else { return }
     stream[].flags.remove(.counted)
     let state = clusters.ref(stream[].cluster)
-    let highPriority = stream[].route?[].highPriority ?? false
-    state[].breaker(highPriority).give(.requests)
-    state[].stats.subtract(.upstreamRqActive)
+    giveRequest(s)
     let h = stream[].host
     let host = hosts.ref(h)
     if stream[].awaitsGRPCStatus { countGRPCOutcome(s, isComplete: stream[].flags.contains(.responseEnded)) }
@@ -277,11 +297,14 @@ extension WorkerEngine {
       return localReply(s, refusal.status, .empty, details: refusal.details)
     }
     stream[].upstream = u
+    stream[].upstreamKind = slot[].kind
     stream[].flags.insert(.requestStarted)
     stream[].flags.remove([.requestSent, .upstreamAnswered, .responseEnded])
     if slot[].served > 0 { stream[].flags.insert(.reusedConnection) } else { stream[].flags.remove(.reusedConnection) }
     stream[].upstreamStarted = now
+    stream[].lastActivity = now
     stream[].responseLeft = -1
+    stream[].grpcStatus = -1
     slot[].served &+= 1
     slot[].active &+= 1
     let ended = !head.hasContent && stream[].requestTrailers == nil && !stream[].flags.contains(.wantsTunnel)

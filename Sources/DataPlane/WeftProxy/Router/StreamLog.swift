@@ -103,8 +103,10 @@ extension WorkerEngine {
     } else if let last = stream[].lastHost {
       record.upstreamRemote = LogAddress(last)
     }
-    if !stream[].upstream.isNone {
-      record.upstreamProtocol = upstreams[stream[].upstream].kind == .http2 ? .http2 : .http11
+    switch stream[].upstreamKind {
+    case .http1: record.upstreamProtocol = .http11
+    case .http2: record.upstreamProtocol = .http2
+    case .undecided, .tcp: break
     }
     return record
   }

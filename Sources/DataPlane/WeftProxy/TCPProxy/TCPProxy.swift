@@ -81,7 +81,7 @@ extension WorkerEngine {
     hosts[h].activeRequests += 1
     hosts[h].numbers.requestsTotal &+= 1
     stream[].flags.insert(.tcpCounted)
-    guard let u = connect(h, breaker: state[].standard) else {
+    guard let u = connect(h, breaker: state[].standard, speaking: .opaque) else {
       state[].standard.give(.connections)
       stream[].responseFlags.insert(.upstreamConnectionFailure)
       return endTCP(s, .reset)

@@ -131,13 +131,15 @@ extension WorkerEngine {
       } else {
         break
       }
-      hosts[host].isAvailable = endpoint.health.isAvailable
+      let availability: HostAvailability =
+        endpoint.health == .degraded ? .degraded : endpoint.health.isAvailable ? .healthy : .unhealthy
+      hosts[host].availability = availability
       list.append(host)
       active.append(hosts[host].activeRequests)
       balanced.append(
         BalancerHost(
           weight: endpoint.weight, priority: endpoint.priority, locality: endpoint.locality,
-          availability: endpoint.health == .degraded ? .degraded : endpoint.health.isAvailable ? .healthy : .unhealthy))
+          availability: availability))
     }
     state[].members[].cells = endpoints.prefix(list.count).map(\.outlier)
     for position in list.indices where state[].members[].cells[position]?.isEjected ?? false {
@@ -226,7 +228,7 @@ extension WorkerEngine {
     for position in state[].members[].cells.indices {
       let ejected = state[].members[].cells[position]?.isEjected ?? false
       let host = state[].members[].hosts[position]
-      let availability: HostAvailability = ejected || !hosts[host].isAvailable ? .unhealthy : .healthy
+      let availability: HostAvailability = ejected ? .unhealthy : hosts[host].availability
       state[].balancer[].setAvailability(Int32(position), availability, random: &turn[].random)
     }
   }

@@ -99,7 +99,8 @@ extension WorkerEngine {
       state[].stats.add(.upstreamCxOverflow)
       return
     }
-    guard let u = connect(h, breaker: breaker) else { return breaker.give(.connections) }
+    let protocols: UpstreamProtocols = wanted == .http1 ? .http1 : wanted == .http2 ? .http2 : .anyHTTP
+    guard let u = connect(h, breaker: breaker, speaking: protocols) else { return breaker.give(.connections) }
     let slot = upstreams.ref(u)
     slot[].highPriority = highPriority
     slot[].expectedCapacity = wanted == .http1 ? 1 : wanted == .http2 ? 100 : 1
@@ -133,7 +134,10 @@ extension WorkerEngine {
       openForWaiting(slot[].host)
       return
     }
-    if let s = nextWaiting(slot[].host, .http1, u) { return startWaiting(s, on: u) }
+    while let s = nextWaiting(slot[].host, .http1, u) {
+      if startWaiting(s, on: u) { return }
+      guard upstreams.contains(u), !slot[].flags.contains(.closed), hosts.contains(slot[].host) else { return }
+    }
     if host[].isRemoved { return drain(upstream: u) }
     list(upstream: u)
     idleBegan(u)
@@ -169,7 +173,7 @@ extension WorkerEngine {
     let slot = upstreams.ref(u)
     while !slot[].flags.contains(.closed), slot[].h2[].availableStreams > 0, let s = nextWaiting(slot[].host, .http2, u)
     {
-      startWaiting(s, on: u)
+      _ = startWaiting(s, on: u)
     }
   }
 
@@ -205,9 +209,17 @@ extension WorkerEngine {
     return false
   }
 
-  private func startWaiting(_ s: SlabIndex, on u: SlabIndex) {
+  /// *Returns*: whether the stream, or what it ended with, had the connection; not so when too many requests run already.
+  private func startWaiting(_ s: SlabIndex, on u: SlabIndex) -> Bool {
     leaveWaiting(s)
-    guard let head = streams[s].head else { return localReply(s, 503, .empty, details: "waiting_without_request") }
+    guard let head = streams[s].head else {
+      localReply(s, 503, .empty, details: "waiting_without_request")
+      return false
+    }
+    guard takeRequest(s) else {
+      overflow(s)
+      return false
+    }
     head.view(in: replayHead)
     if streams[s].route?[].includesAttemptCount ?? false {
       replayHead.set(.envoyAttemptCount, replayHead.decimal(UInt64(streams[s].attempts)))
@@ -215,6 +227,7 @@ extension WorkerEngine {
     if streams[s].attempts > 1 { announceTimeLeft(s, replayHead) }
     rewriteHostAutomatically(s, replayHead)
     start(s, on: u, replayHead)
+    return true
   }
 
   // MARK: Lists
@@ -273,6 +286,7 @@ extension WorkerEngine {
     let slot = upstreams.ref(u)
     slot[].h2[].ping(now.nanoseconds)
     slot[].flags.insert(.pingOutstanding)
+    slot[].framesAtPing = UInt32(truncatingIfNeeded: slot[].h2[].framesReceived)
     slot[].deadline = now.advanced(nanoseconds: Int64(clamping: timeout))
     arm(upstream: u, at: slot[].deadline)
     flushLater(upstream: u)

@@ -11,7 +11,7 @@ extension WorkerEngine {
   // MARK: Making one
 
   /// Begins to connect to a host; the outcome comes as `upstreamConnected` or `upstreamClosed`.
-  func connect(_ h: SlabIndex, breaker: CircuitBreaker) -> SlabIndex? {
+  func connect(_ h: SlabIndex, breaker: CircuitBreaker, speaking protocols: UpstreamProtocols) -> SlabIndex? {
     let host = hosts.ref(h)
     let state = clusters.ref(host[].cluster)
     let slot = UpstreamConnection(
@@ -31,7 +31,7 @@ extension WorkerEngine {
     let config = state[].config
     if let security = config[].security {
       upstreams[u].flags.insert(.secure)
-      loop.startTransport(c, security.makeSession(serverName: config[].serverName))
+      loop.startTransport(c, security.makeSession(serverName: config[].serverName, protocols: protocols))
     }
     if config[].connectTimeout > 0 {
       upstreams[u].deadline = now.advanced(nanoseconds: Int64(clamping: config[].connectTimeout))
@@ -67,7 +67,8 @@ extension WorkerEngine {
       slot[].h2 = H2Cell.make(role: .client, limits: limits)
       flushLater(upstream: u)
       if state[].config[].pingInterval > 0 {
-        arm(upstream: u, at: now.advanced(nanoseconds: Int64(clamping: state[].config[].pingInterval)))
+        slot[].nextPingAt = now.advanced(nanoseconds: Int64(clamping: state[].config[].pingInterval))
+        arm(upstream: u, at: slot[].nextPingAt)
       }
     } else {
       state[].stats.add(.upstreamCxHTTP1Total)

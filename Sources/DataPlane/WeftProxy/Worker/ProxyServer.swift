@@ -1,5 +1,6 @@
 // ProxyServer: the workers of a process, and the one entry by which configuration reaches them.
 
+import Synchronization
 package import WeftBase
 package import WeftRuntime
 package import WeftTelemetry
@@ -21,6 +22,7 @@ package final class ProxyServer: Sendable {
   package let registry: MetricsRegistry
   private let workers: [Worker]
   private let mailboxes: [Mailbox]
+  private let draining = Atomic(false)
 
   package init(_ options: Options, registry: MetricsRegistry) throws {
     self.registry = registry
@@ -69,8 +71,19 @@ package final class ProxyServer: Sendable {
     return answers
   }
 
+  /// Whether clients are being sent elsewhere.
+  package var isDraining: Bool { draining.load(ordering: .relaxed) }
+
+  /// Ends the listeners, or those for inbound traffic: at once, or (`gracefully`) when the drain time is over, until when clients are
+  /// still served and told to go elsewhere. Returns at once.
+  package func drainListeners(inboundOnly: Bool, gracefully: Bool) {
+    draining.store(true, ordering: .relaxed)
+    forEachWorker { $0.drainListeners(inboundOnly: inboundOnly, gracefully: gracefully) }
+  }
+
   /// Drains every worker (see `WorkerEngine.drain`) and waits until all are empty or `limit` has passed.
   package func drain(for limit: Duration) {
+    draining.store(true, ordering: .relaxed)
     var waiting: [Handover<Bool>] = []
     for mailbox in mailboxes {
       let handover = Handover<Bool>()

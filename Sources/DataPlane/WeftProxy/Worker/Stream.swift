@@ -60,8 +60,8 @@ package struct Stream: Linked {
     package static let countedRetry = Flags(rawValue: 1 << 19)
     /// The downstream side is gone; nothing may be sent to it.
     package static let clientGone = Flags(rawValue: 1 << 20)
-    /// `100 Continue` is owed to the client.
-    package static let expectsContinue = Flags(rawValue: 1 << 21)
+    /// Counted by the breaker of requests: a connection has taken it.
+    package static let holdsRequest = Flags(rawValue: 1 << 21)
     /// A part of the response arrived from this attempt.
     package static let upstreamAnswered = Flags(rawValue: 1 << 22)
     /// The body cannot be sent again: it outgrew its limit.
@@ -74,8 +74,6 @@ package struct Stream: Linked {
     package static let requestChunked = Flags(rawValue: 1 << 27)
     package static let responseChunked = Flags(rawValue: 1 << 28)
     package static let clientAcceptsTrailers = Flags(rawValue: 1 << 29)
-    /// Trailers wait behind the body.
-    package static let hasRequestTrailers = Flags(rawValue: 1 << 30)
     package static let hasRetryPolicy = Flags(rawValue: 1 << 31)
 
     /// The client has its answer, and nobody waits for the rest of the request: all but tunnels.
@@ -126,6 +124,8 @@ package struct Stream: Linked {
   package var lastHost: SocketAddress?
   /// The client's address where it is not the peer's: from `x-forwarded-for`.
   package var remote: IPAddress?
+  /// What the last attempt's connection spoke.
+  package var upstreamKind = UpstreamConnection.Kind.undecided
   var keepsResponseHead = false
   /// Whether its host served it well is told by the status at the response's end.
   var awaitsGRPCStatus = false

@@ -186,6 +186,9 @@ package final class WorkerEngine: LoopHandler {
   }
 }
 
+/// Which listeners were ended for good.
+enum StoppedListeners { case none, inbound, all }
+
 /// What changes within a turn.
 struct TurnState: ~Copyable {
   var random: RandomSource
@@ -195,6 +198,8 @@ struct TurnState: ~Copyable {
   var endOfTurnAsked = false
   var spareStreams: [SlabIndex] = []
   var isDraining = false
+  /// Listeners that are not to open any more.
+  var stopped = StoppedListeners.none
   var drainEnd = MonotonicInstant.distantFuture
   var whenDrained: (() -> Void)?
 

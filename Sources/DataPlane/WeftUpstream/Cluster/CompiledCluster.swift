@@ -89,5 +89,23 @@ package struct CompiledEndpoint {
 
 /// Makes TLS sessions for connections to endpoints.
 package protocol UpstreamSecurity: AnyObject, Sendable {
-  func makeSession(serverName: String) -> any TransportSession
+  /// `protocols` are offered where the configuration names none itself.
+  func makeSession(serverName: String, protocols: UpstreamProtocols) -> any TransportSession
+}
+
+/// What a connection to an endpoint will speak.
+package enum UpstreamProtocols: BitwiseCopyable, Sendable {
+  /// Whatever the client speaks: nothing we know a name of.
+  case opaque
+  case http1, http2, anyHTTP
+
+  /// Their names in ALPN, in order of preference.
+  package var names: [String] {
+    switch self {
+    case .opaque: []
+    case .http1: ["http/1.1"]
+    case .http2: ["h2"]
+    case .anyHTTP: ["h2", "http/1.1"]
+    }
+  }
 }

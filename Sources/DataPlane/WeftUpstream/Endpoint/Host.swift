@@ -34,7 +34,7 @@ package struct Host: BitwiseCopyable {
   /// On demand: chosen since it was last looked at.
   package var isRecentlyUsed = false
   /// What the control plane says of its health.
-  package var isAvailable = true
+  package var availability = HostAvailability.healthy
   /// What it came to so far; the levels are filled in when somebody asks (`reading`).
   package var numbers = HostNumbers()
 

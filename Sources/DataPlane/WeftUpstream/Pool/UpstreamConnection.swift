@@ -57,6 +57,9 @@ package struct UpstreamConnection: Linked {
   package var idleSince: MonotonicInstant
   /// End of the connect time-out, later the answer to a PING that is due.
   package var deadline = MonotonicInstant.distantFuture
+  /// When the next keep-alive PING is due; how many frames had come when the last one left.
+  package var nextPingAt = MonotonicInstant.distantFuture
+  package var framesAtPing: UInt32 = 0
   package var lifeDeadline = MonotonicInstant.distantFuture
   package var timer = LazyTimer()
   /// Counted by the breakers of the high priority.

@@ -252,4 +252,23 @@ struct SnapshotCompilerTests {
     #expect(metrics.value(ClusterMetric.breakerDefaultRqOpen, scope) == 0)
     withExtendedLifetime(compilation) {}
   }
+
+  @Test("a filter chain that asks more of its clients is another one; another certificate is not")
+  func chainIdentity() throws {
+    let compiler = SnapshotCompiler(
+      metrics: metrics, logs: AccessLogFiles(workers: 1, opensFiles: false), security: ToySecurity(),
+      random: RandomSource(seed: 1))
+    var state = ConfigState()
+    state.clusters = [Self.cluster("a")]
+    state.listeners = [Self.listener("l", .inline(Self.table("a")))]
+    state.listeners[0].filterChains[0].tls = DownstreamTLSContext()
+    func identity() -> UInt64 { compiler.compile(state).snapshot.listeners[0][].chains[0][].identity }
+    let first = identity()
+    state.listeners[0].filterChains[0].tls?.common.certificates = [
+      TLSCertificate(chain: .inline([1]), privateKey: .inline([2]))
+    ]
+    #expect(identity() == first)
+    state.listeners[0].filterChains[0].tls?.requireClientCertificate = true
+    #expect(identity() != first)
+  }
 }

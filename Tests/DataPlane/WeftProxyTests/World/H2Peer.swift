@@ -120,13 +120,14 @@ final class H2Peer {
 
   @discardableResult
   func request(
-    _ method: HTTPMethod = .get, _ path: String, fields: [(String, String)] = [], body: [UInt8]? = nil, end: Bool = true
+    _ method: HTTPMethod = .get, _ path: String, fields: [(String, String)] = [], body: [UInt8]? = nil,
+    length: UInt64? = nil, end: Bool = true
   ) -> H2StreamID {
     let head = scratch.head
     // Starting empties the arena: what is copied there comes after it.
     head.startRequest(
       method, scheme: ByteView("http"), authority: ByteView("example.com"), path: .empty,
-      framing: body == nil && end ? .none : .chunked)
+      framing: length.map { .length($0) } ?? (body == nil && end ? .none : .chunked))
     head.path = copy(path)
     for (name, value) in fields { head.append(named: copy(name), copy(value)) }
     let id = h2.sendRequest(head, endStream: body == nil && end, user: 1, now: peer.loop.now) ?? 0

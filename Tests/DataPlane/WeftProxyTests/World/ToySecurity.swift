@@ -1,5 +1,6 @@
 // ToySecurity: a transport with a handshake and nothing else, so that tests see what comes before and after it.
 
+import Synchronization
 import WeftBase
 import WeftModel
 import WeftRuntime
@@ -8,9 +9,12 @@ import WeftUpstream
 @testable import WeftProxy
 
 /// The handshake ends with an exclamation mark; after it bytes pass as they are.
-final class ToySecurity: SecurityFactory, DownstreamSecurity {
+final class ToySecurity: SecurityFactory, DownstreamSecurity, UpstreamSecurity {
   /// What the handshake agrees on.
   let agrees: String
+  /// What connections to endpoints offered.
+  var offered: [[String]] { offers.withLock { $0 } }
+  private let offers = Mutex<[[String]]>([])
   init(agrees: String = "") { self.agrees = agrees }
 
   func downstream(_ context: DownstreamTLSContext, secrets: [String: Secret]) throws(ConfigError)
@@ -18,7 +22,12 @@ final class ToySecurity: SecurityFactory, DownstreamSecurity {
   { self }
 
   func upstream(_ context: UpstreamTLSContext, secrets: [String: Secret]) throws(ConfigError) -> any UpstreamSecurity {
-    throw ConfigError(path: FieldPath(), "clients only")
+    self
+  }
+
+  func makeSession(serverName: String, protocols: UpstreamProtocols) -> any TransportSession {
+    offers.withLock { $0.append(protocols.names) }
+    return Session(agrees)
   }
 
   func makeSession() -> any TransportSession { Session(agrees) }

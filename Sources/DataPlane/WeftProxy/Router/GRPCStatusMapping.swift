@@ -1,0 +1,34 @@
+// GRPCStatusMapping: gRPC's statuses and HTTP's, each in terms of the other.
+
+/// What one protocol's status means in the other.
+enum GRPCStatusMapping {
+  /// The gRPC status of a response that is none of gRPC's. *Source*: gRPC, "HTTP to gRPC Status Code Mapping".
+  static func grpcStatus(of httpStatus: UInt16) -> UInt16 {
+    switch httpStatus {
+    case 400: 13
+    case 401: 16
+    case 403: 7
+    case 404: 12
+    case 429, 502, 503, 504: 14
+    default: 2
+    }
+  }
+
+  /// The HTTP status that stands for a gRPC status where only HTTP's are understood. *Source*: google.rpc.Code.
+  static func httpStatus(of grpcStatus: Int32) -> UInt16 {
+    switch grpcStatus {
+    case 0: 200
+    case 1: 499
+    case 3, 9, 11: 400
+    case 4: 504
+    case 5: 404
+    case 6, 10: 409
+    case 7: 403
+    case 8: 429
+    case 12: 501
+    case 14: 503
+    case 16: 401
+    default: 500
+    }
+  }
+}
