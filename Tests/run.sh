@@ -6,8 +6,12 @@ cd "$(dirname "$0")/.."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
+echo "unit tests"
+(while sleep 10; do echo "  $(grep -cE '^✔ Test .* passed after' "$log") passed so far"; done) &
+teller=$!
 swift test --skip-build --parallel >"$log" 2>&1
 unit=$?
+kill $teller
 grep -E 'recorded an issue|error:|Fatal error|failed after|^✘|Suite .* failed' "$log" | head -n 80
 grep -E 'Test run with' "$log"
 [ $unit -eq 0 ] || { tail -n 40 "$log"; }
@@ -15,6 +19,7 @@ unit_passed=$(sed -nE 's/.*Test run with ([0-9]+) tests?.* passed.*/\1/p' "$log"
 unit_failed=0
 if [ $unit -ne 0 ] || [ -z "$unit_passed" ]; then unit_failed=1; unit_passed=${unit_passed:-0}; fi
 
+echo "partner cases"
 python3 Tests/Partners/run.py --summary "$log.partners"
 partners=$?
 read -r passed failed skipped <"$log.partners" || { passed=0 failed=1 skipped=0; }

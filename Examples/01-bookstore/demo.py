@@ -80,7 +80,7 @@ class Mesh(Processes):
 
 def comes_up(mesh, _):
     mesh.everything()
-    mesh.settle("base.yaml", "reviews-all.yaml")
+    mesh.settle("edge.yaml", "reviews-versions.yaml", "reviews-all.yaml")
     eventually("the page answers through the gateway", lambda: http_get(mesh.gateway, "/productpage")[0] == 200)
     return f"http://127.0.0.1:{mesh.gateway}/productpage answers; {PROXIES} proxies in sync"
 

