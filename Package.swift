@@ -123,6 +123,10 @@ let package = Package(
       name: "weft-echo", dependencies: ["WeftBase", "WeftGRPC", "WeftHTTP", "WeftService"], path: "Tools/weft-echo",
       swiftSettings: strict),
     .executableTarget(
+      name: "weft-fleet", dependencies: ["WeftBase", "WeftGRPC", "WeftProtobuf", "WeftService", "WeftXDS"],
+      path: "Tools/weft-fleet",
+      swiftSettings: strict),
+    .executableTarget(
       name: "bookstore", dependencies: ["WeftBase", "WeftHTTP", "WeftService"], path: "Examples/01-bookstore/app",
       swiftSettings: strict),
 

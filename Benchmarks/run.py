@@ -3,12 +3,13 @@
 
   run.py [SCENARIO …] [--rounds N] [--seconds S] [--record TEXT]   h1-small h1-64k h2-small grpc-unary (all when none is named)
   run.py --gates                                                   heap calls and instructions per request against thresholds.json
+  run.py --push [--proxies N] [--captured]                         time until a change has reached every proxy it concerns
   run.py --memory                                                  resident memory idle and with 1,000 idle connections
 
 Prints `ratio SCENARIO PEER VALUE` (our CPU per request over the peer's: below 1 we are cheaper). Load generator and backend share the first
 core, the proxy under test has the last one. --record appends a line to LEDGER.md.
 """
-import argparse, json, os, re, shutil, statistics, subprocess, sys, time
+import argparse, json, os, re, shutil, statistics, subprocess, sys, tempfile, time
 
 import harness
 
@@ -130,6 +131,46 @@ def memory():
         return idle, held - warm
 
 
+def push(proxies, services, rounds, captured):
+    """A control plane and so many simulated proxies, on loopback. Prints what weft-fleet measures; returns its lines."""
+    with tempfile.TemporaryDirectory(prefix="weft-push-") as directory:
+        ready = os.path.join(directory, "ready")
+        control = subprocess.Popen([
+            harness.BIN / "weft-control", "--api-address", "127.0.0.1:0", "--xds-address", "127.0.0.1:0", "--data-dir",
+            os.path.join(directory, "data"), "--ready-file", ready, "--log-level", "error"], stdout=subprocess.DEVNULL)
+        try:
+            deadline = time.monotonic() + 20
+            while not os.path.exists(ready):
+                if control.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError("weft-control did not start")
+                time.sleep(0.02)
+            bound = dict(line.split("=", 1) for line in open(ready).read().split())
+            fleet = subprocess.Popen([
+                harness.BIN / "weft-fleet", f"http://{bound['api']}", bound["xds"], "--proxies", str(proxies), "--services",
+                str(services), "--rounds", str(rounds), *(["--captured"] if captured else [])],
+                stdout=subprocess.PIPE, text=True)
+            lines = []
+            for text in fleet.stdout:
+                try:
+                    line = json.loads(text)
+                except ValueError:
+                    raise RuntimeError(text.strip()) from None
+                lines.append(line)
+                if line["change"] == "connect":
+                    print(f"push: {line['proxies']} proxies connected and served in {line['ms'] / 1000:.1f} s", flush=True)
+                    continue
+                print(f"push: {line['change']:14s} of {line['of']:6s} concerns {line['concerned']:5d} proxies: p50 {line['p50']:7.1f} ms  "
+                      f"p99 {line['p99']:7.1f} ms  max {line['max']:7.1f} ms; {line['others']} others heard of it, "
+                      f"{line['missing']} never had it", flush=True)
+            if fleet.wait(10) != 0:
+                raise RuntimeError("weft-fleet failed")
+            print(f"push: control plane {harness.resident_kilobytes(control.pid) / 1024:.0f} MB resident")
+            return lines
+        finally:
+            control.terminate()
+            control.wait(20)
+
+
 def gates():
     thresholds = json.loads((harness.HERE / "thresholds.json").read_text())
     failed = 0
@@ -154,6 +195,10 @@ def main():
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--gates", action="store_true")
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--push", action="store_true")
+    parser.add_argument("--proxies", type=int, default=1000)
+    parser.add_argument("--services", type=int, default=50)
+    parser.add_argument("--captured", action="store_true", help="with --push: proxies that are given the whole mesh")
     parser.add_argument("--record", metavar="TEXT", help="append the result to LEDGER.md with this reason")
     arguments = parser.parse_args()
     unknown = set(arguments.scenarios) - set(SCENARIOS)
@@ -161,6 +206,9 @@ def main():
         parser.error(f"no scenario named {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
     if arguments.gates:
         sys.exit(1 if gates() else 0)
+    if arguments.push:
+        lines = push(arguments.proxies, arguments.services, max(arguments.rounds, 20), arguments.captured)
+        sys.exit(0 if all(line.get("missing", 0) == 0 and line.get("others", 0) == 0 for line in lines) else 1)
     if arguments.memory:
         idle, added = memory()
         print(f"memory idle {idle:.1f} MB; 1,000 idle connections add {added:.2f} MB")

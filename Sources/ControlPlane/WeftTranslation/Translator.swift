@@ -13,9 +13,10 @@ package struct Interest: Sendable, Hashable {
 
 /// Turns a snapshot into what one proxy is given.
 package enum Translator {
-  /// *Cost*: linear in the services and rules the proxy sees; with explicit upstreams, in those it names.
+  /// *Cost*: linear in the services and rules the proxy sees; with explicit upstreams, in those it names. What other
+  /// proxies have been given already is taken from `memo`, which must be of the same snapshot.
   package static func translate(
-    _ snapshot: WeftSnapshot, for proxy: ProxyIdentity, interest: Interest = Interest()
+    _ snapshot: WeftSnapshot, for proxy: ProxyIdentity, interest: Interest = Interest(), memo: TranslationMemo? = nil
   ) -> ProxyResources {
     var resources = ProxyResources(version: snapshot.version)
     let scope = ProxyScope(snapshot, proxy)
@@ -24,25 +25,43 @@ package enum Translator {
     if let sidecar = scope.sidecar { resources.dependencies.objects.insert(sidecar.key) }
     if proxy.isGRPC {
       GRPCResources(scope: scope, interest: interest).add(to: &resources)
-    } else if proxy.role == .router {
-      addGateway(scope, to: &resources)
-    } else if proxy.universal.isEmpty {
-      addCapturedSidecar(scope, to: &resources)
-    } else {
-      addUniversalSidecar(scope, to: &resources)
+      addIssues(scope, except: [], to: &resources)
+      return resources
     }
-    addIssues(scope, to: &resources)
+    let parts = SharedParts(
+      scope: ProxyScope(snapshot, proxy.shared), memo: memo.flatMap { $0.snapshot === snapshot ? $0 : nil })
+    // What a part depends on, it has noted the issues of.
+    var noted: Set<ObjectKey> = []
+    func merge(_ part: ProxyResources) {
+      noted.formUnion(part.dependencies.objects)
+      resources.merge(part)
+    }
+    if proxy.role == .router {
+      merge(parts.gateway())
+    } else if proxy.universal.isEmpty {
+      merge(parts.captured())
+      CapturedInbound(scope: scope).add(to: &resources)
+    } else {
+      ExplicitListeners(scope: scope).addInbound(to: &resources)
+      for upstream in proxy.universal.upstreams { merge(parts.upstream(upstream)) }
+      if let binding = proxy.universal.httpProxy { merge(parts.forwardProxy(binding)) }
+      // The service of the workload itself: its name stands in the inbound cluster.
+      if let workload = snapshot.workload(id: proxy.workload, namespace: proxy.namespace) {
+        resources.dependencies.hosts.formUnion([workload.host(domain: scope.domain)])
+      }
+    }
+    addIssues(scope, except: noted, to: &resources)
     return resources
   }
 
   /// What the rules in use ask for and nobody is given yet.
-  private static func addIssues(_ scope: ProxyScope, to resources: inout ProxyResources) {
+  static func addIssues(_ scope: ProxyScope, except noted: Set<ObjectKey>, to resources: inout ProxyResources) {
     let snapshot = scope.snapshot
     var issues = Set(resources.issues)
     func note(_ features: [UnsupportedFeatures.Feature], _ origin: Origin) {
       for feature in features where feature.concerns(scope.proxy) { issues.insert(TranslationIssue(origin, feature)) }
     }
-    for key in resources.dependencies.objects {
+    for key in resources.dependencies.objects where !noted.contains(key) {
       if let rule = snapshot.virtualServices[key] {
         note(UnsupportedFeatures.of(rule.spec), rule.origin)
       } else if let rule = snapshot.destinationRules[key] {
@@ -55,52 +74,67 @@ package enum Translator {
     }
     resources.issues = issues.sorted()
   }
+}
 
-  private static func addFixedClusters(_ scope: ProxyScope, to resources: inout ProxyResources) {
+/// The parts of translations that proxies share. They see the proxy's shared traits only.
+private struct SharedParts {
+  let scope: ProxyScope
+  let memo: TranslationMemo?
+
+  private func part(_ part: TranslationMemo.Part, _ make: (inout ProxyResources) -> Void) -> ProxyResources {
+    func made() -> ProxyResources {
+      var resources = ProxyResources(version: scope.snapshot.version)
+      make(&resources)
+      Translator.addIssues(scope, except: [], to: &resources)
+      return resources
+    }
+    guard let memo else { return made() }
+    return memo.part(TranslationMemo.Key(traits: scope.proxy, part: part), make: made)
+  }
+
+  func gateway() -> ProxyResources {
+    part(.gateway) { resources in
+      let sink = GatewayResources(scope: scope).add(to: &resources)
+      addFixedClusters(to: &resources)
+      add(sink, to: &resources)
+      resources.dependencies.hosts = .only(Set(sink.destinations.map(\.host)).union(sink.awaited))
+    }
+  }
+
+  func captured() -> ProxyResources {
+    part(.captured) { resources in
+      let sink = CapturedListeners(scope: scope).addOutbound(services: scope.services(), to: &resources)
+      addFixedClusters(to: &resources)
+      add(sink, to: &resources)
+      resources.dependencies.hosts = .all
+    }
+  }
+
+  func upstream(_ upstream: UniversalBindings.Upstream) -> ProxyResources {
+    part(.upstream(upstream)) { resources in
+      let sink = ExplicitListeners(scope: scope).add(upstream, to: &resources)
+      add(sink, to: &resources)
+      resources.dependencies.hosts = .only(Set(sink.destinations.map(\.host)).union(sink.awaited))
+    }
+  }
+
+  func forwardProxy(_ binding: UniversalBindings.Binding) -> ProxyResources {
+    part(.forwardProxy(binding)) { resources in
+      let listeners = ExplicitListeners(scope: scope)
+      let sink = listeners.addForwardProxy(binding, services: scope.services(), to: &resources)
+      add(sink, to: &resources)
+      resources.dependencies.hosts = .all
+    }
+  }
+
+  private func addFixedClusters(to resources: inout ProxyResources) {
     let mesh = scope.snapshot.mesh
     resources.add(.cluster, ResourceName.blackHole, FixedClusters.blackHole(mesh), origins: [])
     resources.add(.cluster, ResourceName.passthrough, FixedClusters.passthrough(mesh), origins: [])
   }
 
-  private static func addGateway(_ scope: ProxyScope, to resources: inout ProxyResources) {
-    let sink = GatewayResources(scope: scope).add(to: &resources)
-    addFixedClusters(scope, to: &resources)
-    add(sink, scope, to: &resources)
-    resources.dependencies.hosts = .only(Set(sink.destinations.map(\.host)).union(sink.awaited))
-  }
-
-  private static func addCapturedSidecar(_ scope: ProxyScope, to resources: inout ProxyResources) {
-    let services = scope.services()
-    let sink = CapturedListeners(scope: scope).addOutbound(services: services, to: &resources)
-    CapturedInbound(scope: scope).add(to: &resources)
-    addFixedClusters(scope, to: &resources)
-    add(sink, scope, to: &resources)
-    resources.dependencies.hosts = .all
-  }
-
-  private static func addUniversalSidecar(_ scope: ProxyScope, to resources: inout ProxyResources) {
-    let listeners = ExplicitListeners(scope: scope)
-    listeners.addInbound(to: &resources)
-    var sink = listeners.addUpstreams(to: &resources)
-    if scope.proxy.universal.httpProxy != nil {
-      let services = scope.services()
-      sink.merge(listeners.addForwardProxy(services: services, to: &resources))
-    }
-    add(sink, scope, to: &resources)
-    if scope.proxy.universal.httpProxy != nil {
-      resources.dependencies.hosts = .all
-    } else {
-      var hosts = Set(sink.destinations.map(\.host)).union(sink.awaited)
-      // The service of the workload itself: its name stands in the inbound cluster.
-      if let workload = scope.snapshot.workload(id: scope.proxy.workload, namespace: scope.namespace) {
-        hosts.insert(workload.host(domain: scope.domain))
-      }
-      resources.dependencies.hosts = .only(hosts)
-    }
-  }
-
   /// Clusters and endpoints for everything that routes lead to.
-  private static func add(_ sink: RouteSink, _ scope: ProxyScope, to resources: inout ProxyResources) {
+  private func add(_ sink: RouteSink, to resources: inout ProxyResources) {
     resources.issues += sink.issues
     resources.dependencies.objects.formUnion(sink.origins.map(\.key))
     resources.dependencies.considered.formUnion(sink.considered)

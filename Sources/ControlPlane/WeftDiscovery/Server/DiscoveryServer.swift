@@ -50,6 +50,8 @@ package final class DiscoveryServer: Sendable {
 
   private struct State {
     var snapshot: WeftSnapshot?
+    /// What proxies share of the translation of that snapshot.
+    var memo: TranslationMemo?
     var streams: [UInt64: Stream] = [:]
     var nextID: UInt64 = 0
     var counters = Counters()
@@ -132,6 +134,7 @@ package final class DiscoveryServer: Sendable {
     // Streams that register from here on take the new snapshot; all others are in the list and are told.
     let streams = state.withLock { state -> [Stream] in
       state.snapshot = snapshot
+      state.memo = TranslationMemo(snapshot) { [pool] in pool.share(&$0) }
       state.counters.snapshots += 1
       return Array(state.streams.values)
     }
@@ -280,10 +283,9 @@ package final class DiscoveryServer: Sendable {
     }
     state.withLock { $0.counters.concerned += 1 }
     if dependencies.onlyEndpointsAreTouched(by: changes, in: snapshot),
-      var refreshed = Translator.refreshEndpoints(
-        of: old.resources, hosts: changes.endpoints, in: snapshot, for: old.proxy)
+      let refreshed = Translator.refreshEndpoints(
+        of: old.resources, hosts: changes.endpoints, in: snapshot, for: old.proxy, memo: memo)
     {
-      pool.share(&refreshed)
       return session?.update(refreshed, now: clock.now) ?? []
     }
     let resources = translate(snapshot, for: old.proxy, old.interest)
@@ -291,10 +293,13 @@ package final class DiscoveryServer: Sendable {
   }
 
   private func translate(_ snapshot: WeftSnapshot, for proxy: ProxyIdentity, _ interest: Interest) -> ProxyResources {
-    var resources = Translator.translate(snapshot, for: proxy, interest: interest)
-    pool.share(&resources)
+    var resources = Translator.translate(snapshot, for: proxy, interest: interest, memo: memo)
+    // Others are given equal ones by name; all else that is shared comes from the memo.
+    if proxy.isGRPC { pool.share(&resources) }
     return resources
   }
+
+  private var memo: TranslationMemo? { state.withLock { $0.memo } }
 
   private func publish(
     _ session: Session?, _ seen: UInt64, _ id: UInt64, _ address: String, _ since: WallTime,

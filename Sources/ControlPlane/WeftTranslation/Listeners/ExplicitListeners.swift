@@ -43,36 +43,32 @@ struct ExplicitListeners {
 
   // MARK: Outbound
 
-  /// *Returns* what the routes lead to.
-  func addUpstreams(to resources: inout ProxyResources) -> RouteSink {
-    var all = RouteSink()
-    for upstream in bindings.upstreams {
-      var sink = RouteSink()
-      let (host, alternatives) = scope.upstreamHost(upstream.host)
-      sink.awaited = alternatives
-      // An upstream is asked for by name: a Sidecar that does not import it does not hide it. A service that nobody knows yet
-      // is taken for HTTP: the listener is there before its upstream.
-      let spoken = scope.destination(host)?.port(upstream.port)?.protocol ?? .http
-      var chains = FilterChainSet()
-      if spoken.isHTTP {
-        let name = ResourceName.virtualHost(host, upstream.port)
-        let configuration = RouteConfigurations(scope: scope).upstream(
-          host: host, port: upstream.port, authority: "\(host):\(upstream.port)", sink: &sink)
-        resources.add(.route, name, configuration, origins: sink.origins)
-        var chain = FilterChain()
-        chain.filters = [
-          HTTPConnectionManagers(side: .outbound, accessLogPath: bindings.accessLogPath).filter(
-            statPrefix: "outbound_\(upstream.listen.listenerName)", routes: .named(name))
-        ]
-        chains.add(chain, serverNames: [], networks: [])
-      } else {
-        addL4(host, upstream.port, isTLS: spoken.isTLS, &chains, &sink)
-      }
-      add(upstream.listen, direction: .outbound, chains, origins: sink.origins, to: &resources)
-      sink.destinations.insert(RouteSink.Destination(host: host, port: upstream.port, subset: ""))
-      all.merge(sink)
+  /// The listener and routes of one upstream. *Returns* what the routes lead to.
+  func add(_ upstream: UniversalBindings.Upstream, to resources: inout ProxyResources) -> RouteSink {
+    var sink = RouteSink()
+    let (host, alternatives) = scope.upstreamHost(upstream.host)
+    sink.awaited = alternatives
+    // An upstream is asked for by name: a Sidecar that does not import it does not hide it. A service that nobody knows yet
+    // is taken for HTTP: the listener is there before its upstream.
+    let spoken = scope.destination(host)?.port(upstream.port)?.protocol ?? .http
+    var chains = FilterChainSet()
+    if spoken.isHTTP {
+      let name = ResourceName.virtualHost(host, upstream.port)
+      let configuration = RouteConfigurations(scope: scope).upstream(
+        host: host, port: upstream.port, authority: "\(host):\(upstream.port)", sink: &sink)
+      resources.add(.route, name, configuration, origins: sink.origins)
+      var chain = FilterChain()
+      chain.filters = [
+        HTTPConnectionManagers(side: .outbound, accessLogPath: bindings.accessLogPath).filter(
+          statPrefix: "outbound_\(upstream.listen.listenerName)", routes: .named(name))
+      ]
+      chains.add(chain, serverNames: [], networks: [])
+    } else {
+      addL4(host, upstream.port, isTLS: spoken.isTLS, &chains, &sink)
     }
-    return all
+    add(upstream.listen, direction: .outbound, chains, origins: sink.origins, to: &resources)
+    sink.destinations.insert(RouteSink.Destination(host: host, port: upstream.port, subset: ""))
+    return sink
   }
 
   /// The chains of the rule that governs the host; its own cluster for what they leave over.
@@ -96,9 +92,10 @@ struct ExplicitListeners {
     chains.add(chain([TCPFilters.Share(cluster: cluster, weight: 1)]), serverNames: [], networks: [])
   }
 
-  func addForwardProxy(services: [VisibleService], to resources: inout ProxyResources) -> RouteSink {
+  func addForwardProxy(
+    _ binding: UniversalBindings.Binding, services: [VisibleService], to resources: inout ProxyResources
+  ) -> RouteSink {
     var sink = RouteSink()
-    guard let binding = bindings.httpProxy else { return sink }
     let configuration = RouteConfigurations(scope: scope).forwardProxy(services: services, sink: &sink)
     resources.add(.route, ResourceName.httpProxyRoutes, configuration, origins: sink.origins)
     var chain = FilterChain()

@@ -9,6 +9,11 @@ package struct Dependencies: Sendable, Hashable {
     case all
     /// These hosts, known or not yet.
     case only(Set<String>)
+
+    /// These, too.
+    mutating func formUnion(_ others: Set<String>) {
+      if case .only(let known) = self { self = .only(known.union(others)) }
+    }
   }
 
   package var hosts: Hosts = .only([])
@@ -26,6 +31,16 @@ package struct Dependencies: Sendable, Hashable {
   package var inboundHosts: Set<String> = []
 
   package init() {}
+
+  /// Adds what a part depends on.
+  mutating func merge(_ part: Dependencies) {
+    switch part.hosts {
+    case .all: hosts = .all
+    case .only(let names): hosts.formUnion(names)
+    }
+    objects.formUnion(part.objects)
+    considered.formUnion(part.considered)
+  }
 
   /// Whether `changes`, which led to `snapshot`, can change what the proxy is given.
   package func areTouched(by changes: SnapshotChanges, in snapshot: WeftSnapshot) -> Bool {

@@ -29,6 +29,15 @@ package struct ProxyResources: Sendable {
     add(Resource(type, name, message, origins: origins))
   }
 
+  /// Adds what a part holds; of two resources of a name the first stays.
+  mutating func merge(_ part: ProxyResources) {
+    for (type, resources) in part.byType {
+      if byType[type] == nil { byType[type] = resources } else { byType[type]?.merge(resources) { old, _ in old } }
+    }
+    dependencies.merge(part.dependencies)
+    issues += part.issues
+  }
+
   /// Puts `resource` in place of the one of its name.
   package mutating func set(_ resource: Resource) { byType[resource.type, default: [:]][resource.name] = resource }
 }
