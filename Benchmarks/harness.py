@@ -150,6 +150,32 @@ def wrk(port, connections, seconds, path="/api/x"):
     return int(re.search(r"(\d+) requests in", out).group(1)), float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
 
 
+def one_by_one(port, requests, path="/api/x"):
+    """Sends `requests` over one connection, each after the answer to the last: the same work on every run, for counting instructions."""
+    message = "\r\n".join([f"GET {path} HTTP/1.1", *HEADERS, "", ""]).encode()
+    with socket.create_connection(("127.0.0.1", port), 10) as s:
+        s.settimeout(30)
+        rest = b""
+        for number in range(requests):
+            s.sendall(message)
+            while b"\r\n\r\n" not in rest:
+                rest += receive(s)
+            head, rest = rest.split(b"\r\n\r\n", 1)
+            length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+            if not head.startswith(b"HTTP/1.1 200") or not length:
+                raise RuntimeError(f"request {number + 1} was answered {head[:200]}")
+            while len(rest) < int(length.group(1)):
+                rest += receive(s)
+            rest = rest[int(length.group(1)):]
+
+
+def receive(s):
+    got = s.recv(65536)
+    if not got:
+        raise RuntimeError("the proxy closed the connection")
+    return got
+
+
 def h2load(port, requests, clients=4, streams=16, path="/api/x", data=None, headers=()):
     command = ["taskset", "-c", LOAD_CORE, "h2load", "-n", str(requests), "-c", str(clients), "-m", str(streams), "-t1"]
     if data:

@@ -100,9 +100,7 @@ def instructions_per_request():
             subprocess.run(["strip", "-o", lab.directory / "weft-proxy", harness.BIN / "weft-proxy"], check=True)
             port, process = lab.proxy("weft", backend, directory=lab.directory, wrapper=(
                 "valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--error-limit=no", "-q"))
-            for _ in range(requests // 1000):
-                subprocess.run(["h2load", "--h1", "-n", "1000", "-c", "1", "-H", "host: svc-a.mesh.local",
-                                f"http://127.0.0.1:{port}/api/x"], capture_output=True, check=True)
+            harness.one_by_one(port, requests)
             process.terminate()
             process.wait(30)
             return int(re.search(r"^(?:summary|totals): (\d+)", out.read_text(), re.M).group(1))
