@@ -147,6 +147,7 @@ package struct H1Decoder: BitwiseCopyable {
         try parser.finishResponse(to: request, upgradeRequested: upgradeRequested)
       }
     } catch { return fail(error) }
+    unsafe head.cell.pointee.source = input.prefix(parser.i)
     input = input.dropFirst(parser.i)
     scanned = 0
     requestLineSeen = false
@@ -340,6 +341,7 @@ package struct H1Decoder: BitwiseCopyable {
     } catch {
       return fail(error == .headerTooLarge || error == .tooManyHeaders ? .trailerTooLarge : error)
     }
+    unsafe head.cell.pointee.source = input.prefix(parser.i)
     input = input.dropFirst(parser.i)
     scanned = 0
     state = .end

@@ -49,7 +49,10 @@ package enum H1Encoder {
     }
     guard unsafe firstNonTarget(target.base, 0, target.count) == target.count, !target.isEmpty else { throw .target }
     let authority = head.authority
-    guard authority.isEmpty || Authority.isValid(authority, characters) else { throw .authority }
+    let isSound = unsafe head.cell.pointee.authorityIsSound
+    guard authority.isEmpty || isSound || Authority.isValid(authority, characters) else {
+      throw .authority
+    }
 
     var failure: H1EncodeError?
     unsafe output.appendUninitialized(bound(head) + target.count + authority.count) { room in
@@ -166,18 +169,13 @@ package enum H1Encoder {
 
   // MARK: Fields
 
-  /// Bytes that suffice for a head, without the variable parts of its start line.
+  /// Bytes that suffice for a head, without the variable parts of its start line. A line received without a blank after the colon grows
+  /// by one byte.
   @inline(__always)
   private static func bound(_ head: MessageHead) -> Int {
-    var total = 256 &+ head.methodText.count
-    var i = 0
-    let count = head.slotCount
-    let fields = unsafe head.cell.pointee.fields
-    while i < count {
-      total &+= unsafe Int(fields[i].nameCount) &+ Int(fields[i].valueCount) &+ 4
-      i &+= 1
-    }
-    return unsafe total &+ head.cell.pointee.hostName.count
+    let state = unsafe head.cell
+    return unsafe 256 &+ state.pointee.methodText.count &+ state.pointee.hostName.count &+ state.pointee.source.count
+      &+ state.pointee.count &+ state.pointee.addedBytes
   }
 
   private static func isSound(_ field: HeaderField, _ head: MessageHead) -> Bool {
@@ -185,50 +183,44 @@ package enum H1Encoder {
   }
 
   /// Names whose fields the encoder never copies; it writes its own.
-  private static let ownMask: UInt64 = {
-    var mask: UInt64 = 0
-    let own: [HeaderName] = [
-      .host, .connection, .contentLength, .transferEncoding, .keepAlive, .proxyConnection, .upgrade, .http2Settings,
-    ]
-    for name in own { mask |= 1 << UInt64(name.rawValue) }
-    return mask
-  }()
+  private static var own: HeaderNameSet {
+    HeaderNameSet().with(.host).with(.connection).with(.contentLength).with(.transferEncoding).with(.keepAlive)
+      .with(.proxyConnection).with(.http2Settings)
+  }
 
   /// Copies the fields; runs that lie in memory as wire lines go in one piece.
   @inline(__always)
   private static func fields(_ head: MessageHead, keepsUpgrade: Bool, _ out: inout Writer) -> H1EncodeError? {
-    let upgradeBit: UInt64 = 1 << UInt64(HeaderName.upgrade.rawValue)
-    let own = keepsUpgrade ? ownMask & ~upgradeBit : ownMask
-    let count = head.slotCount
+    let left = keepsUpgrade ? own : own.with(.upgrade)
     let fields = unsafe head.cell.pointee.fields
+    let end = unsafe fields + head.slotCount
     var runStart = UnsafeRawPointer(fields)
     var runEnd = unsafe runStart
-    var i = 0
-    while i < count {
-      let field = unsafe fields[i]
-      i &+= 1
-      if field.flags.contains(.removed) { continue }
-      let id = UInt64(field.id.rawValue)
-      if id < 64, own &>> id & 1 != 0 { continue }
-      if field.flags.contains(.wireLine) {
-        let end = unsafe field.valueBase + Int(field.valueCount) + 2
-        if unsafe field.nameBase == runEnd {
-          unsafe runEnd = end
-        } else {
+    var next = unsafe fields
+    while unsafe next < end {
+      let field = unsafe next
+      unsafe next += 1
+      if unsafe field.pointee.flags.contains(.removed) || left.contains(field.pointee.id) { continue }
+      if unsafe field.pointee.flags.contains(.wireLine) {
+        if unsafe field.pointee.nameBase != runEnd {
           unsafe out.put(runStart, runEnd - runStart)
-          unsafe runStart = field.nameBase
-          unsafe runEnd = end
+          unsafe runStart = field.pointee.nameBase
         }
+        unsafe runEnd = field.pointee.valueBase + (Int(field.pointee.valueCount) &+ 2)
         continue
       }
       unsafe out.put(runStart, runEnd - runStart)
       unsafe runStart = runEnd
       // What did not come from our HTTP/1 decoder is checked once more: HTTP/2 and filters can hold what a line cannot.
-      if field.id == .other, unsafe !head.cell.pointee.characters.isToken(field.name) { return .fieldName }
-      if !isFieldValue(field.value) { return .fieldValue }
-      out.put(field.name)
+      let name = unsafe field.pointee.name
+      let value = unsafe field.pointee.value
+      if unsafe !field.pointee.flags.contains(.sound) {
+        if unsafe field.pointee.id == .other && !head.cell.pointee.characters.isToken(name) { return .fieldName }
+        if !isFieldValue(value) { return .fieldValue }
+      }
+      out.put(name)
       out.put(": ")
-      out.put(field.value)
+      out.put(value)
       out.put("\r\n")
     }
     unsafe out.put(runStart, runEnd - runStart)

@@ -98,6 +98,7 @@ extension H1HeadParser {
     if let host {
       guard Authority.isValid(host, characters) else { throw .hostValue }
       unsafe cell.pointee.authority = host
+      unsafe cell.pointee.authorityIsSound = true
     }
     if method == .connect {
       guard Authority.isValid(target, characters), Authority.parse(target)?.port != nil else { throw .target }

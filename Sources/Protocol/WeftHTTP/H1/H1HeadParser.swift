@@ -153,6 +153,7 @@ struct H1HeadParser {
   /// Field lines up to and including the empty line; false when it has not come yet.
   @inline(__always)
   mutating func fieldLines(maxBytes: Int, maxCount: Int, strict: Bool, trailers: Bool) throws(H1Error) -> Bool {
+    let names = unsafe cell.pointee.names
     var count = 0
     while true {
       if i &+ 1 >= n { return false }
@@ -162,16 +163,26 @@ struct H1HeadParser {
         i &+= 2
         return true
       }
-      while i < n, characters.has(byte(i), CharacterTable.token) { i &+= 1 }
-      if i == n { return false }
-      guard byte(i) == UInt8(ascii: ":"), i > start else { throw nameError(at: i, start: start) }
-      let name = view(start, i)
-      if name.count > 1024 { throw .fieldName }
-      i &+= 1
-      let afterColon = i
-      while i < n, byte(i) == 32 || byte(i) == 9 { i &+= 1 }
-      let valueStart = i
-      let end = unsafe firstControl(base, i, n)
+      let colon = unsafe firstNameEnd(base, start, n)
+      if colon == n {
+        try checkName(start, colon)
+        return false
+      }
+      let name = view(start, colon)
+      let id = names.find(name)
+      // A well-known name is made of token characters; any other is looked at byte by byte.
+      if id == .other || byte(colon) != UInt8(ascii: ":") {
+        try checkName(start, colon)
+        guard byte(colon) == UInt8(ascii: ":"), colon > start else { throw nameError(at: colon, start: start) }
+        if name.count > 1024 { throw .fieldName }
+      }
+      // Nearly always one blank and a visible byte; anything else is walked through.
+      var valueStart = colon &+ 2
+      if valueStart >= n || byte(colon &+ 1) != 32 || byte(valueStart) <= 32 {
+        valueStart = colon &+ 1
+        while valueStart < n, byte(valueStart) == 32 || byte(valueStart) == 9 { valueStart &+= 1 }
+      }
+      let end = unsafe firstControl(base, valueStart, n)
       if end &+ 1 >= n {
         if end < n, byte(end) != 13 { throw byte(end) == 10 ? .bareCRorLF : .fieldValue }
         return false
@@ -181,22 +192,30 @@ struct H1HeadParser {
       }
       var valueEnd = end
       while valueEnd > valueStart, byte(valueEnd &- 1) == 32 || byte(valueEnd &- 1) == 9 { valueEnd &-= 1 }
-      let value = view(valueStart, valueEnd)
       i = end &+ 2
       count &+= 1
       if count > maxCount { throw .tooManyHeaders }
       if i > maxBytes { throw .headerTooLarge }
-      let id = unsafe cell.pointee.names.find(name)
-      let plain = valueStart == afterColon &+ 1 && valueEnd == end && byte(afterColon) == 32
+      let value = view(valueStart, valueEnd)
+      let plain = valueStart == colon &+ 2 && valueEnd == end && byte(colon &+ 1) == 32
       if trailers {
         if id.isForbiddenInTrailers { throw .forbiddenTrailer }
       } else if id != .other, id.rawValue <= HeaderName.expect.rawValue {
         // In a request, blanks around the two framing values serve only smugglers.
-        let blanks =
-          valueStart > afterColon &+ 1 || valueEnd != end || (valueStart > afterColon && byte(afterColon) == 9)
+        let blanks = valueStart > colon &+ 2 || valueEnd != end || (valueStart > colon &+ 1 && byte(colon &+ 1) == 9)
         if try !known(id, name, value, strict: strict, blanks: blanks) { continue }
       }
-      unsafe cell.pointee.append(HeaderField(id: id, name: name, value: value, flags: plain ? .wireLine : []))
+      unsafe cell.pointee.appendParsed(HeaderField(id: id, name: name, value: value, flags: plain ? .wireLine : []))
+    }
+  }
+
+  /// Refuses a name, complete or not, with a byte that is not of a token.
+  @inline(__always)
+  private func checkName(_ start: Int, _ end: Int) throws(H1Error) {
+    var at = start
+    while at < end {
+      if !characters.has(byte(at), CharacterTable.token) { throw nameError(at: at, start: start) }
+      at &+= 1
     }
   }
 

@@ -167,7 +167,7 @@ extension H2Connection {
     } else {
       guard head.status >= 100, head.status < 600, head.status != 101 else { return false }
     }
-    for field in head.fields where !field.flags.contains(.wireLine) {
+    for field in head.fields where !field.flags.contains(.wireLine) && !field.flags.contains(.sound) {
       if !isFieldValue(field.value) || !characters.isToken(field.name) { return false }
     }
     return true

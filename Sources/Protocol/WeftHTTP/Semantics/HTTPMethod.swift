@@ -3,6 +3,7 @@
 package import WeftBase
 
 /// A request method; `.other` for a token outside the registered set (its bytes are in `MessageHead.methodText`).
+@frozen @usableFromInline
 package enum HTTPMethod: UInt8, BitwiseCopyable, CaseIterable, Sendable {
   case get, head, post, put, delete, connect, options, trace, patch, other
 
@@ -29,7 +30,7 @@ package enum HTTPMethod: UInt8, BitwiseCopyable, CaseIterable, Sendable {
   }
 
   /// True when repeating the request has the effect of doing it once (RFC 9110 §9.2.2).
-  package var isIdempotent: Bool {
+  @inlinable package var isIdempotent: Bool {
     switch self {
     case .get, .head, .put, .delete, .options, .trace: true
     case .post, .patch, .connect, .other: false
@@ -38,13 +39,15 @@ package enum HTTPMethod: UInt8, BitwiseCopyable, CaseIterable, Sendable {
 }
 
 /// The protocol version a message came in or goes out with.
+@frozen @usableFromInline
 package enum HTTPVersion: UInt8, BitwiseCopyable, Sendable, Comparable {
   case http10, http11, http2
 
-  package static func < (a: HTTPVersion, b: HTTPVersion) -> Bool { a.rawValue < b.rawValue }
+  @inlinable package static func < (a: HTTPVersion, b: HTTPVersion) -> Bool { a.rawValue < b.rawValue }
 }
 
 /// How the end of a message's content is found.
+@frozen @usableFromInline
 package enum BodyFraming: Equatable, BitwiseCopyable, Sendable {
   /// No content follows the head.
   case none

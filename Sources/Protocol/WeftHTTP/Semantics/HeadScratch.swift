@@ -1,7 +1,7 @@
 // The memory a worker parses heads into.
 
 internal import Glibc
-import WeftBase
+public import WeftBase
 
 /// Storage for one head: field array and arena. A worker keeps one per direction it holds at the same time
 /// (request, response) and reuses it for every message.
@@ -25,37 +25,44 @@ package final class HeadScratch {
 }
 
 /// What the handle points to. Trivial: freed by `HeadScratch`.
-@safe
+@safe @usableFromInline
 struct HeadState {
   static let arenaBlock = 16 * 1024
 
-  var method = HTTPMethod.other
-  var version = HTTPVersion.http11
-  var flags: MessageHead.Flags = []
-  var status: UInt16 = 0
-  var framing = BodyFraming.none
-  var methodText = ByteView.empty
-  var scheme = ByteView.empty
-  var authority = ByteView.empty
-  var path = ByteView.empty
-  var protocolText = ByteView.empty
-  var reason = ByteView.empty
-  var hostName = ByteView.empty
+  @usableFromInline var method = HTTPMethod.other
+  @usableFromInline var version = HTTPVersion.http11
+  @usableFromInline var flags: MessageHead.Flags = []
+  @usableFromInline var status: UInt16 = 0
+  @usableFromInline var framing = BodyFraming.none
+  @usableFromInline var methodText = ByteView.empty
+  @usableFromInline var scheme = ByteView.empty
+  @usableFromInline var authority = ByteView.empty
+  @usableFromInline var path = ByteView.empty
+  @usableFromInline var protocolText = ByteView.empty
+  @usableFromInline var reason = ByteView.empty
+  @usableFromInline var hostName = ByteView.empty
 
-  /// Bit `id & 127` set: a field of such an id was appended since the last reset (it may be removed by now).
-  var present: (UInt64, UInt64) = (0, 0)
-  var count = 0
-  var capacity = 0
-  var fields: UnsafeMutablePointer<HeaderField>
-  let names = HeaderNameTable.shared
-  let characters = CharacterTable.shared
+  /// The HTTP/1 bytes the head was parsed from; most views lie in it.
+  @usableFromInline var source = ByteView.empty
+  /// The authority is known to be one: the HTTP/1 parser looked at it, and nobody replaced it since.
+  @usableFromInline var authorityIsSound = false
+
+  /// Names of which a field was appended since the last reset. A name not in the set is not in the head; one in it may have been removed.
+  @usableFromInline var present = HeaderNameSet()
+  /// Bytes of the lines appended since the parser: with `source`, enough for all lines.
+  @usableFromInline var addedBytes = 0
+  @usableFromInline var count = 0
+  @usableFromInline var capacity = 0
+  @usableFromInline var fields: UnsafeMutablePointer<HeaderField>
+  @usableFromInline let names = HeaderNameTable.shared
+  @usableFromInline let characters = CharacterTable.shared
 
   /// Arena: blocks linked by their first word; the newest is filled from `arenaUsed` to `arenaSize`.
-  var arena: UnsafeMutableRawPointer?
-  var arenaUsed = 0
-  var arenaSize = 0
+  @usableFromInline var arena: UnsafeMutableRawPointer?
+  @usableFromInline var arenaUsed = 0
+  @usableFromInline var arenaSize = 0
   /// Newest block's size when it is the only one, so that reset keeps it.
-  var arenaBlocks = 0
+  @usableFromInline var arenaBlocks = 0
 
   init() {
     capacity = 128
@@ -63,7 +70,7 @@ struct HeadState {
     unsafe arena = nil
   }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   mutating func reset() {
     method = .other
     version = .http11
@@ -77,25 +84,28 @@ struct HeadState {
     protocolText = .empty
     reason = .empty
     hostName = .empty
-    present = (0, 0)
+    source = .empty
+    authorityIsSound = false
+    present = HeaderNameSet()
+    addedBytes = 0
     count = 0
     arenaUsed = 16
     if arenaBlocks > 1 { keepOneBlock() }
   }
 
-  @inline(__always)
-  mutating func append(_ field: HeaderField) {
+  /// Adds a field whose bytes lie in `source`.
+  @inlinable @inline(__always)
+  mutating func appendParsed(_ field: HeaderField) {
     if count == capacity { growFields() }
     unsafe (fields + count).initialize(to: field)
     count &+= 1
-    let bit: UInt64 = 1 &<< UInt64(field.id.rawValue & 63)
-    if field.id.rawValue < 64 { present.0 |= bit } else { present.1 |= bit }
+    present.insert(field.id)
   }
 
-  @inline(__always)
-  func mayContain(_ id: HeaderName) -> Bool {
-    let bit: UInt64 = 1 &<< UInt64(id.rawValue & 63)
-    return (id.rawValue < 64 ? present.0 : present.1) & bit != 0
+  @inlinable @inline(__always)
+  mutating func append(_ field: HeaderField) {
+    addedBytes &+= Int(field.nameCount) &+ Int(field.valueCount) &+ 4
+    appendParsed(field)
   }
 
   /// `n` writable bytes that stay until the next reset.
@@ -109,6 +119,13 @@ struct HeadState {
   /// Gives back the last `n` bytes of the latest allocation.
   mutating func shrinkLast(by n: Int) { arenaUsed -= n }
 
+  /// What the newest block of the arena holds.
+  @inline(__always)
+  var arenaBytes: ByteView {
+    guard let block = unsafe arena else { return .empty }
+    return unsafe ByteView(block + 16, count: arenaUsed - 16)
+  }
+
   /// Where the arena stands, to go back to when what was allocated since is not needed.
   var arenaMark: (UnsafeMutableRawPointer?, Int) { unsafe (arena, arenaUsed) }
 
@@ -117,8 +134,8 @@ struct HeadState {
     if unsafe arena == mark.0 { arenaUsed = unsafe mark.1 }
   }
 
-  @inline(never)
-  private mutating func growFields() {
+  @inline(never) @usableFromInline
+  mutating func growFields() {
     let larger = UnsafeMutablePointer<HeaderField>.allocate(capacity: capacity * 2)
     unsafe larger.moveInitialize(from: fields, count: count)
     unsafe fields.deallocate()
@@ -138,8 +155,8 @@ struct HeadState {
   }
 
   /// Keeps the newest block, so that memory of one large head is not held in many pieces.
-  @inline(never)
-  private mutating func keepOneBlock() {
+  @inline(never) @usableFromInline
+  mutating func keepOneBlock() {
     guard let newest = unsafe arena else { return }
     var older = unsafe newest.load(as: UnsafeMutableRawPointer?.self)
     while let block = unsafe older {

@@ -1,36 +1,39 @@
 // One field line of a head or trailer section.
 
-package import WeftBase
+public import WeftBase
 
 /// A field: name and value somewhere in memory that outlives the head, and what we know about it.
 ///
 /// *Shape*: 32 bytes, trivially copyable. Why sound: pointers and counts come from two `ByteView`s and are only read back as views.
-@safe
+@safe @frozen @usableFromInline
 package struct HeaderField: BitwiseCopyable {
+  @frozen @usableFromInline
   package struct Flags: OptionSet, BitwiseCopyable {
-    package let rawValue: UInt8
-    package init(rawValue: UInt8) { self.rawValue = rawValue }
+    @usableFromInline package let rawValue: UInt8
+    @inlinable package init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// Spelled out: the standard library's generic one is not specialised across targets.
-    @inline(__always)
+    @inlinable @inline(__always)
     package func contains(_ member: Flags) -> Bool { rawValue & member.rawValue == member.rawValue }
 
     /// Taken out of the head; iteration skips it.
-    package static var removed: Flags { Flags(rawValue: 1) }
+    @inlinable package static var removed: Flags { Flags(rawValue: 1) }
     /// Its bytes lie in memory exactly as `name: value CRLF`, checked by the HTTP/1 decoder.
-    static var wireLine: Flags { Flags(rawValue: 2) }
+    @inlinable static var wireLine: Flags { Flags(rawValue: 2) }
     /// A secret: HPACK writes it as a never-indexed literal (RFC 7541 §7.1.3).
-    package static var neverIndexed: Flags { Flags(rawValue: 4) }
+    @inlinable package static var neverIndexed: Flags { Flags(rawValue: 4) }
+    /// Name and value are known to be such as a field line can hold; encoders do not look again.
+    @inlinable package static var sound: Flags { Flags(rawValue: 8) }
   }
 
-  let nameBase: UnsafeRawPointer
-  let valueBase: UnsafeRawPointer
-  let valueCount: UInt32
-  let nameCount: UInt16
-  package let id: HeaderName
-  package internal(set) var flags: Flags
+  @usableFromInline var nameBase: UnsafeRawPointer
+  @usableFromInline var valueBase: UnsafeRawPointer
+  @usableFromInline let valueCount: UInt32
+  @usableFromInline let nameCount: UInt16
+  @usableFromInline package let id: HeaderName
+  @usableFromInline package internal(set) var flags: Flags
 
-  package init(id: HeaderName, name: ByteView, value: ByteView, flags: Flags = []) {
+  @inlinable package init(id: HeaderName, name: ByteView, value: ByteView, flags: Flags = []) {
     precondition(name.count <= Int(UInt16.max) && value.count <= Int(UInt32.max))
     unsafe self.nameBase = name.base
     unsafe self.valueBase = value.base
@@ -40,10 +43,18 @@ package struct HeaderField: BitwiseCopyable {
     self.flags = flags
   }
 
+  /// `field` with its bytes elsewhere.
+  @inline(__always)
+  init(_ field: HeaderField, nameBase: UnsafeRawPointer, valueBase: UnsafeRawPointer) {
+    self = field
+    unsafe self.nameBase = nameBase
+    unsafe self.valueBase = valueBase
+  }
+
   /// The name in the case received.
-  package var name: ByteView { unsafe ByteView(nameBase, count: Int(nameCount)) }
+  @inlinable package var name: ByteView { unsafe ByteView(nameBase, count: Int(nameCount)) }
   /// The value without surrounding blanks.
-  package var value: ByteView { unsafe ByteView(valueBase, count: Int(valueCount)) }
+  @inlinable package var value: ByteView { unsafe ByteView(valueBase, count: Int(valueCount)) }
 
   /// Size as HPACK and the header limits count it.
   var countedSize: Int { Int(nameCount) &+ Int(valueCount) &+ 32 }

@@ -5,6 +5,7 @@ package import WeftBase
 /// A well-known field name, or `.other`.
 ///
 /// *Shape*: one byte; the spelling lives in static memory. Names are compared without case (RFC 9110 §5.1).
+@frozen @usableFromInline
 package enum HeaderName: UInt8, BitwiseCopyable, CaseIterable, Sendable {
   case other = 0
   // Framing and hop-by-hop.

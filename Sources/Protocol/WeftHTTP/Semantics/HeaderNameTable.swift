@@ -1,24 +1,24 @@
 // The lookup behind `HeaderName.find`: a perfect hash over length, first and last word of the lower-cased name.
 
 internal import Glibc
-import WeftBase
+public import WeftBase
 
 /// The process-wide lookup table of well-known names.
 ///
 /// Why sound: both arrays are filled once in `init`, never written or freed after, and indexed below their fixed sizes.
-@safe
+@safe @frozen @usableFromInline
 package struct HeaderNameTable: @unchecked Sendable {
   static let bits: UInt64 = 11
-  let slots: UnsafeMutablePointer<UInt8>
-  let entries: UnsafeMutablePointer<Entry>
-  let multiplier: UInt64
+  @usableFromInline let slots: UnsafeMutablePointer<HeaderName>
+  @usableFromInline let entries: UnsafeMutablePointer<Entry>
+  @usableFromInline let multiplier: UInt64
 
-  @safe
+  @safe @frozen @usableFromInline
   struct Entry {
-    var head: UInt64 = 0
-    var tail: UInt64 = 0
-    var text: UnsafeRawPointer
-    var count: Int = 0
+    @usableFromInline var head: UInt64
+    @usableFromInline var tail: UInt64
+    @usableFromInline var text: UnsafeRawPointer
+    @usableFromInline var count: Int
   }
 
   package static let shared = HeaderNameTable()
@@ -41,15 +41,15 @@ package struct HeaderNameTable: @unchecked Sendable {
       attempts += 1
       precondition(attempts < 100_000, "two well-known names share one hash")
       let candidate = random.next() | 1
-      unsafe slots.initialize(repeating: 0, count: 1 << Int(Self.bits))
+      unsafe slots.initialize(repeating: .other, count: 1 << Int(Self.bits))
       var collision = false
       for name in names where name != .other {
         let slot = Self.slot(ByteView(name.text), candidate)
-        if unsafe slots[slot] != 0 {
+        if unsafe slots[slot] != .other {
           collision = true
           break
         }
-        unsafe slots[slot] = name.rawValue
+        unsafe slots[slot] = name
       }
       if !collision {
         multiplier = candidate
@@ -64,7 +64,7 @@ package struct HeaderNameTable: @unchecked Sendable {
     if name.count == 0 { return .other }
     let (head, tail) = Self.words(name)
     let id = unsafe slots[Self.slot(head, tail, Self.middle(name), multiplier)]
-    let entry = unsafe entries + Int(id)
+    let entry = unsafe entries + Int(id.rawValue)
     guard unsafe entry.pointee.count == name.count, unsafe entry.pointee.head == head,
       unsafe entry.pointee.tail == tail
     else { return .other }
@@ -78,7 +78,14 @@ package struct HeaderNameTable: @unchecked Sendable {
         i += 8
       }
     }
-    return HeaderName(rawValue: id) ?? .other
+    return id
+  }
+
+  /// The canonical spelling of a name other than `.other`, in static memory.
+  @inlinable @inline(__always)
+  func text(of name: HeaderName) -> ByteView {
+    let entry = unsafe entries + Int(name.rawValue)
+    return unsafe ByteView(entry.pointee.text, count: entry.pointee.count)
   }
 
   /// First and last bytes of `name` with the letter-case bit set, zero-extended. Never reads outside the view.

@@ -2,17 +2,20 @@
 
 import WeftBase
 
+extension HeaderNameSet {
+  /// The fields of one connection that need no look at their value; `Upgrade` apart.
+  fileprivate static var hopByHop: HeaderNameSet {
+    HeaderNameSet().with(.keepAlive).with(.proxyConnection).with(.http2Settings).with(.transferEncoding)
+  }
+}
+
 extension MessageHead {
   /// Removes the fields that concern one connection only: the standard ones and those a `Connection` field names, except
   /// protected names (`HeaderName.isProtectedFromConnectionTokens`). `TE` survives as `trailers` if it said so.
   /// `keepUpgrade` leaves `Upgrade` for a connection that will be upgraded.
   package func removeHopByHop(keepUpgrade: Bool = false) {
     if contains(.connection) { removeNominated(keepUpgrade: keepUpgrade) }
-    remove(.keepAlive)
-    remove(.proxyConnection)
-    remove(.http2Settings)
-    remove(.transferEncoding)
-    if !keepUpgrade { remove(.upgrade) }
+    removeAll(in: keepUpgrade ? .hopByHop : .hopByHop.with(.upgrade))
     if let value = first(.te) {
       if !value.equals("trailers") {
         remove(.te)

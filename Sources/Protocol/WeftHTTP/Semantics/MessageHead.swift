@@ -1,6 +1,6 @@
 // The head of a request, a response or a trailer section, whatever protocol it came in or goes out with.
 
-package import WeftBase
+public import WeftBase
 
 /// A handle on a worker's parsed head. Copying it copies one pointer; all copies see the same head.
 ///
@@ -12,83 +12,87 @@ package import WeftBase
 /// for bytes that do not.
 ///
 /// Why sound: `cell` is owned by a `HeadScratch`, which outlives every use by contract; one thread only.
-@safe
+@safe @frozen @usableFromInline
 package struct MessageHead {
+  @frozen @usableFromInline
   package struct Flags: OptionSet, BitwiseCopyable, Sendable {
-    package let rawValue: UInt16
-    package init(rawValue: UInt16) { self.rawValue = rawValue }
+    @usableFromInline package let rawValue: UInt16
+    @inlinable package init(rawValue: UInt16) { self.rawValue = rawValue }
 
     /// Spelled out: the standard library's generic one is not specialised across targets.
-    @inline(__always)
+    @inlinable @inline(__always)
     package func contains(_ member: Flags) -> Bool { rawValue & member.rawValue == member.rawValue }
 
-    package static var response: Flags { Flags(rawValue: 1) }
-    package static var trailers: Flags { Flags(rawValue: 2) }
+    @inlinable package static var response: Flags { Flags(rawValue: 1) }
+    @inlinable package static var trailers: Flags { Flags(rawValue: 2) }
     /// The sender will not reuse the connection: `Connection: close`, or HTTP/1.0 without keep-alive.
-    package static var closesConnection: Flags { Flags(rawValue: 4) }
+    @inlinable package static var closesConnection: Flags { Flags(rawValue: 4) }
     /// `Expect: 100-continue` on a request with content.
-    package static var expectsContinue: Flags { Flags(rawValue: 8) }
+    @inlinable package static var expectsContinue: Flags { Flags(rawValue: 8) }
     /// `Upgrade` with the `upgrade` connection option: the bytes after this message may change protocol.
-    package static var upgrade: Flags { Flags(rawValue: 16) }
+    @inlinable package static var upgrade: Flags { Flags(rawValue: 16) }
     /// HTTP/2 extended CONNECT (RFC 8441): `protocolText` is set.
-    package static var extendedConnect: Flags { Flags(rawValue: 32) }
+    @inlinable package static var extendedConnect: Flags { Flags(rawValue: 32) }
     /// HTTP/1 absolute-form request target.
-    package static var absoluteForm: Flags { Flags(rawValue: 64) }
+    @inlinable package static var absoluteForm: Flags { Flags(rawValue: 64) }
     /// The sender accepts trailers (`TE: trailers`).
-    package static var acceptsTrailers: Flags { Flags(rawValue: 128) }
+    @inlinable package static var acceptsTrailers: Flags { Flags(rawValue: 128) }
     /// The response answers HEAD: `Content-Length` tells of content that is not sent.
-    package static var answersHEAD: Flags { Flags(rawValue: 256) }
+    @inlinable package static var answersHEAD: Flags { Flags(rawValue: 256) }
   }
 
-  let cell: UnsafeMutablePointer<HeadState>
+  @usableFromInline let cell: UnsafeMutablePointer<HeadState>
 
   /// Empties head and arena for the next message.
-  @inline(__always)
+  @inlinable @inline(__always)
   package func reset() { unsafe cell.pointee.reset() }
 
   // MARK: Pseudo-fields
 
-  package var method: HTTPMethod { unsafe cell.pointee.method }
+  @inlinable package var method: HTTPMethod { unsafe cell.pointee.method }
   /// The method's bytes, also for methods without a name here.
-  package var methodText: ByteView { unsafe cell.pointee.methodText }
+  @inlinable package var methodText: ByteView { unsafe cell.pointee.methodText }
   /// `http` or `https`; empty for HTTP/1 origin-form, where the listener knows.
-  package var scheme: ByteView {
+  @inlinable package var scheme: ByteView {
     get { unsafe cell.pointee.scheme }
     nonmutating set { unsafe cell.pointee.scheme = newValue }
   }
   /// Host and optional port as received, from `:authority`, absolute-form or `Host`; may be empty with HTTP/1.0.
-  package var authority: ByteView {
+  @inlinable package var authority: ByteView {
     get { unsafe cell.pointee.authority }
-    nonmutating set { unsafe cell.pointee.authority = newValue }
+    nonmutating set {
+      unsafe cell.pointee.authority = newValue
+      unsafe cell.pointee.authorityIsSound = false
+    }
   }
   /// Path with query, never with scheme or authority; `*` for OPTIONS; empty for CONNECT.
-  package var path: ByteView {
+  @inlinable package var path: ByteView {
     get { unsafe cell.pointee.path }
     nonmutating set { unsafe cell.pointee.path = newValue }
   }
   /// `:protocol` of an extended CONNECT.
-  package var protocolText: ByteView {
+  @inlinable package var protocolText: ByteView {
     get { unsafe cell.pointee.protocolText }
     nonmutating set { unsafe cell.pointee.protocolText = newValue }
   }
-  package var status: UInt16 {
+  @inlinable package var status: UInt16 {
     get { unsafe cell.pointee.status }
     nonmutating set { unsafe cell.pointee.status = newValue }
   }
   /// HTTP/1 reason phrase as received; the encoder writes the registered one when empty.
-  package var reason: ByteView {
+  @inlinable package var reason: ByteView {
     get { unsafe cell.pointee.reason }
     nonmutating set { unsafe cell.pointee.reason = newValue }
   }
-  package var version: HTTPVersion {
+  @inlinable package var version: HTTPVersion {
     get { unsafe cell.pointee.version }
     nonmutating set { unsafe cell.pointee.version = newValue }
   }
-  package var framing: BodyFraming {
+  @inlinable package var framing: BodyFraming {
     get { unsafe cell.pointee.framing }
     nonmutating set { unsafe cell.pointee.framing = newValue }
   }
-  package var flags: Flags {
+  @inlinable package var flags: Flags {
     get { unsafe cell.pointee.flags }
     nonmutating set { unsafe cell.pointee.flags = newValue }
   }
@@ -104,11 +108,11 @@ package struct MessageHead {
     unsafe cell.pointee.methodText = text
   }
 
-  package var isResponse: Bool { flags.contains(.response) }
+  @inlinable package var isResponse: Bool { flags.contains(.response) }
   /// A 1xx response other than 101: more heads follow for the same request.
-  package var isInformational: Bool { isResponse && status >= 100 && status < 200 && status != 101 }
+  @inlinable package var isInformational: Bool { isResponse && status >= 100 && status < 200 && status != 101 }
   /// True when content follows the head (a declared length of zero is none).
-  package var hasContent: Bool {
+  @inlinable package var hasContent: Bool {
     switch framing {
     case .none, .length(0): false
     default: true
@@ -144,26 +148,32 @@ package struct MessageHead {
   // MARK: Fields
 
   /// Slots in the field array, removed ones included: the range of `field(at:)`.
-  package var slotCount: Int { unsafe cell.pointee.count }
+  @inlinable package var slotCount: Int { unsafe cell.pointee.count }
 
   /// The field in slot `index`; check `flags.contains(.removed)`, or iterate `fields`.
-  @inline(__always)
+  @inlinable @inline(__always)
   package func field(at index: Int) -> HeaderField {
     precondition(index >= 0 && index < slotCount)
     return unsafe cell.pointee.fields[index]
   }
 
   /// The fields that are not removed, in order. Do not add fields while iterating.
-  package var fields: HeaderFields { HeaderFields(head: self) }
+  @inlinable package var fields: HeaderFields { HeaderFields(head: self) }
 
   /// Slot of the first field `name` at or after slot `from`.
+  @inlinable @inline(__always)
   package func firstIndex(of name: HeaderName, from: Int = 0) -> Int? {
-    guard unsafe cell.pointee.mayContain(name) else { return nil }
+    unsafe cell.pointee.present.contains(name) ? search(name, from) : nil
+  }
+
+  @usableFromInline
+  func search(_ name: HeaderName, _ from: Int) -> Int? {
     var i = from
-    while i < slotCount {
-      let field = unsafe cell.pointee.fields + i
-      if unsafe field.pointee.id == name, unsafe !field.pointee.flags.contains(.removed) { return i }
-      i += 1
+    let count = slotCount
+    let fields = unsafe cell.pointee.fields
+    while i < count {
+      if unsafe fields[i].id == name, unsafe !fields[i].flags.contains(.removed) { return i }
+      i &+= 1
     }
     return nil
   }
@@ -182,7 +192,7 @@ package struct MessageHead {
   }
 
   /// Value of the first field `name`.
-  package func first(_ name: HeaderName) -> ByteView? {
+  @inlinable package func first(_ name: HeaderName) -> ByteView? {
     guard let index = firstIndex(of: name) else { return nil }
     return unsafe cell.pointee.fields[index].value
   }
@@ -193,7 +203,7 @@ package struct MessageHead {
     return unsafe cell.pointee.fields[index].value
   }
 
-  package func contains(_ name: HeaderName) -> Bool { firstIndex(of: name) != nil }
+  @inlinable package func contains(_ name: HeaderName) -> Bool { firstIndex(of: name) != nil }
 
   /// All values of the field called `name` joined by commas, as a matcher must see them (a repeated field must not
   /// hide a value). *Cost*: copies into the arena only when the field is repeated.
@@ -224,9 +234,10 @@ package struct MessageHead {
   }
 
   /// Adds a field at the end, after others of the same name.
-  package func append(_ name: HeaderName, _ value: ByteView, flags: HeaderField.Flags = []) {
+  @inlinable package func append(_ name: HeaderName, _ value: ByteView, flags: HeaderField.Flags = []) {
     precondition(name != .other)
-    unsafe cell.pointee.append(HeaderField(id: name, name: ByteView(name.text), value: value, flags: flags))
+    let text = unsafe cell.pointee.names.text(of: name)
+    unsafe cell.pointee.append(HeaderField(id: name, name: text, value: value, flags: flags))
   }
 
   /// Adds a field of any name, kept in the case given. Both views must outlive the head.
@@ -234,10 +245,16 @@ package struct MessageHead {
     unsafe cell.pointee.append(HeaderField(id: cell.pointee.names.find(name), name: name, value: value, flags: flags))
   }
 
+  /// Adds a field whose identifier is known: `HeaderName.find(name)`.
+  @inlinable
+  package func append(_ id: HeaderName, named name: ByteView, _ value: ByteView, flags: HeaderField.Flags = []) {
+    unsafe cell.pointee.append(HeaderField(id: id, name: name, value: value, flags: flags))
+  }
+
   /// Replaces every field of the name by one.
-  package func set(_ name: HeaderName, _ value: ByteView) {
+  @inlinable package func set(_ name: HeaderName, _ value: ByteView, flags: HeaderField.Flags = []) {
     remove(name)
-    append(name, value)
+    append(name, value, flags: flags)
   }
 
   /// Replaces every field of the name (compared without case) by one.
@@ -248,20 +265,40 @@ package struct MessageHead {
 
   /// Removes every field of the name; true if there was one.
   @discardableResult
+  @inlinable @inline(__always)
   package func remove(_ name: HeaderName) -> Bool {
+    contains(name) && removeAll(in: HeaderNameSet().with(name))
+  }
+
+  /// Removes every field whose name is in `names`, in one pass; true if there was one.
+  @discardableResult
+  @usableFromInline package func removeAll(in names: HeaderNameSet) -> Bool {
+    guard unsafe cell.pointee.present.intersects(names) else { return false }
     var found = false
-    var index = firstIndex(of: name)
-    while let i = index {
-      remove(at: i)
-      found = true
-      index = firstIndex(of: name, from: i + 1)
+    var i = 0
+    let count = slotCount
+    let fields = unsafe cell.pointee.fields
+    while i < count {
+      if unsafe names.contains(fields[i].id), unsafe !fields[i].flags.contains(.removed) {
+        unsafe fields[i].flags.insert(.removed)
+        found = true
+      }
+      i &+= 1
     }
+    unsafe cell.pointee.present.subtract(names)
     return found
+  }
+
+  /// Whether a well-known value can stand in a field line under this name.
+  package static func isSound(name: ByteView, value: ByteView) -> Bool {
+    CharacterTable.shared.isToken(name) && isFieldValue(value)
   }
 
   /// Removes every field of the name, compared without case; true if there was one.
   @discardableResult
   package func remove(named name: ByteView) -> Bool {
+    let id = unsafe cell.pointee.names.find(name)
+    if id != .other { return remove(id) }
     var found = false
     var index = firstIndex(named: name)
     while let i = index {
@@ -315,12 +352,14 @@ package struct MessageHead {
 }
 
 /// The fields of a head that are not removed.
+@frozen @usableFromInline
 package struct HeaderFields: Sequence, IteratorProtocol {
-  private let head: MessageHead
-  private var index = 0
+  @usableFromInline let head: MessageHead
+  @usableFromInline var index = 0
 
-  init(head: MessageHead) { self.head = head }
+  @inlinable init(head: MessageHead) { self.head = head }
 
+  @inlinable
   package mutating func next() -> HeaderField? {
     while index < head.slotCount {
       let field = head.field(at: index)

@@ -25,36 +25,57 @@ package struct StoredHead: BitwiseCopyable {
 
   private static var prefixSize: Int { (MemoryLayout<Prefix>.size + 15) & ~15 }
 
-  /// Copies everything `head` refers to.
-  package init(_ head: MessageHead, pool: BufferPool) {
-    let state = unsafe head.cell.pointee
-    var bytes =
-      state.methodText.count + state.scheme.count + state.authority.count + state.path.count + state.protocolText.count
-      + state.reason.count + state.hostName.count
-    var live = 0
-    for field in head.fields {
-      bytes += field.name.count + field.value.count + 4
-      live += 1
-    }
-    let fieldsAt = Self.prefixSize
-    let bytesAt = fieldsAt + live * MemoryLayout<HeaderField>.stride
-    block = pool.take(atLeast: bytesAt + bytes)
-    fieldCount = live
+  /// Copies everything `head` refers to: what was parsed and what lies in the arena in one piece each, the rest view by view.
+  package init(_ head: MessageHead, pool: borrowing BufferPool) {
+    let state = unsafe head.cell
+    let source = unsafe state.pointee.source
+    let arena = unsafe state.pointee.arenaBytes
+    let slots = head.slotCount
+    let bytesAt = Self.prefixSize &+ slots &* MemoryLayout<HeaderField>.stride
+    block = pool.take(atLeast: bytesAt &+ source.count &+ arena.count &+ Self.strayBytes(head, source, arena))
 
-    var copier = unsafe Copier(at: block.base + bytesAt)
-    let prefix = Prefix(
-      method: state.method, version: state.version, flags: state.flags, status: state.status, framing: state.framing,
-      methodText: copier.copy(state.methodText), scheme: copier.copy(state.scheme),
-      authority: copier.copy(state.authority), path: copier.copy(state.path),
-      protocolText: copier.copy(state.protocolText), reason: copier.copy(state.reason),
-      hostName: copier.copy(state.hostName))
+    var mover = unsafe Mover(to: block.base + bytesAt, source: source, arena: arena, names: state.pointee.names)
+    let prefix = unsafe Prefix(
+      method: state.pointee.method, version: state.pointee.version, flags: state.pointee.flags,
+      status: state.pointee.status, framing: state.pointee.framing,
+      methodText: mover.move(state.pointee.methodText), scheme: mover.move(state.pointee.scheme),
+      authority: mover.move(state.pointee.authority), path: mover.move(state.pointee.path),
+      protocolText: mover.move(state.pointee.protocolText), reason: mover.move(state.pointee.reason),
+      hostName: mover.move(state.pointee.hostName))
     unsafe block.base.initializeMemory(as: Prefix.self, to: prefix)
-    let fields = unsafe (block.base + fieldsAt).bindMemory(to: HeaderField.self, capacity: live)
+    let fields = unsafe (block.base + Self.prefixSize).bindMemory(to: HeaderField.self, capacity: slots)
+    var live = 0
     var i = 0
-    for field in head.fields {
-      unsafe (fields + i).initialize(to: copier.copy(field))
-      i += 1
+    while i < slots {
+      let field = unsafe state.pointee.fields[i]
+      i &+= 1
+      if field.flags.contains(.removed) { continue }
+      unsafe (fields + live).initialize(to: mover.move(field))
+      live &+= 1
     }
+    fieldCount = live
+  }
+
+  /// Room for the views that lie neither in `source` nor in `arena`: an upper bound while that fits a smallest block, else exact.
+  @inline(__always)
+  private static func strayBytes(_ head: MessageHead, _ source: ByteView, _ arena: ByteView) -> Int {
+    let state = unsafe head.cell
+    let bound =
+      unsafe state.pointee.addedBytes &+ state.pointee.methodText.count &+ state.pointee.scheme.count
+      &+ state.pointee.authority.count &+ state.pointee.path.count &+ state.pointee.protocolText.count
+      &+ state.pointee.reason.count &+ state.pointee.hostName.count
+    return bound <= 1024 ? bound : exactStrayBytes(head, source, arena)
+  }
+
+  @inline(never)
+  private static func exactStrayBytes(_ head: MessageHead, _ source: ByteView, _ arena: ByteView) -> Int {
+    func stray(_ view: ByteView) -> Int {
+      unsafe source.encloses(view.base) || arena.encloses(view.base) ? 0 : view.count
+    }
+    var total = stray(head.methodText) + stray(head.scheme) + stray(head.authority) + stray(head.path)
+    total += unsafe stray(head.protocolText) + stray(head.reason) + stray(head.cell.pointee.hostName)
+    for field in head.fields { total += stray(field.name) + stray(field.value) }
+    return total
   }
 
   /// Shows the stored head in `head` (which is emptied first). The views point into the block: release it after use.
@@ -84,32 +105,75 @@ package struct StoredHead: BitwiseCopyable {
   package var footprint: Int { block.capacity }
 }
 
-/// Appends copies to a run of memory known to be large enough.
+extension ByteView {
+  /// Whether a view that begins at `pointer` is a part of this one: views of other memory never begin inside it.
+  @inline(__always)
+  fileprivate func encloses(_ pointer: UnsafeRawPointer) -> Bool {
+    unsafe UInt(bitPattern: pointer) &- UInt(bitPattern: base) < UInt(bitPattern: count)
+  }
+}
+
+/// Copies source and arena in one piece each, and moves views into the copies. What lies elsewhere is copied behind them.
+///
+/// Why sound: the room was summed before it was taken; a view that begins in source or arena ends there, too.
 @safe
-private struct Copier {
-  var at: UnsafeMutableRawPointer
+private struct Mover {
+  private let source: ByteView
+  private let arena: ByteView
+  private let movedSource: UnsafeMutableRawPointer
+  private let movedArena: UnsafeMutableRawPointer
+  private let names: HeaderNameTable
+  private var at: UnsafeMutableRawPointer
 
-  init(at: UnsafeMutableRawPointer) { unsafe self.at = at }
+  @inline(__always)
+  init(to room: UnsafeMutableRawPointer, source: ByteView, arena: ByteView, names: HeaderNameTable) {
+    self.source = source
+    self.arena = arena
+    self.names = names
+    unsafe movedSource = room
+    unsafe movedArena = room + source.count
+    unsafe at = room + (source.count &+ arena.count)
+    unsafe movedSource.copyMemory(from: source.base, byteCount: source.count)
+    unsafe movedArena.copyMemory(from: arena.base, byteCount: arena.count)
+  }
 
-  mutating func copy(_ view: ByteView) -> ByteView {
+  @inline(__always)
+  mutating func move(_ view: ByteView) -> ByteView {
     if view.isEmpty { return .empty }
+    if unsafe source.encloses(view.base) {
+      return unsafe ByteView(movedSource + (view.base - source.base), count: view.count)
+    }
+    if unsafe arena.encloses(view.base) {
+      return unsafe ByteView(movedArena + (view.base - arena.base), count: view.count)
+    }
+    return copy(view)
+  }
+
+  @inline(__always)
+  mutating func move(_ field: HeaderField) -> HeaderField {
+    if unsafe source.encloses(field.nameBase) {
+      // A line of the source moves as it is: its value lies there, too, unless it was replaced.
+      let distance = unsafe movedSource - UnsafeMutableRawPointer(mutating: source.base)
+      if unsafe source.encloses(field.valueBase) {
+        return unsafe HeaderField(field, nameBase: field.nameBase + distance, valueBase: field.valueBase + distance)
+      }
+    }
+    return moveStray(field)
+  }
+
+  private mutating func moveStray(_ field: HeaderField) -> HeaderField {
+    let canonical = field.id == .other ? field.name : names.text(of: field.id)
+    // A well-known name keeps its static spelling unless it was received in another case.
+    let keeps = unsafe field.id != .other && (field.nameBase == canonical.base || field.name.equals(canonical))
+    let name = keeps ? canonical : move(field.name)
+    // Name and value part company: they are no line in memory any more.
+    let flags = HeaderField.Flags(rawValue: field.flags.rawValue & ~HeaderField.Flags.wireLine.rawValue)
+    return HeaderField(id: field.id, name: name, value: move(field.value), flags: flags)
+  }
+
+  private mutating func copy(_ view: ByteView) -> ByteView {
     unsafe at.copyMemory(from: view.base, byteCount: view.count)
     defer { unsafe at += view.count }
     return unsafe ByteView(UnsafeRawPointer(at), count: view.count)
-  }
-
-  mutating func copy(_ field: HeaderField) -> HeaderField {
-    if field.flags.contains(.wireLine) {
-      // The whole line, so that it can still be written in one piece.
-      let line = unsafe copy(ByteView(field.nameBase, count: Int(field.nameCount) + Int(field.valueCount) + 4))
-      let valueAt = Int(field.nameCount) + 2
-      return HeaderField(
-        id: field.id, name: line.prefix(Int(field.nameCount)),
-        value: line[valueAt..<valueAt + Int(field.valueCount)], flags: field.flags)
-    }
-    let name = field.id == .other ? copy(field.name) : ByteView(field.id.text)
-    // A well-known name keeps its static spelling unless it was received in another case.
-    let kept = field.id == .other || field.name.equals(name) ? name : copy(field.name)
-    return HeaderField(id: field.id, name: kept, value: copy(field.value), flags: field.flags)
   }
 }
