@@ -15,6 +15,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -68,8 +69,15 @@ int weft_original_destination(int fd, int v6, void *address, uint32_t *length) {
   return (int)checked(result);
 }
 
-int64_t weft_receive(int fd, void *base, size_t count) { return checked(recv(fd, base, count, 0)); }
-int64_t weft_send(int fd, const void *base, size_t count) { return checked(send(fd, base, count, MSG_NOSIGNAL)); }
+// These three are called for every event. glibc's wrappers are cancellation points: in a process with threads each call would switch the
+// thread's cancel state on and off with locked instructions. Nothing here is ever cancelled.
+int64_t weft_receive(int fd, void *base, size_t count) {
+  return checked(syscall(SYS_recvfrom, fd, base, count, 0, NULL, NULL));
+}
+
+int64_t weft_send(int fd, const void *base, size_t count) {
+  return checked(syscall(SYS_sendto, fd, base, count, MSG_NOSIGNAL, NULL, 0));
+}
 
 int64_t weft_send_vectors(int fd, const void *vectors, size_t count) {
   struct msghdr message;
@@ -151,7 +159,7 @@ int weft_epoll_modify(int poller, int fd, uint32_t events, uint64_t key) {
 int weft_epoll_remove(int poller, int fd) { return epoll_change(poller, EPOLL_CTL_DEL, fd, 0, 0); }
 
 int weft_epoll_wait(int poller, void *events, int capacity, int timeout) {
-  return (int)checked(epoll_wait(poller, events, capacity, timeout));
+  return (int)checked(syscall(SYS_epoll_pwait, poller, events, capacity, timeout, NULL, (size_t)8));
 }
 
 int weft_eventfd(void) { return (int)checked(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)); }

@@ -81,8 +81,10 @@ package final class EpollDriver: Driver {
   private func timeout(_ deadline: MonotonicInstant?) -> Int32 {
     guard let deadline else { return -1 }
     if deadline == .zero { return 0 }
-    let rest = (deadline - now()).nanoseconds
-    return rest <= 0 ? 0 : Int32(clamping: (rest + 999_999) / 1_000_000)
+    let now = now()
+    if deadline <= now { return 0 }
+    let rest = deadline.nanoseconds - now.nanoseconds
+    return Int32(clamping: rest / 1_000_000 + (rest % 1_000_000 == 0 ? 0 : 1))
   }
 
   private static func flags(_ bits: UInt32) -> DriverEvent.Flags {

@@ -1,7 +1,7 @@
 // EventLoop: connections, timers and a handler on one thread. This file holds the loop's state and its plain accessors; LoopTurn runs it,
 // LoopConnections opens, LoopInput reads, LoopOutput writes, LoopClosing ends.
 
-package import WeftBase
+public import WeftBase
 
 /// One thread's loop over a `Driver`.
 ///
@@ -9,11 +9,13 @@ package import WeftBase
 /// *Cost*: no allocation, lock or reference counting per event after warm-up. An idle connection costs its slot (about 150 bytes).
 ///
 /// Why sound: the raw buffers and state cells live as long as the object.
-@safe
+@safe @usableFromInline
 package final class EventLoop {
   /// What changes every turn, behind a pointer: class properties would be checked for exclusive access each time.
+  @usableFromInline
   struct State {
-    var now: MonotonicInstant
+    @usableFromInline var now: MonotonicInstant
+    var handler: (any LoopHandler)?
     var statistics = LoopStatistics()
     var random: RandomSource
     var isStopped = false
@@ -46,9 +48,12 @@ package final class EventLoop {
   package let pool = BufferPool()
 
   /// Whom events go to. The loop keeps it until `run` or `shutdown` ends.
-  package var handler: (any LoopHandler)?
+  package var handler: (any LoopHandler)? {
+    get { unsafe state.pointee.handler }
+    set { unsafe state.pointee.handler = newValue }
+  }
 
-  let state: UnsafeMutablePointer<State>
+  @usableFromInline let state: UnsafeMutablePointer<State>
   let connections: Slab<Connection>
   let listeners: Slab<ListenerState>
   let timers: TimerWheel
@@ -103,7 +108,7 @@ package final class EventLoop {
   }
 
   /// The time of this turn. *Cost*: a load.
-  package var now: MonotonicInstant { unsafe state.pointee.now }
+  @inlinable package var now: MonotonicInstant { unsafe state.pointee.now }
 
   /// Counters since the loop began.
   package var statistics: LoopStatistics {
