@@ -27,14 +27,14 @@ package struct StatBlock<M: Metric>: BitwiseCopyable, @unchecked Sendable {
   @inlinable package func value(_ metric: M) -> UInt64 { unsafe weft_load(cells + metric.rawValue) }
 
   /// Adds a time to a histogram. *Units*: milliseconds.
-  @inlinable package func record(_ metric: M, _ milliseconds: UInt64) {
+  package func record(_ metric: M, _ milliseconds: UInt64) {
     let first = metric.cell
     unsafe weft_bump(cells + first + HistogramBuckets.index(milliseconds), 1)
     unsafe weft_bump(cells + first + HistogramBuckets.sumCell, milliseconds)
   }
 
   /// Counts a response by its exact status (its class is a counter of its own).
-  @inlinable package func countStatus(_ status: UInt16) {
+  package func countStatus(_ status: UInt16) {
     guard let index = CountedStatus.index(status) else { return }
     unsafe weft_bump(cells + M.statusCell + index, 1)
   }
@@ -43,15 +43,40 @@ package struct StatBlock<M: Metric>: BitwiseCopyable, @unchecked Sendable {
 // The scopes a request touches, spelled out: a generic method of this target is not specialised in others, and would ask the metric's
 // witnesses for every number.
 extension StatBlock where M == ClusterMetric {
-  package func add(_ metric: ClusterMetric, _ amount: UInt64 = 1) { unsafe weft_bump(cells + metric.rawValue, amount) }
-  package func subtract(_ metric: ClusterMetric, _ amount: UInt64 = 1) {
-    unsafe weft_bump(cells + metric.rawValue, 0 &- amount)
+  package func add(_ metric: ClusterMetric) { unsafe weft_bump(cells + metric.rawValue, 1) }
+  package func add(_ metric: ClusterMetric, _ amount: UInt64) {
+    unsafe weft_bump(cells + metric.rawValue, amount)
+  }
+  package func subtract(_ metric: ClusterMetric) { unsafe weft_bump(cells + metric.rawValue, .max) }
+
+  package func record(_ metric: ClusterMetric, _ milliseconds: UInt64) {
+    unsafe recordTime(cells, ClusterMetric.firstHistogram, metric.rawValue, milliseconds)
+  }
+
+  package func countStatus(_ status: UInt16) {
+    guard let index = CountedStatus.index(status) else { return }
+    unsafe weft_bump(cells + clusterStatusCell + index, 1)
   }
 }
 
 extension StatBlock where M == HTTPMetric {
-  package func add(_ metric: HTTPMetric, _ amount: UInt64 = 1) { unsafe weft_bump(cells + metric.rawValue, amount) }
-  package func subtract(_ metric: HTTPMetric, _ amount: UInt64 = 1) {
-    unsafe weft_bump(cells + metric.rawValue, 0 &- amount)
+  package func add(_ metric: HTTPMetric) { unsafe weft_bump(cells + metric.rawValue, 1) }
+  package func add(_ metric: HTTPMetric, _ amount: UInt64) {
+    unsafe weft_bump(cells + metric.rawValue, amount)
   }
+  package func subtract(_ metric: HTTPMetric) { unsafe weft_bump(cells + metric.rawValue, .max) }
+
+  package func record(_ metric: HTTPMetric, _ milliseconds: UInt64) {
+    unsafe recordTime(cells, HTTPMetric.firstHistogram, metric.rawValue, milliseconds)
+  }
+}
+
+/// `ClusterMetric.statusCell`, without counting the cases each time: every cluster metric after the first histogram is one.
+private let clusterStatusCell = ClusterMetric.statusCell
+
+@inline(__always)
+private func recordTime(_ cells: UnsafeMutablePointer<UInt64>, _ firstHistogram: Int, _ metric: Int, _ ms: UInt64) {
+  let first = unsafe cells + firstHistogram + (metric - firstHistogram) * HistogramBuckets.cells
+  unsafe weft_bump(first + HistogramBuckets.index(ms), 1)
+  unsafe weft_bump(first + HistogramBuckets.sumCell, ms)
 }

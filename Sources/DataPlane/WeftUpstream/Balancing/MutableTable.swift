@@ -2,17 +2,18 @@
 /// checks.
 ///
 /// Why sound: every access checks its index; the memory is freed with the value.
-@safe
-struct MutableTable<T: BitwiseCopyable>: ~Copyable {
-  private var base: UnsafeMutablePointer<T>?
-  private(set) var count = 0
+@safe @frozen @usableFromInline
+package struct MutableTable<T: BitwiseCopyable>: ~Copyable {
+  @usableFromInline var base: UnsafeMutablePointer<T>?
+  @usableFromInline package private(set) var count = 0
   private var capacity = 0
 
-  init() { unsafe base = nil }
+  package init() { unsafe base = nil }
 
   deinit { unsafe base?.deallocate() }
 
-  subscript(index: Int) -> T {
+  @inlinable
+  package subscript(index: Int) -> T {
     @inline(__always) unsafeAddress {
       precondition(index >= 0 && index < count)
       return unsafe UnsafePointer(base.unsafelyUnwrapped + index)
@@ -23,7 +24,7 @@ struct MutableTable<T: BitwiseCopyable>: ~Copyable {
     }
   }
 
-  mutating func append(_ value: T) {
+  package mutating func append(_ value: T) {
     if count == capacity {
       let larger = UnsafeMutablePointer<T>.allocate(capacity: max(8, capacity * 2))
       if let base = unsafe base {
@@ -37,5 +38,5 @@ struct MutableTable<T: BitwiseCopyable>: ~Copyable {
     count += 1
   }
 
-  mutating func removeAll() { count = 0 }
+  package mutating func removeAll() { count = 0 }
 }

@@ -195,3 +195,25 @@ package final class OutlierMonitor: @unchecked Sendable {  // atomic cells; rule
     return value
   }
 }
+
+/// A monitor as workers see it for every attempt.
+///
+/// *Cost*: one pointer; calls through it count no references.
+///
+/// Why sound: the compiled cluster it was made from owns the monitor, and whoever holds the handle keeps that cluster's snapshot.
+@safe
+package struct OutlierHandle: BitwiseCopyable {
+  private let monitor: Unmanaged<OutlierMonitor>
+
+  package init(_ monitor: OutlierMonitor) { unsafe self.monitor = .passUnretained(monitor) }
+
+  /// `OutlierMonitor.version`.
+  package var version: UInt64 { unsafe monitor._withUnsafeGuaranteedRef { $0.version } }
+
+  /// `OutlierMonitor.record`.
+  package func record(
+    _ host: OutlierMonitor.HostCells, _ outcome: UpstreamOutcome, now: MonotonicInstant
+  ) -> OutlierMonitor.Event? {
+    unsafe monitor._withUnsafeGuaranteedRef { $0.record(host, outcome, now: now) }
+  }
+}

@@ -8,42 +8,46 @@ package import WeftRuntime
 ///
 /// *Shape*: a slot. An HTTP/1 connection is either connecting, idle (a member of its host's `idle` list) or carries one stream; an HTTP/2
 /// connection is a member of `multiplexed` while it takes new streams.
+@usableFromInline
 package struct UpstreamConnection: Linked {
+  @frozen @usableFromInline
   package enum Kind: UInt8, BitwiseCopyable { case undecided, http1, http2, tcp }
+  @frozen @usableFromInline
   package enum List: UInt8, BitwiseCopyable { case none, idle, multiplexed }
 
+  @frozen @usableFromInline
   package struct Flags: OptionSet, BitwiseCopyable {
-    package let rawValue: UInt16
-    package init(rawValue: UInt16) { self.rawValue = rawValue }
-    package static let connecting = Flags(rawValue: 1 << 0)
+    @usableFromInline package let rawValue: UInt16
+    @inlinable package init(rawValue: UInt16) { self.rawValue = rawValue }
+    @inlinable package static var connecting: Flags { Flags(rawValue: 1 << 0) }
     /// Its write queue is above the high mark.
-    package static let writeBlocked = Flags(rawValue: 1 << 1)
-    package static let readPaused = Flags(rawValue: 1 << 2)
+    @inlinable package static var writeBlocked: Flags { Flags(rawValue: 1 << 1) }
+    @inlinable package static var readPaused: Flags { Flags(rawValue: 1 << 2) }
     /// No new stream: it closes when it is free.
-    package static let draining = Flags(rawValue: 1 << 3)
+    @inlinable package static var draining: Flags { Flags(rawValue: 1 << 3) }
     /// `close` was called; only `closed` is still to come.
-    package static let closed = Flags(rawValue: 1 << 4)
-    package static let secure = Flags(rawValue: 1 << 5)
-    package static let flushQueued = Flags(rawValue: 1 << 6)
+    @inlinable package static var closed: Flags { Flags(rawValue: 1 << 4) }
+    @inlinable package static var secure: Flags { Flags(rawValue: 1 << 5) }
+    @inlinable package static var flushQueued: Flags { Flags(rawValue: 1 << 6) }
     /// The connect time-out ended it.
-    package static let timedOut = Flags(rawValue: 1 << 7)
+    @inlinable package static var timedOut: Flags { Flags(rawValue: 1 << 7) }
     /// A PING of ours waits for its answer.
-    package static let pingOutstanding = Flags(rawValue: 1 << 8)
-    package static let readEnded = Flags(rawValue: 1 << 9)
+    @inlinable package static var pingOutstanding: Flags { Flags(rawValue: 1 << 8) }
+    @inlinable package static var readEnded: Flags { Flags(rawValue: 1 << 9) }
     /// Bytes of the response in progress have arrived.
-    package static let responseStarted = Flags(rawValue: 1 << 10)
-    package static let protocolError = Flags(rawValue: 1 << 11)
-    package static let closedByUs = Flags(rawValue: 1 << 12)
+    @inlinable package static var responseStarted: Flags { Flags(rawValue: 1 << 10) }
+    @inlinable package static var protocolError: Flags { Flags(rawValue: 1 << 11) }
+    @inlinable package static var closedByUs: Flags { Flags(rawValue: 1 << 12) }
   }
 
   package var connection: ConnectionID
   package var host: SlabIndex
   /// Where it goes: a host of a DNS name may be elsewhere by now.
   package let address: SocketAddress
-  package var kind: Kind = .undecided
-  package var list: List = .none
-  package var flags: Flags = [.connecting]
-  package var links = SlotLinks()
+  @usableFromInline package var kind: Kind = .undecided
+  @usableFromInline package var list: List = .none
+  @usableFromInline package var flags: Flags = [.connecting]
+  @usableFromInline package var links = SlotLinks()
   package var decoder: H1Decoder
   package var h2 = H2Cell.none
   /// The stream it carries (HTTP/1, TCP).

@@ -1,28 +1,29 @@
 // SlotList: doubly linked lists of slots, threaded through the slots themselves.
 
-package import WeftBase
+public import WeftBase
 
 /// First and last of a doubly linked list of slots, and how many there are.
-@frozen
+@frozen @usableFromInline
 package struct SlotList: BitwiseCopyable {
-  package var first = SlabIndex.none
-  package var last = SlabIndex.none
-  package var count: UInt32 = 0
+  @usableFromInline package var first = SlabIndex.none
+  @usableFromInline package var last = SlabIndex.none
+  @usableFromInline package var count: UInt32 = 0
 
   @inlinable package init() {}
   @inlinable package var isEmpty: Bool { first.isNone }
 }
 
 /// The links of a slot in the one list it may be in.
-@frozen
+@frozen @usableFromInline
 package struct SlotLinks: BitwiseCopyable {
-  package var next = SlabIndex.none
-  package var previous = SlabIndex.none
+  @usableFromInline package var next = SlabIndex.none
+  @usableFromInline package var previous = SlabIndex.none
 
   @inlinable package init() {}
 }
 
 /// A slot that can be a member of a `SlotList`.
+@usableFromInline
 package protocol Linked: BitwiseCopyable {
   var links: SlotLinks { get set }
 }
