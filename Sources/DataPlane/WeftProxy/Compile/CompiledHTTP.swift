@@ -176,12 +176,14 @@ package struct CompiledRoute {
   }
 
   /// Whether the response has one of the headers that the policy calls retriable.
+  @inline(__always)
   package func matchesRetriableHeader(_ response: MessageHead) -> Bool {
     for i in retriableHeaders.indices where retriableHeaders[i].matches(response) { return true }
     return false
   }
 
   /// Whether the policy allows retries for this request.
+  @inline(__always)
   package func allowsRetry(_ request: MessageHead) -> Bool {
     if retriableRequestHeaders.isEmpty { return true }
     for i in retriableRequestHeaders.indices where retriableRequestHeaders[i].matches(request) { return true }
@@ -198,6 +200,8 @@ package struct CompiledHeaderChange: BitwiseCopyable {
   /// The value when it holds no operator.
   package var value: ByteView
   package var keepsEmpty: Bool
+  /// `.sound` for a literal that any field line can hold.
+  package var flags: HeaderField.Flags
   /// The value's format when it holds operators.
   package var format: FormatProgram?
 
@@ -210,6 +214,7 @@ package struct CompiledHeaderChange: BitwiseCopyable {
     self.name = name
     self.value = value
     self.keepsEmpty = keepsEmpty
+    flags = format == nil && MessageHead.isSound(name: name, value: value) ? .sound : []
     self.format = format
   }
 }

@@ -43,27 +43,38 @@ extension MessageHead {
     _ changes: ConstantTable<CompiledHeaderChange>, from source: S, scratch: inout ByteBuffer
   ) {
     for i in changes.indices {
+      let id = changes[i].id
       let name = changes[i].name
       if changes[i].operation == .remove {
-        remove(named: name)
+        if id == .other { remove(named: name) } else { remove(id) }
         continue
       }
       var value = changes[i].value
-      if let format = changes[i].format {
+      if changes[i].format != nil {
         scratch.removeAll()
-        format.appendHeaderValue(from: source, to: &scratch)
+        changes[i].format?.appendHeaderValue(from: source, to: &scratch)
         value = copy(scratch.view)
       }
       if value.isEmpty, !changes[i].keepsEmpty { continue }
-      let isHost = changes[i].id == .host
+      let flags = changes[i].flags
       switch changes[i].operation {
-      case .append: if isHost { authority = value } else { append(named: name, value) }
-      case .addIfAbsent: if !isHost, first(named: name) == nil { append(named: name, value) }
-      case .overwrite: if isHost { authority = value } else { set(named: name, value) }
-      case .overwriteIfExists:
-        if isHost { authority = value } else if first(named: name) != nil { set(named: name, value) }
+      case .append:
+        if id == .host { authority = value } else { append(id, named: name, value, flags: flags) }
+      case .addIfAbsent:
+        if id != .host, !contains(id, name) { append(id, named: name, value, flags: flags) }
+      case .overwrite, .overwriteIfExists:
+        if id == .host {
+          authority = value
+        } else if changes[i].operation == .overwrite || contains(id, name) {
+          if id == .other { remove(named: name) } else { remove(id) }
+          append(id, named: name, value, flags: flags)
+        }
       case .remove: break
       }
     }
+  }
+
+  private func contains(_ id: HeaderName, _ name: ByteView) -> Bool {
+    id == .other ? first(named: name) != nil : contains(id)
   }
 }

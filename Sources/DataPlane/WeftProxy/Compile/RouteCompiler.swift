@@ -38,9 +38,8 @@ struct RouteCompiler {
       ranges.append(range)
     }
     return RouteTable(
-      routes: routes, conditions: storage.arena.table(conditions), virtualHosts: storage.arena.table(ranges),
-      hosts: hosts,
-      ignoresPort: configuration.ignorePortInHostMatching)
+      routes: storage.arena.table(routes), conditions: storage.arena.table(conditions),
+      virtualHosts: storage.arena.table(ranges), hosts: hosts, ignoresPort: configuration.ignorePortInHostMatching)
   }
 
   private func secureRedirect(_ host: VirtualHost) throws(ConfigError) -> CompiledRoute {

@@ -2,7 +2,7 @@
 
 import WeftBase
 package import WeftHTTP
-import WeftTelemetry
+package import WeftTelemetry
 package import WeftUpstream
 
 /// What of a request, besides its head, a route may depend on.
@@ -74,16 +74,16 @@ struct VirtualHostRange: BitwiseCopyable {
 
 /// The routes of one route configuration. The head's path and authority must be canonical: the forms that are also
 /// forwarded.
-package struct RouteTable {
+package struct RouteTable: BitwiseCopyable {
   /// All routes, those of one virtual host one after the other.
-  package let routes: [ConfigRef<CompiledRoute>]
+  package let routes: ConstantTable<ConfigRef<CompiledRoute>>
   let conditions: ConstantTable<RouteCondition>
   let virtualHosts: ConstantTable<VirtualHostRange>
   let hosts: HostTable
   let ignoresPort: Bool
 
   /// Whether any route allows an upgrade that its connection manager may not know of.
-  var allowsUpgrades: Bool { routes.contains { !$0[].upgrades.isEmpty } }
+  var allowsUpgrades: Bool { routes.indices.contains { !routes[$0][].upgrades.isEmpty } }
 
   /// Position of the route in `routes`; −1 when none matches.
   /// *Cost*: one hash for the host, then one comparison per route; no allocation unless a route looks at a repeated

@@ -37,7 +37,7 @@ extension WorkerEngine {
     let secure = slot[].flags.contains(.secure)
     let edge = manager[].useRemoteAddress
     let forwarded =
-      head.mayContain(anyOf: forwardedForSet) ? head.joinedValue(named: ByteView(HeaderName.forwardedFor.text)) : nil
+      head.contains(.forwardedFor) ? head.joinedValue(named: ByteView(HeaderName.forwardedFor.text)) : nil
     var isInternal = false
     if edge {
       if manager[].trustedHops > 0, let forwarded {
@@ -48,7 +48,9 @@ extension WorkerEngine {
       }
       if !manager[].skipsForwardedFor { appendForwardedFor(head, slot, forwarded) }
       // Only a trusted hop in front of us may have known better.
-      if manager[].trustedHops == 0 || !head.contains(.forwardedProto) { head.set(.forwardedProto, head.scheme) }
+      if manager[].trustedHops == 0 || !head.contains(.forwardedProto) {
+        head.set(.forwardedProto, head.scheme, flags: .sound)
+      }
     } else {
       if let forwarded, let address = Self.address(in: forwarded, skipping: manager[].trustedHops) {
         streams[s].remote = address
@@ -64,15 +66,13 @@ extension WorkerEngine {
       head.set(.envoyInternal, ByteView("true"))
     } else {
       sanitise(head, edge: edge)
-      if edge { head.set(.envoyExternalAddress, externalAddress(s, head, slot)) }
+      if edge { head.set(.envoyExternalAddress, externalAddress(s, head, slot), flags: .sound) }
     }
     if manager[].generatesRequestID {
       let external = edge && !isInternal && !manager[].keepsExternalRequestID
       if external || !head.contains(.requestID) { head.set(.requestID, newRequestID(head)) }
     }
   }
-
-  private var forwardedForSet: HeaderNameSet { HeaderNameSet(.forwardedFor) }
 
   /// The address in front of the last `hops` ones of a list; nil when there are not that many or it is none.
   static func address(in list: ByteView, skipping hops: Int) -> IPAddress? {
@@ -104,7 +104,7 @@ extension WorkerEngine {
       }
       return unsafe used + text.copy(to: base + used)
     }
-    if old == nil { head.append(.forwardedFor, value) } else { head.set(.forwardedFor, value) }
+    if old == nil { head.append(.forwardedFor, value, flags: .sound) } else { head.set(.forwardedFor, value) }
   }
 
   /// The client's address as text, for upstreams that count clients.
@@ -123,26 +123,7 @@ extension WorkerEngine {
 
   /// Takes out what outsiders may not say.
   private func sanitise(_ head: MessageHead, edge: Bool) {
-    if head.mayContain(anyOf: fields.untrusted) {
-      head.remove(.envoyInternal)
-      head.remove(.envoyRetriableStatusCodes)
-      head.remove(.envoyRetriableHeaderNames)
-      head.remove(.envoyRetryOn)
-      head.remove(.envoyRetryGRPCOn)
-      head.remove(.envoyMaxRetries)
-      head.remove(.envoyUpstreamAltStatName)
-      head.remove(.envoyUpstreamTimeout)
-      head.remove(.envoyPerTryTimeout)
-      head.remove(.envoyExpectedTimeout)
-      head.remove(.envoyForceTrace)
-      head.remove(.envoyIPTags)
-      head.remove(.envoyOriginalPath)
-      head.remove(.envoyHedgeOnTimeout)
-    }
-    if edge, head.mayContain(anyOf: fields.untrustedAtEdge) {
-      head.remove(.envoyDecoratorOperation)
-      head.remove(.envoyDownstreamServiceCluster)
-      head.remove(.envoyDownstreamServiceNode)
-    }
+    head.removeAll(in: fields.untrusted)
+    if edge { head.removeAll(in: fields.untrustedAtEdge) }
   }
 }

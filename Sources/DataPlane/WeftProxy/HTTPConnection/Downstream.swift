@@ -232,7 +232,7 @@ extension WorkerEngine {
     if slot[].flags.contains(.closed) { return }
     if mode == .gracefully {
       if slot[].kind == .http2 { flushHTTP2(downstream: d) }
-      if stage[].target == slot[].connection { flushStage() }
+      if stage[].holds(slot[].connection) { flushStage() }
     }
     slot[].flags.insert([.closed, .closedByUs])
     loop.close(slot[].connection, mode)
@@ -289,10 +289,7 @@ extension WorkerEngine {
     listenerStats.subtract(.downstreamCxActive)
     listenerStats.add(.downstreamCxDestroy)
     listenerStats.record(.downstreamCxLengthMs, lived)
-    if stage[].target == slot[].connection {
-      stage[].buffer.removeAll()
-      stage[].target = .none
-    }
+    stage[].drop(slot[].connection)
     if !slot[].timer.id.isNone { loop.cancel(slot[].timer.id) }
     slot[].h2.free()
     releaseCertificateText(slot)

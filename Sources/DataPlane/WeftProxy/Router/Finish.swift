@@ -73,7 +73,7 @@ extension WorkerEngine {
     stream[].flags.remove(.responsePaused)
     giveRequest(s)
     let slot = upstreams.ref(u)
-    stream[].lastHost = slot[].address
+    if stream[].keepsResponseHead { stream[].lastHost = slot[].address }
     slot[].active &-= 1
     if slot[].kind == .http2 {
       let id = stream[].upstreamID
@@ -95,11 +95,8 @@ extension WorkerEngine {
       resumeReading(upstream: u)
       freed(upstream: u)
     } else {
-      if stage[].target == slot[].connection, !reusable, !orderly {
-        // A request that was built but not written yet: nobody needs it any more.
-        stage[].buffer.removeAll()
-        stage[].target = .none
-      }
+      // A request that was built but not written yet: nobody needs it any more.
+      if !reusable, !orderly { stage[].drop(slot[].connection) }
       close(upstream: u, reusable || orderly ? .gracefully : .reset)
     }
   }
@@ -139,7 +136,7 @@ extension WorkerEngine {
       return finish(s)
     }
     // What was passed on already still leaves; a client sees a short body, never a complete one.
-    if stage[].target == slot[].connection { flushStage() }
+    if stage[].holds(slot[].connection) { flushStage() }
     slot[].flags.insert(.closing)
     // Where the end of the connection is the end of the body, only a reset tells a cut from an end.
     let endsByClose =
@@ -258,7 +255,7 @@ extension WorkerEngine {
     guard !stream[].host.isNone, hosts[stream[].host].position >= 0 else { return }
     let state = clusters.ref(stream[].cluster)
     let position = Int(hosts[stream[].host].position)
-    guard let outlier = state[].config[].outlier, position < state[].members[].cells.count,
+    guard let outlier = state[].outlier, position < state[].members[].cells.count,
       let cells = state[].members[].cells[position]
     else { return }
     if let event = outlier.record(cells, outcome, now: now) {

@@ -72,7 +72,7 @@ extension WorkerEngine {
     guard let manager = downstreams[stream[].downstream].manager else { return }
     if !manager[].suppressesEnvoyHeaders, stream[].upstreamStarted != .zero, !stream[].flags.contains(.localReply) {
       let took = (now.nanoseconds &- stream[].upstreamStarted.nanoseconds) / 1_000_000
-      head.set(.envoyUpstreamServiceTime, head.decimal(took))
+      head.set(.envoyUpstreamServiceTime, head.decimal(took), flags: .sound)
     }
     if let route = stream[].route {
       if route[].includesAttemptCountInResponse {
@@ -103,7 +103,7 @@ extension WorkerEngine {
       kept.view(in: replayHead)
       if let id = replayHead.first(.requestID) { head.set(.requestID, head.copy(id)) }
     }
-    if !head.contains(.date) { head.append(.date, dateText()) }
+    if !head.contains(.date) { head.append(.date, dateText(), flags: .sound) }
   }
 
   /// Encodes a final head for the client. May end the stream when nothing follows.

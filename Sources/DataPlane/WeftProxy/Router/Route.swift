@@ -112,7 +112,8 @@ extension WorkerEngine {
     let replayable = stream[].flags.contains(.hasRetryPolicy) || stream[].flags.contains(.idempotent)
     if replayable, head.hasContent, !stream[].flags.contains(.wantsTunnel) { stream[].flags.insert(.keepsBody) }
     if stream[].flags.contains(.isGRPC), !stream[].flags.contains(.hasRetryPolicy) { stream[].flags.remove(.keepsBody) }
-    if !head.hasContent || head.framing == .tunnel { startTotalTimeout(s) }
+    // The stream's timer is armed when the request has been begun.
+    if !head.hasContent || head.framing == .tunnel { setTotalDeadline(s) }
     stream[].head = StoredHead(head, pool: pool)
     attempt(s, head)
   }
@@ -169,10 +170,15 @@ extension WorkerEngine {
 
   /// The route's total time-out runs from the end of the request.
   func startTotalTimeout(_ s: SlabIndex) {
+    if setTotalDeadline(s) { armStream(s) }
+  }
+
+  @discardableResult
+  private func setTotalDeadline(_ s: SlabIndex) -> Bool {
     let stream = streams.ref(s)
-    guard stream[].timeout > 0, stream[].totalDeadline == .distantFuture else { return }
+    guard stream[].timeout > 0, stream[].totalDeadline == .distantFuture else { return false }
     stream[].totalDeadline = now.advanced(nanoseconds: Int64(clamping: stream[].timeout))
-    armStream(s)
+    return true
   }
 
   // MARK: An attempt
@@ -182,8 +188,7 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     let state = clusters.ref(stream[].cluster)
     if state[].hasOutlierDetection { refreshEjections(stream[].cluster) }
-    let rules = stream[].route?[].retryRules
-    let avoid = (rules?.avoidsPreviousHosts ?? false) && stream[].attempts > 0
+    let avoid = stream[].attempts > 0 && stream[].route?[].retryRules?.avoidsPreviousHosts ?? false
     let h: SlabIndex
     if state[].config[].isOriginalDestination {
       let d = stream[].downstream
@@ -195,7 +200,8 @@ extension WorkerEngine {
       h = host
     } else {
       let pick = state[].balancer[].pick(
-        random: &turn[].random, avoiding: avoid ? stream[].tried : TriedHosts(), attempts: Int(rules?.hostAttempts ?? 1)
+        random: &turn[].random, avoiding: avoid ? stream[].tried : TriedHosts(),
+        attempts: Int(stream[].route?[].retryRules?.hostAttempts ?? 1)
       )
       guard case .host(let position, let panicking) = pick else {
         state[].stats.add(.upstreamCxNoneHealthy)
@@ -273,8 +279,8 @@ extension WorkerEngine {
     host[].activeRequests -= 1
     if host[].position >= 0 { state[].balancer[].finished(host[].position) }
     stream[].host = .none
-    // Otherwise `detach` has said where the request went.
-    if !stream[].flags.contains(.requestStarted) { stream[].lastHost = host[].address }
+    // Only a log asks where a request went; otherwise `detach` has said it.
+    if stream[].keepsResponseHead, !stream[].flags.contains(.requestStarted) { stream[].lastHost = host[].address }
     if host[].isRemoved { releaseIfUnused(host: h) }
   }
 

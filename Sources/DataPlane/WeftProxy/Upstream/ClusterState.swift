@@ -27,13 +27,17 @@ struct ClusterState: BitwiseCopyable {
   /// Host slots, those that have left included.
   var hostSlots: Int32 = 0
   var ejectionVersion: UInt64 = 0
-  var hasOutlierDetection: Bool
   /// Runs while there are hosts on demand.
   var cleanup = TimerID.none
+  var outlier: OutlierHandle?
   /// A fresh response decoder, to be copied into new connections.
   var decoder: H1Decoder
 
+  var hasOutlierDetection: Bool { outlier != nil }
+
+  @inline(__always)
   func breaker(_ highPriority: Bool) -> CircuitBreaker { highPriority ? high : standard }
+  @inline(__always)
   func breakerLimits(_ highPriority: Bool) -> CircuitBreakerLimits { highPriority ? highLimits : standardLimits }
 }
 
@@ -70,7 +74,7 @@ extension WorkerEngine {
       members: Cell(MemberList(name: config[].config.name)),
       standard: config[].breakers.breaker(.standard), high: config[].breakers.breaker(.high),
       standardLimits: config[].breakerLimits, highLimits: config[].highBreakerLimits, snapshots: 1,
-      hasOutlierDetection: config[].outlier != nil,
+      outlier: config[].outlier.map(OutlierHandle.init),
       decoder: H1Decoder(role: .response, limits: config[].limits))
     guard let i = clusters.insert(state) else { return .none }
     clusterNames[][key] = i
@@ -90,7 +94,7 @@ extension WorkerEngine {
     state[].highLimits = config[].highBreakerLimits
     state[].standard = config[].breakers.breaker(.standard)
     state[].high = config[].breakers.breaker(.high)
-    state[].hasOutlierDetection = config[].outlier != nil
+    state[].outlier = config[].outlier.map(OutlierHandle.init)
     if balancerChanged {
       state[].balancer[] = LoadBalancer(
         config[].config.loadBalancing, overprovisioningPercent: overprovisioning(config))
@@ -221,7 +225,7 @@ extension WorkerEngine {
   /// Takes note of ejections that another worker (or this one) made.
   func refreshEjections(_ i: SlabIndex) {
     let state = clusters.ref(i)
-    guard let outlier = state[].config[].outlier else { return }
+    guard let outlier = state[].outlier else { return }
     let version = outlier.version
     if version == state[].ejectionVersion { return }
     state[].ejectionVersion = version

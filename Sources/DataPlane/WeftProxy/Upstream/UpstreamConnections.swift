@@ -270,7 +270,7 @@ extension WorkerEngine {
       slot[].h2[].goAway()
       flushHTTP2(upstream: u)
     }
-    if mode == .gracefully, stage[].target == slot[].connection { flushStage() }
+    if mode == .gracefully, stage[].holds(slot[].connection) { flushStage() }
     slot[].flags.insert([.closed, .closedByUs])
     loop.close(slot[].connection, mode)
   }
@@ -287,10 +287,7 @@ extension WorkerEngine {
     unlist(upstream: u)
     connectingEnded(u)
     slot[].flags.insert(.closed)
-    if stage[].target == slot[].connection {
-      stage[].buffer.removeAll()
-      stage[].target = .none
-    }
+    stage[].drop(slot[].connection)
     if wasConnecting {
       stats.add(.upstreamCxConnectFail)
       if timedOut { stats.add(.upstreamCxConnectTimeout) }

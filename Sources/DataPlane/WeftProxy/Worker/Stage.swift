@@ -1,31 +1,82 @@
-// Stage: the worker's build buffer. What belongs to one connection and one event leaves in one write.
+// Stage: the worker's build buffer. What one event makes for one connection leaves in one write, at the end of the turn.
 
 import WeftBase
 import WeftHTTP
 import WeftRuntime
 import WeftUpstream
 
-/// Bytes built for one connection, not written yet.
+/// Bytes built and not written yet: one run per connection and change of connection.
+///
+/// All of a turn's output leaves when the turn ends. A peer that is woken by the first of many writes finds the others when it looks, instead
+/// of falling asleep between any two; waking a thread costs more than the rest of a write.
 struct Stage: ~Copyable {
+  /// Above this the stage is written before a turn has ended.
+  static let limit = 48 << 10
+
+  struct Run: BitwiseCopyable {
+    var target: ConnectionID
+    var start: Int
+    var end: Int
+  }
+
   var buffer = ByteBuffer(capacity: 64 << 10)
-  var target = ConnectionID.none
+  /// Whom the bytes from `start` on are for.
+  private(set) var target = ConnectionID.none
+  private var start = 0
+  /// What lies before `start`.
+  private(set) var runs = MutableTable<Run>()
+
+  var isEmpty: Bool { buffer.isEmpty }
+
+  /// Begins a run for `c`.
+  mutating func open(for c: ConnectionID) {
+    if buffer.count > start { runs.append(Run(target: target, start: start, end: buffer.count)) }
+    target = c
+    start = buffer.count
+  }
+
+  mutating func removeAll() {
+    buffer.removeAll()
+    runs.removeAll()
+    target = .none
+    start = 0
+  }
+
+  /// Whether something waits for `c`.
+  func holds(_ c: ConnectionID) -> Bool {
+    if target == c { return true }
+    for i in 0..<runs.count where runs[i].target == c { return true }
+    return false
+  }
+
+  /// Drops what waits for `c`.
+  mutating func drop(_ c: ConnectionID) {
+    if target == c {
+      buffer.truncate(to: start)
+      target = .none
+    }
+    for i in 0..<runs.count where runs[i].target == c { runs[i].target = .none }
+  }
 }
 
 extension WorkerEngine {
-  /// Makes the stage ready for bytes to `c`: what it holds for another connection is written first.
+  /// Makes the stage ready for bytes to `c`.
   @inline(__always)
   func stage(for c: ConnectionID) {
-    if stage[].target != c {
-      flushStage()
-      stage[].target = c
-    }
+    if stage[].target != c { openStage(for: c) }
+  }
+
+  private func openStage(for c: ConnectionID) {
+    if stage[].buffer.count > Stage.limit { flushStage() }
+    stage[].open(for: c)
+    askEndOfTurn()
   }
 
   /// Sends `bytes` to `c` after what is staged: small ones with it, large ones at once and without a copy.
   func send(_ bytes: ByteView, to c: ConnectionID) {
     if bytes.isEmpty { return }
-    stage(for: c)
     if bytes.count <= limits.coalescedBytes {
+      stage(for: c)
       stage[].buffer.append(bytes)
       return
     }
@@ -34,14 +85,15 @@ extension WorkerEngine {
   }
 
   /// Writes what is staged.
-  @inline(__always)
   func flushStage() {
-    if stage[].buffer.isEmpty { return }
-    let target = stage[].target
-    let outcome = loop.write(target, stage[].buffer.view)
-    stage[].buffer.removeAll()
-    stage[].target = .none
-    note(outcome, of: target)
+    if stage[].isEmpty { return }
+    stage[].open(for: .none)
+    for i in 0..<stage[].runs.count {
+      let run = stage[].runs[i]
+      if run.target == .none { continue }
+      note(loop.write(run.target, stage[].buffer.view[run.start..<run.end]), of: run.target)
+    }
+    stage[].removeAll()
   }
 
   /// Acts on the answer of a write: above the high mark the other side's reading stops.
@@ -78,7 +130,7 @@ extension WorkerEngine {
     askEndOfTurn()
   }
 
-  private func askEndOfTurn() {
+  func askEndOfTurn() {
     if turn[].endOfTurnAsked { return }
     turn[].endOfTurnAsked = true
     loop.atEndOfTurn(0)
@@ -86,6 +138,7 @@ extension WorkerEngine {
 
   /// Writes the output of every HTTP/2 connection that asked for it. Upstreams first: their requests have waited longest.
   func flushConnections() {
+    if turn[].flushUpstream.isEmpty, turn[].flushDownstream.isEmpty { return }
     var i = 0
     while i < turn[].flushUpstream.count {
       let u = turn[].flushUpstream[i]

@@ -10,10 +10,15 @@ import WeftUpstream
 /// are reused.
 struct WorkerConfiguration: ~Copyable {
   var snapshots: [Snapshot?] = []
-  var users: [Int] = []
-  /// The worker's state of each of a snapshot's clusters, by position.
-  var clusters: [ClusterTable] = []
+  /// Who uses each of them, and the worker's state of its clusters, by position.
+  var uses = MutableTable<Use>()
   var current: UInt32 = .max
+
+  /// How one snapshot is used.
+  struct Use: BitwiseCopyable {
+    var users: Int
+    var clusters: ClusterTable
+  }
 
   /// A table of a snapshot's cluster states.
   ///
@@ -48,13 +53,11 @@ extension WorkerEngine {
     let previous = configuration[].current
     if let free = configuration[].snapshots.firstIndex(where: { $0 == nil }) {
       configuration[].snapshots[free] = snapshot
-      configuration[].users[free] = 0
-      configuration[].clusters[free] = states
+      configuration[].uses[free] = WorkerConfiguration.Use(users: 0, clusters: states)
       configuration[].current = UInt32(free)
     } else {
       configuration[].snapshots.append(snapshot)
-      configuration[].users.append(0)
-      configuration[].clusters.append(states)
+      configuration[].uses.append(WorkerConfiguration.Use(users: 0, clusters: states))
       configuration[].current = UInt32(configuration[].snapshots.count - 1)
     }
     applyListeners(snapshot)
@@ -63,17 +66,17 @@ extension WorkerEngine {
   }
 
   @inline(__always)
-  func retain(snapshot i: UInt32) { configuration[].users[Int(i)] &+= 1 }
+  func retain(snapshot i: UInt32) { configuration[].uses[Int(i)].users &+= 1 }
 
   @inline(__always)
   func release(snapshot i: UInt32) {
-    configuration[].users[Int(i)] &-= 1
+    configuration[].uses[Int(i)].users &-= 1
     if i != configuration[].current { releaseIfUnused(i) }
   }
 
   private func releaseIfUnused(_ i: UInt32) {
-    guard configuration[].users[Int(i)] == 0, configuration[].snapshots[Int(i)] != nil else { return }
-    let table = configuration[].clusters[Int(i)]
+    guard configuration[].uses[Int(i)].users == 0, configuration[].snapshots[Int(i)] != nil else { return }
+    let table = configuration[].uses[Int(i)].clusters
     configuration[].snapshots[Int(i)] = nil
     for position in 0..<table.count { leave(table[position]) }
     unsafe table.base.deallocate()
@@ -85,6 +88,6 @@ extension WorkerEngine {
   /// The worker's state of the cluster at `position` of a snapshot; `.none` for -1, and for a cluster that is gone.
   @inline(__always)
   func clusterState(_ snapshot: UInt32, _ position: Int32) -> SlabIndex {
-    position < 0 ? .none : configuration[].clusters[Int(snapshot)][Int(position)]
+    position < 0 ? .none : configuration[].uses[Int(snapshot)].clusters[Int(position)]
   }
 }

@@ -140,7 +140,6 @@ package final class WorkerEngine: LoopHandler {
     } else if let u = upstream(word) {
       consumed = upstreamReceived(u, bytes)
     }
-    flushStage()
     return consumed
   }
 
@@ -182,6 +181,7 @@ package final class WorkerEngine: LoopHandler {
 
   package func endOfTurn(token: UInt64) {
     turn[].endOfTurnAsked = false
+    flushStage()
     flushConnections()
   }
 }

@@ -43,7 +43,8 @@ struct SnapshotCompilerTests {
   }
 
   static func position(_ compilation: Compilation, _ listener: Int = 0) -> Int32? {
-    compilation.snapshot.listeners[listener][].chains[0][].http?[].routes[].routes.first?[].cluster
+    guard let table = compilation.snapshot.listeners[listener][].chains[0][].http?[].routes else { return nil }
+    return table[].routes.indices.isEmpty ? nil : table[].routes[0][].cluster
   }
 
   @Test("routes point to clusters, endpoints carry addresses")
