@@ -36,6 +36,15 @@ struct StateOfTheWorldTests {
     #expect(client.ask(.route, ["nosuch"]).text == "RDS[]")
   }
 
+  @Test("names that come with a refusal are answered, and what was refused is not sent again")
+  func namesOfRefusal() {
+    var client = Conversation(.stateOfTheWorld, base)
+    #expect(client.ask(.endpoint, ["a"]).text == "EDS[a]")
+    #expect(client.refuse(.endpoint, ["a", "b"], "a: no").text == "EDS[b]")
+    #expect(client.acknowledge(.endpoint, ["a", "b"]).text == "")
+    #expect(client.session.isSettled)
+  }
+
   @Test("a gRPC client never gets everything")
   func grpcByName() {
     var client = Conversation(.stateOfTheWorld, base, isGRPC: true)

@@ -84,10 +84,19 @@ package struct Session: Sendable {
     }
     let isCurrent = request.nonce == watch.nonceSent
     if let refusal = request.refusal {
-      // The client keeps what it had; an answer now would be refused again.
+      // The client keeps what it had; the same answer again would be refused again. Names hold all the same: nothing may follow that
+      // would tell them once more.
       watch.noteRefused(refusal, nonce: request.nonce)
+      let added = names.subtracting(watch.names)
+      if isCurrent, !names.isEmpty {
+        watch.names = names
+        watch.forgetUnwanted()
+      }
       watches[type] = watch
-      return []
+      guard isCurrent, !added.isEmpty else { return [] }
+      refresh(translate)
+      let list = type.isWildcardCapable ? wanted(type) : wanted(type).filter { added.contains($0.name) }
+      return [send(type, list, removed: [])]
     }
     if names.isEmpty, !watch.isWildcard {
       watches[type] = nil
