@@ -244,7 +244,12 @@ package struct XDSStore: Sendable {
 
   private mutating func settleRoutes(_ accepted: [String: Cluster], _ now: MonotonicInstant) {
     let wanted = Set(neededRoutes)
-    for case .routes(let routes) in resources(.routes).values.map(\.model) where visibleRoutes[routes.name] != routes {
+    for case .routes(let routes) in resources(.routes).values.map(\.model) {
+      if visibleRoutes[routes.name] == routes {
+        // Back to what is visible before the change in between was: nothing is waited for any more.
+        waitingRoutes[routes.name] = nil
+        continue
+      }
       let waits = Self.clusterNames(of: routes).contains { accepted[$0] != nil && visibleClusters[$0] == nil }
       if !waits || hasWaited(since: &waitingRoutes[routes.name], Self.routeHold, now) {
         visibleRoutes[routes.name] = routes
