@@ -129,6 +129,11 @@ final class SimMesh {
 
   /// The usual configuration of both sidecars.
   func configure() {
+    configureOutbound()
+    configureInbound()
+  }
+
+  private func configureOutbound() {
     let between = world.pick([Cluster.UpstreamProtocol.http1, .http2, .useDownstream])
     var manager = manager(outbound, "out", .inline(routes(retry: !knobs.isCalm)))
     if world.chance(1, in: 6), !knobs.isCalm { manager.maxRequestsPerConnection = UInt32(world.pick(1...5)) }
@@ -155,7 +160,9 @@ final class SimMesh {
     ]
     outbound.config.listeners[0].perConnectionBufferLimitBytes = UInt32(world.pick([4_096, 32_768, 1 << 20]))
     outbound.apply()
+  }
 
+  func configureInbound() {
     for (index, port) in Self.inboundPorts.enumerated() {
       let name = "app-\(index)"
       var host = VirtualHost(name: "all", domains: ["*"])

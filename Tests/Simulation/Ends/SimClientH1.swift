@@ -182,7 +182,10 @@ final class SimClientH1: SimEnd {
       return
     }
     if !exchange.isFinal { traffic.sawHead(exchange, status: status, fields) }
-    if fields.first("connection")?.lowercased() == "close" { isLast = true }
+    if fields.first("connection")?.lowercased() == "close" {
+      isLast = true
+      world.tell("#\(exchange.id) is the last of its connection")
+    }
     if sending === exchange, !mayContinue {
       // Refused before its content was sent: it will not be.
       mayContinue = true
@@ -214,7 +217,9 @@ final class SimClientH1: SimEnd {
   }
 
   override func closed(_ reason: CloseReason) {
-    world.tell("connection of #\(open.map(\.id)) ends: \(reason.kind)")
+    world.tell(
+      "connection \(user.connections) of #\(open.map(\.id)), last \(isLast), \(user.waiting.count) to come, ends: \(reason.kind)"
+    )
     for exchange in open { traffic.finish(exchange, .cut) }
     open = []
     user.lost()

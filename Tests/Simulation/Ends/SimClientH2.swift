@@ -40,8 +40,8 @@ final class SimClientH2: SimEnd {
       isLast = true
       world.tell("GOAWAY \(last)")
       traffic.probes.reached("GOAWAY to a client")
-      for (id, exchange) in open where id > last {
-        traffic.finish(exchange, .cut)
+      for id in open.keys.sorted() where id > last {
+        if let exchange = open[id] { traffic.finish(exchange, .cut) }
         open[id] = nil
       }
     }
@@ -51,7 +51,8 @@ final class SimClientH2: SimEnd {
 
   private func pump() {
     h2.now = loop.now
-    while !isOver, !isLast, h2.failed == nil, open.count < user.streams, h2.availableStreams > 0, !user.waiting.isEmpty {
+    while !isOver, !isLast, h2.failed == nil, open.count < user.streams, h2.availableStreams > 0, !user.waiting.isEmpty
+    {
       start(user.waiting.removeFirst())
     }
     if open.isEmpty, user.waiting.isEmpty, !isOver, !isLast {
@@ -165,7 +166,9 @@ final class SimClientH2: SimEnd {
   override func readEnded() { loop.close(c) }
 
   override func closed(_ reason: CloseReason) {
-    world.tell("connection of #\(open.values.map(\.id).sorted()) ends: \(reason.kind)")
+    world.tell(
+      "connection \(user.connections), \(user.waiting.count) to come, of #\(open.values.map(\.id).sorted()) ends: \(reason.kind)"
+    )
     for id in open.keys.sorted() { if let exchange = open[id] { traffic.finish(exchange, .cut) } }
     open = [:]
     user.lost()

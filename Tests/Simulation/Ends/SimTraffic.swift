@@ -102,6 +102,9 @@ final class SimTraffic {
   let knobs: SimKnobs
   let probes: SimProbes
   private(set) var exchanges: [SimExchange] = []
+  /// Worlds whose configuration changes: the version in force, and a look at each answer of a server.
+  var version = 0
+  var inspect: (SimExchange, H1Reader.Fields) -> Void = { _, _ in }
 
   init(_ world: SimWorld, knobs: SimKnobs, probes: SimProbes) {
     self.world = world
@@ -124,7 +127,7 @@ final class SimTraffic {
       exchange.bodyLength = size()
       exchange.isChunked = world.chance(1, in: 2)
       exchange.hasTrailers = exchange.isChunked && world.chance(1, in: 4)
-      exchange.expectsContinue = world.chance(1, in: 8)
+      exchange.expectsContinue = exchange.bodyLength > 0 && world.chance(1, in: 8)
       exchange.pieceBytes = world.pick([1 << 20, 10_000, 1_000]) + 1
       exchange.pieceDelay = isSlow ? world.milliseconds(0...300) : .zero
       if exchange.bodyLength / exchange.pieceBytes > 40 { exchange.pieceBytes = exchange.bodyLength / 40 + 1 }
@@ -181,6 +184,7 @@ final class SimTraffic {
   func begin(_ exchange: SimExchange) {
     exchange.outcome = .open
     exchange.startedAt = world.now
+    exchange.version = version
     world.tell("#\(exchange.id) \(exchange.method) \(exchange.path) body \(exchange.bodyLength)")
   }
 
@@ -208,6 +212,7 @@ final class SimTraffic {
     let script = script(exchange.id, attempt: attempt)
     world.expect(status == script.status, "#\(exchange.id): status \(status), the server said \(script.status)")
     if attempt > 0 { probes.reached("answer to a later attempt") }
+    inspect(exchange, fields)
   }
 
   func sawData(_ exchange: SimExchange, _ data: ArraySlice<UInt8>) {
