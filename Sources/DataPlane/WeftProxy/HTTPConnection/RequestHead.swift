@@ -43,14 +43,7 @@ extension WorkerEngine {
     head.removeHopByHop(keepUpgrade: streams[s].flags.contains(.wantsTunnel))
     addForwarding(s, head, slot)
     forwardClientCertificate(head, slot)
-    if !manager[].via.isEmpty {
-      if let value = head.joinedValue(named: ByteView(HeaderName.via.text)) {
-        let joined = head.concatenate(head.concatenate(value, ByteView(", ")), manager[].via)
-        head.set(.via, joined)
-      } else {
-        head.append(.via, manager[].via)
-      }
-    }
+    if !manager[].via.isEmpty { head.appendJoined(.via, separator: ByteView(", "), manager[].via) }
     return nil
   }
 

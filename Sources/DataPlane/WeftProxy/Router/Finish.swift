@@ -174,8 +174,8 @@ extension WorkerEngine {
     detach(s, reusable: false)
 
     if stream[].flags.contains(.responseStarted) {
-      stream[].responseFlags.insert(flag(of: reason))
-      stream[].details = ByteView(midResponseDetails(reason))
+      stream[].responseFlags.insert(reason.words.flag)
+      stream[].details = ByteView(reason.words.detailsMidway)
       return abort(s, byClient: false)
     }
     uncount(s)
@@ -189,64 +189,11 @@ extension WorkerEngine {
       return again(s)
     }
     if retryInsteadOf(s, reason, requestStarted: started) { return }
-    stream[].responseFlags.insert(flag(of: reason))
+    let words = reason.words
+    stream[].responseFlags.insert(words.flag)
     localReply(
-      s, reason == .perTryTimeout ? 504 : 503, resetBody(reason), details: resetDetails(reason),
+      s, reason == .perTryTimeout ? 504 : 503, ByteView(words.body), details: words.details,
       overloaded: reason == .overflow)
-  }
-
-  private func flag(of reason: UpstreamResetReason) -> ResponseFlag {
-    switch reason {
-    case .connectFailure, .connectTimeout: .upstreamConnectionFailure
-    case .connectionTermination: .upstreamConnectionTermination
-    case .remoteReset, .remoteRefusedStream: .upstreamRemoteReset
-    case .localReset: .localReset
-    case .overflow: .upstreamOverflow
-    case .perTryTimeout: .upstreamRequestTimeout
-    case .protocolError: .upstreamProtocolError
-    }
-  }
-
-  private func resetBody(_ reason: UpstreamResetReason) -> ByteView {
-    switch reason {
-    case .connectFailure:
-      ByteView("upstream connect error or disconnect/reset before headers. reset reason: remote connection failure")
-    case .connectTimeout:
-      ByteView("upstream connect error or disconnect/reset before headers. reset reason: connection timeout")
-    case .connectionTermination:
-      ByteView("upstream connect error or disconnect/reset before headers. reset reason: connection termination")
-    case .remoteReset: ByteView("upstream connect error or disconnect/reset before headers. reset reason: remote reset")
-    case .remoteRefusedStream:
-      ByteView("upstream connect error or disconnect/reset before headers. reset reason: remote refused stream reset")
-    case .localReset: ByteView("upstream connect error or disconnect/reset before headers. reset reason: local reset")
-    case .overflow: ByteView("upstream connect error or disconnect/reset before headers. reset reason: overflow")
-    case .perTryTimeout: ByteView("upstream request timeout")
-    case .protocolError:
-      ByteView("upstream connect error or disconnect/reset before headers. reset reason: protocol error")
-    }
-  }
-
-  private func resetDetails(_ reason: UpstreamResetReason) -> StaticString {
-    switch reason {
-    case .connectFailure: "upstream_reset_before_response_started{remote_connection_failure}"
-    case .connectTimeout: "upstream_reset_before_response_started{connection_timeout}"
-    case .connectionTermination: "upstream_reset_before_response_started{connection_termination}"
-    case .remoteReset: "upstream_reset_before_response_started{remote_reset}"
-    case .remoteRefusedStream: "upstream_reset_before_response_started{remote_refused_stream_reset}"
-    case .localReset: "upstream_reset_before_response_started{local_reset}"
-    case .overflow: "upstream_reset_before_response_started{overflow}"
-    case .perTryTimeout: "upstream_per_try_timeout"
-    case .protocolError: "upstream_reset_before_response_started{protocol_error}"
-    }
-  }
-
-  private func midResponseDetails(_ reason: UpstreamResetReason) -> StaticString {
-    switch reason {
-    case .connectionTermination: "upstream_reset_after_response_started{connection_termination}"
-    case .remoteReset, .remoteRefusedStream: "upstream_reset_after_response_started{remote_reset}"
-    case .protocolError: "upstream_reset_after_response_started{protocol_error}"
-    default: "upstream_reset_after_response_started{local_reset}"
-    }
   }
 
   /// Tells outlier detection what an attempt came to.

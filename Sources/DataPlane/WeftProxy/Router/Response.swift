@@ -92,13 +92,7 @@ extension WorkerEngine {
     case .appendIfAbsent: if !head.contains(.server) { head.append(.server, manager[].serverName) }
     case .passThrough: break
     }
-    if !manager[].via.isEmpty {
-      if let value = head.joinedValue(named: ByteView(HeaderName.via.text)) {
-        head.set(.via, head.concatenate(head.concatenate(value, ByteView(", ")), manager[].via))
-      } else {
-        head.append(.via, manager[].via)
-      }
-    }
+    if !manager[].via.isEmpty { head.appendJoined(.via, separator: ByteView(", "), manager[].via) }
     if manager[].requestIDInResponse, let kept = stream[].head {
       kept.view(in: replayHead)
       if let id = replayHead.first(.requestID) { head.set(.requestID, head.copy(id)) }

@@ -158,12 +158,7 @@ extension WorkerEngine {
 
   private func replaceHost(_ head: MessageHead, _ host: ByteView, _ route: ConfigRef<CompiledRoute>) {
     if route[].appendsForwardedHost {
-      let old = head.authority
-      if let value = head.joinedValue(named: ByteView(HeaderName.forwardedHost.text)) {
-        head.set(.forwardedHost, head.concatenate(head.concatenate(value, ByteView(",")), old))
-      } else {
-        head.append(.forwardedHost, old)
-      }
+      head.appendJoined(.forwardedHost, separator: ByteView(","), head.authority)
     }
     head.authority = host
   }
@@ -287,10 +282,9 @@ extension WorkerEngine {
   /// A breaker of our own refused the attempt. Never retried.
   func overflow(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    stream[].responseFlags.insert(.upstreamOverflow)
-    localReply(
-      s, 503, ByteView("upstream connect error or disconnect/reset before headers. reset reason: overflow"),
-      details: "upstream_reset_before_response_started{overflow}", overloaded: true)
+    let words = UpstreamResetReason.overflow.words
+    stream[].responseFlags.insert(words.flag)
+    localReply(s, 503, ByteView(words.body), details: words.details, overloaded: true)
   }
 
   /// Passes the request's head, and what is there of its body, to a connection.

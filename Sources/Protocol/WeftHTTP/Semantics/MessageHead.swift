@@ -233,6 +233,12 @@ package struct MessageHead {
     return unsafe ByteView(UnsafeRawPointer(room), count: used)
   }
 
+  /// Adds `value` to what the field `name` says already, as one field.
+  package func appendJoined(_ name: HeaderName, separator: ByteView, _ value: ByteView) {
+    guard let old = joinedValue(named: ByteView(name.text)) else { return append(name, value) }
+    set(name, concatenate(concatenate(old, separator), value))
+  }
+
   /// Adds a field at the end, after others of the same name.
   @inlinable package func append(_ name: HeaderName, _ value: ByteView, flags: HeaderField.Flags = []) {
     precondition(name != .other)

@@ -1,0 +1,67 @@
+// ResetWords: how the failure of an attempt is told, to the client and in the log. The words are Envoy's.
+
+import WeftTelemetry
+import WeftUpstream
+
+struct ResetWords {
+  var flag: ResponseFlag
+  /// What the client reads.
+  var body: StaticString
+  /// Response code details, before the response began and in the middle of it.
+  var details: StaticString
+  var detailsMidway: StaticString = "upstream_reset_after_response_started{local_reset}"
+}
+
+extension UpstreamResetReason {
+  var words: ResetWords {
+    switch self {
+    case .connectFailure:
+      ResetWords(
+        flag: .upstreamConnectionFailure,
+        body: "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure",
+        details: "upstream_reset_before_response_started{remote_connection_failure}")
+    case .connectTimeout:
+      ResetWords(
+        flag: .upstreamConnectionFailure,
+        body: "upstream connect error or disconnect/reset before headers. reset reason: connection timeout",
+        details: "upstream_reset_before_response_started{connection_timeout}")
+    case .connectionTermination:
+      ResetWords(
+        flag: .upstreamConnectionTermination,
+        body: "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
+        details: "upstream_reset_before_response_started{connection_termination}",
+        detailsMidway: "upstream_reset_after_response_started{connection_termination}")
+    case .remoteReset:
+      ResetWords(
+        flag: .upstreamRemoteReset,
+        body: "upstream connect error or disconnect/reset before headers. reset reason: remote reset",
+        details: "upstream_reset_before_response_started{remote_reset}",
+        detailsMidway: "upstream_reset_after_response_started{remote_reset}")
+    case .remoteRefusedStream:
+      ResetWords(
+        flag: .upstreamRemoteReset,
+        body: "upstream connect error or disconnect/reset before headers. reset reason: remote refused stream reset",
+        details: "upstream_reset_before_response_started{remote_refused_stream_reset}",
+        detailsMidway: "upstream_reset_after_response_started{remote_reset}")
+    case .localReset:
+      ResetWords(
+        flag: .localReset,
+        body: "upstream connect error or disconnect/reset before headers. reset reason: local reset",
+        details: "upstream_reset_before_response_started{local_reset}")
+    case .overflow:
+      ResetWords(
+        flag: .upstreamOverflow,
+        body: "upstream connect error or disconnect/reset before headers. reset reason: overflow",
+        details: "upstream_reset_before_response_started{overflow}")
+    case .perTryTimeout:
+      ResetWords(
+        flag: .upstreamRequestTimeout, body: "upstream request timeout", details: "upstream_per_try_timeout")
+    case .protocolError:
+      ResetWords(
+        flag: .upstreamProtocolError,
+        body: "upstream connect error or disconnect/reset before headers. reset reason: protocol error",
+        details: "upstream_reset_before_response_started{protocol_error}",
+        detailsMidway: "upstream_reset_after_response_started{protocol_error}")
+    }
+  }
+}
