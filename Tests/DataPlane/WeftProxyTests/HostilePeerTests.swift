@@ -277,6 +277,29 @@ struct HostilePeerTests {
     #expect(client.closeReason?.kind == .peerReset)
   }
 
+  @Test(
+    "a response that could be read in two ways is a bad gateway, and its connection ends",
+    arguments: [
+      "content-length: 2\r\ncontent-length: 3\r\n\r\nhi", "content-length: 2\r\ntransfer-encoding: chunked\r\n\r\nhi",
+      "x: a\rb\r\n\r\n", "x: a\nset-cookie: b\r\n\r\n", "x: a\0b\r\n\r\n", "x : a\r\n\r\n", " x: a\r\n\r\n",
+      "content-length: +2\r\n\r\nhi", "transfer-encoding: chunked, gzip\r\n\r\n",
+    ])
+  func ambiguousResponses(fields: String) {
+    let world = ProxyWorld()
+    world.simple()
+    let client = world.connect()
+    client.send(get())
+    #expect(world.run { world.server.accepted.first?.text.hasSuffix("\r\n\r\n") ?? false })
+    world.server.accepted[0].send("HTTP/1.1 200 OK\r\n\(fields)")
+    #expect(world.run { client.text.contains("\r\n\r\n") })
+    #expect(client.text.hasPrefix("HTTP/1.1 502 "))
+    #expect(!client.text.contains("set-cookie"))
+    world.settle()
+    #expect(world.server.accepted[0].isOver)
+    #expect(world.value(ClusterMetric.upstreamCxProtocolError) == 1)
+    world.expectClean()
+  }
+
   @Test("parameters of a path do not lead around a route")
   func pathParameters() {
     let world = ProxyWorld()

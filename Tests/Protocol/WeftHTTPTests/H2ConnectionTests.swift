@@ -263,6 +263,39 @@ struct H2ConnectionTests {
     #expect(log(acknowledged: true).last == "connection 11 rapidReset")
   }
 
+  @Test("#20 answers that nobody reads end the connection before they fill memory")
+  func unreadAnswers() {
+    var limits = HTTPLimits()
+    limits.http2.maxControlFramesPerTenSeconds = 1_000_000
+    let pings = Array((0..<1001).map { _ in frame(6, 0, 0, word(0) + word(0)) }.joined())
+    #expect(serve(preface + pings, limits: limits) == ["connection 11 outboundFlood"])
+    // Fewer are none too many.
+    #expect(serve(preface + Array(pings.prefix(17 * 900)), limits: limits).isEmpty)
+  }
+
+  @Test("CONNECT has no content, and what was allowed once is not taken back")
+  func connectRules() {
+    var limits = HTTPLimits()
+    limits.http2.allowsExtendedConnect = true
+    let extended =
+      literal(":method", "CONNECT") + literal(":protocol", "websocket") + [0x86, 0x84] + literal(":authority", "a")
+    #expect(serve(preface + frame(1, 4, 1, extended), limits: limits).count == 1)
+    #expect(serve(preface + frame(1, 4, 1, extended + literal("content-length", "3")), limits: limits).isEmpty)
+    var client = H2Connection(role: .client, limits: HTTPLimits())
+    let scratch = HeadScratch()
+    var events: [String] = []
+    for value in [1, 1, 0] as [UInt8] {
+      frame(4, 0, 0, [0, 8, 0, 0, 0, value]).withByteView { view in
+        var input = view
+        let event = client.next(&input, head: scratch.head, now: MonotonicInstant(nanoseconds: 1))
+        events.append(describe(event, scratch.head))
+      }
+    }
+    let allows = client.peerAllowsExtendedConnect
+    #expect(allows)
+    #expect(events == ["", "", "connection 1 settingValue"])
+  }
+
   @Test("#17 rapid reset ends the connection at half of five hundred streams")
   func rapidReset() {
     var bytes = preface

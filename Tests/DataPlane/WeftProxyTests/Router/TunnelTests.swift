@@ -218,6 +218,38 @@ struct TunnelTests {
     }
   }
 
+  @Test("CONNECT is denied unless it is configured", arguments: Version.allCases)
+  func connectDenied(client: Version) {
+    let world = ProxyWorld()
+    world.simple(manager: { manager in
+      guard case .inline(var routes) = manager.routes else { return }
+      routes.virtualHosts[0].routes[0].match = RouteMatch(.connect)
+      manager.routes = .inline(routes)
+    })
+    let ends = TunnelEnds(world, .connect, client: client, server: .one)
+    ends.ask()
+    #expect(world.run { ends.answer != nil })
+    #expect(ends.answer?.status == 403)
+    #expect(world.server.accepted.isEmpty)
+  }
+
+  @Test("an upgrade answered with 200 is an ordinary response, and its connection serves no other request")
+  func answeredWithOK() {
+    let world = ProxyWorld()
+    world.tunnels(upstream: .one)
+    let ends = TunnelEnds(world, .webSocket, client: .one, server: .one)
+    ends.ask()
+    ends.client.send("GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
+    #expect(world.run { ends.request != nil })
+    let first = ends.server
+    world.settle()
+    #expect(!(first?.text.contains("smuggled") ?? true))
+    first?.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+    #expect(world.run { world.server.accepted.count == 2 && world.server.accepted[1].text.contains("GET /smuggled") })
+    #expect(HTTP1Text(ends.client.received)?.text == "ok")
+    #expect(first?.isOver ?? false)
+  }
+
   @Test("an HTTP/2 upstream that does not take upgrades gets none", arguments: Version.allCases)
   func notAllowedByUpstream(client: Version) {
     let world = ProxyWorld()
