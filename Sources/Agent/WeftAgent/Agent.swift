@@ -1,5 +1,6 @@
 // The life of one workload, in order. Each step names what undoes it on the way out.
 import Glibc
+import Synchronization
 import WeftBase
 package import WeftService
 
@@ -15,10 +16,26 @@ package struct AgentError: Error, CustomStringConvertible {
   package var description: String
 }
 
+/// How the application last was.
+private final class KnownHealth: Sendable {
+  private let state = Mutex(WorkloadHealth.unhealthy)
+
+  var now: WorkloadHealth { state.withLock { $0 } }
+
+  /// *Returns*: whether that is news.
+  func note(_ health: WorkloadHealth) -> Bool {
+    state.withLock { known in
+      defer { known = health }
+      return known != health
+    }
+  }
+}
+
 /// Runs a proxy and an application beside each other. *Source*: docs/design/0002-universal-contract.md, "Order of life".
 package struct Agent: Sendable {
   private let configuration: AgentConfiguration
   private let ports: AgentPorts
+  private let slot: Slot?
   private let client: HTTPClient
   private let registry: WorkloadRegistry
   private let report: @Sendable (AgentEvent) -> Void
@@ -26,7 +43,8 @@ package struct Agent: Sendable {
   package init(
     _ configuration: AgentConfiguration, client: HTTPClient, report: @escaping @Sendable (AgentEvent) -> Void
   ) throws(AgentError) {
-    guard let ports = AgentPorts.settle(configuration) else {
+    slot = Slot.take(configuration)
+    guard let ports = AgentPorts.settle(configuration, before: slot?.ports()) else {
       throw AgentError(description: "no free port on the loopback address")
     }
     self.configuration = configuration
@@ -38,25 +56,40 @@ package struct Agent: Sendable {
 
   /// Runs until the application ends or a signal asks to stop. *Returns*: the process's exit code.
   package func run(signals: Signals) async throws -> Int32 {
-    try await registerFirst()
-    let proxy = try startProxy()
+    let orders = StopOrders()
+    return try await withThrowingTaskGroup(of: Int32?.self) { group in
+      group.addTask {
+        await orders.follow(signals)
+        return nil
+      }
+      group.addTask { try await self.life(orders) }
+      var code: Int32?
+      while code == nil, let next = try await group.next() { code = next }
+      group.cancelAll()
+      return code ?? 1
+    }
+  }
+
+  private func life(_ orders: StopOrders) async throws -> Int32 {
+    var proxy: ChildProcess?
     do {
-      try await proxyReady(proxy)
+      guard try await orders.unless(1, { try await self.registerFirst() }) != nil else {
+        return await abandon(nil, orders)
+      }
+      try await checkPort()
+      let started = try startProxy()
+      proxy = started
+      guard try await orders.unless(1, { try await self.proxyReady(started) }) != nil else {
+        return await abandon(proxy, orders)
+      }
+      let application = try startApplication()
+      orders.pass(to: application)
+      let reason = await live(proxy: started, application: application, orders)
+      return await leave(reason, proxy: started, application: application, orders)
     } catch {
-      _ = await proxy.terminate(grace: .seconds(1))
-      await deregister()
+      _ = await abandon(proxy, orders)
       throw error
     }
-    let application: ChildProcess?
-    do {
-      application = try startApplication()
-    } catch {
-      _ = await proxy.terminate(grace: .seconds(1))
-      await deregister()
-      throw error
-    }
-    let reason = await live(proxy: proxy, application: application, signals: signals)
-    return await leave(reason, proxy: proxy, application: application, signals: signals)
   }
 
   // MARK: - On the way in
@@ -68,7 +101,7 @@ package struct Agent: Sendable {
   private func registerFirst() async throws {
     guard isRegistered else { return }
     do {
-      try await registry.put(.unhealthy)
+      for warning in try await registry.put(.unhealthy) { say(.warning, warning) }
     } catch let refused as RegistrationRefused {
       throw AgentError(description: refused.description)
     } catch {
@@ -76,8 +109,16 @@ package struct Agent: Sendable {
     }
   }
 
+  /// Another program on the application's port would get its traffic: one that an earlier run left behind, say.
+  private func checkPort() async throws {
+    guard let port = configuration.port, !configuration.command.isEmpty, await Ports.answers(port) else { return }
+    throw AgentError(
+      description: "port \(port) is in use by another program; \(configuration.service) could not listen there")
+  }
+
+  private var directory: String { "\(configuration.stateDirectory)/proxies/\(configuration.instance)" }
+
   private func startProxy() throws -> ChildProcess {
-    let directory = "\(configuration.stateDirectory)/proxies/\(configuration.instance)"
     guard makeDirectories(directory) else {
       throw AgentError(description: "cannot create the directory \(directory): \(reason(errno))")
     }
@@ -85,16 +126,21 @@ package struct Agent: Sendable {
     guard replaceFile(path, BootstrapFile.json(configuration, ports).bytes(.pretty)) else {
       throw AgentError(description: "cannot write \(path): \(reason(errno))")
     }
-    let words = [
+    var words = [
       configuration.proxyProgram, "-c", path, "--concurrency", String(configuration.concurrency),
-      "--log-level", configuration.logLevel, "--last-good", "\(directory)/last-good",
+      "--log-level", configuration.logLevel,
     ]
+    if let slot, slot.keep(ports.json(configuration)) {
+      words += ["--last-good", slot.lastGood]
+    } else {
+      say(.warning, "the proxy's last good configuration is not kept in \(configuration.stateDirectory)/slots")
+    }
     return try ChildProcess.start(
       words, name: "proxy", environment: configuration.environment, output: "\(directory)/proxy.log")
   }
 
   private func proxyReady(_ proxy: ChildProcess) async throws {
-    let log = "\(configuration.stateDirectory)/proxies/\(configuration.instance)/proxy.log"
+    let log = "\(directory)/proxy.log"
     let deadline = ContinuousClock.now + configuration.readyTimeout
     var pause = Duration.milliseconds(10)
     while ContinuousClock.now < deadline {
@@ -119,7 +165,7 @@ package struct Agent: Sendable {
     guard !configuration.command.isEmpty else { return nil }
     return try ChildProcess.start(
       configuration.command, name: configuration.service,
-      environment: ApplicationEnvironment.variables(configuration, ports), takesTerminal: true)
+      environment: ApplicationEnvironment.variables(configuration, ports), borrowsTerminal: true)
   }
 
   // MARK: - While it lives
@@ -130,12 +176,17 @@ package struct Agent: Sendable {
     case signal(Int32)
   }
 
-  private func live(proxy: ChildProcess, application: ChildProcess?, signals: Signals) async -> Leaving {
+  private func live(proxy: ChildProcess, application: ChildProcess?, _ orders: StopOrders) async -> Leaving {
     await withTaskGroup(of: Leaving?.self) { group in
       if let application { group.addTask { await application.exit().map(Leaving.applicationEnded) } }
       group.addTask { await proxy.exit().map(Leaving.proxyEnded) }
-      group.addTask { await waitForSignal(signals, application) }
-      if isRegistered { group.addTask { await heartbeat() } }
+      group.addTask { await orders.order(1).map(Leaving.signal) }
+      if isRegistered {
+        group.addTask {
+          await heartbeat()
+          return nil
+        }
+      }
       var leaving: Leaving?
       while leaving == nil, let next = await group.next() { leaving = next }
       group.cancelAll()
@@ -143,88 +194,120 @@ package struct Agent: Sendable {
     }
   }
 
-  /// SIGTERM, SIGINT and SIGQUIT mean leaving; any other signal is passed on to the application.
-  private func waitForSignal(_ signals: Signals, _ application: ChildProcess?) async -> Leaving? {
-    for await signal in signals.values {
-      if [SIGTERM, SIGINT, SIGQUIT].contains(signal) { return .signal(signal) }
-      application?.send(signal)
-    }
-    return nil
-  }
-
-  /// Renews the registration every third of its lease; becomes HEALTHY when the application first answers.
-  private func heartbeat() async -> Leaving? {
-    var announced = false
-    var complained = false
-    while !Task.isCancelled {
-      let answers = configuration.port.map { Ports.answers(host: "127.0.0.1", port: $0) } ?? true
-      if answers || announced {
-        do {
-          try await registry.put(answers ? .healthy : .unhealthy)
-          if !announced { say(.info, "\(configuration.service) answers; taking traffic") }
-          announced = true
-          complained = false
-        } catch {
-          if !complained { say(.warning, "cannot renew the registration: \(error); trying on") }
-          complained = true
+  /// Renews the registration every third of its lease, and whenever the application's health changes: HEALTHY from the moment
+  /// it first answers.
+  private func heartbeat() async {
+    let health = KnownHealth()
+    let (beats, beat) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask {
+        await self.probe { if health.note($0) { beat.yield() } }
+      }
+      group.addTask {
+        while (try? await Task.sleep(for: .milliseconds(self.configuration.leaseSeconds * 1000 / 3))) != nil {
+          beat.yield()
         }
       }
-      let pause = announced ? Duration.milliseconds(configuration.leaseSeconds * 1000 / 3) : .milliseconds(50)
-      do { try await Task.sleep(for: pause) } catch { return nil }
+      group.addTask {
+        var announced = false
+        var complained = false
+        for await _ in beats {
+          let state = health.now
+          do {
+            try await self.registry.put(state)
+            if !announced, state == .healthy {
+              self.say(.info, "\(self.configuration.service) answers; taking traffic")
+              announced = true
+            }
+            complained = false
+          } catch is CancellationError {
+            return
+          } catch {
+            if !complained { self.say(.warning, "cannot renew the registration: \(error); trying on") }
+            complained = true
+          }
+        }
+      }
     }
-    return nil
+  }
+
+  /// Tells how the application is: often until it first answers, then every second.
+  private func probe(_ tell: @Sendable (WorkloadHealth) -> Void) async {
+    var hasAnswered = false
+    while !Task.isCancelled {
+      let answers: Bool = if let port = configuration.port { await Ports.answers(port) } else { true }
+      hasAnswered = hasAnswered || answers
+      if hasAnswered, !Task.isCancelled { tell(answers ? .healthy : .unhealthy) }
+      do { try await Task.sleep(for: hasAnswered ? .seconds(1) : .milliseconds(50)) } catch { return }
+    }
   }
 
   // MARK: - On the way out
 
   private func leave(
-    _ reason: Leaving, proxy: ChildProcess, application: ChildProcess?, signals: Signals
+    _ reason: Leaving, proxy: ChildProcess, application: ChildProcess?, _ orders: StopOrders
   ) async -> Int32 {
+    // The order that is the reason is obeyed in peace; the next one cuts every wait short.
+    var patience = orders.count + 1
+    if case .signal = reason { patience = 2 }
+    let inOrder = try? await orders.unless(patience) {
+      await self.leaveInOrder(reason, proxy: proxy, application: application)
+    }
+    if let code = inOrder {
+      if proxy.status == .exited(0) { tidy() }
+      return code
+    }
+    say(.warning, "told again: stopping at once")
+    application?.send(SIGKILL)
+    async let stopped = proxy.end(with: SIGINT, grace: .seconds(1))
+    await deregister(within: .seconds(1))
+    if await stopped == .exited(0) { tidy() }
+    return switch reason {
+    case .signal(let number): 128 + number
+    case .applicationEnded(let status): status.code
+    case .proxyEnded: 1
+    }
+  }
+
+  private func leaveInOrder(_ reason: Leaving, proxy: ChildProcess, application: ChildProcess?) async -> Int32 {
     var code: Int32 = 0
     switch reason {
     case .signal(let number):
       say(.info, "leaving on signal \(number)")
-      if let ended = await stopInOrder(number, application, unless: signals) {
-        code = ended
-      } else {
-        say(.warning, "told again: stopping at once")
-        application?.send(SIGKILL)
-        proxy.send(SIGINT)
-        code = 128 + number
+      await drain()
+      if let status = await application?.end(with: number, grace: configuration.stopTimeout) {
+        // An application that ends of the signal we passed on has done what it was asked to.
+        code = status == .signalled(number) ? 0 : status.code
       }
     case .applicationEnded(let status):
       say(status.code == 0 ? .info : .warning, "\(configuration.service) ended with code \(status.code)")
       code = status.code
+      // Whatever it started and left behind.
+      await application?.end(grace: configuration.stopTimeout)
     case .proxyEnded(let status):
       say(.error, "the proxy ended with code \(status.code); stopping \(configuration.service)")
-      if let application { _ = await application.terminate(grace: configuration.stopTimeout) }
+      await application?.end(grace: configuration.stopTimeout)
       code = 1
     }
     await deregister()
-    _ = await proxy.terminate(grace: configuration.stopTimeout)
+    await proxy.end(grace: configuration.stopTimeout)
     return code
   }
 
-  /// Lets peers go, then ends the application. *Returns*: its exit code; nil when another signal asked not to wait.
-  private func stopInOrder(_ number: Int32, _ application: ChildProcess?, unless signals: Signals) async -> Int32? {
-    await withTaskGroup(of: Int32?.self) { group in
-      group.addTask {
-        await self.drain()
-        guard let application else { return 0 }
-        application.send(number)
-        let status = await application.terminate(grace: configuration.stopTimeout) ?? .exited(0)
-        // An application that ends of the signal we passed on has done what it was asked to.
-        return status == .signalled(number) || status == .signalled(SIGTERM) ? 0 : status.code
-      }
-      group.addTask {
-        _ = await self.waitForSignal(signals, application)
-        return nil
-      }
-      let first = await group.next() ?? nil
-      group.cancelAll()
-      return first
+  /// Undoes what was done before the application ran. *Returns*: the exit code for a stop that was asked for.
+  private func abandon(_ proxy: ChildProcess?, _ orders: StopOrders) async -> Int32 {
+    if orders.count > 0 { say(.info, "told to stop before \(configuration.service) was started") }
+    _ = try? await orders.unless(2) {
+      async let stopped = proxy?.end(grace: .seconds(1))
+      await self.deregister()
+      _ = await stopped
     }
+    proxy?.send(SIGKILL)
+    return 0
   }
+
+  /// Removes what only this instance's proxy needed. After a failure it stays, for whoever looks for the reason.
+  private func tidy() { removeDirectory(directory, files: ["bootstrap.json", "proxy.log"]) }
 
   /// Takes the workload out of its peers' endpoints and waits until they have let go.
   private func drain() async {
@@ -249,9 +332,11 @@ package struct Agent: Sendable {
   /// Peers that have heard of the leaving send nothing for this long.
   private static var quietTime: Duration { .milliseconds(500) }
 
-  private func deregister() async {
+  private func deregister(within limit: Duration = .seconds(5)) async {
     guard isRegistered else { return }
-    do { try await registry.delete() } catch { say(.warning, "cannot deregister: \(error); the lease will run out") }
+    do { try await registry.delete(within: limit) } catch {
+      say(.warning, "cannot deregister: \(error); the lease will run out")
+    }
   }
 
   private func say(_ level: AgentEvent.Level, _ message: String) {

@@ -1,4 +1,5 @@
 // Everything the agent is told about its workload.
+package import WeftBase
 
 /// An upstream the application reaches through a local address.
 package struct Upstream: Sendable, Hashable {
@@ -18,19 +19,12 @@ package struct Upstream: Sendable, Hashable {
   /// Reads `HOST:PORT` or `HOST:PORT=LISTEN_HOST:LISTEN_PORT`; nil when it is neither.
   package init?(_ text: String) {
     let sides = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-    guard let service = Self.hostAndPort(sides[0]) else { return nil }
+    guard let service = HostPort(sides[0]) else { return nil }
     self.init(host: service.host, port: service.port)
     if sides.count == 2 {
-      guard let listen = Self.hostAndPort(sides[1]) else { return nil }
-      (listenHost, listenPort) = listen
+      guard let listen = HostPort(sides[1]) else { return nil }
+      (listenHost, listenPort) = (listen.host, listen.port)
     }
-  }
-
-  private static func hostAndPort(_ text: Substring) -> (host: String, port: UInt16)? {
-    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else { return nil }
-    let host = text[..<colon]
-    guard !host.isEmpty else { return nil }
-    return (String(host), port)
   }
 
   /// The stem of the variables the application sees: `reviews.default` → `REVIEWS_DEFAULT`.
@@ -104,16 +98,43 @@ package struct AgentPorts: Sendable, Hashable {
   /// In the order of `AgentConfiguration.upstreams`.
   package var upstreams: [UInt16]
 
-  /// Takes the ports the configuration names and asks the kernel for the others; nil when it has none left.
-  package static func settle(_ configuration: AgentConfiguration) -> AgentPorts? {
+  /// Takes the ports the configuration names; of the others those the instance before had, as far as they are free, and asks
+  /// the kernel for the rest. Nil when it has none left.
+  package static func settle(_ configuration: AgentConfiguration, before: JSONValue? = nil) -> AgentPorts? {
     let wantsProxy =
       configuration.role == .sidecar && (configuration.offersHTTPProxy ?? configuration.upstreams.isEmpty)
     guard var free = Ports.free(3 + configuration.upstreams.count) else { return nil }
-    func next() -> UInt16 { free.removeLast() }
+    var taken = Set(
+      [configuration.port, configuration.adminPort, configuration.inboundPort].compactMap { $0 }
+        + configuration.upstreams.map(\.listenPort))
+    func next(_ former: JSONValue?) -> UInt16 {
+      if let port = former?.intValue.flatMap({ UInt16(exactly: $0) }), port > 0, !taken.contains(port),
+        Ports.isFree(port)
+      {
+        taken.insert(port)
+        return port
+      }
+      let port = free.removeLast()
+      taken.insert(port)
+      return port
+    }
     return AgentPorts(
-      admin: configuration.adminPort ?? next(),
-      inbound: configuration.port == nil ? nil : configuration.inboundPort ?? next(),
-      httpProxy: wantsProxy ? next() : nil,
-      upstreams: configuration.upstreams.map { $0.listenPort == 0 ? next() : $0.listenPort })
+      admin: configuration.adminPort ?? next(before?["admin"]),
+      inbound: configuration.port == nil ? nil : configuration.inboundPort ?? next(before?["inbound"]),
+      httpProxy: wantsProxy ? next(before?["httpProxy"]) : nil,
+      upstreams: configuration.upstreams.map {
+        $0.listenPort == 0 ? next(before?["upstreams"]?["\($0.host):\($0.port)"]) : $0.listenPort
+      })
+  }
+
+  /// What the next instance is told.
+  func json(_ configuration: AgentConfiguration) -> JSONValue {
+    var object: JSONObject = ["admin": .int(admin)]
+    if let inbound { object["inbound"] = .int(inbound) }
+    if let httpProxy { object["httpProxy"] = .int(httpProxy) }
+    object["upstreams"] = .object(
+      JSONObject(
+        zip(configuration.upstreams, upstreams).map { JSONMember("\($0.host):\($0.port)", .int($1)) }))
+    return .object(object)
   }
 }

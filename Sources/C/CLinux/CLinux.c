@@ -12,11 +12,13 @@
 #include <sys/inotify.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -247,4 +249,65 @@ int64_t weft_inotify_next(const void *block, size_t count, size_t offset, struct
   notice->name_offset = (uint32_t)(offset + sizeof event);
   notice->name_length = (uint32_t)strnlen(at + sizeof event, event.len);
   return (int64_t)(offset + sizeof event + event.len);
+}
+
+// In the child: only calls that are safe between fork and exec of a process with threads. Returns the errno of what failed.
+static int become(char *const *arguments, char *const *environment, const char *output, int null_input, int death_signal,
+                  pid_t parent) {
+  setpgid(0, 0);
+  for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
+  if (death_signal != 0) {
+    if (prctl(PR_SET_PDEATHSIG, death_signal) != 0) return errno;
+    // The parent may have gone before it was asked for.
+    if (getppid() != parent) return ECHILD;
+  }
+  if (output != NULL) {
+    int file = open(output, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    if (file < 0 || dup2(file, 1) < 0 || dup2(file, 2) < 0) return errno;
+    if (file > 2) close(file);
+  }
+  if (null_input) {
+    int nothing = open("/dev/null", O_RDONLY);
+    if (nothing < 0 || dup2(nothing, 0) < 0) return errno;
+    if (nothing > 2) close(nothing);
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  execvpe(arguments[0], arguments, environment);
+  return errno;
+}
+
+int weft_spawn(char *const *arguments, char *const *environment, const char *output, int null_input, int death_signal) {
+  int report[2];
+  if (pipe2(report, O_CLOEXEC) != 0) return -errno;
+  // No handler of ours runs in the child.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pid_t parent = getpid();
+  pid_t pid = fork();
+  if (pid == 0) {
+    int failure = become(arguments, environment, output, null_input, death_signal, parent);
+    ssize_t ignored = write(report[1], &failure, sizeof failure);
+    (void)ignored;
+    _exit(127);
+  }
+  int failure = pid < 0 ? errno : 0;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  close(report[1]);
+  if (pid > 0) {
+    // Both sides do it: whoever comes first.
+    setpgid(pid, pid);
+    ssize_t count;
+    do count = read(report[0], &failure, sizeof failure);
+    while (count < 0 && errno == EINTR);
+    if (count == (ssize_t)sizeof failure) {
+      while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {}
+    } else {
+      failure = 0;
+    }
+  }
+  close(report[0]);
+  return failure != 0 ? -failure : pid;
 }

@@ -1,3 +1,5 @@
+import WeftBase
+
 /// Where a service listens: a host (literal or DNS name) with a port, or a Unix socket.
 ///
 /// Text form: `host:port`, `[v6]:port`, `unix:/path` (`unix:@name` for the abstract name space).
@@ -17,20 +19,8 @@ package enum ServiceAddress: Hashable, Sendable {
       self = .unix(path: String(path))
       return
     }
-    guard let colon = text.lastIndex(of: ":") else { return nil }
-    let digits = text[text.index(after: colon)...]
-    guard !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = UInt16(digits) else {
-      return nil
-    }
-    var host = text[..<colon]
-    if host.hasPrefix("[") {
-      guard host.hasSuffix("]"), host.count > 2 else { return nil }
-      host = host.dropFirst().dropLast()
-    } else if host.contains(":") {
-      return nil
-    }
-    guard !host.isEmpty else { return nil }
-    self = .tcp(host: String(host), port: port)
+    guard let place = HostPort(text) else { return nil }
+    self = .tcp(host: place.host, port: place.port)
   }
 
   /// The port of a TCP address; nil for a Unix socket.
@@ -42,7 +32,7 @@ package enum ServiceAddress: Hashable, Sendable {
   /// What an `:authority` or `Host` says by default for this address.
   package var authority: String {
     switch self {
-    case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    case .tcp(let host, let port): HostPort(host: host, port: port).description
     case .unix: "localhost"
     }
   }

@@ -116,4 +116,21 @@ struct DeltaTests {
     client.acknowledge(.cluster)
     #expect(client.status(.cluster) == .synced)
   }
+
+  @Test("a refusal of an earlier response does not pass for the answer to the last one")
+  func staleRefusal() {
+    var client = settled()
+    client.change(2, [c("a", 2), c("b"), e("a"), e("b"), l("l"), r("80")])
+    let first = client.nonces(.cluster).last ?? ""
+    client.change(3, [c("a", 2), c("b", 3), e("a"), e("b"), l("l"), r("80")])
+    client.ask(.cluster, nonce: first, refusal: "Error adding/updating cluster(s) a: bad")
+    #expect(client.session.watches[.cluster]?.isSettled == false)
+    client.acknowledge(.cluster)
+    #expect(client.session.watches[.cluster]?.isSettled == true)
+    // Nor does a refusal that was answered long ago, when the next response leaves.
+    client.change(4, [c("a", 4), c("b", 3), e("a"), e("b"), l("l"), r("80")])
+    #expect(client.session.watches[.cluster]?.isSettled == false)
+    client.refuse(.cluster, [], "Error adding/updating cluster(s) a: still bad")
+    #expect(client.session.watches[.cluster]?.isSettled == true)
+  }
 }

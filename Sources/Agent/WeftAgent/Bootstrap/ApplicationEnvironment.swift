@@ -1,4 +1,5 @@
 // The variables through which an application finds its upstreams.
+import WeftBase
 
 /// Builds the application's environment. *Source*: docs/design/0002-universal-contract.md.
 package enum ApplicationEnvironment {
@@ -11,7 +12,7 @@ package enum ApplicationEnvironment {
     if let port = configuration.port, result["PORT"] == nil { result["PORT"] = String(port) }
     for (upstream, port) in zip(configuration.upstreams, ports.upstreams) {
       let stem = upstream.variableStem
-      result["\(stem)_URL"] = "http://\(upstream.listenHost):\(port)"
+      result["\(stem)_URL"] = "http://\(HostPort(host: upstream.listenHost, port: port))"
       result["\(stem)_HOST"] = upstream.listenHost
       result["\(stem)_PORT"] = String(port)
     }

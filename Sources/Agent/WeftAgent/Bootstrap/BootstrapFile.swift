@@ -58,7 +58,7 @@ package enum BootstrapFile {
             [
               "port": .int(configuration.servicePort ?? port),
               "protocol": .string(configuration.applicationProtocol), "app": .string("127.0.0.1:\(port)"),
-              "listen": .string("\(configuration.address):\(inbound)"),
+              "listen": .string(HostPort(host: configuration.address, port: inbound).description),
             ]
           ]))
     }
@@ -66,7 +66,7 @@ package enum BootstrapFile {
       let upstreams = zip(configuration.upstreams, ports.upstreams).map { upstream, port -> JSONValue in
         [
           "host": .string(upstream.host), "port": .int(upstream.port),
-          "listen": .string("\(upstream.listenHost):\(port)"),
+          "listen": .string(HostPort(host: upstream.listenHost, port: port).description),
         ]
       }
       members.append(JSONMember("WEFT_UPSTREAMS", .array(upstreams)))
@@ -76,7 +76,8 @@ package enum BootstrapFile {
   }
 
   private static func discoveryCluster(_ configuration: AgentConfiguration) -> JSONValue {
-    let (host, port) = hostAndPort(configuration.discovery)
+    let place = HostPort(configuration.discovery, defaultPort: 15010)
+    let (host, port) = (place?.host ?? configuration.discovery, place?.port ?? 15010)
     let isLiteral = host.contains(":") || host.utf8.allSatisfy { $0 == 0x2E || (0x30...0x39).contains($0) }
     let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     return [
@@ -103,12 +104,5 @@ package enum BootstrapFile {
 
   private static func socketAddress(_ host: String, _ port: UInt16) -> JSONValue {
     ["socket_address": ["address": .string(host), "port_value": .int(port)]]
-  }
-
-  private static func hostAndPort(_ text: String) -> (String, UInt16) {
-    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-      return (text, 15010)
-    }
-    return (String(text[..<colon]), port)
   }
 }

@@ -39,7 +39,6 @@ package struct WorkloadRegistry: Sendable {
     if let port = configuration.port, let inbound = ports.inbound {
       published.append([
         "number": .int(configuration.servicePort ?? port),
-        "name": .string(configuration.applicationProtocol.lowercased()),
         "protocol": .string(configuration.applicationProtocol), "appPort": .int(port), "inboundPort": .int(inbound),
       ])
     }
@@ -58,7 +57,9 @@ package struct WorkloadRegistry: Sendable {
   }
 
   /// Registers or renews. *Errors*: `RegistrationRefused` for a 4xx answer; `ServiceError` when the control plane is not there.
-  package func put(_ health: WorkloadHealth) async throws {
+  /// *Returns*: what the control plane finds odd.
+  @discardableResult
+  package func put(_ health: WorkloadHealth) async throws -> [String] {
     let answer = try await client.send(
       "POST", "http://\(control)/api/v1/workloads", headers: ["content-type": "application/json"],
       body: record(health).bytes(), timeout: .seconds(5))
@@ -66,11 +67,13 @@ package struct WorkloadRegistry: Sendable {
     guard answer.status < 300 else {
       throw RegistrationRefused(description: "the control plane refused the registration: \(Self.reason(answer.text))")
     }
+    let warnings = (try? JSONValue(parsing: answer.text))?["warnings"]?.arrayValue ?? []
+    return warnings.compactMap(\.stringValue)
   }
 
   /// Deregisters; a record that is gone already is fine.
-  package func delete() async throws {
-    _ = try await client.send("DELETE", "http://\(control)\(path)", timeout: .seconds(5))
+  package func delete(within limit: Duration = .seconds(5)) async throws {
+    _ = try await client.send("DELETE", "http://\(control)\(path)", timeout: limit)
   }
 
   /// The messages of an error answer, else its text.

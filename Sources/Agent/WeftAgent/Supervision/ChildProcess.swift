@@ -1,5 +1,7 @@
 // A program this process started, and how it ended.
-package import Glibc
+import CLinux
+import Dispatch
+import Glibc
 import Synchronization
 
 /// How a child ended.
@@ -29,70 +31,64 @@ package struct SpawnError: Error, Equatable, CustomStringConvertible {
 }
 
 /// A started program in a process group of its own, so that a signal reaches all of it and a terminal's Ctrl-C reaches only
-/// whom we pass it to.
+/// whom we pass it to. It ends when we do, however we end.
 package final class ChildProcess: Sendable {
   private struct State {
+    var pid: Int32 = 0
     var status: ExitStatus?
+    /// Nobody is left in the group: its number may be given to others.
+    var isGone = false
     var waiters: [UInt64: CheckedContinuation<ExitStatus?, Never>] = [:]
     var lastWaiter: UInt64 = 0
   }
 
-  /// The process id; also the id of its group.
-  package let pid: pid_t
   /// What it is called in messages.
   package let name: String
+  /// Whether it gets the terminal's foreground when it asks for it.
+  private let borrowsTerminal: Bool
   private let state = Mutex(State())
 
-  private init(pid: pid_t, name: String) {
-    self.pid = pid
+  /// The process id; also the id of its group.
+  package var pid: Int32 { state.withLock { $0.pid } }
+
+  private init(name: String, borrowsTerminal: Bool) {
     self.name = name
+    self.borrowsTerminal = borrowsTerminal
   }
 
   /// Starts `words[0]`, looked up on PATH, with the rest as its arguments.
   ///
   /// *Parameters*: `environment` replaces the child's; `output`: a file for standard output and error, nil keeps ours;
-  /// `takesTerminal`: gives the child the terminal's foreground when standard input is one.
+  /// `borrowsTerminal`: keeps our standard input and, if that is a terminal whose foreground we have, lends it to the child
+  /// once it reads from it. Until then Ctrl-C comes to us.
   package static func start(
-    _ words: [String], name: String, environment: [String: String], output: String? = nil, takesTerminal: Bool = false
+    _ words: [String], name: String, environment: [String: String], output: String? = nil, borrowsTerminal: Bool = false
   ) throws(SpawnError) -> ChildProcess {
     guard let program = words.first, !program.isEmpty else { throw SpawnError(program: "", code: ENOENT) }
-    var attributes = posix_spawnattr_t()
-    unsafe posix_spawnattr_init(&attributes)
-    defer { unsafe posix_spawnattr_destroy(&attributes) }
-    var none = sigset_t()
-    unsafe sigemptyset(&none)
-    var all = sigset_t()
-    unsafe sigfillset(&all)
-    unsafe posix_spawnattr_setsigmask(&attributes, &none)
-    unsafe posix_spawnattr_setsigdefault(&attributes, &all)
-    unsafe posix_spawnattr_setpgroup(&attributes, 0)
-    let flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
-    unsafe posix_spawnattr_setflags(&attributes, Int16(flags))
-
-    var actions = unsafe posix_spawn_file_actions_t()
-    unsafe posix_spawn_file_actions_init(&actions)
-    defer { unsafe posix_spawn_file_actions_destroy(&actions) }
-    if let output {
-      unsafe posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_APPEND, 0o600)
-      unsafe posix_spawn_file_actions_adddup2(&actions, 1, 2)
+    let child = ChildProcess(name: name, borrowsTerminal: borrowsTerminal)
+    let started = DispatchSemaphore(value: 0)
+    // The thread that starts a child must live as long: the kernel tells the child of that thread's end, not of ours.
+    startThread {
+      let pid = spawn(words, environment, output: output, readsNothing: !borrowsTerminal)
+      child.state.withLock { $0.pid = pid }
+      started.signal()
+      if pid > 0 { child.wait(for: pid) }
     }
-    if !takesTerminal { unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0) }
+    started.wait()
+    let pid = child.pid
+    guard pid > 0 else { throw SpawnError(program: program, code: -pid) }
+    return child
+  }
 
+  private static func spawn(
+    _ words: [String], _ environment: [String: String], output: String?, readsNothing: Bool
+  ) -> Int32 {
     let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-    var pid: pid_t = 0
-    let failed = unsafe withCStrings(words) { arguments in
+    return unsafe withCStrings(words) { arguments in
       unsafe withCStrings(variables) { variables in
-        unsafe posix_spawnp(&pid, program, &actions, &attributes, arguments, variables)
+        unsafe weft_spawn(arguments, variables, output, readsNothing ? 1 : 0, SIGTERM)
       }
     }
-    guard failed == 0 else { throw SpawnError(program: program, code: failed) }
-    if takesTerminal, isatty(0) == 1 {
-      signal(SIGTTOU, SIG_IGN)
-      tcsetpgrp(0, pid)
-    }
-    let child = ChildProcess(pid: pid, name: name)
-    child.waitOnThread()
-    return child
   }
 
   /// The exit status, once there is one; nil when the waiting task is cancelled first.
@@ -121,39 +117,69 @@ package final class ChildProcess: Sendable {
     state.withLock { $0.status }
   }
 
-  /// Sends a signal to the whole group; does nothing once the child has ended.
+  /// Sends a signal to the whole group, or to what is left of it after the child itself has ended.
   package func send(_ signal: Int32) {
-    guard status == nil else { return }
-    kill(-pid, signal)
+    state.withLock { state in
+      guard !state.isGone, kill(-state.pid, signal) != 0, errno == ESRCH else { return }
+      state.isGone = state.status != nil
+    }
   }
 
-  /// Sends SIGTERM, and SIGKILL if the child is still there after `grace`. *Returns*: its exit status; nil when cancelled.
-  package func terminate(grace: Duration) async -> ExitStatus? {
-    send(SIGTERM)
+  /// Sends `signal` once, and SIGKILL to whoever of the group is still there after `grace`.
+  /// *Returns*: the child's exit status; nil when cancelled.
+  @discardableResult
+  package func end(with signal: Int32 = SIGTERM, grace: Duration) async -> ExitStatus? {
+    send(signal)
+    let deadline = ContinuousClock.now + grace
     return await withTaskGroup(of: Void.self) { group in
       group.addTask {
-        do { try await Task.sleep(for: grace) } catch { return }
+        do { try await Task.sleep(until: deadline) } catch { return }
         self.send(SIGKILL)
       }
       let status = await exit()
+      // What the child has left behind was asked with it, and has the same time.
+      while status != nil, isGroupAlive, ContinuousClock.now < deadline + .seconds(1) {
+        do { try await Task.sleep(for: .milliseconds(10)) } catch { break }
+      }
       group.cancelAll()
       return status
     }
   }
 
-  private func waitOnThread() {
-    startThread { [self] in
-      var raw: Int32 = 0
-      while unsafe waitpid(pid, &raw, 0) < 0, errno == EINTR {}
-      let signal = raw & 0x7F
-      let ended: ExitStatus = signal == 0 ? .exited((raw >> 8) & 0xFF) : .signalled(signal)
-      let waiters = state.withLock { state in
-        state.status = ended
-        defer { state.waiters = [:] }
-        return state.waiters
-      }
-      for waiter in waiters.values { waiter.resume(returning: ended) }
+  private var isGroupAlive: Bool {
+    send(0)
+    return state.withLock { state in
+      // Orphans become ours where we are the first process, as in a container.
+      while waitpid(-state.pid, nil, WNOHANG) > 0 {}
+      return !state.isGone
     }
+  }
+
+  private func wait(for pid: Int32) {
+    var raw: Int32 = 0
+    while true {
+      let found = unsafe waitpid(pid, &raw, borrowsTerminal ? WUNTRACED : 0)
+      if found < 0, errno == EINTR { continue }
+      guard found == pid, raw & 0xFF == 0x7F else { break }
+      let signal = (raw >> 8) & 0xFF
+      if signal == SIGTTIN || signal == SIGTTOU { lendTerminal(to: pid) }
+    }
+    if borrowsTerminal, tcgetpgrp(0) == pid { tcsetpgrp(0, getpgrp()) }
+    let signal = raw & 0x7F
+    let ended: ExitStatus = signal == 0 ? .exited((raw >> 8) & 0xFF) : .signalled(signal)
+    let waiters = state.withLock { state in
+      state.status = ended
+      defer { state.waiters = [:] }
+      return state.waiters
+    }
+    for waiter in waiters.values { waiter.resume(returning: ended) }
+  }
+
+  /// A program that talks to a person gets the terminal, and its Ctrl-C. One that was started in the background stays there.
+  private func lendTerminal(to pid: Int32) {
+    guard tcgetpgrp(0) == getpgrp() else { return }
+    signal(SIGTTOU, SIG_IGN)
+    if tcsetpgrp(0, pid) == 0 { kill(-pid, SIGCONT) }
   }
 }
 

@@ -1,4 +1,4 @@
-// The two file operations the agent needs.
+// The file operations the agent needs.
 import Glibc
 
 /// Creates a directory and its parents, readable by the owner only. *Returns*: false with `errno` set when it cannot.
@@ -29,6 +29,12 @@ package func replaceFile(_ path: String, _ bytes: [UInt8]) -> Bool {
   }
   guard close(descriptor) == 0 else { return false }
   return unsafe rename(temporary, path) == 0
+}
+
+/// Removes a directory and the files in it; what else is in it stays, and keeps it.
+func removeDirectory(_ path: String, files: [String]) {
+  for file in files { unsafe unlink("\(path)/\(file)") }
+  unsafe rmdir(path)
 }
 
 /// The words for an error number.

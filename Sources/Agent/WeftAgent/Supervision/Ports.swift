@@ -1,4 +1,5 @@
 // Free loopback ports, and whether something listens on one.
+import CLinux
 import Glibc
 
 /// Loopback port questions of the agent.
@@ -29,18 +30,43 @@ package enum Ports {
     return ports
   }
 
-  /// Whether a TCP connection to an IPv4 address can be opened now. Blocks for a loopback round trip.
-  package static func answers(host: String, port: UInt16) -> Bool {
+  /// Whether the port could be bound on the loopback address now.
+  package static func isFree(_ port: UInt16) -> Bool {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     guard descriptor >= 0 else { return false }
     defer { close(descriptor) }
+    // Connections of a former owner that linger do not count; a listener does.
+    _ = weft_set_reuse_address(descriptor)
+    return unsafe with(loopback: port) { unsafe bind(descriptor, $0, $1) == 0 }
+  }
+
+  /// Whether a TCP connection to a loopback port can be opened within `limit`. Never blocks its thread.
+  package static func answers(_ port: UInt16, within limit: Duration = .milliseconds(250)) async -> Bool {
+    let descriptor = weft_stream_socket(AF_INET)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    let begun = unsafe with(loopback: port) { unsafe weft_connect(descriptor, $0, $1) }
+    if begun == 0 { return true }
+    guard begun == -EINPROGRESS else { return false }
+    let deadline = ContinuousClock.now + limit
+    while true {
+      var poller = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+      if unsafe poll(&poller, 1, 0) > 0 { return weft_take_error(descriptor) == 0 }
+      guard ContinuousClock.now < deadline else { return false }
+      do { try await Task.sleep(for: .milliseconds(5)) } catch { return false }
+    }
+  }
+
+  private static func with<Result>(
+    loopback port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
+  ) -> Result {
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = port.bigEndian
-    guard unsafe inet_pton(AF_INET, host, &address.sin_addr) == 1 else { return false }
+    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
     return unsafe withUnsafePointer(to: &address) { pointer in
       unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-        unsafe connect(descriptor, pointer, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+        unsafe body(pointer, socklen_t(MemoryLayout<sockaddr_in>.size))
       }
     }
   }

@@ -119,3 +119,9 @@ struct weft_notice {
 /// Takes the event at `offset` of a block of `count` bytes apart. Returns the offset of the next, or -EINVAL when there
 /// is no whole event.
 int64_t weft_inotify_next(const void *block, size_t count, size_t offset, struct weft_notice *notice);
+
+/// fork and exec of `arguments[0]`, looked up on PATH, in a process group of its own, with no signal blocked or ignored.
+/// `output`: a file that takes standard output and error, or NULL; `null_input`: standard input is /dev/null;
+/// `death_signal`: what the child is sent when the calling thread ends (PR_SET_PDEATHSIG), or 0. Returns the child's id,
+/// or the negated errno, also of exec.
+int weft_spawn(char *const *arguments, char *const *environment, const char *output, int null_input, int death_signal);

@@ -21,10 +21,20 @@ enum ObjectFiles {
         ])
         continue
       }
-      results += items
+      // Lines are counted from the beginning of their file: of several, which one it is must be said.
+      results += inputs.count == 1 ? items : items.map { named($0, input.name) }
     }
     return results
   }
+
+  private static func named(_ result: JSONValue, _ file: String) -> JSONValue {
+    var result = result
+    result["file"] = .string(file)
+    return result
+  }
+
+  /// `rules/reviews.yaml: `; empty when there is only one input.
+  private static func place(_ result: JSONValue) -> String { result["file"]?.stringValue.map { "\($0): " } ?? "" }
 
   /// `virtualservice/reviews.default`.
   static func title(_ result: JSONValue) -> String {
@@ -38,7 +48,7 @@ enum ObjectFiles {
   static func warn(_ results: [JSONValue], _ terminal: Terminal) {
     for result in results {
       for warning in result["warnings"]?.arrayValue ?? [] {
-        terminal.complain("Warning: \(title(result)): \(errorLine(warning))")
+        terminal.complain("Warning: \(place(result))\(title(result)): \(errorLine(warning))")
       }
     }
   }
@@ -48,7 +58,7 @@ enum ObjectFiles {
     let action = result["action"]?.stringValue ?? "unknown"
     let refused = action == "refused"
     var lines = ["\(title(result)) \(refused ? terminal.bad(action) : terminal.good(action))"]
-    for error in result["errors"]?.arrayValue ?? [] { lines.append("  error: \(errorLine(error))") }
+    for error in result["errors"]?.arrayValue ?? [] { lines.append("  error: \(place(result))\(errorLine(error))") }
     return lines
   }
 

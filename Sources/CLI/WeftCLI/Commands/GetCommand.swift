@@ -50,8 +50,8 @@ enum GetCommand: Command {
     _ table: ([JSONValue]) -> Table, below: ([JSONValue]) -> [String] = { _ in [] }
   ) -> ExitCode {
     var items = list["items"]?.arrayValue ?? []
-    if !names.isEmpty { items = items.filter { names.contains(nameOf($0)) } }
-    let missing = names.filter { name in !items.contains { nameOf($0) == name } }
+    if !names.isEmpty { items = items.filter { item in names.contains { isNamed(item, $0) } } }
+    let missing = names.filter { name in !items.contains { isNamed($0, name) } }
     let shown: JSONValue = names.count == 1 && items.count == 1 ? items[0] : ["items": .array(items)]
     if !items.isEmpty || names.isEmpty {
       context.terminal.show(shown, as: arguments.value(.output)) {
@@ -64,6 +64,13 @@ enum GetCommand: Command {
 
   private static func nameOf(_ item: JSONValue) -> String {
     item["metadata"]?["name"]?.stringValue ?? item["id"]?.stringValue ?? item["host"]?.stringValue ?? ""
+  }
+
+  /// Services also answer to the shorter forms of their host: `reviews`, `reviews.default`.
+  static func isNamed(_ item: JSONValue, _ name: String) -> Bool {
+    if nameOf(item) == name { return true }
+    guard let host = item["host"]?.stringValue, item["metadata"] == nil, item["id"] == nil else { return false }
+    return host.contains(".svc.") && host.hasPrefix(name + ".")
   }
 
   private static func table(_ items: [JSONValue]) -> Table {

@@ -1,5 +1,6 @@
 import Glibc
 import WeftAgent
+import WeftBase
 import WeftService
 
 /// `weft run … -- COMMAND`.
@@ -113,10 +114,11 @@ enum RunCommand: Command {
     }
     if arguments.has(proxied) { result.offersHTTPProxy = true }
     let control = arguments.isGiven(.control) ? nil : context.environment["WEFT_CONTROL"]
-    result.control = hostAndPort(try control ?? arguments.required(.control))
-    result.discovery =
+    result.control = try place(control ?? arguments.required(.control), otherwise: 15080, "the control plane's address")
+    let xds =
       arguments.isGiven(discovery)
       ? try arguments.required(discovery) : context.environment["WEFT_XDS"] ?? "127.0.0.1:15010"
+    result.discovery = try place(xds, otherwise: 15010, "--xds")
     guard let proxy = Siblings.find("weft-proxy", context) else {
       throw Unavailable("weft-proxy is neither beside weft nor on PATH; 'make release' builds it")
     }
@@ -126,10 +128,14 @@ enum RunCommand: Command {
     return result
   }
 
-  private static func hostAndPort(_ url: String) -> String {
-    var rest = url[...]
+  /// `host:port` of an address or of an http URL.
+  private static func place(_ text: String, otherwise port: UInt16, _ what: String) throws -> String {
+    var rest = text[...]
     if rest.hasPrefix("http://") { rest = rest.dropFirst(7) }
-    return String(rest.prefix { $0 != "/" })
+    guard let place = HostPort(rest.prefix { $0 != "/" }, defaultPort: port) else {
+      throw UsageError("\(what) must be HOST:PORT, with brackets around an IPv6 address, not '\(text)'")
+    }
+    return place.description
   }
 
   private static func isDNSLabel(_ text: String) -> Bool {

@@ -26,18 +26,20 @@ extension ControlAPI {
         return .error(400, "not valid JSON: \(error)")
       }
       let record = try WorkloadRecord(json: json)
+      let warnings: [String]
       do {
-        try await registry.register(record)
+        warnings = try await registry.register(record)
       } catch StoreError.alreadyExists {
         return .error(
           409, "another live instance of \(record.workload.namespace) is registered as \(record.workload.id)",
           path: "id")
       }
-      return .json(
-        .object([
-          "id": .string(record.workload.id), "host": .string(registry.host(of: record)),
-          "leaseSeconds": .int(record.leaseSeconds),
-        ]))
+      var answer: JSONObject = [
+        "id": .string(record.workload.id), "host": .string(registry.host(of: record)),
+        "leaseSeconds": .int(record.leaseSeconds),
+      ]
+      if !warnings.isEmpty { answer["warnings"] = .array(warnings.map { .string($0) }) }
+      return .json(.object(answer))
     default: return .notAllowed("GET, HEAD, POST")
     }
   }

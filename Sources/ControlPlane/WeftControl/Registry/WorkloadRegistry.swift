@@ -98,9 +98,10 @@ package final class WorkloadRegistry: Sendable {
 
   package func host(of record: WorkloadRecord) -> String { record.workload.host(domain: domain) }
 
-  /// Registers, changes or renews. Returns when it is on disk.
+  /// Registers, changes or renews. Returns when it is on disk: what instances of the service disagree about, in words.
   /// *Errors*: `alreadyExists` when a live record of the id has another inbound address; what the store throws.
-  package func register(_ record: WorkloadRecord) async throws {
+  @discardableResult
+  package func register(_ record: WorkloadRecord) async throws -> [String] {
     let key = record.workload.key
     let now = clock.now()
     let isRenewal = try state.withLock { state -> Bool in
@@ -115,11 +116,11 @@ package final class WorkloadRegistry: Sendable {
       state.renewals += 1
       return true
     }
-    if isRenewal { return }
+    if isRenewal { return [] }
 
     let context = WriteContext(source: Envelope.registrySource, actor: "workload/\(key.name)", now: clock.wall())
     do {
-      try await store.perform { [self] store in
+      return try await store.perform { [self] store in
         let stored = WorkloadRecord(envelope: try store.put(record.envelope, context).object) ?? record
         var service = ServiceRecord(
           namespace: record.workload.namespace, name: record.workload.service, ports: [])
@@ -132,6 +133,7 @@ package final class WorkloadRegistry: Sendable {
           state.services[service.key] = service
           state.emptySince[service.key] = nil
         }
+        return ServiceRecord.disagreements(of: stored.workload, with: siblings)
       }
     } catch {
       // The commit may have failed after the entry was made: the next sign of life writes it again.

@@ -27,6 +27,7 @@ package struct Watch: Sendable {
 
   package private(set) var nonceSent = ""
   package private(set) var nonceAcked = ""
+  package private(set) var nonceRefused = ""
   package private(set) var sequenceSent: UInt64 = 0
   package private(set) var sequenceAcked: UInt64 = 0
   package private(set) var versionSent: UInt64 = 0
@@ -46,8 +47,8 @@ package struct Watch: Sendable {
   }
 
   func wants(_ name: String) -> Bool { isWildcard || names.contains(name) }
-  /// Nothing sent is unanswered.
-  var isSettled: Bool { nonceSent == nonceAcked || lastError != nil }
+  /// The last response is answered. A refusal of an earlier one says nothing about it.
+  var isSettled: Bool { nonceSent == nonceAcked || nonceSent == nonceRefused }
 
   mutating func note(sent response: DiscoveryResponseEvent, sequence: UInt64, isWhole: Bool) {
     if isWhole { sent = [:] }
@@ -78,6 +79,7 @@ package struct Watch: Sendable {
   /// nonce need not be the last one: another response may have been on its way.
   mutating func noteRefused(_ text: String, nonce: String) {
     lastError = text
+    nonceRefused = nonce
     refusals += 1
     guard let sequence = Nonce.sequence(nonce) else { return }
     let candidates = sent.filter { $0.value.sequence == sequence }.map(\.key)

@@ -1,3 +1,4 @@
+import WeftBase
 import WeftControlAPI
 import WeftKinds
 import WeftProtobuf
@@ -34,8 +35,8 @@ struct GRPCResources {
     }
     hosts.formUnion(sink.destinations.map(\.host))
     for name in interest.names(.listener).union(interest.names(.route)) {
-      guard let (host, _) = ResourceName.splitHostPort(name) else { continue }
-      let (full, alternatives) = scope.upstreamHost(host)
+      guard let place = HostPort(name) else { continue }
+      let (full, alternatives) = scope.upstreamHost(place.host)
       hosts.insert(full)
       hosts.formUnion(alternatives)
     }
@@ -47,8 +48,7 @@ struct GRPCResources {
 
   /// `host:port`, short hosts in the client's namespace.
   private func target(_ name: String) -> (host: String, port: UInt16)? {
-    guard let (host, port) = ResourceName.splitHostPort(name) else { return nil }
-    return (scope.upstreamHost(host).host, port)
+    HostPort(name).map { (scope.upstreamHost($0.host).host, $0.port) }
   }
 
   /// The listener that an `xds:///host:port` client asks for; none when there is no such service.
@@ -105,25 +105,24 @@ struct GRPCResources {
 
   /// The listener of an xDS-enabled server: `xds.istio.io/grpc/lds/inbound/<address>:<port>`, everything to itself.
   private func addServer(_ name: String, to resources: inout ProxyResources) {
-    let place = String(name.dropFirst(ResourceName.grpcInboundPrefix.count))
-    guard let (host, port) = ResourceName.splitHostPort(place) else { return }
+    guard let place = HostPort(name.dropFirst(ResourceName.grpcInboundPrefix.count)) else { return }
     var route = Route()
     route.match = .everything
     route.action = .nonForwardingAction(Envoy_Config_Route_V3_NonForwardingAction())
     var virtualHost = VirtualHost()
-    virtualHost.name = "inbound|http|\(port)"
+    virtualHost.name = "inbound|http|\(place.port)"
     virtualHost.domains = ["*"]
     virtualHost.routes = [route]
     var configuration = RouteConfiguration()
-    configuration.name = ResourceName.inbound(port: port)
+    configuration.name = ResourceName.inbound(port: place.port)
     configuration.virtualHosts = [virtualHost]
     let manager = HTTPConnectionManagers(side: .grpc, accessLogPath: "")
     var chain = FilterChain()
     chain.name = "inbound"
-    chain.filters = [manager.filter(statPrefix: "inbound_\(port)", routes: .inline(configuration))]
+    chain.filters = [manager.filter(statPrefix: "inbound_\(place.port)", routes: .inline(configuration))]
     var listener = Listener()
     listener.name = name
-    listener.address = .of(host, port: port)
+    listener.address = .of(place.host, port: place.port)
     listener.trafficDirection = .inbound
     listener.filterChains = [chain]
     resources.add(.listener, name, listener, origins: [])

@@ -1,3 +1,4 @@
+import WeftBase
 package import WeftControlAPI
 import WeftProtobuf
 
@@ -136,7 +137,7 @@ package struct UniversalBindings: Hashable, Sendable {
   }
 
   private static func binding(_ value: Google_Protobuf_Value?) -> Binding? {
-    guard let text = value?.string, let (host, port) = ResourceName.splitHostPort(text), port > 0 else { return nil }
-    return Binding(address: host, port: port)
+    guard let text = value?.string, let place = HostPort(text), place.port > 0 else { return nil }
+    return Binding(address: place.host, port: place.port)
   }
 }

@@ -1,3 +1,4 @@
+import WeftBase
 import WeftControlAPI
 import WeftKinds
 import WeftProtobuf
@@ -143,7 +144,8 @@ struct CapturedInbound {
   /// `127.0.0.1:8080`, `0.0.0.0:8080` (the proxy's own address), `unix:///path`; nothing means the same port on loopback.
   private static func target(_ text: String, _ port: UInt16) -> InboundCluster.Target {
     if text.hasPrefix("unix://") { return .fixed(address: String(text.dropFirst(7)), port: 0) }
-    guard let (host, number) = ResourceName.splitHostPort(text) else { return .fixed(address: "127.0.0.1", port: port) }
-    return .fixed(address: host == "0.0.0.0" ? "127.0.0.1" : host, port: number)
+    guard let place = HostPort(text) else { return .fixed(address: "127.0.0.1", port: port) }
+    let own = ["0.0.0.0": "127.0.0.1", "::": "::1"]
+    return .fixed(address: own[place.host] ?? place.host, port: place.port)
   }
 }

@@ -30,17 +30,4 @@ package enum ResourceName {
     guard parts.count == 4, parts[0] == "outbound", let port = UInt16(parts[1]), !parts[3].isEmpty else { return nil }
     return (port, String(parts[2]), String(parts[3]))
   }
-
-  /// Splits `host:port` or `[v6]:port`.
-  package static func splitHostPort(_ text: String) -> (host: String, port: UInt16)? {
-    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else { return nil }
-    var host = text[..<colon]
-    if host.hasPrefix("[") {
-      guard host.hasSuffix("]") else { return nil }
-      host = host.dropFirst().dropLast()
-    } else if host.contains(":") {
-      return nil
-    }
-    return host.isEmpty ? nil : (String(host), port)
-  }
 }

@@ -1,3 +1,5 @@
+import WeftBase
+
 /// The parts of an `http` or `https` URL that a client needs.
 struct HTTPURL: Hashable, Sendable {
   var isSecure: Bool
@@ -20,11 +22,9 @@ struct HTTPURL: Hashable, Sendable {
     let authority = String(rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" })
     let tail = rest.dropFirst(authority.count).prefix { $0 != "#" }
     guard !authority.contains("@") else { return nil }
-    let hasPort = authority.hasSuffix("]") ? false : authority.contains(":")
-    let explicit = hasPort ? authority : authority + (isSecure ? ":443" : ":80")
-    guard let address = ServiceAddress(explicit) else { return nil }
+    guard let place = HostPort(authority, defaultPort: isSecure ? 443 : 80) else { return nil }
     self.authority = authority
-    self.address = address
+    address = .tcp(host: place.host, port: place.port)
     target = tail.hasPrefix("/") ? String(tail) : "/" + tail
   }
 }

@@ -70,6 +70,26 @@ struct BootstrapFileTests {
     }
   }
 
+  @Test("IPv6 addresses keep their brackets where a port follows, and only there")
+  func addressesInBrackets() throws {
+    var configuration = Self.configuration
+    configuration.address = "fd00::1"
+    configuration.discovery = "[::1]:15010"
+    configuration.upstreams = [try #require(Upstream("reviews:9080=[::1]:19080"))]
+    #expect(configuration.upstreams[0].listenHost == "::1")
+    let ports = AgentPorts(admin: 1, inbound: 31080, upstreams: [19080])
+    let file = BootstrapFile.json(configuration, ports)
+    let metadata = try #require(file["node"]?["metadata"])
+    #expect(metadata["WEFT_INBOUND"]?[0]?["listen"] == "[fd00::1]:31080")
+    #expect(metadata["WEFT_UPSTREAMS"]?[0]?["listen"] == "[::1]:19080")
+    #expect(metadata["INSTANCE_IPS"] == "fd00::1")
+    let cluster = file["static_resources"]?["clusters"]?[0]
+    #expect(cluster?["type"] == "STATIC")
+    let endpoint = cluster?["load_assignment"]?["endpoints"]?[0]?["lb_endpoints"]?[0]?["endpoint"]
+    #expect(endpoint?["address"]?["socket_address"]?["address"] == "::1")
+    #expect(ApplicationEnvironment.variables(configuration, ports)["REVIEWS_URL"] == "http://[::1]:19080")
+  }
+
   @Test("the application finds its upstreams in its environment")
   func environment() {
     let variables = ApplicationEnvironment.variables(Self.configuration, Self.ports)
@@ -97,6 +117,8 @@ struct BootstrapFileTests {
     let record = WorkloadRegistry.record(Self.configuration, Self.ports, .draining)
     #expect(record["health"] == "DRAINING")
     #expect(record["ports"]?[0]?["inboundPort"] == 31080)
+    // One name for different numbers would keep the younger instance's port out of the service.
+    #expect(record["ports"]?[0]?["name"] == nil)
     #expect(record["labels"]?["version"] == "v1")
     #expect(record["leaseSeconds"] == 15)
   }

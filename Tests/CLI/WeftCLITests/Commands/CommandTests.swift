@@ -107,4 +107,37 @@ struct CommandTests {
       (error as? UsageError)?.description.hasPrefix(message) == true
     }
   }
+
+  @Test(
+    "a service is found by every form of its name",
+    arguments: ["reviews", "reviews.default", "reviews.default.svc", "reviews.default.svc.cluster.local"])
+  func serviceNames(name: String) {
+    let service: JSONValue = ["host": "reviews.default.svc.cluster.local", "namespace": "default"]
+    #expect(GetCommand.isNamed(service, name))
+    #expect(!GetCommand.isNamed(["host": "reviews-v2.default.svc.cluster.local"], name))
+    #expect(!GetCommand.isNamed(["host": "reviews.example.com"], name))
+  }
+
+  @Test("an error in one of several files says in which")
+  func fileNames() {
+    let result: JSONValue = [
+      "kind": "VirtualService", "name": "a", "namespace": "default", "action": "refused", "file": "rules/a.yaml",
+      "errors": [["line": 7, "path": "spec.hosts", "message": "must be set"]],
+      "warnings": [["message": "is odd"]],
+    ]
+    let transcript = Transcript()
+    let lines = ObjectFiles.lines(result, transcript.terminal)
+    #expect(lines.last == "  error: rules/a.yaml: line 7: spec.hosts: must be set")
+    ObjectFiles.warn([result], transcript.terminal)
+    #expect(transcript.errors.contains("rules/a.yaml: virtualservice/a.default: is odd"))
+  }
+
+  @Test("an IPv6 address of the control plane needs its brackets, and is told so")
+  func brackets() async {
+    let transcript = Transcript()
+    let code = await transcript.run(
+      "run", "--service", "a", "--xds", "::1:15010", "--", "true", environment: ["PATH": "/usr/bin"])
+    #expect(code == ExitCode.usage.rawValue)
+    #expect(transcript.errors.contains("brackets"))
+  }
 }

@@ -174,6 +174,23 @@ struct WorkloadRegistryTests {
     }
   }
 
+  @Test("a second instance on another port is reached there, and its agent is told that the two differ")
+  func otherPort() async throws {
+    let world = try await ControlWorld()
+    let quiet = await world.call("POST", "/api/v1/workloads", W.registration("a"))
+    #expect(quiet.json["warnings"] == nil)
+    world.time.advance(1)
+    let answer = await world.call("POST", "/api/v1/workloads", W.registration("b", port: 9090))
+    #expect(answer.status == 200)
+    #expect(answer.json["warnings"]?[0]?.stringValue?.contains("this one 9090") == true)
+    try await world.following {
+      let service = try #require(try await world.settled().services.all.first)
+      #expect(service.ports.map(\.number) == [9080, 9090])
+      #expect(service.ports.map(\.name) == ["http", "http-9090"])
+      #expect(service.instances.map { Set($0.ports.keys) } == [[9080], [9090]])
+    }
+  }
+
   @Test(
     "a bad registration is refused with every path",
     arguments: [
