@@ -37,6 +37,23 @@ struct ConverterTests {
     #expect(converter.warnings.contains { $0.path.description == "lb_policy" })
   }
 
+  @Test("names that TLS takes from the request are read; a check that checks nothing is reported")
+  func serverNames() throws {
+    let converter = Converter()
+    let tls =
+      #"{"name":"tls","typed_config":{"@type":"type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"}}"#
+    let options = #"""
+      {"@type":"type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions","explicit_http_config":{"http_protocol_options":{}},
+      "upstream_http_protocol_options":{"auto_sni":true,"auto_san_validation":true,"override_auto_sni_header":"X-Name"}}
+      """#
+    let cluster = try converter.cluster(
+      try Self.cluster(
+        #"{"name":"a","transport_socket":\#(tls),"typed_extension_protocol_options":{"x":\#(options)}}"#))
+    #expect(cluster.autoSNI && cluster.autoSANValidation && cluster.autoSNIHeader == "x-name")
+    #expect(converter.warnings.map(\.path.description).count { $0.hasSuffix("auto_san_validation") } == 1)
+    #expect(!converter.warnings.contains { $0.path.description.hasSuffix("override_auto_sni_header") })
+  }
+
   @Test("defaults are Envoy's, and Weft's own where it is safer")
   func defaults() throws {
     let cluster = try Converter().cluster(try Self.cluster(#"{"name":"a","outlier_detection":{}}"#))

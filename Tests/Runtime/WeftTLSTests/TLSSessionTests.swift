@@ -53,6 +53,36 @@ struct TLSSessionTests {
     pair.end()
   }
 
+  @Test(
+    "a client may expect a name of one connection's server, besides those of its configuration, resumed or not",
+    arguments: [
+      ("server.test", true), ("SERVER.test", true), ("other.test", false), ("", false), ("10.0.0.1", true),
+      ("10.0.0.2", false),
+    ])
+  func expectedName(name: String, fits: Bool) throws {
+    let authority = try TestCertificates.authority()
+    let identity = try authority.issue(
+      CertificateTemplate(SubjectAltName(.dns, "server.test"), SubjectAltName(.ip, bytes: [10, 0, 0, 1]))
+    ).identity
+    let server = try TLSContext(.server(identity))
+    let client = try TLSContext(.client(trusting: authority.trust))
+    func connect(_ expected: String?) -> SessionPair {
+      let pair = SessionPair(
+        client: .client(client, serverName: "server.test", expecting: expected), server: .server(server))
+      pair.pump()
+      return pair
+    }
+    // A session that any name may resume.
+    let first = connect(nil)
+    #expect(first.client.status == .open && first.client.handshake.fault == .none)
+    for _ in 0..<2 {
+      let pair = connect(name)
+      #expect((pair.client.status == .open) == fits)
+      #expect(pair.client.handshake.fault == (fits ? .none : .wrongName))
+      if !fits { #expect(pair.client.failure?.contains("no subject alternative name matches '\(name)'") == true) }
+    }
+  }
+
   @Test("mutual TLS shows each side the other's identity")
   func mutual() throws {
     let authority = try TestCertificates.authority()

@@ -30,6 +30,7 @@ package enum ClusterMetric: Int, Metric {
   case outlierDetectedLocalOriginSuccessRate, outlierEnforcedLocalOriginSuccessRate
   case outlierDetectedFailurePercentage, outlierEnforcedFailurePercentage
   case sslHandshake, sslConnectionError, sslSessionReused, sslFailVerifySAN, sslFailVerifyError, sslFailVerifyNoCert
+  case sslNoCertificate, sslFailVerifyCertHash
   // Gauges.
   case upstreamCxActive, upstreamCxRxBytesBuffered, upstreamCxTxBytesBuffered
   case upstreamRqActive, upstreamRqPendingActive
@@ -182,6 +183,8 @@ package enum ClusterMetric: Int, Metric {
     case .sslFailVerifySAN: .counter("ssl.fail_verify_san", "Certificates refused for their names")
     case .sslFailVerifyError: .counter("ssl.fail_verify_error", "Certificates refused by the CA check")
     case .sslFailVerifyNoCert: .counter("ssl.fail_verify_no_cert", "Connections failed for want of a certificate")
+    case .sslNoCertificate: .counter("ssl.no_certificate", "TLS connections without a server certificate")
+    case .sslFailVerifyCertHash: .counter("ssl.fail_verify_cert_hash", "Certificates refused as not pinned")
     case .upstreamCxActive: .gauge("upstream_cx_active", "Open connections")
     case .upstreamCxRxBytesBuffered: .gauge("upstream_cx_rx_bytes_buffered", "Received bytes in buffers")
     case .upstreamCxTxBytesBuffered: .gauge("upstream_cx_tx_bytes_buffered", "Bytes to send in buffers")

@@ -5,7 +5,7 @@ package enum ListenerMetric: Int, Metric {
     downstreamListenerFilterRemoteClose
   case noFilterChainMatch, connectionsAcceptedPerSocketEvent
   case sslHandshake, sslConnectionError, sslSessionReused, sslNoCertificate, sslFailVerifyNoCert, sslFailVerifyError
-  case sslFailVerifySAN
+  case sslFailVerifySAN, sslFailVerifyCertHash
   case downstreamCxActive, downstreamPreCxActive
   case downstreamCxLengthMs
 
@@ -36,6 +36,7 @@ package enum ListenerMetric: Int, Metric {
     case .sslFailVerifyNoCert: .counter("ssl.fail_verify_no_cert", "Connections refused for want of a certificate")
     case .sslFailVerifyError: .counter("ssl.fail_verify_error", "Certificates refused by the CA check")
     case .sslFailVerifySAN: .counter("ssl.fail_verify_san", "Certificates refused for their names")
+    case .sslFailVerifyCertHash: .counter("ssl.fail_verify_cert_hash", "Certificates refused as not pinned")
     case .downstreamCxActive: .gauge("downstream_cx_active", "Open connections")
     case .downstreamPreCxActive: .gauge("downstream_pre_cx_active", "Sockets in listener filters")
     case .downstreamCxLengthMs: .histogram("downstream_cx_length_ms", "Life of a connection, in milliseconds")

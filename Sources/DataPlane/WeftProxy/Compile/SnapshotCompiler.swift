@@ -288,6 +288,10 @@ package final class SnapshotCompiler {
         throw error.inside(FieldPath().field("transport_socket"))
       }
       compiled.serverName = tls.sni
+      compiled.sendsHostname = tls.autoHostSNI
+      compiled.sendsAuthority = cluster.autoSNI
+      compiled.checksAuthority = cluster.autoSANValidation
+      compiled.authorityHeader = storage.text(cluster.autoSNIHeader)
     }
     compiled.breakerLimits = CircuitBreakerLimits(cluster.circuitBreakers.standard)
     compiled.highBreakerLimits = CircuitBreakerLimits(cluster.circuitBreakers.high)
@@ -367,6 +371,9 @@ package final class SnapshotCompiler {
     core.http1 = c.http1
     core.http2 = c.http2
     core.tls = c.tls
+    core.autoSNI = c.autoSNI
+    core.autoSANValidation = c.autoSANValidation
+    core.autoSNIHeader = c.autoSNIHeader
     core.bindAddress = c.bindAddress
     core.tcpKeepalive = c.tcpKeepalive
     core.socketOptions = c.socketOptions

@@ -33,9 +33,16 @@ package struct TLSSecurity: SecurityFactory {
     // As in Envoy, a cluster without a trusted CA or pinned certificates encrypts and checks nobody.
     configuration.verification = trusts ? .required : .none
     configuration.serverName = context.sni
+    if context.autoSNISANValidation {
+      guard trusts else {
+        throw ConfigError(path: FieldPath().field("auto_sni_san_validation"), "needs a trusted_ca to check with")
+      }
+      // The name that is sent takes the place of those configured.
+      configuration.peerNames = []
+    }
     configuration.resumption = context.maxSessionKeys > 0
     configuration.maximumKeptSessions = Int(context.maxSessionKeys)
-    return Upstream(try Self.make(configuration))
+    return Upstream(try Self.make(configuration), checksServerName: context.autoSNISANValidation)
   }
 
   private static func make(_ configuration: TLSConfiguration) throws(ConfigError) -> TLSContext {
@@ -165,12 +172,20 @@ package struct TLSSecurity: SecurityFactory {
 
   private final class Upstream: UpstreamSecurity {
     private let context: TLSContext
+    /// The certificate must carry the name that is sent.
+    private let checksServerName: Bool
 
-    init(_ context: TLSContext) { self.context = context }
+    init(_ context: TLSContext, checksServerName: Bool) {
+      self.context = context
+      self.checksServerName = checksServerName
+    }
 
-    func makeSession(serverName: String, protocols: UpstreamProtocols) -> any TransportSession {
-      TLSSession.client(
-        context, serverName: serverName.isEmpty ? nil : serverName,
+    func makeSession(
+      serverName: String, expecting expected: String?, protocols: UpstreamProtocols
+    ) -> any TransportSession {
+      let name = serverName.isEmpty ? context.configuration.serverName : serverName
+      return TLSSession.client(
+        context, serverName: name, expecting: checksServerName ? name : expected,
         protocols: context.configuration.protocols.isEmpty ? protocols.names : nil)
     }
   }

@@ -140,6 +140,9 @@ extension WorkerEngine {
   func downstreamSecured(_ d: SlabIndex) {
     let slot = downstreams.ref(d)
     slot[].headDeadline = .distantFuture
+    if let session = loop.transport(slot[].connection) {
+      session.handshake.countSuccess(in: listenerTable[].entries[Int(slot[].listener)].stats)
+    }
     if let chain = slot[].chainConfig, chain[].terminal == .respond { return respondDirectly(d, chain) }
     if slot[].kind == .tcp { return startTCP(d) }
     guard slot[].kind == .http, let session = loop.transport(slot[].connection) else { return }
@@ -286,6 +289,9 @@ extension WorkerEngine {
     }
     let listener = Int(slot[].listener)
     let listenerStats = listenerTable[].entries[listener].stats
+    if slot[].flags.contains(.transportStarted), let session = loop.transport(slot[].connection) {
+      session.handshake.countFault(in: listenerStats)
+    }
     listenerStats.subtract(.downstreamCxActive)
     listenerStats.add(.downstreamCxDestroy)
     listenerStats.record(.downstreamCxLengthMs, lived)

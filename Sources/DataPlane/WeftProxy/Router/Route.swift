@@ -184,7 +184,7 @@ extension WorkerEngine {
     let state = clusters.ref(stream[].cluster)
     if state[].hasOutlierDetection { refreshEjections(stream[].cluster) }
     let avoid = stream[].attempts > 0 && stream[].route?[].retryRules?.avoidsPreviousHosts ?? false
-    let h: SlabIndex
+    var h: SlabIndex
     if state[].config[].isOriginalDestination {
       let d = stream[].downstream
       guard let host = originalDestinationHost(stream[].cluster, downstreams[d].local) else {
@@ -207,6 +207,14 @@ extension WorkerEngine {
       state[].balancer[].started(position)
       stream[].tried.insert(position)
       h = state[].members[].hosts[Int(position)]
+    }
+    if state[].config[].namesConnections {
+      guard let part = namedPool(h, head) else {
+        if hosts[h].position >= 0 { state[].balancer[].finished(hosts[h].position) }
+        stream[].responseFlags.insert(.noHealthyUpstream)
+        return localReply(s, 503, ByteView("no healthy upstream"), details: "upstream_server_name_unusable")
+      }
+      h = part
     }
     let host = hosts.ref(h)
     stream[].host = h
@@ -276,7 +284,7 @@ extension WorkerEngine {
     stream[].host = .none
     // Only a log asks where a request went; otherwise `detach` has said it.
     if stream[].keepsResponseHead, !stream[].flags.contains(.requestStarted) { stream[].lastHost = host[].address }
-    if host[].isRemoved { releaseIfUnused(host: h) }
+    if host[].isRemoved || !host[].whole.isNone { releaseIfUnused(host: h) }
   }
 
   /// A breaker of our own refused the attempt. Never retried.

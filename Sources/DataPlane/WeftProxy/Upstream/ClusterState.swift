@@ -126,6 +126,10 @@ extension WorkerEngine {
         host = old
         hosts[host].position = position
         hosts[host].weight = endpoint.weight
+        forEachPart(host) {
+          hosts[$0].position = position
+          hosts[$0].address = endpoint.address
+        }
       } else if let new = hosts.insert(
         Host(address: endpoint.address, cluster: i, position: position, weight: endpoint.weight))
       {
@@ -139,7 +143,9 @@ extension WorkerEngine {
         endpoint.health == .degraded ? .degraded : endpoint.health.isAvailable ? .healthy : .unhealthy
       hosts[host].availability = availability
       list.append(host)
-      active.append(hosts[host].activeRequests)
+      var requests = hosts[host].activeRequests
+      forEachPart(host) { requests += hosts[$0].activeRequests }
+      active.append(requests)
       balanced.append(
         BalancerHost(
           weight: endpoint.weight, priority: endpoint.priority, locality: endpoint.locality,
@@ -168,6 +174,8 @@ extension WorkerEngine {
   /// A host has left: no new request goes there, idle connections close, busy ones when they are free. Requests that wait for one of its
   /// connections go to another host if there is one.
   func remove(host h: SlabIndex) {
+    forEachPart(h) { remove(host: $0) }
+    guard hosts.contains(h) else { return }
     let host = hosts.ref(h)
     host[].isRemoved = true
     host[].position = -1
@@ -201,12 +209,15 @@ extension WorkerEngine {
 
   func releaseIfUnused(host h: SlabIndex) {
     let host = hosts.ref(h)
-    if host[].isRemoved, host[].connections == 0, host[].activeRequests == 0, host[].waiting.isEmpty {
-      let cluster = host[].cluster
-      hosts.remove(h)
-      clusters[cluster].hostSlots -= 1
-      releaseIfUnused(cluster: cluster)
-    }
+    guard host[].isRemoved || !host[].whole.isNone, host[].connections == 0, host[].activeRequests == 0,
+      host[].waiting.isEmpty, host[].parts.isEmpty
+    else { return }
+    let cluster = host[].cluster
+    let whole = host[].whole
+    if !whole.isNone { dissolve(part: h) }
+    hosts.remove(h)
+    clusters[cluster].hostSlots -= 1
+    if whole.isNone { releaseIfUnused(cluster: cluster) } else { releaseIfUnused(host: whole) }
   }
 
   func releaseIfUnused(cluster i: SlabIndex) {

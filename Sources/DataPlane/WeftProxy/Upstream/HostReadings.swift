@@ -33,13 +33,20 @@ extension WorkerEngine {
         readings.append(
           HostReading(
             cluster: Int32(position), endpoint: Int32(endpoint), address: hosts[host].address,
-            numbers: hosts[host].reading))
+            numbers: reading(host)))
       }
       for (address, host) in clusters[state].members[].onDemand {
         readings.append(
-          HostReading(cluster: Int32(position), endpoint: -1, address: address, numbers: hosts[host].reading))
+          HostReading(cluster: Int32(position), endpoint: -1, address: address, numbers: reading(host)))
       }
     }
     return WorkerHosts(snapshot: snapshot, hosts: readings)
+  }
+
+  /// A host's numbers, those of its parts included.
+  private func reading(_ h: SlabIndex) -> HostNumbers {
+    var sum = hosts[h].reading
+    forEachPart(h) { sum += hosts[$0].reading }
+    return sum
   }
 }

@@ -42,7 +42,9 @@ extension WorkerEngine {
     state[].cleanup = .none
     for (address, h) in state[].members[].onDemand {
       let host = hosts.ref(h)
-      if host[].connections > 0 || host[].activeRequests > 0 || !host[].waiting.isEmpty { continue }
+      if host[].connections > 0 || host[].activeRequests > 0 || !host[].waiting.isEmpty || !host[].parts.isEmpty {
+        continue
+      }
       if host[].isRecentlyUsed {
         host[].isRecentlyUsed = false
         continue

@@ -93,11 +93,13 @@ extension WorkerEngine {
       case .http1: host[].connections - host[].http2Connections
       case .http2: host[].http2Connections
       }
-    if alike == 0 {
+    if alike == 0, host[].whole.isNone || isFirstConnection(h) {
       breaker.takeAnyway(.connections)
     } else if !breaker.take(.connections, limit: state[].breakerLimits(highPriority).connections) {
       state[].stats.add(.upstreamCxOverflow)
-      return
+      // A name's first connection may take the place of an idle one of another name.
+      guard host[].connections == 0, makeRoom(for: h) else { return }
+      breaker.takeAnyway(.connections)
     }
     let protocols: UpstreamProtocols = wanted == .http1 ? .http1 : wanted == .http2 ? .http2 : .anyHTTP
     guard let u = connect(h, breaker: breaker, speaking: protocols) else { return breaker.give(.connections) }

@@ -31,7 +31,9 @@ extension WorkerEngine {
     let config = state[].config
     if let security = config[].security {
       upstreams[u].flags.insert(.secure)
-      loop.startTransport(c, security.makeSession(serverName: config[].serverName, protocols: protocols))
+      let names = connectionNames(h)
+      loop.startTransport(
+        c, security.makeSession(serverName: names.sent, expecting: names.expected, protocols: protocols))
     }
     if config[].connectTimeout > 0 {
       upstreams[u].deadline = now.advanced(nanoseconds: Int64(clamping: config[].connectTimeout))
@@ -48,7 +50,9 @@ extension WorkerEngine {
     connectingEnded(u)
     slot[].deadline = .distantFuture
     state[].stats.record(.upstreamCxConnectMs, (now.nanoseconds &- slot[].created.nanoseconds) / 1_000_000)
-    if slot[].flags.contains(.secure) { state[].stats.add(.sslHandshake) }
+    if slot[].flags.contains(.secure), let session = loop.transport(slot[].connection) {
+      session.handshake.countSuccess(in: state[].stats)
+    }
     if state[].config[].maxConnectionDuration > 0 {
       slot[].lifeDeadline = now.advanced(nanoseconds: Int64(clamping: state[].config[].maxConnectionDuration))
       arm(upstream: u, at: slot[].lifeDeadline)
@@ -287,11 +291,13 @@ extension WorkerEngine {
     unlist(upstream: u)
     connectingEnded(u)
     slot[].flags.insert(.closed)
+    if slot[].flags.contains(.secure), let session = loop.transport(slot[].connection) {
+      session.handshake.countFault(in: stats)
+    }
     stage[].drop(slot[].connection)
     if wasConnecting {
       stats.add(.upstreamCxConnectFail)
       if timedOut { stats.add(.upstreamCxConnectTimeout) }
-      if slot[].flags.contains(.secure), reason.kind == .transportFailed { stats.add(.sslConnectionError) }
       host[].numbers.connectionsFailed &+= 1
     } else {
       stats.record(.upstreamCxLengthMs, (now.nanoseconds &- slot[].created.nanoseconds) / 1_000_000)
@@ -318,6 +324,7 @@ extension WorkerEngine {
 
   /// A connection could not be made: those it was opened for fail with it.
   private func connectFailed(_ h: SlabIndex, _ reason: UpstreamResetReason) {
+    guard hosts.contains(h) else { return }
     let host = hosts.ref(h)
     // Streams beyond what other connections in the making will carry.
     while hosts.contains(h), host[].waiting.count > host[].expectedCapacity {

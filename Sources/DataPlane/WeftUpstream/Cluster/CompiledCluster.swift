@@ -33,8 +33,16 @@ package struct CompiledCluster {
   /// ORIGINAL_DST: how long a host stays that nothing uses.
   package var cleanupInterval: UInt64 = 0
   package var security: (any UpstreamSecurity)?
-  /// SNI, when not taken from the request.
+  /// SNI, when not taken from the request or the endpoint.
   package var serverName = ""
+  /// SNI is the endpoint's name, if it has one.
+  package var sendsHostname = false
+  /// SNI is the request's authority; the certificate must carry it. Either gives each authority pools of its own.
+  package var sendsAuthority = false
+  package var checksAuthority = false
+  /// The header whose value takes the authority's place in both.
+  package var authorityHeader = ByteView.empty
+  package var namesConnections: Bool { sendsAuthority || checksAuthority }
   /// Usage of the circuit breakers, shared by all workers and kept from snapshot to snapshot.
   package var breakers = CircuitBreakerState()
   package var breakerLimits = CircuitBreakerLimits()
@@ -89,8 +97,10 @@ package struct CompiledEndpoint {
 
 /// Makes TLS sessions for connections to endpoints.
 package protocol UpstreamSecurity: AnyObject, Sendable {
+  /// `serverName` is sent as SNI (empty: none). With `expected`, the server's certificate must carry that name, too, where it is checked.
   /// `protocols` are offered where the configuration names none itself.
-  func makeSession(serverName: String, protocols: UpstreamProtocols) -> any TransportSession
+  func makeSession(serverName: String, expecting expected: String?, protocols: UpstreamProtocols)
+    -> any TransportSession
 }
 
 /// What a connection to an endpoint will speak.

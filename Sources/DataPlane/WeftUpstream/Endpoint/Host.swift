@@ -6,7 +6,7 @@ package import WeftRuntime
 /// An endpoint's state on one worker: where it is, how it fares, and its pools.
 ///
 /// *Shape*: a slot, named by its slab index for as long as the endpoint is a member of its cluster or a connection or stream still uses it.
-package struct Host: BitwiseCopyable {
+package struct Host: Linked {
   package var address: SocketAddress
   /// The cluster it belongs to.
   package var cluster: SlabIndex
@@ -27,6 +27,12 @@ package struct Host: BitwiseCopyable {
   package var multiplexed = SlotList()
   /// Streams that wait for a connection, oldest first.
   package var waiting = SlotList()
+  /// Where connections carry the request's authority as SNI, each authority has pools of its own: a slot like this one, in the list of the
+  /// host whose part it is, for as long as it has connections or requests. Such a part knows its host and its name.
+  package var parts = SlotList()
+  package var whole = SlabIndex.none
+  package var name = StoredName.none
+  package var links = SlotLinks()
   /// It has left the cluster: its connections close as they become free.
   package var isRemoved = false
   /// Made for an address that a client meant (ORIGINAL_DST): no balancer knows it, and it goes when nothing has used it for a while.

@@ -45,6 +45,8 @@ package struct Cluster: Hashable, Sendable {
   package var ignoreHealthOnHostRemoval = false
   package var autoSNI = false
   package var autoSANValidation = false
+  /// The request header that takes the place of the authority in both; empty: none.
+  package var autoSNIHeader = ""
 
   package var dnsRefreshRate: Duration = .seconds(5)
   package var dnsFailureRefreshBase: Duration?

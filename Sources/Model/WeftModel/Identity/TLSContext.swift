@@ -12,6 +12,12 @@ package struct CommonTLSContext: Hashable, Sendable {
   package var cipherSuites: [String] = []
   package var curves: [String] = []
   package init() {}
+
+  /// Whether there is anything to check the peer's certificate with (in a secret, possibly).
+  package var verifiesPeer: Bool {
+    guard validationSecret == nil, let validation else { return validationSecret != nil }
+    return validation.trustedCA != nil || !validation.certificateHashes.isEmpty || !validation.publicKeyHashes.isEmpty
+  }
 }
 
 package struct SecretReference: Hashable, Sendable {

@@ -182,8 +182,7 @@ extension Converter {
       try commonOptions(common, &out, at.field("common_http_protocol_options"))
     }
     if let upstream = value.upstreamHttpProtocolOptions {
-      out.autoSNI = upstream.autoSni
-      out.autoSANValidation = upstream.autoSanValidation
+      serverNames(upstream, &out, at.field("upstream_http_protocol_options"))
     }
     out.maxRequestsPerConnection = out.maxRequestsPerConnection ?? value.maxRequestsPerConnection?.value
     for (name, any) in value.typedExtensionProtocolOptions.sorted(by: { $0.key < $1.key }) {
@@ -203,9 +202,7 @@ extension Converter {
       try commonOptions(common, &out, at.field("common_http_protocol_options"))
     }
     if let upstream = value.upstreamHttpProtocolOptions {
-      out.autoSNI = upstream.autoSni
-      out.autoSANValidation = upstream.autoSanValidation
-      unsupported(!upstream.overrideAutoSniHeader.isEmpty, at, "override_auto_sni_header")
+      serverNames(upstream, &out, at.field("upstream_http_protocol_options"))
     }
     switch value.upstreamProtocolOptions {
     case .explicitHttpConfig(let config):
@@ -238,6 +235,20 @@ extension Converter {
     unsupported(!value.requestMirrorPolicies.isEmpty, at, "request_mirror_policies")
     unsupported(!value.hashPolicy.isEmpty, at, "hash_policy")
     unsupported(value.retryPolicy != nil, at, "retry_policy")
+  }
+
+  /// What a TLS connection takes from the request.
+  private func serverNames(
+    _ value: Envoy_Config_Core_V3_UpstreamHttpProtocolOptions, _ out: inout Cluster, _ at: FieldPath
+  ) {
+    out.autoSNI = value.autoSni
+    out.autoSANValidation = value.autoSanValidation
+    out.autoSNIHeader = value.overrideAutoSniHeader.lowercased()
+    if out.autoSANValidation, let tls = out.tls, !tls.common.verifiesPeer {
+      warn(
+        at.field("auto_san_validation"),
+        "has no effect: without a trusted_ca in the transport socket's validation context no certificate is checked")
+    }
   }
 
   private func commonOptions(_ value: Envoy_Config_Core_V3_HttpProtocolOptions, _ out: inout Cluster, _ at: FieldPath)

@@ -47,6 +47,11 @@ extension Converter {
     out.maxSessionKeys = context.maxSessionKeys?.value ?? 1
     out.autoHostSNI = context.autoHostSni
     out.autoSNISANValidation = context.autoSniSanValidation
+    if out.autoSNISANValidation, !out.common.verifiesPeer {
+      throw fail(
+        path.field("auto_sni_san_validation"),
+        "needs a validation context with a trusted_ca: without one no certificate is checked")
+    }
     unsupported(context.allowRenegotiation, path, "allow_renegotiation")
     return out
   }

@@ -39,4 +39,29 @@ package protocol TransportSession: AnyObject {
   var serverName: String { get }
   /// Why the session failed, as one text; nil while it has not.
   var failure: String? { get }
+  /// The handshake in figures, for statistics.
+  var handshake: HandshakeReport { get }
+}
+
+extension TransportSession {
+  package var handshake: HandshakeReport { HandshakeReport() }
+}
+
+/// What a handshake came to.
+package struct HandshakeReport: BitwiseCopyable, Hashable, Sendable {
+  /// What made a session fail.
+  package enum Fault: UInt8, BitwiseCopyable, Sendable {
+    case none
+    /// The peer had to show a certificate and did not.
+    case noCertificate
+    /// The peer's certificate was refused: for its chain, for its names, or because it is not one of those pinned.
+    case untrusted, wrongName, notPinned
+    /// Anything else on the wire that is no TLS, or not the TLS that both could speak.
+    case wire
+  }
+  package var isResumed = false
+  package var hasPeerCertificate = false
+  package var fault = Fault.none
+
+  package init() {}
 }

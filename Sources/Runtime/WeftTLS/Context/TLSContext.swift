@@ -3,6 +3,7 @@
 import COpenSSL
 import Synchronization
 package import WeftBase
+import WeftRuntime
 
 /// A TLS configuration ready for use, shared by all its connections.
 ///
@@ -140,34 +141,46 @@ package final class TLSContext: @unchecked Sendable {
   /// OpenSSL asks whether the peer is who it should be.
   @unsafe private func verify(_ store: OpaquePointer) -> Bool {
     let c = configuration
-    var failure: String?
-    if !c.trustedAuthorities.isEmpty, unsafe X509_verify_cert(store) != 1 {
-      failure = unsafe String(cString: X509_verify_cert_error_string(Int(X509_STORE_CTX_get_error(store))))
-    } else if let leaf = unsafe X509_STORE_CTX_get0_cert(store) {
-      failure = unsafe refusal(of: leaf)
-      if failure != nil { unsafe X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION) }
-    }
+    var session: TLSSession?
     if let ssl = unsafe X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()),
       let raw = unsafe SSL_get_ex_data(OpaquePointer(ssl), 0)
     {
-      unsafe Unmanaged<TLSSession>.fromOpaque(raw).takeUnretainedValue().verificationFailure = failure
+      session = unsafe Unmanaged<TLSSession>.fromOpaque(raw).takeUnretainedValue()
     }
-    return failure == nil || c.acceptsUntrusted
+    var refusal: CertificateRefusal?
+    if !c.trustedAuthorities.isEmpty, unsafe X509_verify_cert(store) != 1 {
+      refusal = unsafe CertificateRefusal(
+        .untrusted, String(cString: X509_verify_cert_error_string(Int(X509_STORE_CTX_get_error(store)))))
+    } else if let leaf = unsafe X509_STORE_CTX_get0_cert(store) {
+      refusal = unsafe self.refusal(of: leaf, expecting: session?.expectedName)
+      if refusal != nil { unsafe X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION) }
+    }
+    session?.verificationFailure = refusal
+    return refusal == nil || c.acceptsUntrusted
   }
 
-  /// Why a certificate with a good chain is still not the one wanted; nil when it is.
-  @unsafe func refusal(of leaf: OpaquePointer) -> String? {
+  /// Why a certificate with a good chain is still not the one wanted; nil when it is. `expected` is a host name or address that it must
+  /// carry besides what the configuration asks for.
+  @unsafe func refusal(of leaf: OpaquePointer, expecting expected: String?) -> CertificateRefusal? {
     let c = configuration
     if !c.certificateHashes.isEmpty || !c.publicKeyHashes.isEmpty {
       let known = unsafe c.certificateHashes.contains(PeerCertificate.sha256(PeerCertificate.encode(leaf)))
       guard unsafe known || c.publicKeyHashes.contains(PeerCertificate.publicKeyHash(leaf)) else {
-        return "the certificate is not one of those pinned"
+        return CertificateRefusal(.notPinned, "the certificate is not one of those pinned")
       }
     }
-    if c.peerNames.isEmpty { return nil }
+    if c.peerNames.isEmpty, expected == nil { return nil }
     let names = unsafe PeerCertificate.names(of: leaf)
-    if names.contains(where: { name in c.peerNames.contains { $0.matches(name) } }) { return nil }
-    return "no subject alternative name matches"
+    if !c.peerNames.isEmpty, !names.contains(where: { name in c.peerNames.contains { $0.matches(name) } }) {
+      return CertificateRefusal(.wrongName, "no subject alternative name matches")
+    }
+    if let expected {
+      let matcher = SubjectAltNameMatcher.exact(IPAddress(expected) == nil ? .dns : .ip, expected)
+      if !names.contains(where: matcher.matches) {
+        return CertificateRefusal(.wrongName, "no subject alternative name matches '\(expected)'")
+      }
+    }
+    return nil
   }
 
   private func setProtocols() throws(WeftError) {
@@ -232,6 +245,17 @@ package final class TLSContext: @unchecked Sendable {
 
   /// A reference to the session kept for `key`. One of TLS 1.3 is used once (its ticket would link connections); one of TLS 1.2 stays.
   func takeSession(for key: String) -> KeptSession? { kept.withLock { $0.take(key) } }
+}
+
+/// Why a peer's certificate is refused.
+struct CertificateRefusal {
+  let fault: HandshakeReport.Fault
+  let text: String
+
+  init(_ fault: HandshakeReport.Fault, _ text: String) {
+    self.fault = fault
+    self.text = text
+  }
 }
 
 /// A reference to an SSL_SESSION; whoever holds it frees it.

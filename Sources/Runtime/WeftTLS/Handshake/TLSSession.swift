@@ -27,8 +27,12 @@ package final class TLSSession: TransportSession {
   /// The context in use; nil as long as a server has not chosen one.
   package private(set) var context: TLSContext?
 
+  package private(set) var handshake = HandshakeReport()
+
   /// Set by the context while it verifies.
-  var verificationFailure: String?
+  var verificationFailure: CertificateRefusal?
+  /// Client: a name the server's certificate must carry besides what the configuration asks for.
+  private(set) var expectedName: String?
 
   private var ssl: OpaquePointer?
   private let wire: UnsafeMutablePointer<SessionWire>
@@ -59,11 +63,14 @@ package final class TLSSession: TransportSession {
   }
 
   /// The client's side. `serverName` and `protocols` override those of the configuration; sessions are kept and resumed under
-  /// `resumptionKey`, by default the server name.
+  /// `resumptionKey`, by default the server name. With `expecting`, a server whose certificate is verified must carry that DNS name or
+  /// address, too; the empty name is carried by none.
   package static func client(
-    _ context: TLSContext, serverName: String? = nil, protocols: [String]? = nil, resumptionKey: String? = nil
+    _ context: TLSContext, serverName: String? = nil, expecting expectedName: String? = nil,
+    protocols: [String]? = nil, resumptionKey: String? = nil
   ) -> TLSSession {
     let session = TLSSession()
+    session.expectedName = expectedName
     session.serverName = serverName ?? context.configuration.serverName
     session.resumptionKey = resumptionKey ?? session.serverName
     session.adopt(context)
@@ -98,7 +105,7 @@ package final class TLSSession: TransportSession {
     guard let ssl = unsafe ssl else { return }
     // RFC 6066 allows no addresses in SNI.
     if !serverName.isEmpty, IPAddress(serverName) == nil, unsafe weft_ssl_set_host_name(ssl, serverName) != 1 {
-      return fail("the server name '\(serverName)' cannot be sent")
+      return fail("the server name '\(serverName)' cannot be sent", .wire)
     }
     if !protocols.isEmpty {
       var list: [UInt8] = []
@@ -261,12 +268,17 @@ package final class TLSSession: TransportSession {
 
   @unsafe private func handshakeDone(_ ssl: OpaquePointer) {
     isResumed = unsafe SSL_session_reused(ssl) == 1
+    handshake.isResumed = isResumed
+    let leaf = unsafe SSL_get0_peer_certificate(ssl)
+    handshake.hasPeerCertificate = unsafe leaf != nil
     // A resumed session was verified under this context when it was new; its names are looked at again all the same.
     if isResumed, let context, context.configuration.verification != .none,
-      let leaf = unsafe SSL_get0_peer_certificate(ssl), let reason = unsafe context.refusal(of: leaf)
+      let leaf = unsafe leaf, let refusal = unsafe context.refusal(of: leaf, expecting: expectedName)
     {
-      verificationFailure = reason
-      if !context.configuration.acceptsUntrusted { return fail("TLS_error:|\(reason):TLS_error_end") }
+      verificationFailure = refusal
+      if !context.configuration.acceptsUntrusted {
+        return fail("TLS_error:|\(refusal.text):TLS_error_end", refusal.fault)
+      }
     }
     status = .open
     unsafe version = String(cString: SSL_get_version(ssl))
@@ -308,7 +320,7 @@ package final class TLSSession: TransportSession {
     switch ClientHello.read(hello.view) {
     case .needMore: return false
     case .notTLS(let reason):
-      fail("TLS_error:|\(reason):TLS_error_end")
+      fail("TLS_error:|\(reason):TLS_error_end", .wire)
     case .hello(let hello):
       serverName = hello.serverName
       if let context = select?(hello) {
@@ -318,7 +330,7 @@ package final class TLSSession: TransportSession {
       }
       // fatal(2) unrecognized_name(112)
       output.append([21, 3, 3, 0, 2, 2, 112])
-      fail("no TLS context for the server name '\(hello.serverName)'")
+      fail("no TLS context for the server name '\(hello.serverName)'", .wire)
     }
     hello.release()
     return false
@@ -326,15 +338,21 @@ package final class TLSSession: TransportSession {
 
   private func failFromQueue(_ result: Int32) {
     var text = OpenSSLError.take()
-    if let verificationFailure { text += (text.isEmpty ? "" : ": ") + verificationFailure }
+    var fault = HandshakeReport.Fault.wire
+    if text.contains("peer did not return a certificate") { fault = .noCertificate }
+    if let verificationFailure, context?.configuration.acceptsUntrusted != true {
+      text += (text.isEmpty ? "" : ": ") + verificationFailure.text
+      fault = verificationFailure.fault
+    }
     if text.isEmpty { text = "TLS failed (\(result))" }
-    fail("TLS_error:|\(text):TLS_error_end")
+    fail("TLS_error:|\(text):TLS_error_end", fault)
   }
 
-  private func fail(_ reason: String) {
+  private func fail(_ reason: String, _ fault: HandshakeReport.Fault = .none) {
     if status == .failed { return }
     status = .failed
     failure = reason
+    handshake.fault = fault
   }
 
   /// Takes over a session OpenSSL offers for later resumption.
