@@ -1,27 +1,25 @@
 /// `cluster.<name>.…`
 package enum ClusterMetric: Int, Metric {
   case upstreamCxTotal, upstreamCxHTTP1Total, upstreamCxHTTP2Total, upstreamCxConnectFail, upstreamCxConnectTimeout
-  case upstreamCxConnectWithZeroRTT, upstreamCxOverflow, upstreamCxDestroy, upstreamCxDestroyLocal,
+  case upstreamCxOverflow, upstreamCxDestroy, upstreamCxDestroyLocal,
     upstreamCxDestroyRemote
   case upstreamCxDestroyWithActiveRq, upstreamCxDestroyLocalWithActiveRq, upstreamCxDestroyRemoteWithActiveRq
-  case upstreamCxCloseNotify, upstreamCxRxBytesTotal, upstreamCxTxBytesTotal, upstreamCxPoolOverflow
+  case upstreamCxCloseNotify, upstreamCxRxBytesTotal, upstreamCxTxBytesTotal
   case upstreamCxProtocolError, upstreamCxMaxRequests, upstreamCxNoneHealthy, upstreamCxIdleTimeout
   case upstreamCxMaxDurationReached
   case upstreamRqTotal, upstreamRqCompleted, upstreamRqPendingOverflow, upstreamRqPendingFailureEject,
     upstreamRqPendingTotal
-  case upstreamRqCancelled, upstreamRqMaintenanceMode, upstreamRqTimeout, upstreamRqMaxDurationReached
+  case upstreamRqCancelled, upstreamRqTimeout, upstreamRqMaxDurationReached
   case upstreamRqPerTryTimeout, upstreamRqPerTryIdleTimeout, upstreamRqRxReset, upstreamRqTxReset, upstreamRqRetry
   case upstreamRqRetryBackoffExponential, upstreamRqRetryBackoffRatelimited, upstreamRqRetrySuccess
-  case upstreamRqRetryOverflow, upstreamRqRetryLimitExceeded, upstreamRqDropOverload
+  case upstreamRqRetryOverflow, upstreamRqRetryLimitExceeded
   case upstreamRq1xx, upstreamRq2xx, upstreamRq3xx, upstreamRq4xx, upstreamRq5xx
   case upstreamFlowControlPausedReading, upstreamFlowControlResumedReading
   case upstreamFlowControlBackedUp, upstreamFlowControlDrained
-  case upstreamInternalRedirectFailed, upstreamInternalRedirectSucceeded
-  case retryOrShadowAbandoned, bindErrors, originalDestinationHostInvalid
+  case retryOrShadowAbandoned, originalDestinationHostInvalid
   case membershipChange, updateAttempt, updateSuccess, updateFailure, updateRejected, updateEmpty, updateNoRebuild
   case initFetchTimeout
-  case assignmentTimeoutReceived, assignmentStale
-  case lbHealthyPanic, lbRecalculateZoneStructures, lbSubsetsSelected, lbZoneRoutingAllDirectly, lbZoneRoutingSampled
+  case lbHealthyPanic
   case outlierEjectionsTotal, outlierEjectionsEnforcedTotal, outlierEjectionsOverflow
   case outlierDetectedConsecutive5xx, outlierEnforcedConsecutive5xx
   case outlierDetectedConsecutiveGatewayFailure, outlierEnforcedConsecutiveGatewayFailure
@@ -32,14 +30,13 @@ package enum ClusterMetric: Int, Metric {
   case sslHandshake, sslConnectionError, sslSessionReused, sslFailVerifySAN, sslFailVerifyError, sslFailVerifyNoCert
   case sslNoCertificate, sslFailVerifyCertHash
   // Gauges.
-  case upstreamCxActive, upstreamCxRxBytesBuffered, upstreamCxTxBytesBuffered
+  case upstreamCxActive
   case upstreamRqActive, upstreamRqPendingActive
-  case membershipTotal, membershipHealthy, membershipDegraded, membershipExcluded, maxHostWeight, version
+  case membershipTotal, membershipHealthy, membershipDegraded, maxHostWeight, version
   case updateTime
   case outlierEjectionsActive
   case breakerDefaultCxOpen, breakerDefaultRqPendingOpen, breakerDefaultRqOpen, breakerDefaultRqRetryOpen
-  case breakerDefaultCxPoolOpen
-  case breakerHighCxOpen, breakerHighRqPendingOpen, breakerHighRqOpen, breakerHighRqRetryOpen, breakerHighCxPoolOpen
+  case breakerHighCxOpen, breakerHighRqPendingOpen, breakerHighRqOpen, breakerHighRqRetryOpen
   case breakerDefaultRemainingCx, breakerDefaultRemainingPending, breakerDefaultRemainingRq,
     breakerDefaultRemainingRetries
   // Histograms.
@@ -56,7 +53,6 @@ package enum ClusterMetric: Int, Metric {
     case .upstreamCxHTTP2Total: .counter("upstream_cx_http2_total", "HTTP/2 connections opened")
     case .upstreamCxConnectFail: .counter("upstream_cx_connect_fail", "Attempts to connect that failed")
     case .upstreamCxConnectTimeout: .counter("upstream_cx_connect_timeout", "Attempts to connect that took too long")
-    case .upstreamCxConnectWithZeroRTT: .counter("upstream_cx_connect_with_0_rtt", "Connections with early data")
     case .upstreamCxOverflow: .counter("upstream_cx_overflow", "Times the connection circuit breaker was at its limit")
     case .upstreamCxDestroy: .counter("upstream_cx_destroy", "Connections closed")
     case .upstreamCxDestroyLocal: .counter("upstream_cx_destroy_local", "Connections closed by the proxy")
@@ -71,8 +67,6 @@ package enum ClusterMetric: Int, Metric {
       .counter("upstream_cx_close_notify", "Connections closed by Connection: close or GOAWAY")
     case .upstreamCxRxBytesTotal: .counter("upstream_cx_rx_bytes_total", "Bytes received")
     case .upstreamCxTxBytesTotal: .counter("upstream_cx_tx_bytes_total", "Bytes sent")
-    case .upstreamCxPoolOverflow:
-      .counter("upstream_cx_pool_overflow", "Times the pool circuit breaker was at its limit")
     case .upstreamCxProtocolError: .counter("upstream_cx_protocol_error", "Connections closed for a protocol error")
     case .upstreamCxMaxRequests: .counter("upstream_cx_max_requests", "Connections closed after their last request")
     case .upstreamCxNoneHealthy: .counter("upstream_cx_none_healthy", "Requests that found no healthy host")
@@ -87,8 +81,6 @@ package enum ClusterMetric: Int, Metric {
       .counter("upstream_rq_pending_failure_eject", "Waiting requests failed with their connection")
     case .upstreamRqPendingTotal: .counter("upstream_rq_pending_total", "Requests that waited for a connection")
     case .upstreamRqCancelled: .counter("upstream_rq_cancelled", "Requests withdrawn before they had a connection")
-    case .upstreamRqMaintenanceMode:
-      .counter("upstream_rq_maintenance_mode", "Requests answered 503 by maintenance mode")
     case .upstreamRqTimeout: .counter("upstream_rq_timeout", "Requests that timed out")
     case .upstreamRqMaxDurationReached:
       .counter("upstream_rq_max_duration_reached", "Streams that lasted as long as they may")
@@ -106,7 +98,6 @@ package enum ClusterMetric: Int, Metric {
       .counter("upstream_rq_retry_overflow", "Retries refused by circuit breaker or budget")
     case .upstreamRqRetryLimitExceeded:
       .counter("upstream_rq_retry_limit_exceeded", "Requests not retried because their retries were used up")
-    case .upstreamRqDropOverload: .counter("upstream_rq_drop_overload", "Requests dropped as the control plane asked")
     case .upstreamRq1xx: .codeClass("upstream_rq_1xx", "upstream_rq_xx", "1", "Responses by class")
     case .upstreamRq2xx: .codeClass("upstream_rq_2xx", "upstream_rq_xx", "2", "Responses by class")
     case .upstreamRq3xx: .codeClass("upstream_rq_3xx", "upstream_rq_xx", "3", "Responses by class")
@@ -120,13 +111,8 @@ package enum ClusterMetric: Int, Metric {
       .counter("upstream_flow_control_backed_up_total", "Times the upstream's write buffer was full")
     case .upstreamFlowControlDrained:
       .counter("upstream_flow_control_drained_total", "Times the upstream's write buffer drained")
-    case .upstreamInternalRedirectFailed:
-      .counter("upstream_internal_redirect_failed_total", "Internal redirects passed on to the client")
-    case .upstreamInternalRedirectSucceeded:
-      .counter("upstream_internal_redirect_succeeded_total", "Internal redirects followed")
     case .retryOrShadowAbandoned:
       .counter("retry_or_shadow_abandoned", "Retries or copies given up because the body outgrew its buffer")
-    case .bindErrors: .counter("bind_errors", "Failures to bind the configured source address")
     case .originalDestinationHostInvalid:
       .counter("original_dst_host_invalid", "Original destinations that were invalid")
     case .membershipChange: .counter("membership_change", "Changes of the cluster's hosts")
@@ -138,13 +124,7 @@ package enum ClusterMetric: Int, Metric {
     case .updateRejected: .counter("update_rejected", "Updates of the hosts that were refused")
     case .updateEmpty: .counter("update_empty", "Updates that named no host")
     case .updateNoRebuild: .counter("update_no_rebuild", "Updates that changed nothing")
-    case .assignmentTimeoutReceived: .counter("assignment_timeout_received", "Assignments with a lease")
-    case .assignmentStale: .counter("assignment_stale", "Assignments whose lease ran out")
     case .lbHealthyPanic: .counter("lb_healthy_panic", "Requests balanced in panic, over unhealthy hosts too")
-    case .lbRecalculateZoneStructures: .counter("lb_recalculate_zone_structures", "Rebuilds of zone tables")
-    case .lbSubsetsSelected: .counter("lb_subsets_selected", "Requests sent to a subset")
-    case .lbZoneRoutingAllDirectly: .counter("lb_zone_routing_all_directly", "Requests kept in the local zone")
-    case .lbZoneRoutingSampled: .counter("lb_zone_routing_sampled", "Requests sampled over zones")
     case .outlierEjectionsTotal:
       .counter("outlier_detection.ejections_total", "Ejections, enforced or not")
     case .outlierEjectionsEnforcedTotal: .counter("outlier_detection.ejections_enforced_total", "Ejections")
@@ -186,14 +166,11 @@ package enum ClusterMetric: Int, Metric {
     case .sslNoCertificate: .counter("ssl.no_certificate", "TLS connections without a server certificate")
     case .sslFailVerifyCertHash: .counter("ssl.fail_verify_cert_hash", "Certificates refused as not pinned")
     case .upstreamCxActive: .gauge("upstream_cx_active", "Open connections")
-    case .upstreamCxRxBytesBuffered: .gauge("upstream_cx_rx_bytes_buffered", "Received bytes in buffers")
-    case .upstreamCxTxBytesBuffered: .gauge("upstream_cx_tx_bytes_buffered", "Bytes to send in buffers")
     case .upstreamRqActive: .gauge("upstream_rq_active", "Requests in flight")
     case .upstreamRqPendingActive: .gauge("upstream_rq_pending_active", "Requests waiting for a connection")
     case .membershipTotal: .gauge("membership_total", "Hosts")
     case .membershipHealthy: .gauge("membership_healthy", "Healthy hosts")
     case .membershipDegraded: .gauge("membership_degraded", "Degraded hosts")
-    case .membershipExcluded: .gauge("membership_excluded", "Hosts left out until their first health check")
     case .maxHostWeight: .gauge("max_host_weight", "Largest weight of a host")
     case .version: .gauge("version", "Hash of the version of the last accepted assignment")
     case .outlierEjectionsActive: .gauge("outlier_detection.ejections_active", "Hosts ejected now")
@@ -205,16 +182,12 @@ package enum ClusterMetric: Int, Metric {
       .gauge("circuit_breakers.default.rq_open", "1 while the request breaker is at its limit")
     case .breakerDefaultRqRetryOpen:
       .gauge("circuit_breakers.default.rq_retry_open", "1 while the retry breaker is at its limit")
-    case .breakerDefaultCxPoolOpen:
-      .gauge("circuit_breakers.default.cx_pool_open", "1 while the pool breaker is at its limit")
     case .breakerHighCxOpen: .gauge("circuit_breakers.high.cx_open", "1 while the connection breaker is at its limit")
     case .breakerHighRqPendingOpen:
       .gauge("circuit_breakers.high.rq_pending_open", "1 while the pending breaker is at its limit")
     case .breakerHighRqOpen: .gauge("circuit_breakers.high.rq_open", "1 while the request breaker is at its limit")
     case .breakerHighRqRetryOpen:
       .gauge("circuit_breakers.high.rq_retry_open", "1 while the retry breaker is at its limit")
-    case .breakerHighCxPoolOpen:
-      .gauge("circuit_breakers.high.cx_pool_open", "1 while the pool breaker is at its limit")
     case .breakerDefaultRemainingCx:
       .gauge("circuit_breakers.default.remaining_cx", "Connections left until the breaker opens")
     case .breakerDefaultRemainingPending:

@@ -4,19 +4,18 @@ package enum HTTPMetric: Int, Metric {
   case downstreamCxUpgradesTotal, downstreamCxDestroy, downstreamCxDestroyLocal, downstreamCxDestroyRemote
   case downstreamCxDestroyActiveRq, downstreamCxDestroyLocalActiveRq, downstreamCxDestroyRemoteActiveRq
   case downstreamCxDrainClose, downstreamCxIdleTimeout, downstreamCxMaxDurationReached, downstreamCxMaxRequestsReached
-  case downstreamCxOverloadDisableKeepalive, downstreamCxProtocolError, downstreamCxDelayedCloseTimeout
+  case downstreamCxProtocolError, downstreamCxDelayedCloseTimeout
   case downstreamCxRxBytesTotal, downstreamCxTxBytesTotal
   case downstreamFlowControlPausedReading, downstreamFlowControlResumedReading
   case downstreamRqTotal, downstreamRqHTTP1Total, downstreamRqHTTP2Total, downstreamRqCompleted
-  case downstreamRqRxReset, downstreamRqTxReset, downstreamRqNonRelativePath, downstreamRqTooLarge
+  case downstreamRqRxReset, downstreamRqTxReset, downstreamRqNonRelativePath
   case downstreamRqTimeout, downstreamRqHeaderTimeout, downstreamRqIdleTimeout, downstreamRqMaxDurationReached
-  case downstreamRqOverloadClose, downstreamRqRedirectedWithNormalizedPath, downstreamRqRejectedViaIPDetection
+  case downstreamRqOverloadClose
   case downstreamRqResponseBeforeRqComplete, downstreamRqWSOnNonWSRoute, downstreamRqTooManyPrematureResets
   case downstreamRq1xx, downstreamRq2xx, downstreamRq3xx, downstreamRq4xx, downstreamRq5xx
   case noRoute, noCluster, rqTotal, rqDirectResponse, rqRedirect, rqResetAfterDownstreamResponseStarted
-  case rqOverloadLocalReply, passthroughInternalRedirectBadLocation
   case downstreamCxActive, downstreamCxSSLActive, downstreamCxHTTP1Active, downstreamCxHTTP2Active
-  case downstreamCxUpgradesActive, downstreamCxRxBytesBuffered, downstreamCxTxBytesBuffered, downstreamRqActive
+  case downstreamCxUpgradesActive, downstreamRqActive
   case downstreamCxLengthMs, downstreamRqTime
 
   package static var scopeKind: ScopeKind { .http }
@@ -44,8 +43,6 @@ package enum HTTPMetric: Int, Metric {
       .counter("downstream_cx_max_duration_reached", "Connections closed because of their age")
     case .downstreamCxMaxRequestsReached:
       .counter("downstream_cx_max_requests_reached", "Connections closed after their last request")
-    case .downstreamCxOverloadDisableKeepalive:
-      .counter("downstream_cx_overload_disable_keepalive", "Connections without keep-alive because of overload")
     case .downstreamCxProtocolError: .counter("downstream_cx_protocol_error", "Connections closed for a protocol error")
     case .downstreamCxDelayedCloseTimeout:
       .counter("downstream_cx_delayed_close_timeout", "Connections whose delayed close ran out")
@@ -62,17 +59,12 @@ package enum HTTPMetric: Int, Metric {
     case .downstreamRqRxReset: .counter("downstream_rq_rx_reset", "Requests reset by the client")
     case .downstreamRqTxReset: .counter("downstream_rq_tx_reset", "Requests reset by the proxy")
     case .downstreamRqNonRelativePath: .counter("downstream_rq_non_relative_path", "Requests with a bad path")
-    case .downstreamRqTooLarge: .counter("downstream_rq_too_large", "Requests whose body was too large")
     case .downstreamRqTimeout: .counter("downstream_rq_timeout", "Requests not received in time")
     case .downstreamRqHeaderTimeout: .counter("downstream_rq_header_timeout", "Request heads not received in time")
     case .downstreamRqIdleTimeout: .counter("downstream_rq_idle_timeout", "Requests closed because they were idle")
     case .downstreamRqMaxDurationReached:
       .counter("downstream_rq_max_duration_reached", "Streams that lasted as long as they may")
     case .downstreamRqOverloadClose: .counter("downstream_rq_overload_close", "Requests shed because of overload")
-    case .downstreamRqRedirectedWithNormalizedPath:
-      .counter("downstream_rq_redirected_with_normalized_path", "Requests redirected to their normal path")
-    case .downstreamRqRejectedViaIPDetection:
-      .counter("downstream_rq_rejected_via_ip_detection", "Requests refused for their claimed address")
     case .downstreamRqResponseBeforeRqComplete:
       .counter("downstream_rq_response_before_rq_complete", "Responses sent before the request was complete")
     case .downstreamRqWSOnNonWSRoute:
@@ -91,16 +83,11 @@ package enum HTTPMetric: Int, Metric {
     case .rqRedirect: .counter("rq_redirect", "Requests redirected by the route")
     case .rqResetAfterDownstreamResponseStarted:
       .counter("rq_reset_after_downstream_response_started", "Responses cut after they had begun")
-    case .rqOverloadLocalReply: .counter("rq_overload_local_reply", "Requests refused because of overload")
-    case .passthroughInternalRedirectBadLocation:
-      .counter("passthrough_internal_redirect_bad_location", "Internal redirects with a bad location")
     case .downstreamCxActive: .gauge("downstream_cx_active", "Open connections")
     case .downstreamCxSSLActive: .gauge("downstream_cx_ssl_active", "Open TLS connections")
     case .downstreamCxHTTP1Active: .gauge("downstream_cx_http1_active", "Open HTTP/1 connections")
     case .downstreamCxHTTP2Active: .gauge("downstream_cx_http2_active", "Open HTTP/2 connections")
     case .downstreamCxUpgradesActive: .gauge("downstream_cx_upgrades_active", "Open connections of another protocol")
-    case .downstreamCxRxBytesBuffered: .gauge("downstream_cx_rx_bytes_buffered", "Received bytes in buffers")
-    case .downstreamCxTxBytesBuffered: .gauge("downstream_cx_tx_bytes_buffered", "Bytes to send in buffers")
     case .downstreamRqActive: .gauge("downstream_rq_active", "Requests in flight")
     case .downstreamCxLengthMs: .histogram("downstream_cx_length_ms", "Life of a connection, in milliseconds")
     case .downstreamRqTime: .histogram("downstream_rq_time", "Time to answer, in milliseconds")

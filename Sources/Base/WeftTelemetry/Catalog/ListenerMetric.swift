@@ -1,12 +1,11 @@
 /// `listener.<address>.…`
 package enum ListenerMetric: Int, Metric {
-  case downstreamCxTotal, downstreamCxDestroy, downstreamCxOverflow, downstreamCxOverloadReject
-  case downstreamPreCxTimeout, downstreamGlobalCxOverflow, downstreamListenerFilterError,
-    downstreamListenerFilterRemoteClose
-  case noFilterChainMatch, connectionsAcceptedPerSocketEvent
+  case downstreamCxTotal, downstreamCxDestroy, downstreamCxOverflow
+  case downstreamPreCxTimeout, downstreamGlobalCxOverflow, downstreamListenerFilterRemoteClose
+  case noFilterChainMatch
   case sslHandshake, sslConnectionError, sslSessionReused, sslNoCertificate, sslFailVerifyNoCert, sslFailVerifyError
   case sslFailVerifySAN, sslFailVerifyCertHash
-  case downstreamCxActive, downstreamPreCxActive
+  case downstreamCxActive
   case downstreamCxLengthMs
 
   package static var scopeKind: ScopeKind { .listener }
@@ -17,18 +16,12 @@ package enum ListenerMetric: Int, Metric {
     case .downstreamCxTotal: .counter("downstream_cx_total", "Connections accepted")
     case .downstreamCxDestroy: .counter("downstream_cx_destroy", "Connections closed")
     case .downstreamCxOverflow: .counter("downstream_cx_overflow", "Connections refused by the listener's limit")
-    case .downstreamCxOverloadReject:
-      .counter("downstream_cx_overload_reject", "Connections refused because of overload")
     case .downstreamPreCxTimeout: .counter("downstream_pre_cx_timeout", "Connections whose listener filters timed out")
     case .downstreamGlobalCxOverflow:
       .counter("downstream_global_cx_overflow", "Connections refused by the global limit")
-    case .downstreamListenerFilterError:
-      .counter("downstream_listener_filter_error", "Connections closed by a listener filter")
     case .downstreamListenerFilterRemoteClose:
       .counter("downstream_listener_filter_remote_close", "Connections closed while a listener filter waited")
     case .noFilterChainMatch: .counter("no_filter_chain_match", "Connections that matched no filter chain")
-    case .connectionsAcceptedPerSocketEvent:
-      .counter("connections_accepted_per_socket_event", "Connections accepted in batches")
     case .sslHandshake: .counter("ssl.handshake", "TLS handshakes completed")
     case .sslConnectionError: .counter("ssl.connection_error", "TLS connections failed, certificates apart")
     case .sslSessionReused: .counter("ssl.session_reused", "TLS sessions resumed")
@@ -38,7 +31,6 @@ package enum ListenerMetric: Int, Metric {
     case .sslFailVerifySAN: .counter("ssl.fail_verify_san", "Certificates refused for their names")
     case .sslFailVerifyCertHash: .counter("ssl.fail_verify_cert_hash", "Certificates refused as not pinned")
     case .downstreamCxActive: .gauge("downstream_cx_active", "Open connections")
-    case .downstreamPreCxActive: .gauge("downstream_pre_cx_active", "Sockets in listener filters")
     case .downstreamCxLengthMs: .histogram("downstream_cx_length_ms", "Life of a connection, in milliseconds")
     }
   }
@@ -68,9 +60,7 @@ package enum ListenerHTTPMetric: Int, Metric {
 package enum TCPMetric: Int, Metric {
   case downstreamCxTotal, downstreamCxNoRoute, downstreamCxRxBytesTotal, downstreamCxTxBytesTotal
   case downstreamFlowControlPausedReading, downstreamFlowControlResumedReading
-  case idleTimeout, maxDownstreamConnectionDuration, upstreamFlushTotal
-  case downstreamCxRxBytesBuffered, downstreamCxTxBytesBuffered, upstreamFlushActive
-
+  case idleTimeout, maxDownstreamConnectionDuration
   package static var scopeKind: ScopeKind { .tcp }
   @inlinable package static var firstHistogram: Int { 12 }
 
@@ -87,11 +77,6 @@ package enum TCPMetric: Int, Metric {
     case .idleTimeout: .counter("idle_timeout", "Connections closed because they were idle")
     case .maxDownstreamConnectionDuration:
       .counter("max_downstream_connection_duration", "Connections closed because of their age")
-    case .upstreamFlushTotal:
-      .counter("upstream_flush_total", "Connections that flushed to the upstream after the client left")
-    case .downstreamCxRxBytesBuffered: .gauge("downstream_cx_rx_bytes_buffered", "Received bytes in buffers")
-    case .downstreamCxTxBytesBuffered: .gauge("downstream_cx_tx_bytes_buffered", "Bytes to send in buffers")
-    case .upstreamFlushActive: .gauge("upstream_flush_active", "Connections flushing to the upstream")
     }
   }
 }

@@ -41,7 +41,7 @@ extension WorkerEngine {
     peer.ip.unmapped.write(to: &scratch[])
     slot.peerText = ShortText(scratch[].view)
     guard let d = downstreams.insert(slot) else {
-      stats.add(.downstreamCxOverflow)
+      stats.add(.downstreamGlobalCxOverflow)
       return loop.close(c, .reset)
     }
     stats.add(.downstreamCxActive)
@@ -292,6 +292,7 @@ extension WorkerEngine {
     if slot[].flags.contains(.transportStarted), let session = loop.transport(slot[].connection) {
       session.handshake.countFault(in: listenerStats)
     }
+    if slot[].kind == .unmatched, !byUs { listenerStats.add(.downstreamListenerFilterRemoteClose) }
     listenerStats.subtract(.downstreamCxActive)
     listenerStats.add(.downstreamCxDestroy)
     listenerStats.record(.downstreamCxLengthMs, lived)

@@ -14,6 +14,7 @@ extension WorkerEngine {
     let d = stream[].downstream
     let slot = downstreams.ref(d)
     let flags = stream[].flags
+    if flags.contains(.waiting) { clusters[stream[].cluster].stats.add(.upstreamRqCancelled) }
     leaveWaiting(s)
     // What was sent behind a refused CONNECT or upgrade cannot be known to have been read as what it was.
     let isComplete = flags.isSuperset(of: [.responseEnded, .requestSent])
