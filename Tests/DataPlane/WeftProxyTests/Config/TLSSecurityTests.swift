@@ -35,7 +35,7 @@ struct TLSSecurityTests {
       secrets["trust"] = Secret(name: "trust", content: .validation(secret))
     }
     let security = try TLSSecurity().upstream(context, secrets: secrets)
-    let client = security.makeSession(serverName: "server.test", protocols: .opaque)
+    let client = security.makeSession(serverName: "server.test", expecting: nil, protocols: .opaque)
     let end = TLSSession.server(try TLSContext(.server(server.identity)))
     var toServer = ByteBuffer()
     var toClient = ByteBuffer()

@@ -25,7 +25,9 @@ final class ToySecurity: SecurityFactory, DownstreamSecurity, UpstreamSecurity {
     self
   }
 
-  func makeSession(serverName: String, protocols: UpstreamProtocols) -> any TransportSession {
+  func makeSession(serverName: String, expecting expected: String?, protocols: UpstreamProtocols)
+    -> any TransportSession
+  {
     offers.withLock { $0.append(protocols.names) }
     return Session(agrees)
   }
