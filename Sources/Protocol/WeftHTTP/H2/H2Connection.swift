@@ -59,7 +59,8 @@ package struct H2Connection: ~Copyable {
   var windowEventPending = false
   var peerInitialWindow: Int64 = 65_535
   var peerMaxFrame = 16_384
-  var peerMaxConcurrent: UInt32 = .max
+  /// Before the peer's SETTINGS say otherwise: what most servers allow, so that the first streams are not refused.
+  var peerMaxConcurrent: UInt32 = 100
   var peerGoAway: H2StreamID?
   /// The last stream our GOAWAY named; nil before it.
   var goAwaySent: H2StreamID?

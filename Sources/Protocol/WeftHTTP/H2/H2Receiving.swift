@@ -457,6 +457,8 @@ extension H2Connection {
       return nil
     }
     guard frame.length % 6 == 0 else { return fail(.frameSizeError, .frameSize) }
+    // Who names no limit has none.
+    if !settingsReceived { peerMaxConcurrent = .max }
     settingsReceived = true
     var at = 0
     while at < payload.count {
