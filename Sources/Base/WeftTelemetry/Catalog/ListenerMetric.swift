@@ -62,7 +62,7 @@ package enum TCPMetric: Int, Metric {
   case downstreamFlowControlPausedReading, downstreamFlowControlResumedReading
   case idleTimeout, maxDownstreamConnectionDuration
   package static var scopeKind: ScopeKind { .tcp }
-  @inlinable package static var firstHistogram: Int { 12 }
+  @inlinable package static var firstHistogram: Int { 8 }
 
   package var definition: MetricDefinition {
     switch self {
