@@ -8,7 +8,8 @@ struct CatalogTests {
 
   /// The entries of each metric type.
   static func entries() -> [(type: String, name: String)] {
-    let declaration = #/enum (?<type>\w+): Int, Metric \{(?<cases>.*?)package static var scopeKind/#.dotMatchesNewlines()
+    let declaration = #/enum (?<type>\w+): Int, Metric \{(?<cases>.*?)package static var scopeKind/#
+      .dotMatchesNewlines()
     return Repository.files(under: folder, suffix: ".swift").flatMap { path in
       Repository.text(path).matches(of: declaration).flatMap { match in
         let lists = match.cases.replacing(#/\/\/[^\n]*/#, with: "").replacing("case ", with: ",")
