@@ -79,7 +79,8 @@ struct XDSCounters: Sendable {
   /// Everything the proxy waits for when it starts is there.
   func initialized(after time: Duration) {
     metrics.record(
-      ServerMetric.initializationTimeMs, metrics.scope(ScopeKey(.server)), UInt64(clamping: time.nanoseconds / 1_000_000))
+      ServerMetric.initializationTimeMs, metrics.scope(ScopeKey(.server)),
+      UInt64(clamping: time.nanoseconds / 1_000_000))
   }
 
   func warming(_ store: XDSStore) {

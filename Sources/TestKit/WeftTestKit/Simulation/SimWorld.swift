@@ -87,7 +87,9 @@ package final class SimWorld {
   }
 
   /// Suspends a process: it notices nothing until `time` has passed, and then everything at once.
-  package func stall(_ process: Process, for time: Duration) { process.stalledUntil = max(process.stalledUntil, now + time) }
+  package func stall(_ process: Process, for time: Duration) {
+    process.stalledUntil = max(process.stalledUntil, now + time)
+  }
 
   /// Runs until `done`, or `limit` has passed. *Returns*: whether `done` was reached.
   @discardableResult
