@@ -208,7 +208,7 @@ extension WorkerEngine {
       stream[].tried.insert(position)
       h = state[].members[].hosts[Int(position)]
     }
-    if state[].config[].namesConnections {
+    if state[].config[].sendsAuthority || state[].config[].checksAuthority {
       guard let part = namedPool(h, head) else {
         if hosts[h].position >= 0 { state[].balancer[].finished(hosts[h].position) }
         stream[].responseFlags.insert(.noHealthyUpstream)

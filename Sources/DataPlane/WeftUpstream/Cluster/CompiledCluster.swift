@@ -42,7 +42,6 @@ package struct CompiledCluster {
   package var checksAuthority = false
   /// The header whose value takes the authority's place in both.
   package var authorityHeader = ByteView.empty
-  package var namesConnections: Bool { sendsAuthority || checksAuthority }
   /// Usage of the circuit breakers, shared by all workers and kept from snapshot to snapshot.
   package var breakers = CircuitBreakerState()
   package var breakerLimits = CircuitBreakerLimits()
