@@ -88,23 +88,28 @@ extension ControlAPI {
     let precondition: WritePrecondition =
       call.method == "POST" ? .absent : candidate.basedOn.map(WritePrecondition.resourceVersion) ?? .none
     let context = context(actor)
-    let dryRun = call.isOn("dryRun")
-    struct Discarded: Error { var outcome: WriteOutcome }
-    let outcome: WriteOutcome
-    do {
-      outcome = try await store.perform { store in
-        let outcome = try store.put(envelope, if: precondition, context)
-        if dryRun { throw Discarded(outcome: outcome) }
-        return outcome
-      }
-    } catch let discarded as Discarded {
-      outcome = discarded.outcome
-    }
+    let outcome = try await write(dryRun: call.isOn("dryRun")) { try $0.put(envelope, if: precondition, context) }
     var object = outcome.object.json
     let analysis = RuleAnalysis(await aggregate.current(with: [outcome.object]))
     let warnings = candidate.warnings + analysis.warnings(about: key)
     if !warnings.isEmpty { object["warnings"] = .array(warnings.map(\.json)) }
     return .json(object, status: outcome.effect == .created ? 201 : 200)
+  }
+
+  /// Runs one write. With `dryRun` nothing of it is kept, but its outcome is the same.
+  private func write(
+    dryRun: Bool, _ change: @escaping @Sendable (ConfigStore) throws -> WriteOutcome
+  ) async throws -> WriteOutcome {
+    struct Discarded: Error { var outcome: WriteOutcome }
+    do {
+      return try await store.perform { store in
+        let outcome = try change(store)
+        if dryRun { throw Discarded(outcome: outcome) }
+        return outcome
+      }
+    } catch let discarded as Discarded {
+      return discarded.outcome
+    }
   }
 
   /// `GET …/NAME/history`, `GET …/NAME/status` (which proxies have taken it), `POST …/NAME/rollback?revision=N`
@@ -156,18 +161,7 @@ extension ControlAPI {
       return .error(400, "revision or generation must be given: one of the object's history", path: "revision")
     }
     let context = context(actor)
-    let dryRun = call.isOn("dryRun")
-    struct Discarded: Error { var outcome: WriteOutcome }
-    var outcome: WriteOutcome
-    do {
-      outcome = try await store.perform { store in
-        let outcome = try store.rollBack(key, to: wanted, context)
-        if dryRun { throw Discarded(outcome: outcome) }
-        return outcome
-      }
-    } catch let discarded as Discarded {
-      outcome = discarded.outcome
-    }
+    let outcome = try await write(dryRun: call.isOn("dryRun")) { try $0.rollBack(key, to: wanted, context) }
     var object = outcome.object.json
     object["effect"] = .string(outcome.effect.rawValue)
     let analysis = RuleAnalysis(await aggregate.current(with: [outcome.object]))

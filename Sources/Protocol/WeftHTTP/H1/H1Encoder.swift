@@ -49,8 +49,8 @@ package enum H1Encoder {
     }
     guard unsafe firstNonTarget(target.base, 0, target.count) == target.count, !target.isEmpty else { throw .target }
     let authority = head.authority
-    let isSound = unsafe head.cell.pointee.authorityIsSound
-    guard authority.isEmpty || isSound || Authority.isValid(authority, characters) else {
+    let isChecked = unsafe head.cell.pointee.authorityIsSound
+    guard authority.isEmpty || isChecked || Authority.isValid(authority, characters) else {
       throw .authority
     }
 

@@ -295,7 +295,7 @@ package struct MessageHead {
     return found
   }
 
-  /// Whether a well-known value can stand in a field line under this name.
+  /// Whether `value` can stand in a field line under `name`, as `HeaderField.Flags.sound` says.
   package static func isSound(name: ByteView, value: ByteView) -> Bool {
     CharacterTable.shared.isToken(name) && isFieldValue(value)
   }

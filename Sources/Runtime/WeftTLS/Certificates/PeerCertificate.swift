@@ -38,7 +38,7 @@ package struct PeerCertificate: Hashable, Sendable {
     unsafe subject = Self.text(of: X509_get_subject_name(x509))
     unsafe issuer = Self.text(of: X509_get_issuer_name(x509))
     unsafe der = Self.encode(x509)
-    fingerprint = Self.sha256(der)
+    fingerprint = MessageDigest.sha256(der)
     if let number = unsafe ASN1_INTEGER_to_BN(X509_get_serialNumber(x509), nil) {
       defer { unsafe BN_free(number) }
       if let digits = unsafe BN_bn2hex(number) {
@@ -104,13 +104,7 @@ package struct PeerCertificate: Hashable, Sendable {
       var target = buffer.baseAddress
       count = unsafe Int(max(0, i2d_X509_PUBKEY(key, &target)))
     }
-    return sha256(der)
-  }
-
-  static func sha256(_ bytes: [UInt8]) -> [UInt8] {
-    var digest = [UInt8](repeating: 0, count: 32)
-    _ = unsafe SHA256(bytes, bytes.count, &digest)
-    return digest
+    return MessageDigest.sha256(der)
   }
 }
 

@@ -164,7 +164,7 @@ package final class TLSContext: @unchecked Sendable {
   @unsafe func refusal(of leaf: OpaquePointer, expecting expected: String?) -> CertificateRefusal? {
     let c = configuration
     if !c.certificateHashes.isEmpty || !c.publicKeyHashes.isEmpty {
-      let known = unsafe c.certificateHashes.contains(PeerCertificate.sha256(PeerCertificate.encode(leaf)))
+      let known = unsafe c.certificateHashes.contains(MessageDigest.sha256(PeerCertificate.encode(leaf)))
       guard unsafe known || c.publicKeyHashes.contains(PeerCertificate.publicKeyHash(leaf)) else {
         return CertificateRefusal(.notPinned, "the certificate is not one of those pinned")
       }

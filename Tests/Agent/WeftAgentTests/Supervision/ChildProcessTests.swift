@@ -1,5 +1,6 @@
 import Glibc
 import Testing
+import WeftTestKit
 
 @testable import WeftAgent
 
@@ -40,17 +41,14 @@ struct ChildProcessTests {
 
   @Test("terminate kills the whole group of a child that does not listen")
   func kills() async throws {
-    var template = Array("/tmp/weft-child-XXXXXX".utf8CString)
-    let descriptor = unsafe mkstemp(&template)
-    defer { close(descriptor) }
-    let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    defer { unsafe unlink(path) }
+    let (directory, path) = Self.outputFile()
+    defer { withExtendedLifetime(directory) {} }
     let child = try ChildProcess.start(
       ["/bin/sh", "-c", "trap '' TERM; echo ready; while :; do /bin/sleep 600; done"], name: "x", environment: [:],
       output: path)
     // It listens to nobody once it has said so.
     let deadline = ContinuousClock.now + .seconds(20)
-    while lseek(descriptor, 0, SEEK_END) == 0, ContinuousClock.now < deadline { await Task.yield() }
+    while Self.text(path).isEmpty, ContinuousClock.now < deadline { await Task.yield() }
     #expect(await child.end(grace: .milliseconds(200)) == .signalled(SIGKILL))
   }
 
@@ -74,45 +72,41 @@ struct ChildProcessTests {
     }
   }
 
-  private static func temporaryFile() -> (descriptor: Int32, path: String) {
-    var template = Array("/tmp/weft-child-XXXXXX".utf8CString)
-    let descriptor = unsafe mkstemp(&template)
-    return (descriptor, String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
+  private static func outputFile() -> (TemporaryDirectory, path: String) {
+    let directory = TemporaryDirectory()
+    directory.write("output", "")
+    return (directory, directory.file("output"))
   }
 
-  private static func text(_ descriptor: Int32) -> String {
+  private static func text(_ path: String) -> String {
+    let file = unsafe open(path, O_RDONLY)
+    defer { close(file) }
     var bytes = [UInt8](repeating: 0, count: 4096)
-    let count = unsafe bytes.withUnsafeMutableBytes { unsafe pread(descriptor, $0.baseAddress, $0.count, 0) }
+    let count = unsafe bytes.withUnsafeMutableBytes { unsafe read(file, $0.baseAddress, $0.count) }
     return String(decoding: bytes[..<max(0, count)], as: UTF8.self)
   }
 
   @Test("an application that is slow to stop gets the signal once, then SIGKILL")
   func oneSignal() async throws {
-    let (descriptor, path) = Self.temporaryFile()
-    defer {
-      close(descriptor)
-      unsafe unlink(path)
-    }
+    let (directory, path) = Self.outputFile()
+    defer { withExtendedLifetime(directory) {} }
     let child = try ChildProcess.start(
       ["/bin/sh", "-c", "trap 'echo term' TERM; echo ready; while :; do /bin/sleep 0.01; done"], name: "x",
       environment: [:], output: path)
     let deadline = ContinuousClock.now + .seconds(20)
-    while !Self.text(descriptor).contains("ready"), ContinuousClock.now < deadline { await Task.yield() }
+    while !Self.text(path).contains("ready"), ContinuousClock.now < deadline { await Task.yield() }
     #expect(await child.end(with: SIGTERM, grace: .milliseconds(300)) == .signalled(SIGKILL))
-    #expect(Self.text(descriptor).split(separator: "\n").filter { $0 == "term" }.count == 1)
+    #expect(Self.text(path).split(separator: "\n").filter { $0 == "term" }.count == 1)
   }
 
   @Test("what a program leaves behind when it ends is ended with it")
   func orphans() async throws {
-    let (descriptor, path) = Self.temporaryFile()
-    defer {
-      close(descriptor)
-      unsafe unlink(path)
-    }
+    let (directory, path) = Self.outputFile()
+    defer { withExtendedLifetime(directory) {} }
     let child = try ChildProcess.start(
       ["/bin/sh", "-c", "/bin/sleep 600 & echo $!"], name: "x", environment: [:], output: path)
     #expect(await child.exit() == .exited(0))
-    let orphan = try #require(Int32(Self.text(descriptor).split(separator: "\n").first ?? ""))
+    let orphan = try #require(Int32(Self.text(path).split(separator: "\n").first ?? ""))
     #expect(kill(orphan, 0) == 0)
     #expect(await child.end(grace: .seconds(1)) == .exited(0))
     // Where nobody collects orphans it may stay as a dead entry of the process table.

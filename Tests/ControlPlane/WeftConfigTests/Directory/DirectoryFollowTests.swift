@@ -11,20 +11,6 @@ import WeftTestKit
 /// Every wait here is for a notice of the kernel: the intervals are so long that only a notice ends them in time.
 @Suite("following a directory", .timeLimit(.minutes(1)))
 struct DirectoryFollowTests {
-  private static func rule(_ name: String, timeout: String = "1s") -> String {
-    """
-    apiVersion: networking.istio.io/v1
-    kind: VirtualService
-    metadata: {name: \(name)}
-    spec:
-      hosts: [\(name)]
-      http:
-      - timeout: \(timeout)
-        route: [{destination: {host: \(name)}}]
-
-    """
-  }
-
   private static var onlyNotices: DirectoryTimes {
     var times = DirectoryTimes()
     times.poll = .seconds(3600)
@@ -79,14 +65,14 @@ struct DirectoryFollowTests {
   func ordinary() async throws {
     let world = try World()
     try await world.following {
-      world.files.write("a.yaml", Self.rule("a"))
+      world.files.write("a.yaml", DirectoryFiles.rule("a"))
       try await world.reach(["a": "1s"])
-      world.files.write("a.yaml", Self.rule("a", timeout: "2s"))
+      world.files.write("a.yaml", DirectoryFiles.rule("a", timeout: "2s"))
       try await world.reach(["a": "2s"])
       try Self.makeDirectory(world.files.file("sub"))
-      world.files.write("sub/b.yaml", Self.rule("b"))
+      world.files.write("sub/b.yaml", DirectoryFiles.rule("b"))
       try await world.reach(["a": "2s", "b": "1s"])
-      world.files.write("sub/b.yaml", Self.rule("b", timeout: "3s"))
+      world.files.write("sub/b.yaml", DirectoryFiles.rule("b", timeout: "3s"))
       try await world.reach(["a": "2s", "b": "3s"])
       world.files.remove("a.yaml")
       try await world.reach(["b": "3s"])
@@ -99,13 +85,13 @@ struct DirectoryFollowTests {
     let world = try World()
     let files = world.files
     try Self.makeDirectory(files.file("..first"))
-    files.write("..first/a.yaml", Self.rule("a"))
+    files.write("..first/a.yaml", DirectoryFiles.rule("a"))
     Self.link("..first", files.file("..data"))
     Self.link("..data/a.yaml", files.file("a.yaml"))
     try await world.following {
       try await world.reach(["a": "1s"])
       try Self.makeDirectory(files.file("..second"))
-      files.write("..second/a.yaml", Self.rule("a", timeout: "2s"))
+      files.write("..second/a.yaml", DirectoryFiles.rule("a", timeout: "2s"))
       Self.link("..second", files.file("..data_tmp"))
       Self.replace(files.file("..data_tmp"), files.file("..data"))
       try await world.reach(["a": "2s"])
@@ -118,7 +104,7 @@ struct DirectoryFollowTests {
     let world = try World(path: place.file("current"))
     for (name, timeout) in [("one", "1s"), ("two", "2s")] {
       try Self.makeDirectory(place.file(name))
-      place.write("\(name)/a.yaml", Self.rule("a", timeout: timeout))
+      place.write("\(name)/a.yaml", DirectoryFiles.rule("a", timeout: timeout))
     }
     try await world.following {
       // Not there at first: the place where it will appear is watched.
@@ -127,7 +113,7 @@ struct DirectoryFollowTests {
       Self.link("two", place.file("next"))
       Self.replace(place.file("next"), place.file("current"))
       try await world.reach(["a": "2s"])
-      place.write("two/a.yaml", Self.rule("a", timeout: "3s"))
+      place.write("two/a.yaml", DirectoryFiles.rule("a", timeout: "3s"))
       try await world.reach(["a": "3s"])
     }
   }
@@ -135,12 +121,12 @@ struct DirectoryFollowTests {
   @Test("a link to a file elsewhere shows changes of that file")
   func linkedFile() async throws {
     let elsewhere = TemporaryDirectory()
-    elsewhere.write("rules", Self.rule("a"))
+    elsewhere.write("rules", DirectoryFiles.rule("a"))
     let world = try World()
     Self.link(elsewhere.file("rules"), world.files.file("a.yaml"))
     try await world.following {
       try await world.reach(["a": "1s"])
-      elsewhere.write("rules", Self.rule("a", timeout: "2s"))
+      elsewhere.write("rules", DirectoryFiles.rule("a", timeout: "2s"))
       try await world.reach(["a": "2s"])
     }
   }
@@ -148,16 +134,16 @@ struct DirectoryFollowTests {
   @Test("a file that is written in pieces is taken when it is whole, whatever else changes meanwhile")
   func pieces() async throws {
     let world = try World()
-    world.files.write("a.yaml", Self.rule("a"))
+    world.files.write("a.yaml", DirectoryFiles.rule("a"))
     try await world.following {
       try await world.reach(["a": "1s"])
       // Cut and half written: two documents, of which the second is not there yet.
       let writer = unsafe fopen(world.files.file("a.yaml"), "w")
-      unsafe fputs(Self.rule("a", timeout: "2s"), writer)
+      unsafe fputs(DirectoryFiles.rule("a", timeout: "2s"), writer)
       unsafe fflush(writer)
-      world.files.write("b.yaml", Self.rule("b"))
+      world.files.write("b.yaml", DirectoryFiles.rule("b"))
       try await world.reach(["a": "1s", "b": "1s"])
-      unsafe fputs("---\n" + Self.rule("c"), writer)
+      unsafe fputs("---\n" + DirectoryFiles.rule("c"), writer)
       unsafe fclose(writer)
       try await world.reach(["a": "2s", "b": "1s", "c": "1s"])
     }
@@ -170,7 +156,7 @@ struct DirectoryFollowTests {
     times.writer = .milliseconds(20)
     try await world.following(times) {
       let writer = unsafe fopen(world.files.file("a.yaml"), "w")
-      unsafe fputs(Self.rule("a"), writer)
+      unsafe fputs(DirectoryFiles.rule("a"), writer)
       unsafe fflush(writer)
       try await world.reach(["a": "1s"])
       unsafe fclose(writer)
@@ -180,7 +166,7 @@ struct DirectoryFollowTests {
   @Test("an editor that renames the old file away and writes a new one removes nothing")
   func editor() async throws {
     let world = try World()
-    world.files.write("a.yaml", Self.rule("a"))
+    world.files.write("a.yaml", DirectoryFiles.rule("a"))
     let deletions = Mutex(0)
     var times = Self.onlyNotices
     times.grace = .seconds(5)
@@ -188,10 +174,10 @@ struct DirectoryFollowTests {
       try await world.reach(["a": "1s"])
       Self.replace(world.files.file("a.yaml"), world.files.file("a.yaml~"))
       // Another change makes a look happen in between.
-      world.files.write("b.yaml", Self.rule("b"))
+      world.files.write("b.yaml", DirectoryFiles.rule("b"))
       try await world.reach(["a": "1s", "b": "1s"])
       let writer = unsafe fopen(world.files.file("a.yaml"), "w")
-      unsafe fputs(Self.rule("a", timeout: "2s"), writer)
+      unsafe fputs(DirectoryFiles.rule("a", timeout: "2s"), writer)
       unsafe fclose(writer)
       try await world.reach(["a": "2s", "b": "1s"])
       let events = try await world.store.perform { try $0.events(after: 0) }
@@ -214,7 +200,7 @@ struct DirectoryFollowTests {
         onAttention: { attention in reasons.withLock { $0.append(attention) } }, onChange: { _ in })
     }
     defer { task.cancel() }
-    world.files.write("a.yaml", Self.rule("a"))
+    world.files.write("a.yaml", DirectoryFiles.rule("a"))
     try await world.reach(["a": "1s"])
     #expect(reasons.withLock { $0 } == [.polling(reason: "inotify: No space left on device")])
     #expect(world.source.metrics.contains("weft_control_directory_polling{directory=\"\(world.files.path)\"} 1"))
@@ -224,7 +210,7 @@ struct DirectoryFollowTests {
   func givenUp() async throws {
     let world = try World()
     _ = try await world.store.perform { try $0.put(StoreFixtures.rule("mine"), StoreFixtures.at(1)) }
-    world.files.write("1.yaml", Self.rule("mine", timeout: "5s"))
+    world.files.write("1.yaml", DirectoryFiles.rule("mine", timeout: "5s"))
     var times = Self.onlyNotices
     times.poll = .milliseconds(5)
     try await world.following(times) {

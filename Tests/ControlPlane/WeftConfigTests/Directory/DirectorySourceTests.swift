@@ -8,20 +8,6 @@ import WeftTestKit
 
 @Suite("directory source")
 struct DirectorySourceTests {
-  private static func rule(_ name: String, timeout: String = "1s") -> String {
-    """
-    apiVersion: networking.istio.io/v1
-    kind: VirtualService
-    metadata: {name: \(name)}
-    spec:
-      hosts: [\(name)]
-      http:
-      - timeout: \(timeout)
-        route: [{destination: {host: \(name)}}]
-
-    """
-  }
-
   private struct World {
     let files = TemporaryDirectory()
     let state = TemporaryDirectory()
@@ -47,7 +33,7 @@ struct DirectorySourceTests {
   @Test("what files say is in the store, and what they say no more is not")
   func mirrors() async throws {
     let world = try World()
-    world.files.write("a.yaml", Self.rule("a") + "---\n" + Self.rule("b"))
+    world.files.write("a.yaml", DirectoryFiles.rule("a") + "---\n" + DirectoryFiles.rule("b"))
     world.files.write(
       "c.json",
       #"{"apiVersion":"networking.istio.io/v1","kind":"VirtualService","metadata":{"name":"c"},"spec":{"hosts":["c"],"http":[{"route":[{"destination":{"host":"c"}}]}]}}"#
@@ -60,7 +46,7 @@ struct DirectorySourceTests {
     #expect(try await world.names() == ["a", "b", "c"])
     #expect(try await world.source.synchronize().changed == 0)
 
-    world.files.write("a.yaml", Self.rule("a", timeout: "2s"))
+    world.files.write("a.yaml", DirectoryFiles.rule("a", timeout: "2s"))
     world.files.remove("c.json")
     report = try await world.source.synchronize()
     #expect(report.changed == 3)
@@ -70,9 +56,9 @@ struct DirectorySourceTests {
   @Test("a bad object keeps its last good state while the good ones beside it apply")
   func badObject() async throws {
     let world = try World()
-    world.files.write("all.yaml", Self.rule("a") + "---\n" + Self.rule("b"))
+    world.files.write("all.yaml", DirectoryFiles.rule("a") + "---\n" + DirectoryFiles.rule("b"))
     try await world.source.synchronize()
-    world.files.write("all.yaml", Self.rule("a", timeout: "soon") + "---\n" + Self.rule("b", timeout: "3s"))
+    world.files.write("all.yaml", DirectoryFiles.rule("a", timeout: "soon") + "---\n" + DirectoryFiles.rule("b", timeout: "3s"))
     let report = try await world.source.synchronize()
     #expect(report.changed == 1)
     let problem = try #require(report.problems.first)
@@ -83,7 +69,7 @@ struct DirectorySourceTests {
       try $0.list(kind: .virtualService).objects.map { $0.spec["http"]?[0]?["timeout"]?.stringValue }
     }
     #expect(timeouts == ["1s", "3s"])
-    world.files.write("all.yaml", Self.rule("b", timeout: "3s"))
+    world.files.write("all.yaml", DirectoryFiles.rule("b", timeout: "3s"))
     #expect(try await world.source.synchronize().changed == 1)
     #expect(try await world.names() == ["b"])
   }
@@ -91,18 +77,18 @@ struct DirectorySourceTests {
   @Test("while a file cannot be read as YAML nothing is removed, not even after a restart")
   func brokenFile() async throws {
     let world = try World()
-    world.files.write("a.yaml", Self.rule("a"))
-    world.files.write("b.yaml", Self.rule("b"))
+    world.files.write("a.yaml", DirectoryFiles.rule("a"))
+    world.files.write("b.yaml", DirectoryFiles.rule("b"))
     try await world.source.synchronize()
     world.files.write("a.yaml", "kind: [unclosed")
-    world.files.write("c.yaml", Self.rule("c"))
+    world.files.write("c.yaml", DirectoryFiles.rule("c"))
     let report = try await world.source.synchronize()
     #expect(report.problems.count == 1)
     #expect(try await world.names() == ["a", "b", "c"])
     let restarted = World.source(world.files, world.store)
     try await restarted.synchronize()
     #expect(try await world.names() == ["a", "b", "c"])
-    world.files.write("a.yaml", Self.rule("a2"))
+    world.files.write("a.yaml", DirectoryFiles.rule("a2"))
     try await restarted.synchronize()
     #expect(try await world.names() == ["a2", "b", "c"])
   }
@@ -110,16 +96,16 @@ struct DirectorySourceTests {
   @Test("a broken file keeps what it named and what its text mentions; what other files gave up is removed")
   func brokenBesideRemoved() async throws {
     let world = try World()
-    world.files.write("a.yaml", Self.rule("a1") + "---\n" + Self.rule("a2"))
-    world.files.write("b.yaml", Self.rule("b1") + "---\n" + Self.rule("b2") + "---\n" + Self.rule("moved"))
+    world.files.write("a.yaml", DirectoryFiles.rule("a1") + "---\n" + DirectoryFiles.rule("a2"))
+    world.files.write("b.yaml", DirectoryFiles.rule("b1") + "---\n" + DirectoryFiles.rule("b2") + "---\n" + DirectoryFiles.rule("moved"))
     try await world.source.synchronize()
     // `moved` goes from b to a, and a is broken at that moment.
     world.files.write("a.yaml", "kind: [unclosed\nmetadata: {name: moved}")
-    world.files.write("b.yaml", Self.rule("b2"))
+    world.files.write("b.yaml", DirectoryFiles.rule("b2"))
     let report = try await world.source.synchronize()
     #expect(try await world.names() == ["a1", "a2", "b2", "moved"])
     #expect(report.problems.map { $0.location?.file } == [world.files.file("a.yaml")])
-    world.files.write("a.yaml", Self.rule("a1") + "---\n" + Self.rule("moved"))
+    world.files.write("a.yaml", DirectoryFiles.rule("a1") + "---\n" + DirectoryFiles.rule("moved"))
     try await world.source.synchronize()
     #expect(try await world.names() == ["a1", "b2", "moved"])
   }
@@ -127,7 +113,7 @@ struct DirectorySourceTests {
   @Test("a problem names its object: kind, namespace, name, and field")
   func problemsNameObjects() async throws {
     let world = try World()
-    world.files.write("a.yaml", Self.rule("a", timeout: "soon"))
+    world.files.write("a.yaml", DirectoryFiles.rule("a", timeout: "soon"))
     let problem = try #require(try await world.source.synchronize().problems.first)
     #expect(problem.object == StoreFixtures.key("a"))
     #expect(problem.path.description == "spec.http[0].timeout")
@@ -138,7 +124,7 @@ struct DirectorySourceTests {
   @Test("a directory that cannot be read leaves everything as it was")
   func missingDirectory() async throws {
     let world = try World()
-    world.files.write("a.yaml", Self.rule("a"))
+    world.files.write("a.yaml", DirectoryFiles.rule("a"))
     try await world.source.synchronize()
     let gone = DirectorySource(
       path: world.files.file("gone"), store: world.store, reader: DocumentReader(),
@@ -152,14 +138,14 @@ struct DirectorySourceTests {
   @Test("creation times and uids survive a restart of the source and of the store")
   func stableAges() async throws {
     let world = try World()
-    world.files.write("a.yaml", Self.rule("a"))
+    world.files.write("a.yaml", DirectoryFiles.rule("a"))
     try await world.source.synchronize()
     let before = try await world.store.perform { try $0.list().objects }
     let image = StoreFixtures.crashImage(of: world.state)
     let reopened = try StoreService(path: image.file("store.db"))
     let later = World.source(world.files, reopened, at: 1_000)
     #expect(try await later.synchronize().changed == 0)
-    world.files.write("a.yaml", Self.rule("a", timeout: "9s"))
+    world.files.write("a.yaml", DirectoryFiles.rule("a", timeout: "9s"))
     #expect(try await later.synchronize().changed == 1)
     let after = try await reopened.perform { try $0.list().objects }
     #expect(after.map(\.metadata.creationTimestamp) == before.map(\.metadata.creationTimestamp))
@@ -172,8 +158,8 @@ struct DirectorySourceTests {
     _ = try await world.store.perform {
       try $0.put(StoreFixtures.rule("mine"), StoreFixtures.at(1))
     }
-    world.files.write("1.yaml", Self.rule("twice", timeout: "1s"))
-    world.files.write("2.yaml", Self.rule("twice", timeout: "2s") + "---\n" + Self.rule("mine"))
+    world.files.write("1.yaml", DirectoryFiles.rule("twice", timeout: "1s"))
+    world.files.write("2.yaml", DirectoryFiles.rule("twice", timeout: "2s") + "---\n" + DirectoryFiles.rule("mine"))
     let report = try await world.source.synchronize()
     #expect(report.problems.count == 2)
     let objects = try await world.store.perform { try $0.list().objects }
@@ -185,7 +171,7 @@ struct DirectorySourceTests {
   func givenUp() async throws {
     let world = try World()
     _ = try await world.store.perform { try $0.put(StoreFixtures.rule("mine"), StoreFixtures.at(1)) }
-    world.files.write("1.yaml", Self.rule("mine", timeout: "5s"))
+    world.files.write("1.yaml", DirectoryFiles.rule("mine", timeout: "5s"))
     #expect(try await world.source.synchronize().problems.count == 1)
     _ = try await world.store.perform { try $0.delete(StoreFixtures.key("mine"), StoreFixtures.at(2)) }
     let report = try await world.source.synchronize()
@@ -196,7 +182,7 @@ struct DirectorySourceTests {
   @Test("without notices it looks in intervals, takes what two looks agree on, and tells of news only")
   func polling() async throws {
     let world = try World()
-    world.files.write("a.yaml", Self.rule("a"))
+    world.files.write("a.yaml", DirectoryFiles.rule("a"))
     let files = world.files
     let told = Told()
     var times = DirectoryTimes()
@@ -208,7 +194,7 @@ struct DirectorySourceTests {
       sleep: { interval in
         if interval == .milliseconds(7) {
           // Somebody is still writing when the second look comes.
-          if await told.turn == 4 { files.write("c.yaml", Self.rule("c", timeout: "2s")) }
+          if await told.turn == 4 { files.write("c.yaml", DirectoryFiles.rule("c", timeout: "2s")) }
           return
         }
         switch await told.nextTurn() {
@@ -216,8 +202,8 @@ struct DirectorySourceTests {
         case 2: files.write("b.yaml", "kind: [")
         case 3: break
         case 4:
-          files.write("b.yaml", Self.rule("b"))
-          files.write("c.yaml", Self.rule("c"))
+          files.write("b.yaml", DirectoryFiles.rule("b"))
+          files.write("c.yaml", DirectoryFiles.rule("c"))
         case 5: break
         default: throw CancellationError()
         }
