@@ -17,6 +17,10 @@ test: setup setup-test debug release ## every test: units, golden files, fuzz re
 unit: setup debug ## unit tests only
 	@swift test --skip-build
 
+unit-of: setup ## one test bundle, quickly: make unit-of T=WeftHTTP F='H2 connection' (several: T=WeftHTTP,WeftProxy)
+	@WEFT_TESTS=$(T) swift build --product weftPackageTests --jobs $(JOBS) 2>&1 | Tools/progress.sh
+	@WEFT_TESTS=$(T) swift test --skip-build --parallel $(if $(F),--filter '$(F)')
+
 check: setup ## format, generated code
 	@Tools/setup.sh test
 	@git ls-files '*.swift' | grep -v /Generated/ | xargs swift format lint --strict --parallel
@@ -65,4 +69,4 @@ setup-bench: setup-test ## install the peers of the benchmark
 clean: ## remove build products
 	@rm -rf .build
 
-.PHONY: help demo test unit check ci debug release fuzz sim bench gen docs golden-update setup setup-test setup-demo setup-bench clean
+.PHONY: help demo test unit unit-of check ci debug release fuzz sim bench gen docs golden-update setup setup-test setup-demo setup-bench clean

@@ -184,3 +184,8 @@ let package = Package(
   cLanguageStandard: .gnu11,
   cxxLanguageStandard: .cxx17
 )
+
+// `WEFT_TESTS=WeftHTTP,Tidy` declares only these test bundles: at the desk an edit then recompiles what one bundle needs (`make unit-of`).
+if let wanted = Context.environment["WEFT_TESTS"]?.split(separator: ",").map({ "\($0)Tests" }) {
+  package.targets.removeAll { $0.type == .test && !wanted.contains($0.name) }
+}
