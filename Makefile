@@ -8,10 +8,10 @@ export WEFT_PARTNERS ?= $(HOME)/.cache/weft-partners
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: setup-demo release ## the bookstore behind sidecars, under load, with every check printed (KEEP=1 leaves it running)
+demo: setup-demo release-tools ## the bookstore behind sidecars, under load, with every check printed (KEEP=1 leaves it running)
 	@Examples/01-bookstore/demo.sh
 
-test: setup setup-test debug release ## every test: units, golden files, fuzz replays, real partners
+test: setup setup-test debug release-tools ## every test: units, golden files, fuzz replays, real partners
 	@Tests/run.sh
 
 unit: setup debug ## unit tests only
@@ -28,11 +28,16 @@ check: setup ## format, generated code
 
 ci: check test ## what continuous integration runs
 
-debug: ## build everything with its tests
-	@swift build --build-tests --jobs $(JOBS) 2>&1 | Tools/progress.sh
+debug: ## build everything with its tests (without debug information when CI is set)
+	@swift build --build-tests $(if $(CI),-Xswiftc -gnone) --jobs $(JOBS) 2>&1 | Tools/progress.sh
+
+optimised = swift build -c release --static-swift-stdlib -Xlinker --gc-sections -Xswiftc -cross-module-optimization --jobs $(JOBS) 2>&1 | Tools/progress.sh
 
 release: setup ## build the programs as shipped: optimised, Swift runtime linked in
-	@swift build -c release --static-swift-stdlib -Xlinker --gc-sections -Xswiftc -cross-module-optimization --jobs $(JOBS) 2>&1 | Tools/progress.sh
+	@WEFT_ONLY=programs $(optimised)
+
+release-tools: setup ## the same, and the tools and examples that demonstration, benchmark and partner cases start
+	@WEFT_ONLY=tools $(optimised)
 
 fuzz: setup ## fuzz one parser: make fuzz T=http1|http2|hpack|protobuf|yaml S=60
 	@Fuzz/run.sh "$(T)" "$(S)"
@@ -41,7 +46,7 @@ sim: debug ## simulated meshes: SEED=7 one seed aloud, N=1000 many (from SEED on
 	@$(if $(SEED),WEFT_SEED=$(SEED),) $(if $(N),WEFT_SIM_COUNT=$(N),$(if $(SEED),,WEFT_SIM_COUNT=200)) \
 		swift test --skip-build --parallel --filter 'SimulationTests.*$(W)'
 
-bench: setup setup-bench release ## our proxy beside nginx, HAProxy, Envoy and a raw relay; prints ratios
+bench: setup setup-bench release-tools ## our proxy beside nginx, HAProxy, Envoy and a raw relay; prints ratios
 	@Benchmarks/run.py $(ARGS)
 
 gen: ## rewrite generated code from Protos/
@@ -69,4 +74,4 @@ setup-bench: setup-test ## install the peers of the benchmark
 clean: ## remove build products
 	@rm -rf .build
 
-.PHONY: help demo test unit unit-of check ci debug release fuzz sim bench gen docs golden-update setup setup-test setup-demo setup-bench clean
+.PHONY: help demo test unit unit-of check ci debug release release-tools fuzz sim bench gen docs golden-update setup setup-test setup-demo setup-bench clean

@@ -30,9 +30,21 @@ func tests(of name: String, in room: String, _ more: [String] = [], exclude: [St
     path: "Tests/\(room)/\(name)Tests", exclude: exclude, swiftSettings: strict)
 }
 
+/// The bundle `WeftProxy<folder>Tests`.
+func proxyTests(_ folder: String) -> Target {
+  .testTarget(
+    name: "WeftProxy\(folder)Tests", dependencies: (["WeftProxy"] + proxyTestsNeed).map { .byName(name: $0) },
+    path: "Tests/DataPlane/WeftProxyTests/\(folder)", swiftSettings: strict)
+}
+
 func system(_ name: String, pkgConfig: String, apt: String) -> Target {
   .systemLibrary(name: name, path: "Sources/C/\(name)", pkgConfig: pkgConfig, providers: [.apt([apt])])
 }
+
+let proxyWorldNeeds = [
+  "WeftBase", "WeftModel", "WeftRuntime", "WeftHTTP", "WeftTLS", "WeftTelemetry", "WeftUpstream",
+]
+let proxyTestsNeed = ["WeftProxyTestKit", "WeftTestKit", "WeftProtobuf", "WeftXDS"] + proxyWorldNeeds
 
 let package = Package(
   name: "weft",
@@ -148,12 +160,16 @@ let package = Package(
     tests(of: "WeftKinds", in: "Model", ["WeftBase", "WeftProtobuf"]),
     tests(of: "WeftXDS", in: "Model", ["WeftBase", "WeftProtobuf", "WeftModel", "WeftYAML", "WeftTestKit"]),
     tests(of: "WeftUpstream", in: "DataPlane", ["WeftBase", "WeftModel", "WeftRuntime", "WeftTestKit"]),
+    // WeftProxy's tests are several bundles that share a world, so that an edit compiles a part of them again.
+    .target(
+      name: "WeftProxyTestKit", dependencies: (["WeftProxy"] + proxyWorldNeeds).map { .byName(name: $0) },
+      path: "Tests/DataPlane/WeftProxyTests/World", swiftSettings: strict),
     tests(
-      of: "WeftProxy", in: "DataPlane",
-      [
-        "WeftBase", "WeftModel", "WeftRuntime", "WeftHTTP", "WeftTLS", "WeftTelemetry", "WeftUpstream", "WeftXDS",
-        "WeftTestKit",
-      ]),
+      of: "WeftProxy", in: "DataPlane", proxyTestsNeed, exclude: ["World", "Router", "Listeners", "XDS", "Compile"]),
+    proxyTests("Router"),
+    proxyTests("Listeners"),
+    proxyTests("XDS"),
+    proxyTests("Compile"),
     tests(of: "WeftConfig", in: "ControlPlane", ["WeftBase", "WeftKinds", "WeftControlAPI", "WeftTestKit"]),
     tests(
       of: "WeftTranslation", in: "ControlPlane",
@@ -185,7 +201,19 @@ let package = Package(
   cxxLanguageStandard: .cxx17
 )
 
-// `WEFT_TESTS=WeftHTTP,Tidy` declares only these test bundles: at the desk an edit then recompiles what one bundle needs (`make unit-of`).
+// `WEFT_TESTS=WeftHTTP,Tidy` declares only these test bundles: at the desk an edit then recompiles what one bundle
+// needs (`make unit-of`).
 if let wanted = Context.environment["WEFT_TESTS"]?.split(separator: ",").map({ "\($0)Tests" }) {
   package.targets.removeAll { $0.type == .test && !wanted.contains($0.name) }
+}
+
+// `WEFT_ONLY=programs` declares what is shipped; `WEFT_ONLY=tools` adds what demonstration, benchmark and partner cases
+// start. Optimised builds need one of them: test kits see internals, which only a debug build shows.
+if let only = Context.environment["WEFT_ONLY"] {
+  let kits = ["WeftTestKit", "WeftProxyTestKit"]
+  package.targets.removeAll { target in
+    let folder = target.path ?? ""
+    return target.type == .test || kits.contains(target.name)
+      || only == "programs" && (folder.hasPrefix("Tools/") || folder.hasPrefix("Examples/"))
+  }
 }

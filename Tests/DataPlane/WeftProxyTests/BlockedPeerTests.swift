@@ -6,6 +6,7 @@ import WeftRuntime
 import WeftTelemetry
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 /// Found by the simulation of whole meshes (`Tests/Simulation`).
 @Suite("ends that meet a blocked peer")

@@ -5,6 +5,7 @@ import WeftRuntime
 import WeftTelemetry
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 @Suite("configurations that change under connections and requests")
 struct ConfigurationChangeTests {

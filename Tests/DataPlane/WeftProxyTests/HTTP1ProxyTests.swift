@@ -5,6 +5,7 @@ import WeftRuntime
 import WeftTelemetry
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 @Suite("HTTP/1 through the proxy")
 struct HTTP1ProxyTests {

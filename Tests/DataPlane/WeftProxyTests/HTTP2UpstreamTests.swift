@@ -6,6 +6,7 @@ import WeftRuntime
 import WeftTelemetry
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 @Suite("HTTP/2 upstream connections")
 struct HTTP2UpstreamTests {

@@ -6,6 +6,7 @@ import WeftTLS
 import WeftTelemetry
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 @Suite("TLS statistics of listeners")
 struct HandshakeCounterTests {

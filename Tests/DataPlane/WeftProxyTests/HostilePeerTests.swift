@@ -6,6 +6,7 @@ import WeftRuntime
 import WeftTelemetry
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 @Suite("peers that do what they should not")
 struct HostilePeerTests {

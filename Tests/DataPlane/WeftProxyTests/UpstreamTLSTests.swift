@@ -5,6 +5,7 @@ import WeftModel
 import WeftRuntime
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 @Suite("TLS towards endpoints")
 struct UpstreamTLSTests {

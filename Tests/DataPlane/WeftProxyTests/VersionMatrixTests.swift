@@ -4,6 +4,7 @@ import WeftHTTP
 import WeftTelemetry
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 @Suite("any client version meets any upstream version")
 struct VersionMatrixTests {

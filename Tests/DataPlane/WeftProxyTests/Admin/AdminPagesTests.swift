@@ -5,6 +5,7 @@ import WeftRuntime
 import WeftTelemetry
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 @Suite("admin pages")
 struct AdminPagesTests {

@@ -7,6 +7,7 @@ import WeftTelemetry
 import WeftUpstream
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 @Suite("the clusters page")
 struct ClustersPageTests {

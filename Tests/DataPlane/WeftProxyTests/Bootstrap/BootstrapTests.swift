@@ -4,6 +4,7 @@ import WeftModel
 import WeftTestKit
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 @Suite("bootstrap")
 struct BootstrapTests {

@@ -4,6 +4,7 @@ import WeftModel
 import WeftRuntime
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 @Suite("filter-chain table")
 struct FilterChainTableTests {

@@ -6,6 +6,7 @@ import WeftTelemetry
 import WeftUpstream
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 @Suite("route table")
 struct RouteTableTests {

@@ -7,6 +7,7 @@ import WeftTestKit
 import WeftXDS
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 /// What our own control plane sends is what our own proxy takes: the golden outputs of translation, converted and compiled.
 @Suite("translation's golden resources, as the proxy takes them")

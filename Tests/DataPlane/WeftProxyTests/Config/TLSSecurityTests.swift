@@ -6,6 +6,7 @@ import WeftTLS
 import WeftUpstream
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 @Suite("TLS contexts from configuration")
 struct TLSSecurityTests {

@@ -7,6 +7,7 @@ import WeftTLS
 import WeftTelemetry
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 /// A proxy behind TLS, and clients with or without a certificate.
 final class CertificateWorld {

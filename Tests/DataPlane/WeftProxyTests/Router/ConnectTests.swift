@@ -6,6 +6,7 @@ import WeftRuntime
 import WeftTelemetry
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 /// A CONNECT whose route has `connect_config`: the proxy grants it and passes on what follows as TCP.
 @Suite("CONNECT that ends here")

@@ -6,6 +6,7 @@ import WeftRuntime
 import WeftTelemetry
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 extension HTTPConnectionManager {
   /// Clients on the loopback are internal: their wishes count.

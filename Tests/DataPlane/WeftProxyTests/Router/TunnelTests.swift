@@ -6,6 +6,7 @@ import WeftRuntime
 import WeftTelemetry
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 /// All pairs of versions and both kinds of tunnel.
 let tunnelPairs: [(Version, Version, Asked)] = Version.allCases.flatMap { client in

@@ -3,6 +3,7 @@ import WeftBase
 import WeftHTTP
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 @Suite("WebSocket handshake")
 struct WebSocketHandshakeTests {

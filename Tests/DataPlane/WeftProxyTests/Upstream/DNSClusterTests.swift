@@ -6,6 +6,7 @@ import WeftTelemetry
 import WeftUpstream
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 /// A proxy whose clusters are looked up: the control side of it, on the proxy's own loop and clock.
 private final class NamedWorld {

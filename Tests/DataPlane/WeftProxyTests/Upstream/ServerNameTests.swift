@@ -7,6 +7,7 @@ import WeftTelemetry
 import WeftUpstream
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 @Suite("names of upstream TLS connections")
 struct ServerNameTests {

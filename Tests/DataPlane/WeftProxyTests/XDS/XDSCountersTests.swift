@@ -4,6 +4,7 @@ import WeftModel
 import WeftTelemetry
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 @Suite("discovery in numbers")
 struct XDSCountersTests {

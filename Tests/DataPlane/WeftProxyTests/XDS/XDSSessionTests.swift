@@ -4,6 +4,7 @@ import WeftModel
 import WeftTestKit
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 /// A server's answers and a proxy's requests in short words: `c` is an EDS cluster (`c=5`: with five seconds for the first answer,
 /// `c=never`: without a limit), `s=static` a static one, `l=r` a listener with discovered routes (`l=r%5` as above), `r=a+b` a route

@@ -4,6 +4,7 @@ import WeftModel
 import WeftTestKit
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 /// Replays what a server said to Envoy into our session and compares what we answer with what Envoy answered.
 ///

@@ -7,6 +7,7 @@ import WeftTelemetry
 import WeftUpstream
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 @Suite("attempts: their time-outs, their books, their hosts")
 struct AttemptTests {

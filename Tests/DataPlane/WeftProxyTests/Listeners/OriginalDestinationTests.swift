@@ -6,6 +6,7 @@ import WeftRuntime
 import WeftTelemetry
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 @Suite("clusters that go wherever the client meant to go")
 struct OriginalDestinationTests {

@@ -5,6 +5,7 @@ import WeftRuntime
 import WeftTelemetry
 
 @testable import WeftProxy
+@testable import WeftProxyTestKit
 
 @Suite("captured connections")
 struct CapturedTests {
