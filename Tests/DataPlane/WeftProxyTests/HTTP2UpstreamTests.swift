@@ -102,6 +102,44 @@ struct HTTP2UpstreamTests {
     world.expectClean()
   }
 
+  @Test("no connection carries more requests than it may, however many come at once", arguments: [1, 2, 5] as [UInt32])
+  func requestLimit(limit: UInt32) {
+    let world = ProxyWorld()
+    world.simple(upstream: .two, cluster: { $0.maxRequestsPerConnection = limit })
+    var served: [Int] = []
+    var held: [(H2Peer, H2StreamID)] = []
+    world.server.onAccept = { peer in
+      let h2 = H2Peer(.server, peer)
+      let number = served.count
+      served.append(0)
+      h2.onRequest = { [unowned h2] id, _ in
+        served[number] += 1
+        held.append((h2, id))
+      }
+    }
+    let clients = (0..<11).map { _ in world.connect() }
+    for client in clients { client.send(get()) }
+    #expect(world.run { held.count == clients.count })
+    for (h2, id) in held { h2.respond(id, 200, body: [1]) }
+    #expect(world.run { clients.allSatisfy { HTTP1Text($0.received)?.status == 200 } })
+    #expect(served.allSatisfy { $0 <= Int(limit) }, "\(served)")
+    #expect(world.value(ClusterMetric.upstreamCxMaxRequests) == UInt64(11 / limit))
+    // The full ones close when their last request has ended.
+    #expect(world.run { world.server.accepted.count { $0.isOver } == Int(11 / limit) })
+    // Now one after the other.
+    for client in clients {
+      client.received = []
+      held = []
+      client.send(get())
+      #expect(world.run { held.count == 1 })
+      held[0].0.respond(held[0].1, 200, body: [1])
+      #expect(world.run { HTTP1Text(client.received)?.status == 200 })
+    }
+    #expect(served.allSatisfy { $0 <= Int(limit) } && served.reduce(0, +) == 22, "\(served)")
+    world.settle()
+    world.expectClean()
+  }
+
   @Test("a PING that is not answered ends the connection")
   func ping() {
     let world = ProxyWorld()

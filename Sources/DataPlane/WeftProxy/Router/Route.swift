@@ -353,6 +353,7 @@ extension WorkerEngine {
       // Only now: a connection whose request was never written must not wait for its response.
       slot[].decoder.expectResponse(to: head.method, upgradeRequested: tunnel && head.method != .connect)
     }
+    if slot[].served >= slot[].mostServed { lastRequestBegan(u) }
     if ended { stream[].flags.insert(.requestSent) }
     armTry(s)
     if stream[].requestBody.unsent > 0 || (stream[].flags.contains(.requestEnded) && !ended) { pumpRequest(s) }

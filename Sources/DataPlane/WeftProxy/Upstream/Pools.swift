@@ -105,7 +105,7 @@ extension WorkerEngine {
     guard let u = connect(h, breaker: breaker, speaking: protocols) else { return breaker.give(.connections) }
     let slot = upstreams.ref(u)
     slot[].highPriority = highPriority
-    slot[].expectedCapacity = wanted == .http1 ? 1 : wanted == .http2 ? 100 : 1
+    slot[].expectedCapacity = wanted == .http2 ? min(100, slot[].mostServed) : 1
     slot[].kind = wanted == .http1 ? .http1 : wanted == .http2 ? .http2 : .undecided
     if wanted == .http2 { host[].http2Connections += 1 }
     host[].expectedCapacity += slot[].expectedCapacity
@@ -116,12 +116,6 @@ extension WorkerEngine {
     let slot = upstreams.ref(u)
     if slot[].flags.contains(.closed) || slot[].flags.contains(.connecting) { return }
     let host = hosts.ref(slot[].host)
-    let state = clusters.ref(host[].cluster)
-    if slot[].served >= state[].config[].maxRequestsPerConnection, !slot[].flags.contains(.draining) {
-      state[].stats.add(.upstreamCxMaxRequests)
-      drain(upstream: u)
-      return
-    }
     if slot[].flags.contains(.draining) {
       if slot[].active == 0 { close(upstream: u, .gracefully) }
       return
@@ -130,6 +124,8 @@ extension WorkerEngine {
     if slot[].kind == .http2 {
       serveWaiting(u)
       guard upstreams.contains(u), !slot[].flags.contains(.closed) else { return }
+      // Those who waited may have taken the last requests that it carries.
+      if slot[].flags.contains(.draining) { return openForWaiting(slot[].host) }
       if host[].isRemoved { return drain(upstream: u) }
       if slot[].h2[].availableStreams > 0, slot[].list == .none { list(upstream: u) }
       if slot[].active == 0 { idleBegan(u) }
@@ -173,7 +169,8 @@ extension WorkerEngine {
   /// Gives a multiplexed connection to those who wait, as far as it has room.
   func serveWaiting(_ u: SlabIndex) {
     let slot = upstreams.ref(u)
-    while !slot[].flags.contains(.closed), slot[].h2[].availableStreams > 0, let s = nextWaiting(slot[].host, .http2, u)
+    while slot[].flags.isDisjoint(with: [.closed, .draining]), slot[].h2[].availableStreams > 0,
+      let s = nextWaiting(slot[].host, .http2, u)
     {
       _ = startWaiting(s, on: u)
     }
@@ -263,6 +260,14 @@ extension WorkerEngine {
     slot[].idleSince = now
     let timeout = clusters[hosts[slot[].host].cluster].config[].idleTimeout
     if timeout > 0 { arm(upstream: u, at: now.advanced(nanoseconds: Int64(clamping: timeout))) }
+  }
+
+  /// The connection has been given the last request that `max_requests_per_connection` allows it. Said when a request is placed, not when one
+  /// ends: a multiplexed connection takes many before the first has ended.
+  func lastRequestBegan(_ u: SlabIndex) {
+    if upstreams[u].flags.contains(.draining) { return }
+    clusters[hosts[upstreams[u].host].cluster].stats.add(.upstreamCxMaxRequests)
+    drain(upstream: u)
   }
 
   /// No new stream; closes when the last one has ended.

@@ -14,8 +14,9 @@ extension WorkerEngine {
   func connect(_ h: SlabIndex, breaker: CircuitBreaker, speaking protocols: UpstreamProtocols) -> SlabIndex? {
     let host = hosts.ref(h)
     let state = clusters.ref(host[].cluster)
-    let slot = UpstreamConnection(
+    var slot = UpstreamConnection(
       connection: .none, host: h, address: host[].address, decoder: state[].decoder, now: now)
+    slot.mostServed = state[].config[].maxRequestsPerConnection
     guard let u = upstreams.insert(slot) else { return nil }
     let c = loop.connect(to: host[].address, state[].config[].options, tag: Self.word(.upstream, u))
     guard !c.isNone else {

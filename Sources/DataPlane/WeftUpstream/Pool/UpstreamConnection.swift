@@ -55,6 +55,8 @@ package struct UpstreamConnection: Linked {
   /// Streams it carries now, and has carried.
   package var active: UInt32 = 0
   package var served: UInt32 = 0
+  /// How many it may carry in its life.
+  package var mostServed: UInt32 = .max
   /// Streams it was counted to be able to carry while it connects.
   package var expectedCapacity: UInt32 = 1
   package var created: MonotonicInstant
