@@ -3,9 +3,9 @@ import WeftTelemetry
 import WeftUpstream
 
 extension SnapshotCompiler {
-  /// Writes the gauges of what workers share: circuit breakers and ejections. Call it now and then, on the compiler's thread.
+  /// Writes the gauges of what workers share: the circuit breakers. Call it now and then, on the compiler's thread.
   package func publishLevels() {
-    for (name, cluster) in compiledClusters {
+    for (_, cluster) in compiledClusters {
       let scope = cluster[].scope
       let standard = cluster[].breakers.breaker(.standard)
       let limits = cluster[].breakerLimits
@@ -25,9 +25,6 @@ extension SnapshotCompiler {
         remaining(.breakerDefaultRemainingRq, scope, limits.requests, standard.used(.requests))
         remaining(.breakerDefaultRemainingRetries, scope, standard.retryLimit(limits), standard.used(.retries))
       }
-      if let monitor = outlierMonitors[name] {
-        metrics.set(ClusterMetric.outlierEjectionsActive, scope, UInt64(monitor.ejectedCount))
-      }
     }
   }
 
@@ -38,5 +35,18 @@ extension SnapshotCompiler {
 
   private func remaining(_ metric: ClusterMetric, _ scope: ScopeID, _ limit: UInt32, _ used: UInt64) {
     metrics.set(metric, scope, UInt64(limit) > used ? UInt64(limit) - used : 0)
+  }
+}
+
+extension MetricsRegistry {
+  /// Writes the gauges that follow ejections, whoever ejected: a worker or the end of an interval.
+  func publishLevels(of monitor: OutlierMonitor, _ scope: ScopeID) {
+    monitor.publishLevels { publish($0, scope) }
+  }
+
+  func publish(_ levels: OutlierMonitor.Levels, _ scope: ScopeID) {
+    set(ClusterMetric.membershipHealthy, scope, UInt64(levels.healthy))
+    set(ClusterMetric.membershipDegraded, scope, UInt64(levels.degraded))
+    set(ClusterMetric.outlierEjectionsActive, scope, UInt64(levels.ejected))
   }
 }

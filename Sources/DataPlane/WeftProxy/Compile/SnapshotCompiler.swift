@@ -299,6 +299,7 @@ package final class SnapshotCompiler {
     breakers[cluster.name] = WeakBreaker(state: breaker)
     compiled.breakers = breaker
     attachOutliers(cluster, &compiled)
+    publishMembers(compiled)
     return Unit(model: model, value: storage.keep(compiled), storage: storage)
   }
 
@@ -315,11 +316,25 @@ package final class SnapshotCompiler {
       outliers[cluster.name] = monitor
     }
     // A logical host stays who it is when its address changes.
-    let cells = monitor.setHosts(
+    let blocks = monitor.setHosts(
       compiled.isLogical
-        ? compiled.endpoints.map { $0.hostname.string } : compiled.endpoints.map(\.address.description))
-    for i in compiled.endpoints.indices { compiled.endpoints[i].outlier = cells[i] }
+        ? compiled.endpoints.map { $0.hostname.string } : compiled.endpoints.map(\.address.description),
+      availability: compiled.endpoints.map(\.availability))
+    for i in compiled.endpoints.indices { compiled.endpoints[i].outlier = blocks[i].host }
+    compiled.outlierBlocks = blocks
     compiled.outlier = monitor
+  }
+
+  /// The gauges of a cluster's members; those of its health go on with every ejection.
+  private func publishMembers(_ compiled: CompiledCluster) {
+    let scope = compiled.scope
+    metrics.set(ClusterMetric.membershipTotal, scope, UInt64(compiled.endpoints.count))
+    metrics.set(ClusterMetric.maxHostWeight, scope, UInt64(compiled.endpoints.lazy.map(\.weight).max() ?? 0))
+    if let monitor = compiled.outlier { return metrics.publishLevels(of: monitor, scope) }
+    var levels = OutlierMonitor.Levels()
+    levels.healthy = compiled.endpoints.count { $0.availability == .healthy }
+    levels.degraded = compiled.endpoints.count { $0.availability == .degraded }
+    metrics.publish(levels, scope)
   }
 
   private func addresses(

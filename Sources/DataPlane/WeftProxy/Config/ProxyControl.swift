@@ -184,6 +184,8 @@ package final class ProxyControl: LoopHandler {
 
   private func endOutlierIntervals() {
     let now = loop.now
+    // A cluster that is gone, or has no detection any more, begins anew when it comes back.
+    nextOutlierInterval = nextOutlierInterval.filter { compiler.outlierMonitors[$0.key] != nil }
     for (name, monitor) in compiler.outlierMonitors {
       guard let next = nextOutlierInterval[name] else {
         nextOutlierInterval[name] = now + monitor.settings.interval
@@ -194,6 +196,7 @@ package final class ProxyControl: LoopHandler {
       for event in monitor.endInterval(now: now) {
         for metric in event.metrics { server.registry.add(metric, scope) }
       }
+      server.registry.publishLevels(of: monitor, scope)
       nextOutlierInterval[name] = now + monitor.settings.interval
     }
   }

@@ -208,6 +208,10 @@ extension WorkerEngine {
     else { return }
     if let event = outlier.record(cells, outcome, now: now) {
       for metric in event.metrics { state[].stats.add(metric) }
+      if case .eject = event.verdict {
+        let scope = state[].config[].scope
+        outlier.publishLevels { registry.publish($0, scope) }
+      }
       refreshEjections(stream[].cluster)
     }
   }

@@ -139,8 +139,7 @@ extension WorkerEngine {
       } else {
         break
       }
-      let availability: HostAvailability =
-        endpoint.health == .degraded ? .degraded : endpoint.health.isAvailable ? .healthy : .unhealthy
+      let availability = endpoint.availability
       hosts[host].availability = availability
       list.append(host)
       var requests = hosts[host].activeRequests
@@ -160,10 +159,6 @@ extension WorkerEngine {
       balanced, active: active, localityWeights: state[].config[].localityWeights, random: &turn[].random)
     let stats = state[].stats
     if number == 0 {
-      stats.set(.membershipTotal, UInt64(list.count))
-      stats.set(.membershipHealthy, UInt64(balanced.count { $0.availability == .healthy }))
-      stats.set(.membershipDegraded, UInt64(balanced.count { $0.availability == .degraded }))
-      stats.set(.maxHostWeight, UInt64(endpoints.lazy.map(\.weight).max() ?? 0))
       if !known.isEmpty || twins.values.contains(where: { !$0.isEmpty }) { isChanged = true }
       if isChanged { stats.add(.membershipChange) }
     }

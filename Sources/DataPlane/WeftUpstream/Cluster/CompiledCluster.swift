@@ -48,6 +48,8 @@ package struct CompiledCluster {
   package var highBreakerLimits = CircuitBreakerLimits()
   /// Shared by all workers and kept from snapshot to snapshot; nil when there is no detection.
   package var outlier: OutlierMonitor?
+  /// Keep the cells of `endpoints` for those who still use this cluster when its hosts have changed.
+  package var outlierBlocks: [OutlierMonitor.Block] = []
   /// Weights by locality number, for locality-weighted balancing.
   package var localityWeights: [UInt32: UInt32] = [:]
 
@@ -79,6 +81,11 @@ package struct CompiledEndpoint {
   package var isCanary: Bool
   /// Where outcomes are recorded; nil without outlier detection.
   package var outlier: OutlierMonitor.HostCells?
+
+  /// What balancing makes of `health`.
+  package var availability: HostAvailability {
+    health == .degraded ? .degraded : health.isAvailable ? .healthy : .unhealthy
+  }
 
   package init(
     address: SocketAddress, hostname: ByteView = .empty, weight: UInt32 = 1, priority: UInt32 = 0, locality: UInt32 = 0,

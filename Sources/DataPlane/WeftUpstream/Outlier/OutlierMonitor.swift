@@ -28,7 +28,7 @@ package enum UpstreamOutcome: UInt8, BitwiseCopyable, Sendable {
 /// reads `isEjected` of its hosts again.
 @safe
 package final class OutlierMonitor: @unchecked Sendable {  // atomic cells; rules behind the lock
-  /// A host's cells. *Shape*: trivial; valid while the monitor lives, even after the host was removed.
+  /// A host's cells. *Shape*: trivial; valid while the `Block` they came from lives.
   @safe
   package struct HostCells: BitwiseCopyable, @unchecked Sendable {  // atomic cells
     let cells: UnsafeMutablePointer<UInt64>
@@ -52,9 +52,38 @@ package final class OutlierMonitor: @unchecked Sendable {  // atomic cells; rule
     static let count = 8
   }
 
+  /// Owns a host's cells: kept by the monitor while the host is a member, and by each compiled cluster that hands them to workers.
+  @safe
+  package final class Block: @unchecked Sendable {  // atomic cells
+    let cells: UnsafeMutablePointer<UInt64>
+    package let number: UInt32
+
+    init(number: UInt32) {
+      self.number = number
+      unsafe cells = .allocate(capacity: Cell.count)
+      unsafe cells.initialize(repeating: 0, count: Cell.count)
+    }
+
+    deinit { unsafe cells.deallocate() }
+
+    package var host: HostCells { unsafe HostCells(cells: cells, number: number) }
+  }
+
+  /// How many of the cluster's hosts take requests, and how many are left out.
+  package struct Levels: Sendable, Equatable {
+    package var healthy = 0
+    package var degraded = 0
+    package var ejected = 0
+    package init() {}
+  }
+
   struct State: Sendable {
     var detector: OutlierDetector
-    var numbers: [String: UInt32] = [:]
+    var blocks: [String: Block] = [:]
+    /// Never given twice: what a worker still says of a host that left finds nobody.
+    var nextNumber: UInt32 = 0
+    /// What is said of the hosts' health elsewhere, by entry of the list that `setHosts` was given.
+    var entries: [(number: UInt32, availability: HostAvailability)] = []
     var random: RandomSource
   }
 
@@ -65,8 +94,6 @@ package final class OutlierMonitor: @unchecked Sendable {  // atomic cells; rule
   }
 
   private let state: Mutex<State>
-  /// Cells by number; only grows, so that handles stay valid.
-  private var blocks: [UnsafeMutablePointer<UInt64>] = unsafe []
   private let versionCell: UnsafeMutablePointer<UInt64>
   package let settings: OutlierDetection
 
@@ -77,10 +104,7 @@ package final class OutlierMonitor: @unchecked Sendable {  // atomic cells; rule
     unsafe versionCell.initialize(to: 0)
   }
 
-  deinit {
-    for i in unsafe blocks.indices { unsafe blocks[i].deallocate() }
-    unsafe versionCell.deallocate()
-  }
+  deinit { unsafe versionCell.deallocate() }
 
   /// Changes whenever a host was ejected or taken back.
   package var version: UInt64 { unsafe weft_load(versionCell) }
@@ -92,24 +116,43 @@ package final class OutlierMonitor: @unchecked Sendable {  // atomic cells; rule
     state.withLock { ($0.detector.lastRates, $0.detector.lastLocalOriginRates) }
   }
 
-  /// Takes the cluster's hosts, by address; those already known keep their state. *Cost*: cold path.
-  package func setHosts(_ addresses: [String]) -> [HostCells] {
+  /// Calls `body` with the levels of this moment; whoever is called last has the newest, however many threads eject at once.
+  package func publishLevels(_ body: (Levels) -> Void) {
+    state.withLock { state in
+      var levels = Levels()
+      levels.ejected = state.detector.ejectedCount
+      for entry in state.entries where !state.detector.isEjected(entry.number) {
+        switch entry.availability {
+        case .healthy: levels.healthy += 1
+        case .degraded: levels.degraded += 1
+        default: break
+        }
+      }
+      body(levels)
+    }
+  }
+
+  /// Takes the cluster's hosts, by address; those already known keep their state, those that left are forgotten when nobody holds their block.
+  /// `availability` is what is said of them elsewhere; healthy where it says nothing. *Cost*: cold path.
+  package func setHosts(_ addresses: [String], availability: [HostAvailability] = []) -> [Block] {
     state.withLock { state in
       let wanted = Set(addresses)
-      for (address, number) in state.numbers where !wanted.contains(address) {
-        state.detector.remove(number)
-        state.numbers[address] = nil
+      for (address, block) in state.blocks where !wanted.contains(address) {
+        state.detector.remove(block.number)
+        state.blocks[address] = nil
       }
-      return addresses.map { address in
-        if let number = state.numbers[address] { return unsafe HostCells(cells: blocks[Int(number)], number: number) }
-        let number = UInt32(unsafe blocks.count)
-        let block = UnsafeMutablePointer<UInt64>.allocate(capacity: Cell.count)
-        unsafe block.initialize(repeating: 0, count: Cell.count)
-        unsafe blocks.append(block)
-        state.numbers[address] = number
-        state.detector.add(number)
-        return unsafe HostCells(cells: block, number: number)
+      let list = addresses.map { address in
+        if let block = state.blocks[address] { return block }
+        let block = Block(number: state.nextNumber)
+        state.nextNumber &+= 1
+        state.blocks[address] = block
+        state.detector.add(block.number)
+        return block
       }
+      state.entries = list.enumerated().map { i, block in
+        (block.number, i < availability.count ? availability[i] : .healthy)
+      }
+      return list
     }
   }
 
@@ -176,15 +219,17 @@ package final class OutlierMonitor: @unchecked Sendable {  // atomic cells; rule
   /// Call once per `settings.interval`, from any one thread.
   package func endInterval(now: MonotonicInstant) -> [Event] {
     state.withLock { state in
-      for (_, number) in state.numbers {
-        let cells = unsafe blocks[Int(number)]
+      var byNumber: [UInt32: Block] = [:]
+      for block in state.blocks.values {
+        byNumber[block.number] = block
+        let cells = unsafe block.cells
         state.detector.addResults(
-          number, successes: unsafe take(cells + Cell.successes), total: unsafe take(cells + Cell.total),
+          block.number, successes: unsafe take(cells + Cell.successes), total: unsafe take(cells + Cell.total),
           localSuccesses: unsafe take(cells + Cell.localSuccesses), localTotal: unsafe take(cells + Cell.localTotal))
       }
       let outcome = state.detector.endInterval(now: now, random: &state.random)
-      for number in outcome.unejected { unsafe publish(blocks[Int(number)], false) }
-      for number in outcome.ejected { unsafe publish(blocks[Int(number)], true) }
+      for block in outcome.unejected.compactMap({ byNumber[$0] }) { unsafe publish(block.cells, false) }
+      for block in outcome.ejected.compactMap({ byNumber[$0] }) { unsafe publish(block.cells, true) }
       return outcome.detected.map { Event(rule: $0.rule, verdict: $0.verdict) }
     }
   }
@@ -209,6 +254,11 @@ package struct OutlierHandle: BitwiseCopyable {
 
   /// `OutlierMonitor.version`.
   package var version: UInt64 { unsafe monitor._withUnsafeGuaranteedRef { $0.version } }
+
+  /// `OutlierMonitor.publishLevels`.
+  package func publishLevels(_ body: (OutlierMonitor.Levels) -> Void) {
+    unsafe monitor._withUnsafeGuaranteedRef { $0.publishLevels(body) }
+  }
 
   /// `OutlierMonitor.record`.
   package func record(

@@ -139,6 +139,27 @@ struct AttemptTests {
     #expect(!world.server.accepted.contains { $0.port == 8088 })
   }
 
+  @Test("the gauges of healthy and ejected hosts follow an ejection at once, without another request")
+  func levels() {
+    let world = ProxyWorld()
+    var outliers = OutlierDetection()
+    outliers.consecutive5xx = 1
+    world.simple(ports: [8080, 8081, 8082], cluster: { $0.outlierDetection = outliers })
+    func levels() -> [UInt64] {
+      [.membershipTotal, .membershipHealthy, .outlierEjectionsActive].map { (m: ClusterMetric) in world.value(m) }
+    }
+    #expect(levels() == [3, 3, 0])
+    world.server.onBytes = { $0.send("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n") }
+    let client = world.connect()
+    client.send(get)
+    #expect(world.run { HTTP1Text(client.received) != nil })
+    #expect(levels() == [3, 2, 1])
+    // Without detection nobody is out.
+    world.config.clusters[0].outlierDetection = nil
+    world.apply()
+    #expect(levels() == [3, 3, 0])
+  }
+
   @Test("a gRPC failure in a response of nothing but a head counts against its host")
   func trailersOnly() {
     let world = ProxyWorld()

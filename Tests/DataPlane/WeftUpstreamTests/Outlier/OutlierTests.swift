@@ -84,7 +84,7 @@ struct OutlierTests {
   @Test("the monitor ejects after a run of failures that a success breaks")
   func monitorRuns() {
     let monitor = OutlierMonitor(OutlierDetection(), random: RandomSource(seed: 6))
-    let hosts = monitor.setHosts(["a", "b"])
+    let hosts = monitor.setHosts(["a", "b"]).map(\.host)
     for _ in 0..<4 { #expect(monitor.record(hosts[0], .serverError, now: Self.at(0)) == nil) }
     #expect(monitor.record(hosts[0], .success, now: Self.at(0)) == nil)
     for _ in 0..<4 { #expect(monitor.record(hosts[0], .localFailure, now: Self.at(0))?.verdict == nil) }
@@ -102,7 +102,7 @@ struct OutlierTests {
     settings.splitExternalLocalOriginErrors = true
     settings.consecutiveLocalOriginFailure = 2
     let monitor = OutlierMonitor(settings, random: RandomSource(seed: 7))
-    let hosts = monitor.setHosts(["a", "b"])
+    let hosts = monitor.setHosts(["a", "b"]).map(\.host)
     #expect(monitor.record(hosts[0], .localFailure, now: Self.at(0)) == nil)
     #expect(monitor.record(hosts[0], .localFailure, now: Self.at(0))?.rule == .consecutiveLocalOriginFailure)
     #expect(hosts[0].isEjected)
@@ -111,12 +111,48 @@ struct OutlierTests {
   @Test("hosts keep their state while others come and go, and lose it when they leave")
   func membership() {
     let monitor = OutlierMonitor(OutlierDetection(), random: RandomSource(seed: 8))
-    let first = monitor.setHosts(["a", "b"])
+    let first = monitor.setHosts(["a", "b"]).map(\.host)
     for _ in 0..<5 { _ = monitor.record(first[0], .serverError, now: Self.at(0)) }
-    let second = monitor.setHosts(["c", "a"])
+    let second = monitor.setHosts(["c", "a"]).map(\.host)
     #expect(second[1].isEjected && second[1].number == first[0].number)
     _ = monitor.setHosts(["c"])
     #expect(monitor.ejectedCount == 0)
-    #expect(!monitor.setHosts(["a", "c"])[0].isEjected)
+    #expect(!monitor.setHosts(["a", "c"])[0].host.isEjected)
+  }
+
+  @Test("a host that left is forgotten with its last user, and its late results strike nobody")
+  func departure() {
+    var settings = OutlierDetection()
+    settings.consecutive5xx = 1
+    let monitor = OutlierMonitor(settings, random: RandomSource(seed: 9))
+    var user: OutlierMonitor.Block? = monitor.setHosts(["old", "b"])[0]
+    weak let left = user
+    for i in 0..<1000 { _ = monitor.setHosts(["host \(i)", "b"]) }
+    #expect(left != nil && left?.number == 0)
+    if let user { #expect(monitor.record(user.host, .serverError, now: Self.at(0))?.verdict == .detectedOnly) }
+    #expect(monitor.ejectedCount == 0)
+    user = nil
+    #expect(left == nil)
+  }
+
+  @Test("levels count what is said of hosts elsewhere, and leave out who is ejected")
+  func levels() {
+    var settings = OutlierDetection()
+    settings.consecutive5xx = 1
+    settings.maxEjectionPercent = 100
+    let monitor = OutlierMonitor(settings, random: RandomSource(seed: 10))
+    let hosts = monitor.setHosts(
+      ["a", "b", "c", "d"], availability: [.healthy, .healthy, .degraded, .unhealthy])
+    func levels() -> [Int] {
+      var list: [Int] = []
+      monitor.publishLevels { list = [$0.healthy, $0.degraded, $0.ejected] }
+      return list
+    }
+    #expect(levels() == [2, 1, 0])
+    _ = monitor.record(hosts[0].host, .serverError, now: Self.at(0))
+    _ = monitor.record(hosts[2].host, .serverError, now: Self.at(0))
+    #expect(levels() == [1, 0, 2])
+    _ = monitor.endInterval(now: Self.at(31))
+    #expect(levels() == [2, 1, 0])
   }
 }
