@@ -44,7 +44,8 @@ func system(_ name: String, pkgConfig: String, apt: String) -> Target {
 let proxyWorldNeeds = [
   "WeftBase", "WeftModel", "WeftRuntime", "WeftHTTP", "WeftTLS", "WeftTelemetry", "WeftUpstream",
 ]
-let proxyTestsNeed = ["WeftProxyTestKit", "WeftTestKit", "WeftProtobuf", "WeftXDS"] + proxyWorldNeeds
+let proxyTestsNeed =
+  ["WeftProxyTestKit", "WeftTestKit", "WeftProtobuf", "WeftXDS", "WeftXDSMessages"] + proxyWorldNeeds
 
 let package = Package(
   name: "weft",
@@ -78,7 +79,8 @@ let package = Package(
     // Model
     library("WeftModel", in: "Model", ["WeftBase"]),
     library("WeftKinds", in: "Model", ["WeftBase", "WeftProtobuf"]),
-    library("WeftXDS", in: "Model", ["WeftBase", "WeftProtobuf", "WeftModel"]),
+    library("WeftXDSMessages", in: "Model", ["WeftBase", "WeftProtobuf"]),
+    library("WeftXDS", in: "Model", ["WeftBase", "WeftProtobuf", "WeftModel", "WeftXDSMessages"]),
 
     // Data plane
     library(
@@ -88,7 +90,7 @@ let package = Package(
       "WeftProxy", in: "DataPlane",
       [
         "WeftBase", "WeftYAML", "WeftTelemetry", "WeftModel", "WeftRuntime", "WeftTLS", "WeftHTTP", "WeftGRPC",
-        "WeftProtobuf", "WeftXDS", "WeftService", "WeftUpstream", "CRE2",
+        "WeftProtobuf", "WeftXDS", "WeftXDSMessages", "WeftService", "WeftUpstream", "CRE2",
       ]),
 
     // Control plane
@@ -97,11 +99,13 @@ let package = Package(
       "WeftConfig", in: "ControlPlane",
       ["WeftBase", "WeftYAML", "WeftProtobuf", "WeftKinds", "WeftControlAPI", "CSQLite", "CRE2", "CLinux"]),
     library(
-      "WeftTranslation", in: "ControlPlane", ["WeftBase", "WeftProtobuf", "WeftKinds", "WeftXDS", "WeftControlAPI"]),
+      "WeftTranslation", in: "ControlPlane",
+      ["WeftBase", "WeftProtobuf", "WeftKinds", "WeftXDSMessages", "WeftControlAPI"]),
     library(
       "WeftDiscovery", in: "ControlPlane",
       [
-        "WeftBase", "WeftTelemetry", "WeftProtobuf", "WeftXDS", "WeftControlAPI", "WeftTranslation", "WeftService",
+        "WeftBase", "WeftTelemetry", "WeftProtobuf", "WeftXDSMessages", "WeftControlAPI", "WeftTranslation",
+        "WeftService",
         "WeftGRPC",
       ]),
     library(
@@ -135,7 +139,7 @@ let package = Package(
       name: "weft-echo", dependencies: ["WeftBase", "WeftGRPC", "WeftHTTP", "WeftService"], path: "Tools/weft-echo",
       swiftSettings: strict),
     .executableTarget(
-      name: "weft-fleet", dependencies: ["WeftBase", "WeftGRPC", "WeftProtobuf", "WeftService", "WeftXDS"],
+      name: "weft-fleet", dependencies: ["WeftBase", "WeftGRPC", "WeftProtobuf", "WeftService", "WeftXDSMessages"],
       path: "Tools/weft-fleet",
       swiftSettings: strict),
     .executableTarget(
@@ -158,7 +162,9 @@ let package = Package(
       of: "WeftService", in: "Runtime", ["WeftBase", "WeftRuntime", "WeftTLS", "WeftHTTP", "WeftGRPC", "WeftTestKit"]),
     tests(of: "WeftModel", in: "Model", ["WeftBase"]),
     tests(of: "WeftKinds", in: "Model", ["WeftBase", "WeftProtobuf"]),
-    tests(of: "WeftXDS", in: "Model", ["WeftBase", "WeftProtobuf", "WeftModel", "WeftYAML", "WeftTestKit"]),
+    tests(
+      of: "WeftXDS", in: "Model",
+      ["WeftBase", "WeftProtobuf", "WeftModel", "WeftXDSMessages", "WeftYAML", "WeftTestKit"]),
     tests(of: "WeftUpstream", in: "DataPlane", ["WeftBase", "WeftModel", "WeftRuntime", "WeftTestKit"]),
     // WeftProxy's tests are several bundles that share a world, so that an edit compiles a part of them again.
     .target(
@@ -173,11 +179,14 @@ let package = Package(
     tests(of: "WeftConfig", in: "ControlPlane", ["WeftBase", "WeftKinds", "WeftControlAPI", "WeftTestKit"]),
     tests(
       of: "WeftTranslation", in: "ControlPlane",
-      ["WeftBase", "WeftProtobuf", "WeftModel", "WeftKinds", "WeftXDS", "WeftControlAPI", "WeftTestKit"]),
+      [
+        "WeftBase", "WeftProtobuf", "WeftModel", "WeftKinds", "WeftXDS", "WeftXDSMessages", "WeftControlAPI",
+        "WeftTestKit",
+      ]),
     tests(
       of: "WeftDiscovery", in: "ControlPlane",
       [
-        "WeftBase", "WeftProtobuf", "WeftXDS", "WeftKinds", "WeftControlAPI", "WeftTranslation", "WeftService",
+        "WeftBase", "WeftProtobuf", "WeftXDSMessages", "WeftKinds", "WeftControlAPI", "WeftTranslation", "WeftService",
         "WeftGRPC",
         "WeftTestKit",
       ]),
@@ -185,14 +194,15 @@ let package = Package(
       of: "WeftControl", in: "ControlPlane",
       [
         "WeftBase", "WeftProtobuf", "WeftKinds", "WeftControlAPI", "WeftConfig", "WeftService", "WeftTelemetry",
-        "WeftDiscovery", "WeftTranslation", "WeftXDS", "WeftGRPC", "WeftTestKit",
+        "WeftDiscovery", "WeftTranslation", "WeftXDSMessages", "WeftGRPC", "WeftTestKit",
       ]),
     tests(of: "WeftAgent", in: "Agent", ["WeftBase", "WeftTestKit"]),
     tests(of: "WeftCLI", in: "CLI", ["WeftBase", "WeftService", "WeftTestKit"]),
     .testTarget(
       name: "SimulationTests",
       dependencies: [
-        "WeftBase", "WeftHTTP", "WeftProtobuf", "WeftRuntime", "WeftTelemetry", "WeftModel", "WeftKinds", "WeftXDS",
+        "WeftBase", "WeftHTTP", "WeftProtobuf", "WeftRuntime", "WeftTelemetry", "WeftModel", "WeftKinds",
+        "WeftXDSMessages",
         "WeftUpstream", "WeftProxy", "WeftControlAPI", "WeftTranslation", "WeftDiscovery", "WeftTestKit",
       ], path: "Tests/Simulation", swiftSettings: strict),
     .testTarget(name: "TidyTests", dependencies: ["WeftTestKit"], path: "Tests/Tidy", swiftSettings: strict),

@@ -28,7 +28,7 @@ protos() {
 
 mapfile -t envoy < <(protos envoy xds udpa)
 mapfile -t istio < <(protos istio)
-generate Sources/Model/WeftXDS/Generated EnvoyTypes Protos "${envoy[@]}"
+generate Sources/Model/WeftXDSMessages/Generated EnvoyTypes Protos "${envoy[@]}"
 generate Sources/Model/WeftKinds/Generated IstioTypes Protos "${istio[@]}"
 generate Tools/protoc-gen-weft/Generated - Tools/protoc-gen-weft Tools/protoc-gen-weft/plugin.proto
 generate Tests/Protocol/WeftProtobufTests/Generated - Tests/Protocol/WeftProtobufTests/Protos -I Protos \

@@ -2,7 +2,7 @@ import WeftBase
 import WeftGRPC
 import WeftProtobuf
 import WeftService
-import WeftXDS
+import WeftXDSMessages
 
 /// One proxy that acknowledges all it is sent.
 struct SimulatedProxy: Sendable {

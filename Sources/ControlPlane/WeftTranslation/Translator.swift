@@ -1,6 +1,6 @@
 package import WeftControlAPI
 import WeftKinds
-import WeftXDS
+import WeftXDSMessages
 
 /// Names that a client asked for, by type. Only gRPC clients are given resources by name; all others get their set.
 package struct Interest: Sendable, Hashable {

@@ -1,10 +1,7 @@
-// WeftXDS: Envoy's and xDS' messages, and the way from them to Weft's own model.
+// WeftXDS: the way from Envoy's messages to Weft's own model.
 //
-// Owns      Generated/ (the messages, written by protoc-gen-weft), Convert/ (messages → WeftModel, with typed errors
-// and field paths), and the
-//           type URLs of discovery (TypeURL.swift).
-// Never     does I/O, keeps a stream, or decides what is in force. Nobody else in the data plane looks into these
-// messages.
-// Neighbours below: WeftProtobuf, WeftModel. Above: WeftProxy (bootstrap, discovery client), and the control plane,
-// which only builds messages.
+// Owns      Convert/: messages → WeftModel, with typed errors, field paths and warnings.
+// Never     does I/O, keeps a stream, or decides what is in force. Nobody else in the data plane looks into Envoy's
+//           messages.
+// Neighbours below: WeftXDSMessages, WeftProtobuf, WeftModel. Above: WeftProxy (bootstrap, discovery client).
 // Threads   none; values, and a `Converter` that belongs to one conversion.

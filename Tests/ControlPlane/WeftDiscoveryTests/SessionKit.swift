@@ -3,7 +3,7 @@ import WeftControlAPI
 import WeftKinds
 import WeftProtobuf
 import WeftTranslation
-import WeftXDS
+import WeftXDSMessages
 
 @testable import WeftDiscovery
 

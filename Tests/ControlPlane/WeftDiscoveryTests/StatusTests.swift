@@ -3,7 +3,7 @@ import WeftBase
 import WeftControlAPI
 import WeftKinds
 import WeftTranslation
-import WeftXDS
+import WeftXDSMessages
 
 @testable import WeftDiscovery
 

@@ -3,6 +3,7 @@ import WeftBase
 import WeftModel
 import WeftProtobuf
 import WeftXDS
+import WeftXDSMessages
 
 @testable import WeftTranslation
 

@@ -2,7 +2,7 @@ import Testing
 import WeftBase
 import WeftControlAPI
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 @testable import WeftTranslation
 

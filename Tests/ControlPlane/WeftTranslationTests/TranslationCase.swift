@@ -3,7 +3,7 @@ import WeftControlAPI
 import WeftKinds
 import WeftProtobuf
 import WeftTestKit
-import WeftXDS
+import WeftXDSMessages
 
 @testable import WeftTranslation
 

@@ -3,6 +3,7 @@ import WeftBase
 import WeftModel
 import WeftProtobuf
 import WeftXDS
+import WeftXDSMessages
 
 @Suite("conversion of Envoy's messages")
 struct ConverterTests {

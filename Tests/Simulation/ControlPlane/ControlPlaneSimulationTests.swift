@@ -3,7 +3,7 @@ import WeftBase
 import WeftRuntime
 import WeftTestKit
 import WeftTranslation
-import WeftXDS
+import WeftXDSMessages
 
 @testable import WeftDiscovery
 

@@ -6,7 +6,7 @@ import WeftProtobuf
 import WeftRuntime
 import WeftTestKit
 import WeftTranslation
-import WeftXDS
+import WeftXDSMessages
 
 @testable import WeftDiscovery
 

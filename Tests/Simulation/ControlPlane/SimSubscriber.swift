@@ -8,7 +8,7 @@ import WeftRuntime
 import WeftTelemetry
 import WeftTestKit
 import WeftTranslation
-import WeftXDS
+import WeftXDSMessages
 
 @testable import WeftDiscovery
 @testable import WeftProxy

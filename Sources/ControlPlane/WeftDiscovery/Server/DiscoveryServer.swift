@@ -5,7 +5,7 @@ package import WeftService
 import Synchronization
 import WeftGRPC
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 /// The bounds of a discovery server.
 package struct DiscoveryLimits: Sendable {

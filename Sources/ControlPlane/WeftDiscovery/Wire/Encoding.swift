@@ -2,7 +2,7 @@ package import WeftGRPC
 import WeftProtobuf
 import WeftService
 import WeftTranslation
-package import WeftXDS
+package import WeftXDSMessages
 
 // Between the wire's messages and a session's events.
 

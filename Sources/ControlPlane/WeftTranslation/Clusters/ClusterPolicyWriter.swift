@@ -1,7 +1,7 @@
 import WeftControlAPI
 import WeftKinds
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 /// Writes a traffic policy into a cluster: balancing, limits, ejection, HTTP options, TLS.
 struct ClusterPolicyWriter {

@@ -1,6 +1,6 @@
 import WeftControlAPI
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 /// Clusters that do not come from services.
 enum FixedClusters {

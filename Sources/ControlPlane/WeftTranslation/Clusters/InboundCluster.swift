@@ -1,6 +1,6 @@
 import WeftControlAPI
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 /// The cluster of the application itself, behind its own proxy.
 struct InboundCluster {

@@ -1,6 +1,6 @@
 import WeftControlAPI
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 /// The endpoints of one cluster, by locality.
 struct LoadAssignment {

@@ -1,7 +1,7 @@
 import WeftControlAPI
 import WeftKinds
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 /// Clusters of one service port: one for all instances, one per subset.
 struct OutboundClusters {

@@ -2,7 +2,7 @@ import WeftBase
 import WeftControlAPI
 import WeftKinds
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 /// Resources for gRPC's own xDS clients and servers: by name only, each step named by the one before
 /// (listener → routes → clusters → endpoints).

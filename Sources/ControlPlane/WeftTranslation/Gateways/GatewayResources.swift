@@ -1,7 +1,7 @@
 import WeftControlAPI
 import WeftKinds
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 typealias GatewayServer = Istio_Networking_V1alpha3_Server
 

@@ -1,5 +1,5 @@
 package import WeftControlAPI
-package import WeftXDS
+package import WeftXDSMessages
 import WeftKinds
 import WeftProtobuf
 

@@ -2,7 +2,7 @@ import WeftBase
 import WeftControlAPI
 import WeftKinds
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 /// `virtualInbound` and what a Sidecar's ingress asks for.
 struct CapturedInbound {

@@ -1,7 +1,7 @@
 import WeftControlAPI
 import WeftKinds
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 /// Outbound listeners by port, as Istio makes them for captured traffic: `0.0.0.0_<port>` shared by the HTTP services of a
 /// port, `<VIP>_<port>` per TCP service, and `virtualOutbound` that hands connections to them.

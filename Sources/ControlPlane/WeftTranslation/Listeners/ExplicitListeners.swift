@@ -1,7 +1,7 @@
 import WeftControlAPI
 import WeftKinds
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 /// The listeners an agent asks for: one per port of the application, one per upstream, one forward proxy.
 struct ExplicitListeners {

@@ -1,4 +1,4 @@
-import WeftXDS
+import WeftXDSMessages
 
 /// The filter chains of one listener. Their matches must differ: what one chain has claimed, later ones lose, name by name
 /// and network by network, so that a proxy never refuses the listener for a conflict between rules.

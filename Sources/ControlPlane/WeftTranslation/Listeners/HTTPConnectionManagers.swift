@@ -1,6 +1,6 @@
 import WeftControlAPI
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 /// Connection managers, alike except for where their routes come from.
 struct HTTPConnectionManagers {

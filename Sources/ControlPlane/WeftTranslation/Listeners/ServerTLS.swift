@@ -1,6 +1,6 @@
 import WeftKinds
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 /// The server's side of TLS, as gateways and a Sidecar's ingress write it.
 enum ServerTLS {

@@ -1,7 +1,7 @@
 import WeftControlAPI
 import WeftKinds
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 /// Filters that forward bytes, to one cluster or to several by weight.
 enum TCPFilters {

@@ -1,4 +1,4 @@
-import WeftXDS
+import WeftXDSMessages
 
 // Envoy's messages by the names this target uses.
 

@@ -1,6 +1,6 @@
 import WeftKinds
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 // Small messages that everything else is made of.
 

@@ -1,6 +1,6 @@
 package import WeftControlAPI
 package import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 /// The four types of resources, in the order in which they are pushed: nothing names what is not there yet.
 package enum ResourceType: Int, CaseIterable, Hashable, Sendable, Comparable {

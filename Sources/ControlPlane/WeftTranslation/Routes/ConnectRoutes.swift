@@ -1,6 +1,6 @@
 import WeftControlAPI
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 /// CONNECT through the forward proxy: how a program reaches a service that speaks TLS, or no HTTP at all, by name.
 struct ConnectRoutes {

@@ -1,7 +1,7 @@
 import WeftControlAPI
 import WeftKinds
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 typealias VirtualServiceSpecRoute = Istio_Networking_V1alpha3_HTTPRoute
 typealias HTTPMatchRequest = Istio_Networking_V1alpha3_HTTPMatchRequest

@@ -1,6 +1,6 @@
 import WeftKinds
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 extension RouteAction.HashPolicy {
   /// The key of a consistent hash; it sits on routes while the table sits on the cluster.

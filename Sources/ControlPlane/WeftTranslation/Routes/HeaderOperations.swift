@@ -1,6 +1,6 @@
 import WeftKinds
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 /// Changes of request and response headers, sorted by name. `Host` is no header here: it is the authority.
 struct HeaderOperations {

@@ -1,6 +1,6 @@
 import WeftKinds
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 /// Retries as rules ask for them, and what holds when they do not.
 ///

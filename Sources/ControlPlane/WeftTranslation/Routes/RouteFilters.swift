@@ -1,6 +1,6 @@
 import WeftKinds
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 /// What a rule asks of HTTP filters on one route: faults and cross-origin requests, as the route's own configuration of
 /// the filters that every outbound connection manager has (`HTTPConnectionManagers`).

@@ -1,6 +1,6 @@
 import WeftKinds
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 extension RouteMatch {
   static var everything: RouteMatch {

@@ -1,7 +1,7 @@
 import WeftControlAPI
 import WeftKinds
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 /// Virtual hosts for mesh traffic: one per service and port, and for rules whose hosts are no services.
 struct VirtualHosts {

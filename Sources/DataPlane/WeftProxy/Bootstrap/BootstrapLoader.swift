@@ -3,6 +3,7 @@ package import WeftModel
 import WeftProtobuf
 import WeftTelemetry
 import WeftXDS
+import WeftXDSMessages
 import WeftYAML
 
 /// Reads a proxy's bootstrap: Envoy's v3 message as YAML or JSON.

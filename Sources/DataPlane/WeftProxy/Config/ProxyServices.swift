@@ -7,7 +7,7 @@ import WeftProtobuf
 package import WeftRuntime
 import WeftService
 package import WeftTelemetry
-import WeftXDS
+import WeftXDSMessages
 
 /// Runs beside a `ProxyControl` on a loop and tasks of its own; reaches it by its mailbox only.
 ///

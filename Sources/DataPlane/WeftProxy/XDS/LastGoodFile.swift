@@ -4,7 +4,7 @@ import Synchronization
 import WeftBase
 import WeftProtobuf
 import WeftRuntime
-import WeftXDS
+import WeftXDSMessages
 
 /// One file: a magic word, per type a length and a serialised DeltaDiscoveryResponse, and a checksum over all of it.
 ///

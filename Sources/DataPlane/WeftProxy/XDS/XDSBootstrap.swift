@@ -3,7 +3,7 @@ package import WeftBase
 package import WeftModel
 import WeftProtobuf
 import WeftService
-import WeftXDS
+import WeftXDSMessages
 
 extension XDSClientConfiguration {
   /// The configuration for a bootstrap that asks for aggregated discovery; nil for one that does not.

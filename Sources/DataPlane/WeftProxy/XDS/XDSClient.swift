@@ -6,7 +6,7 @@ import WeftProtobuf
 import WeftRuntime
 package import WeftService
 package import WeftTelemetry
-package import WeftXDS
+package import WeftXDSMessages
 
 /// How the proxy reaches its control plane.
 package struct XDSClientConfiguration: Sendable {

@@ -3,6 +3,7 @@ import WeftBase
 import WeftModel
 import WeftProtobuf
 import WeftXDS
+import WeftXDSMessages
 
 extension XDSModel {
   /// Decodes and converts one resource. *Errors*: the field's path and what is allowed there, with the resource's name once it is known.

@@ -1,6 +1,6 @@
 // What goes over an aggregated stream, in the words both wire forms share.
 import WeftProtobuf
-import WeftXDS
+import WeftXDSMessages
 
 /// The types a proxy subscribes to, in the order it wants them.
 package enum XDSType: String, Sendable, CaseIterable {

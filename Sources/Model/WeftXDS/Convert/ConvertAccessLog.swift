@@ -1,6 +1,7 @@
 import WeftBase
 import WeftModel
 import WeftProtobuf
+import WeftXDSMessages
 
 extension Converter {
   func accessLogs(_ values: [Envoy_Config_Accesslog_V3_AccessLog], _ at: FieldPath) throws(ConfigError) -> [AccessLog] {

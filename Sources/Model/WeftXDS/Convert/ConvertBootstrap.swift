@@ -1,6 +1,7 @@
 package import WeftBase
 package import WeftModel
 import WeftProtobuf
+package import WeftXDSMessages
 
 /// What became of a list of resources: the good ones, and why each of the others was refused.
 package struct Converted<Value: Sendable>: Sendable {

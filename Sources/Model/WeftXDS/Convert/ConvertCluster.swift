@@ -1,6 +1,7 @@
 package import WeftBase
 package import WeftModel
 import WeftProtobuf
+package import WeftXDSMessages
 
 extension Converter {
   package func cluster(_ value: Envoy_Config_Cluster_V3_Cluster, at: FieldPath = .root) throws(ConfigError) -> Cluster {

@@ -1,6 +1,7 @@
 import WeftBase
 import WeftModel
 import WeftProtobuf
+import WeftXDSMessages
 
 extension Converter {
   func connectionManager(

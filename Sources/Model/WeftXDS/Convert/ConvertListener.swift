@@ -1,6 +1,7 @@
 package import WeftBase
 package import WeftModel
 import WeftProtobuf
+package import WeftXDSMessages
 
 extension Converter {
   package func listener(_ value: Envoy_Config_Listener_V3_Listener, at: FieldPath = .root) throws(ConfigError)

@@ -1,6 +1,7 @@
 package import WeftBase
 package import WeftModel
 import WeftProtobuf
+package import WeftXDSMessages
 
 extension Converter {
   /// `validatesByDefault`: what an unset `validate_clusters` means (true for tables inside a listener, false for

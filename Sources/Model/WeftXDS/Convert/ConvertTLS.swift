@@ -1,6 +1,7 @@
 package import WeftBase
 package import WeftModel
 import WeftProtobuf
+package import WeftXDSMessages
 
 extension Converter {
   /// `nil` for the raw buffer.

@@ -1,6 +1,7 @@
 package import WeftBase
 import WeftModel
 import WeftProtobuf
+import WeftXDSMessages
 
 /// Turns Envoy's messages into the model: the only place that knows them.
 ///

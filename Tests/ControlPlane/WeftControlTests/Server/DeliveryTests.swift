@@ -7,7 +7,7 @@ import WeftGRPC
 import WeftProtobuf
 import WeftService
 import WeftTranslation
-import WeftXDS
+import WeftXDSMessages
 
 @testable import WeftControl
 

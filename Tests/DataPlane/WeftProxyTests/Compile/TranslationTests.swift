@@ -5,6 +5,7 @@ import WeftProtobuf
 import WeftTelemetry
 import WeftTestKit
 import WeftXDS
+import WeftXDSMessages
 
 @testable import WeftProxy
 @testable import WeftProxyTestKit
