@@ -49,6 +49,12 @@ package struct CompiledTCPProxy {
     self.choices = choices
     self.totalWeight = totalWeight
   }
+
+  /// The cluster that `draw`, below `totalWeight`, falls to: -1 when that one does not exist. Its share goes to nobody else.
+  func choose(_ draw: UInt64) -> Int32 {
+    for i in choices.indices where draw < choices[i].upTo { return choices[i].cluster }
+    return -1
+  }
 }
 
 /// Formats and writes one access log.

@@ -24,13 +24,8 @@ extension WorkerEngine {
     slot[].active = 1
     // Nothing is read before there is somewhere to write it.
     pauseReading(downstream: d)
-    var position: Int32 = -1
-    let draw = proxy[].totalWeight > 0 ? streams[s].random % proxy[].totalWeight : 0
-    for i in proxy[].choices.indices where position < 0 && (draw < proxy[].choices[i].upTo || proxy[].totalWeight == 0)
-    {
-      position = proxy[].choices[i].cluster
-    }
-    let state = clusterState(slot[].snapshot, position)
+    let draw = streams[s].random % max(1, proxy[].totalWeight)
+    let state = clusterState(slot[].snapshot, proxy[].choose(draw))
     guard !state.isNone else {
       stats.add(.downstreamCxNoRoute)
       streams[s].responseFlags.insert(.noClusterFound)
