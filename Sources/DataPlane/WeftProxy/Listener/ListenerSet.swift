@@ -62,6 +62,39 @@ struct ListenerSet: ~Copyable {
   }
 }
 
+/// What an update does to a worker's listeners.
+///
+/// It is worked out from the old set as a whole before any of it is done: what is opened takes places in the table that were free, and must
+/// not be met again as if it had been there before.
+struct ListenerPlan {
+  /// The same socket: what follows it changes in place.
+  var keep: [(position: Int, config: ConfigRef<CompiledListener>)] = []
+  /// The same name, another socket.
+  var replace: [(position: Int, config: ConfigRef<CompiledListener>)] = []
+  /// Not wanted any more.
+  var drain: [Int] = []
+  var open: [ConfigRef<CompiledListener>] = []
+
+  init(from entries: [ListenerSet.Entry], to snapshot: Snapshot) {
+    var wanted: [String: ConfigRef<CompiledListener>] = [:]
+    for listener in snapshot.listeners { wanted[listener[].config.name] = listener }
+    for (i, entry) in entries.enumerated() where !entry.isFree && !entry.isDraining {
+      guard let config = wanted.removeValue(forKey: entry.name) else {
+        drain.append(i)
+        continue
+      }
+      if config[].socketIdentity == entry.config[].socketIdentity {
+        keep.append((i, config))
+      } else {
+        replace.append((i, config))
+      }
+    }
+    for listener in snapshot.listeners {
+      if let config = wanted.removeValue(forKey: listener[].config.name) { open.append(config) }
+    }
+  }
+}
+
 extension WorkerEngine {
   /// Brings the listeners in line with a snapshot.
   ///
@@ -70,31 +103,44 @@ extension WorkerEngine {
   /// old one goes on.
   func applyListeners(_ snapshot: Snapshot) {
     let current = configuration[].current
+    let plan = ListenerPlan(from: listenerTable[].entries, to: snapshot)
+    for (i, config) in plan.keep { changeListener(i, to: config, current) }
+    // What goes makes room for what comes to its address.
+    for i in plan.drain { drainListener(i) }
+    replaceListeners(plan.replace, current)
+    for config in plan.open { _ = openListener(config, current) }
+    assert(listens(as: snapshot), "after an update the listeners are those of the snapshot")
+  }
+
+  /// Whether exactly the listeners of `snapshot` are there: the invariant behind every update. One that could not be opened may be missing or,
+  /// if it was to move, be where it was; one that was told to stop is not opened again.
+  func listens(as snapshot: Snapshot) -> Bool {
+    if turn[].stopped != .none { return true }
+    let failed = Set(listenerFailures[].map(\.name))
     var wanted: [String: ConfigRef<CompiledListener>] = [:]
     for listener in snapshot.listeners { wanted[listener[].config.name] = listener }
-    for i in listenerTable[].entries.indices
-    where !listenerTable[].entries[i].isFree && !listenerTable[].entries[i].isDraining {
-      let entry = listenerTable[].entries[i]
-      if let config = wanted[entry.name], config[].socketIdentity == entry.config[].socketIdentity {
-        // The same socket: what follows it changes in place.
-        wanted[entry.name] = nil
-        retain(snapshot: current)
-        let gone = connections(of: i, without: config)
-        let old = entry.snapshot
-        listenerTable[].entries[i].snapshot = current
-        listenerTable[].entries[i].config = config
-        drainConnections(gone)
-        release(snapshot: old)
-      } else if let config = wanted[entry.name] {
-        wanted[entry.name] = nil
-        replaceListener(i, by: config, current)
-      } else {
-        drainListener(i)
+    var present: [String: ConfigRef<CompiledListener>] = [:]
+    for entry in listenerTable[].entries where !entry.isFree && !entry.isDraining {
+      if present.updateValue(entry.config, forKey: entry.name) != nil { return false }
+    }
+    for (name, listener) in wanted {
+      guard let found = present.removeValue(forKey: name) else {
+        if failed.contains(name) { continue }
+        return false
       }
+      if found[].socketIdentity != listener[].socketIdentity, !failed.contains(name) { return false }
     }
-    for listener in snapshot.listeners where wanted[listener[].config.name] != nil {
-      _ = openListener(listener, current)
-    }
+    return present.isEmpty
+  }
+
+  private func changeListener(_ i: Int, to config: ConfigRef<CompiledListener>, _ current: UInt32) {
+    retain(snapshot: current)
+    let gone = connections(of: i, without: config)
+    let old = listenerTable[].entries[i].snapshot
+    listenerTable[].entries[i].snapshot = current
+    listenerTable[].entries[i].config = config
+    drainConnections(gone)
+    release(snapshot: old)
   }
 
   /// Connections of the listener at `i` whose filter chain is not among those of `config`.
@@ -112,13 +158,35 @@ extension WorkerEngine {
     return gone
   }
 
-  private func replaceListener(_ i: Int, by config: ConfigRef<CompiledListener>, _ snapshot: UInt32) {
-    let old = listenerTable[].entries[i].config
-    // Two sockets on one address need SO_REUSEPORT on both.
-    let shares = old[].options.reusePort && config[].options.reusePort && !config[].address.isUnix
-    let collides = old[].address == config[].address && !shares
-    if collides { drainListener(i) }
-    if openListener(config, snapshot), !collides { drainListener(i) }
+  /// Moves listeners to other sockets.
+  ///
+  /// Each opens before it drains, unless one of those that move holds its new address for itself (its own old socket, or two that change
+  /// places): that one has to let go first. Whoever then cannot open goes back to where it was.
+  private func replaceListeners(
+    _ moves: [(position: Int, config: ConfigRef<CompiledListener>)], _ current: UInt32
+  ) {
+    var early: Set<Int> = []
+    for (_, config) in moves {
+      for (i, _) in moves where Self.excludes(listenerTable[].entries[i].config, config) { early.insert(i) }
+    }
+    // A drained listener without connections lets its snapshot go; it may still be needed.
+    let left = early.map { (position: $0, entry: listenerTable[].entries[$0]) }
+    for (_, entry) in left { retain(snapshot: entry.snapshot) }
+    for i in early.sorted() { drainListener(i) }
+    for (i, config) in moves {
+      if openListener(config, current) {
+        if !early.contains(i) { drainListener(i) }
+      } else if let old = left.first(where: { $0.position == i })?.entry {
+        _ = openListener(old.config, old.snapshot)
+      }
+    }
+    for (_, entry) in left { release(snapshot: entry.snapshot) }
+  }
+
+  /// Whether the socket of `old` keeps `new` from opening: two at one address need SO_REUSEPORT on both.
+  private static func excludes(_ old: ConfigRef<CompiledListener>, _ new: ConfigRef<CompiledListener>) -> Bool {
+    guard old[].bindsToPort, new[].bindsToPort, old[].address == new[].address else { return false }
+    return old[].options.sharing != .reusePort || new[].options.sharing != .reusePort || new[].address.isUnix
   }
 
   /// *Returns*: whether it listens now, if it is to.
@@ -136,7 +204,7 @@ extension WorkerEngine {
       do throws(WeftError) {
         id = try loop.listen(on: config[].address, config[].options)
       } catch {
-        listenerFailures[].append((config[].config.name, error.description))
+        listenerFailures[].append((config[].config.name, error.message))
         manager.add(.listenerCreateFailure)
         return false
       }

@@ -235,4 +235,109 @@ struct ListenerUpdateTests {
     #expect(client.text.hasSuffix("ok"))
     #expect(client.text.contains("connection: close\r\n"))
   }
+
+  /// Where the worker listens, and where the configuration wants it to.
+  private func expectListening(
+    _ world: ProxyWorld, _ comment: String = "", sourceLocation: SourceLocation = #_sourceLocation
+  ) {
+    let wanted = world.config.listeners.filter(\.bindToPort).map { "\($0.name) \($0.address)" }.sorted()
+    let found = world.engine.listenerAddresses.map { "\($0.name) \($0.address)" }.sorted()
+    #expect(found == wanted, "\(comment)", sourceLocation: sourceLocation)
+    #expect(world.engine.listenerFailures[].isEmpty, "\(comment)", sourceLocation: sourceLocation)
+  }
+
+  private func plain(_ name: String, _ port: UInt16, _ world: ProxyWorld) -> Listener {
+    var listener = Listener(name: name, address: address(port))
+    listener.filterChains = world.config.listeners.first?.filterChains ?? []
+    return listener
+  }
+
+  @Test("one listener is removed and another moves in one update: the one that moved is still there")
+  func removedAndMoved() {
+    let world = ProxyWorld()
+    world.simple()
+    answering(world)
+    let (a, b) = (plain("a", 15001, world), plain("b", 15002, world))
+    world.config.listeners = [a, b]
+    world.apply()
+    expectListening(world)
+    // The place of the one that goes is free when the other opens anew.
+    world.config.listeners = [plain("b", 15003, world)]
+    world.apply()
+    expectListening(world)
+    for port in 15004..<15012 as Range<UInt16> {
+      world.config.listeners = [plain("b", port, world)]
+      world.apply()
+      expectListening(world, "moved to \(port)")
+    }
+    let client = world.client.connect(SocketAddress(.loopback4, port: 15011))
+    client.send(get)
+    #expect(world.run { client.text.hasSuffix("ok") })
+  }
+
+  @Test("two listeners change places, whether their sockets can share an address or not", arguments: [true, false])
+  func changedPlaces(_ reuses: Bool) {
+    let world = ProxyWorld()
+    world.simple()
+    var (a, b) = (plain("a", 15001, world), plain("b", 15002, world))
+    (a.reusePort, b.reusePort) = (reuses, reuses)
+    world.config.listeners = [a, b]
+    world.apply()
+    swap(&a.address, &b.address)
+    world.config.listeners = [a, b]
+    world.apply()
+    expectListening(world)
+  }
+
+  @Test("of two that change places, one that cannot open goes back; nobody is lost")
+  func goesBack() {
+    let world = ProxyWorld()
+    world.simple()
+    world.server.listen(15009)
+    var (a, b) = (plain("a", 15001, world), plain("b", 15002, world))
+    (a.reusePort, b.reusePort) = (false, false)
+    world.config.listeners = [a, b]
+    world.apply()
+    a.address = address(15002)
+    b.address = address(15009)
+    world.config.listeners = [a, b]
+    world.apply()
+    // Somebody else has what b wants, and a has what b had: only one of them can be somewhere else than before.
+    #expect(world.engine.listenerAddresses.contains { $0.name == "a" && $0.address.port == 15002 })
+    #expect(world.engine.listenerFailures[].contains { $0.name == "b" })
+  }
+
+  @Test("after any sequence of updates exactly the listeners of the configuration listen", arguments: 0..<24 as Range<UInt64>)
+  func anySequence(_ seed: UInt64) {
+    var random = RandomSource(seed: seed)
+    let world = ProxyWorld()
+    world.simple()
+    let names = ["a", "b", "c", "d", "e", "f"]
+    let chains = world.config.listeners[0].filterChains
+    for step in 0..<40 {
+      var ports = Array(15001..<15010 as Range<UInt16>)
+      var listeners: [Listener] = []
+      for name in names where random.chance(2, in: 3) {
+        // Mostly where it was: what stays, what moves and what goes are to meet in one update.
+        let old = world.config.listeners.first { $0.name == name }
+        var listener = old ?? plain(name, 0, world)
+        if old == nil || random.chance(1, in: 2) { listener.address = address(ports[random.next(below: ports.count)]) }
+        if random.chance(1, in: 4) { listener.reusePort.toggle() }
+        if random.chance(1, in: 8) { listener.bindToPort.toggle() }
+        guard case .socket(_, let port) = listener.address, let free = ports.firstIndex(of: port) else { continue }
+        ports.remove(at: free)
+        listener.filterChains = chains
+        listeners.append(listener)
+      }
+      for i in listeners.indices.dropFirst() where random.chance(1, in: 2) {
+        listeners.swapAt(i, random.next(below: i))
+      }
+      world.config.listeners = listeners
+      world.apply()
+      expectListening(world, "seed \(seed), step \(step)")
+    }
+    world.config.listeners = []
+    world.apply()
+    #expect(world.engine.listenerAddresses.isEmpty)
+  }
 }
