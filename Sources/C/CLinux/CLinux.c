@@ -207,6 +207,7 @@ int weft_pin_thread(int cpu) {
 
 int weft_name_thread(const char *name) { return -pthread_setname_np(pthread_self(), name); }
 int weft_spare_descriptor(void) { return (int)checked(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+int weft_duplicate(int fd) { return (int)checked(fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
 int weft_close(int fd) { return (int)checked(close(fd)); }
 
 int weft_remove_socket_file(const char *path) {

@@ -45,7 +45,7 @@ do {
   runtime = try ServiceRuntime(name: "weft-control")
   server = try await ControlServer.start(configuration, on: runtime)
 } catch {
-  fail("cannot start: \(error)", 1)
+  fail("cannot start: \((error as? WeftError)?.message ?? "\(error)")", 1)
 }
 
 Task.detached { [server, log] in

@@ -10,7 +10,7 @@ import WeftTelemetry
 exit(WeftProxyProgram.run(Array(CommandLine.arguments.dropFirst())))
 
 enum WeftProxyProgram {
-  /// *Exit codes*: 0 a normal end, 1 bad configuration, 2 a bad command line, 3 the system refused something.
+  /// *Exit codes*: 0 a normal end, 1 bad configuration or an address that is taken, 2 a bad command line, 3 the system refused something.
   static func run(_ arguments: [String]) -> Int32 {
     let options: ProxyArguments
     do throws(ProxyArguments.Problem) { options = try ProxyArguments(arguments) } catch {
@@ -74,16 +74,28 @@ enum WeftProxyProgram {
     companion.version = WeftVersion.text
     let services = try ProxyServices(
       loaded, companion, control: loop.mailbox, server: proxy, log: log, files: files)
-    control.start()
-    services.start()
+    do {
+      try services.start()
+      control.start()
+    } catch {
+      control.startFailed("admin: \((error as? WeftError)?.message ?? "\(error)")")
+    }
+    // Nothing has been served: there is nothing to end in order.
+    if let reason = control.startFailure { return failed(reason) }
     Logger(log, .main).info("serving", ("workers", .number(concurrency)))
     loop.run()
+    if let reason = control.startFailure { return failed(reason) }
     signals.stop()
     services.stop()
     proxy.stop()
     files.stop()
     writer.join()
     return control.exitCode
+  }
+
+  private static func failed(_ reason: String) -> Int32 {
+    complain("weft-proxy: cannot start: \(reason)\n")
+    return 1
   }
 
   private static func complain(_ text: String) { text.withByteView { LogOutput.toStandardError($0) } }

@@ -74,6 +74,8 @@ int weft_name_thread(const char *name);
 /// A descriptor of /dev/null, kept to be given up when descriptors run out.
 int weft_spare_descriptor(void);
 int weft_close(int fd);
+/// Another descriptor of what `fd` names, close-on-exec.
+int weft_duplicate(int fd);
 /// Removes `path` when it is a socket.
 int weft_remove_socket_file(const char *path);
 int weft_change_mode(const char *path, unsigned mode);

@@ -38,7 +38,7 @@ struct ListenerCompiler {
     var compiled = CompiledListener(
       name: storage.text(listener.name), socketIdentity: UInt64(bitPattern: Int64(hasher.finalize())), address: address,
       chains: chains, stats: stats, config: listener)
-    compiled.options.reusePort = listener.reusePort
+    compiled.options.sharing = listener.reusePort ? .reusePort : .oneSocket
     if let backlog = listener.tcpBacklog { compiled.options.backlog = Int(backlog) }
     compiled.options.transparent = listener.transparent
     compiled.options.freeBind = listener.freebind
@@ -188,6 +188,12 @@ struct ListenerCompiler {
     compiled.streamIdleTimeout = manager.streamIdleTimeout.wholeNanoseconds
     compiled.requestTimeout = manager.requestTimeout.wholeNanoseconds
     compiled.requestHeadersTimeout = manager.requestHeadersTimeout.wholeNanoseconds
+    for (time, reason) in [
+      (compiled.requestHeadersTimeout, CompiledHTTPManager.HeadTimeReason.requestHeadersTimeout),
+      (compiled.requestTimeout, .requestTimeout), (compiled.streamIdleTimeout, .streamIdleTimeout),
+    ] where time > 0 && time < compiled.headTime ?? .max {
+      (compiled.headTime, compiled.headTimeReason) = (time, reason)
+    }
     compiled.idleTimeout = manager.idleTimeout.wholeNanoseconds
     compiled.maxConnectionDuration = manager.maxConnectionDuration.wholeNanoseconds
     compiled.maxStreamDuration = manager.maxStreamDuration.wholeNanoseconds

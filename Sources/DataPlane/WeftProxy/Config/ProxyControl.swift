@@ -27,6 +27,10 @@ package final class ProxyControl: LoopHandler {
   private var isStopping = false
   /// What `run` returns: the program's exit code.
   package private(set) var exitCode: Int32 = 0
+  /// Why the proxy could not start.
+  package private(set) var startFailure: String?
+  /// The listeners of the bootstrap.
+  private let fixedListeners: Set<String>
   /// Called after every compilation, with what was refused.
   package var compiled: (Compilation) -> Void = { _ in }
   /// SIGUSR1: log rotation.
@@ -40,6 +44,7 @@ package final class ProxyControl: LoopHandler {
     self.server = server
     self.compiler = compiler
     self.state = state
+    fixedListeners = Set(state.listeners.map(\.name))
     self.log = Logger(log, .main)
     self.drainTime = drainTime
     self.resolver = resolver
@@ -74,6 +79,7 @@ package final class ProxyControl: LoopHandler {
 
   @discardableResult
   private func apply() -> [ConfigError] {
+    let isStarting = !hasApplied
     hasApplied = true
     let result = compiler.compile(state)
     for rejection in result.rejections { log.error("configuration refused", ("error", .text("\(rejection)"))) }
@@ -81,8 +87,19 @@ package final class ProxyControl: LoopHandler {
     compiled(result)
     for failure in server.takeListenerFailures() {
       log.error("cannot listen", ("listener", .text(failure.name)), ("reason", .text(failure.reason)))
+      // What the bootstrap fixes has to be had; what discovery brings may be corrected there.
+      if isStarting, fixedListeners.contains(failure.name) {
+        startFailed("listener \(failure.name): \(failure.reason)")
+      }
     }
     return result.rejections
+  }
+
+  /// The proxy cannot be what it was started for: it ends with exit code 1. Only the first reason is kept.
+  package func startFailed(_ reason: String) {
+    if startFailure == nil { startFailure = reason }
+    exitCode = 1
+    loop.stop()
   }
 
   // MARK: Names

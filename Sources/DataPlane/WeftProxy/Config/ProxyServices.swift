@@ -57,11 +57,13 @@ package final class ProxyServices: Sendable {
     }
   }
 
-  /// Serves until `stop`. Returns at once; an admin address that cannot be bound is logged, and the proxy serves on without it.
-  package func start() {
+  /// Serves until `stop`. Returns when the admin address is bound. *Errors*: it cannot be: a proxy nobody can look into or stop is not started.
+  package func start() throws {
     let services = self
+    let isBound = Handover<Result<Void, any Error>>()
     // Owned by `stop`: it ends the runtime, which ends both children.
-    Task.detached { await services.run() }
+    Task.detached { await services.run(isBound) }
+    try isBound.take().get()
   }
 
   /// Ends admin and discovery.
@@ -77,29 +79,27 @@ package final class ProxyServices: Sendable {
     _ = done.take()
   }
 
-  private func run() async {
+  private func run(_ isBound: Handover<Result<Void, any Error>>) async {
+    let admin: AdminServer?
+    do { admin = try await bindAdmin() } catch { return isBound.give(.failure(error)) }
+    isBound.give(.success(()))
     await withTaskGroup(of: Void.self) { group in
       if let client { group.addTask { await client.run() } }
-      if let admin = loaded.bootstrap.admin { group.addTask { await self.serveAdmin(admin) } }
+      if let admin { group.addTask { await admin.run() } }
     }
   }
 
-  private func serveAdmin(_ admin: Bootstrap.Admin) async {
-    let address: ServiceAddress? =
-      switch admin.address {
-      case .socket(let host, let port): .tcp(host: host, port: port)
-      case .pipe(let path): .unix(path: path)
-      case .internalListener: nil
-      }
-    guard let address else { return }
-    do {
-      let pages = try await AdminServer(
-        at: address, on: runtime, metrics: server.registry, log: log, status: { await self.status($0) },
-        perform: { await self.perform($0) })
-      await pages.run()
-    } catch {
-      Logger(log, .admin).error("no admin page", ("address", "\(address)"), ("reason", "\(error)"))
+  private func bindAdmin() async throws -> AdminServer? {
+    guard let admin = loaded.bootstrap.admin else { return nil }
+    let address: ServiceAddress
+    switch admin.address {
+    case .socket(let host, let port): address = .tcp(host: host, port: port)
+    case .pipe(let path): address = .unix(path: path)
+    case .internalListener: return nil
     }
+    return try await AdminServer(
+      at: address, on: runtime, metrics: server.registry, log: log, status: { await self.status($0) },
+      perform: { await self.perform($0) })
   }
 
   // MARK: - Configuration

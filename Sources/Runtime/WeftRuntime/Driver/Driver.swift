@@ -59,12 +59,15 @@ package class Driver {
     until deadline: MonotonicInstant?, events: UnsafeMutableBufferPointer<DriverEvent>
   ) -> Int { 0 }
 
-  /// A listening socket, registered under `key`, and its true address.
+  /// A listening socket, registered under `key`, and its true address. *Errors*: somebody else listens there, whatever they share.
   package func listen(on address: SocketAddress, _ options: ListenOptions, key: UInt64)
     throws(WeftError) -> (
       socket: Int32, address: SocketAddress
     )
   { throw WeftError(.unsupported, "this driver cannot listen") }
+
+  /// Closes a listening socket.
+  package func stopListening(_ listener: Int32) { close(listener, reset: false) }
 
   /// A connection of `listener`, not yet registered, or `-errno`; `-EMFILE` means one was shed.
   package func accept(_ listener: Int32, _ options: ConnectionOptions, peer: inout SocketAddress)

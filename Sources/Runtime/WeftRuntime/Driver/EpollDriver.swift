@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import Synchronization
 package import WeftBase
 
 /// The descriptor that wakes a waiting loop; shared with the threads that post to it.
@@ -33,6 +34,8 @@ package final class EpollDriver: Driver {
   private var spare: Int32
   /// Descriptors under `watch`.
   private var watched: Set<Int32> = []
+  /// The listening sockets of this loop that others of the process may stand beside.
+  private var shared: [Int32: SocketAddress] = [:]
 
   package override init() {
     poller = weft_epoll_create()
@@ -106,34 +109,124 @@ package final class EpollDriver: Driver {
       socket: Int32, address: SocketAddress
     )
   {
+    let socket = try open(address, options)
+    do throws(WeftError) {
+      try Self.check("watch \(address)", weft_epoll_add(poller, socket, EPOLLIN.rawValue, key))
+    } catch {
+      stopListening(socket)
+      throw error
+    }
+    return (socket, address.isUnix ? address : localAddress(socket))
+  }
+
+  /// A socket that listens, alone or with others of this process.
+  private func open(_ address: SocketAddress, _ options: ListenOptions) throws(WeftError) -> Int32 {
+    if options.sharing == .none { return try openAlone(address, options) }
+    // Two threads of this process must not both be the first.
+    let result = SharedListeners.ofProcess.places.withLock { places -> Result<Int32, WeftError> in
+      do throws(WeftError) {
+        let socket: Int32
+        let key: SocketAddress
+        if let place = places[address] {
+          key = address
+          if place.socket >= 0 {
+            socket = weft_duplicate(place.socket)
+            try Self.check("another descriptor for \(address)", socket)
+          } else {
+            socket = try openBeside(address, options)
+          }
+        } else {
+          let isShared = options.sharing == .reusePort && !address.isUnix
+          // An address within one of this process, or around one, cannot be had alone.
+          let overlaps = isShared && places.keys.contains { $0.overlaps(address) }
+          socket = try overlaps ? openBeside(address, options) : openAlone(address, options)
+          key = address.isUnix ? address : localAddress(socket)
+          var place = SharedListeners.Place()
+          if isShared {
+            if !overlaps { _ = weft_set_reuse_port(socket) }
+          } else {
+            place.socket = weft_duplicate(socket)
+          }
+          places[key] = place
+        }
+        places[key]?.users += 1
+        shared[socket] = key
+        return .success(socket)
+      } catch { return .failure(error) }
+    }
+    return try result.get()
+  }
+
+  /// The only socket at its address. *Errors*: anybody else listens there.
+  private func openAlone(_ address: SocketAddress, _ options: ListenOptions) throws(WeftError) -> Int32 {
+    if address.isUnix, isAnswering(address) { throw .cannotBind(address, EADDRINUSE) }
+    return try openSocket(address, options, reusePort: false)
+  }
+
+  /// A socket beside others of this process that share their port.
+  private func openBeside(_ address: SocketAddress, _ options: ListenOptions) throws(WeftError) -> Int32 {
+    try openSocket(address, options, reusePort: true)
+  }
+
+  private func openSocket(_ address: SocketAddress, _ options: ListenOptions, reusePort: Bool) throws(WeftError)
+    -> Int32
+  {
     let socket = weft_stream_socket(AddressBytes.family(of: address))
     guard socket >= 0 else { throw .system("socket for \(address)", -socket) }
     do throws(WeftError) {
-      try configure(listener: socket, address, options)
+      try configure(listener: socket, address, options, reusePort: reusePort)
       let length = bytes.write(address)
-      try Self.check("bind \(address)", unsafe weft_bind(socket, bytes.base, length))
+      let bound = unsafe weft_bind(socket, bytes.base, length)
+      if bound < 0 { throw .cannotBind(address, -bound) }
       if let path = address.unixPath, !path.hasPrefix("@") {
         try Self.check("chmod \(path)", unsafe weft_change_mode(path, options.unixMode))
       }
-      try Self.check("listen on \(address)", weft_listen(socket, Int32(options.backlog)))
-      try Self.check("watch \(address)", weft_epoll_add(poller, socket, EPOLLIN.rawValue, key))
-      return (socket, address.isUnix ? address : localAddress(socket))
+      // Of two that bound at the same time without SO_REUSEPORT only one may listen.
+      let listening = weft_listen(socket, Int32(options.backlog))
+      if listening < 0 { throw .cannotBind(address, -listening) }
+      return socket
     } catch {
       _ = weft_close(socket)
       throw error
     }
   }
 
-  private func configure(listener socket: Int32, _ address: SocketAddress, _ options: ListenOptions)
-    throws(WeftError)
-  {
+  /// Whether somebody accepts connections at a Unix-domain address. A socket file that nobody listens behind is left over from a program
+  /// that is gone; it may be replaced.
+  private func isAnswering(_ address: SocketAddress) -> Bool {
+    let socket = weft_stream_socket(AddressBytes.family(of: address))
+    guard socket >= 0 else { return false }
+    defer { _ = weft_close(socket) }
+    let length = bytes.write(address)
+    let result = unsafe weft_connect(socket, bytes.base, length)
+    // EAGAIN: its queue is full.
+    return result == 0 || result == -EAGAIN
+  }
+
+  package override func stopListening(_ listener: Int32) {
+    if let address = shared.removeValue(forKey: listener) {
+      SharedListeners.ofProcess.places.withLock { places in
+        _ = weft_close(listener)
+        guard var place = places[address] else { return }
+        place.users -= 1
+        if place.users == 0, place.socket >= 0 { _ = weft_close(place.socket) }
+        places[address] = place.users == 0 ? nil : place
+      }
+    } else {
+      _ = weft_close(listener)
+    }
+  }
+
+  private func configure(
+    listener socket: Int32, _ address: SocketAddress, _ options: ListenOptions, reusePort: Bool
+  ) throws(WeftError) {
     if let path = address.unixPath {
       if !path.hasPrefix("@") { _ = unsafe weft_remove_socket_file(path) }
       return
     }
     let v6 = address.ip.family == .v6
     try Self.check("SO_REUSEADDR on \(address)", weft_set_reuse_address(socket))
-    if options.reusePort {
+    if reusePort {
       try Self.check("SO_REUSEPORT on \(address)", weft_set_reuse_port(socket))
     }
     if options.transparent {

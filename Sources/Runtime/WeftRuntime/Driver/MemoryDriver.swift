@@ -75,7 +75,7 @@ package final class MemoryDriver: Driver {
   {
     let listener = MemorySocket(driver: self, local: address, remote: .unnamedUnix)
     listener.isListener = true
-    listener.reusePort = options.reusePort
+    listener.reusePort = options.sharing == .reusePort
     listener.key = key
     listener.isRegistered = true
     listener.local = try network.bind(listener, to: address)

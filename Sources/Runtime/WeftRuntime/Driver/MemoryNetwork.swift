@@ -129,7 +129,7 @@ package final class MemoryNetwork {
     } else if let others = listeners[bound], let other = others.first,
       !(other.reusePort && socket.reusePort)
     {
-      throw .system("bind \(address)", EADDRINUSE)
+      throw .cannotBind(address, EADDRINUSE)
     }
     listeners[bound, default: []].append(socket)
     return bound

@@ -40,7 +40,7 @@ extension EventLoop {
   /// Closes a listener; its connections stay. Connections the kernel had not handed over yet are reset by it.
   package func stopAccepting(_ listener: ListenerID) {
     guard listeners.contains(listener.slot) else { return }
-    driver.close(listeners[listener.slot].socket, reset: false)
+    driver.stopListening(listeners[listener.slot].socket)
     freeListenOptions.append(listeners[listener.slot].options)
     listeners.remove(listener.slot)
   }

@@ -53,8 +53,17 @@ package struct ConnectionOptions: Hashable, Sendable {
 
 /// Options of a listener.
 package struct ListenOptions: Hashable, Sendable {
-  /// SO_REUSEPORT: every worker listens on the same address and the kernel shares out connections.
-  package var reusePort = true
+  /// How the loops of this process may listen at one address together. Another process never may.
+  package enum Sharing: Hashable, Sendable {
+    /// Not at all: the second is refused.
+    case none
+    /// SO_REUSEPORT: each loop has a socket of its own and the kernel deals connections out to them.
+    case reusePort
+    /// All loops take connections from one socket.
+    case oneSocket
+  }
+
+  package var sharing = Sharing.none
   package var backlog = 4096
   /// IP_TRANSPARENT: accept connections to foreign addresses (TPROXY); needs CAP_NET_ADMIN.
   package var transparent = false

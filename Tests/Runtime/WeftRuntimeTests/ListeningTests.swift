@@ -1,0 +1,165 @@
+// What listening promises when somebody else listens, too. On the real driver: the kernel decides.
+
+import Glibc
+import Testing
+import WeftBase
+import WeftRuntime
+import WeftTestKit
+
+/// A socket of "another program": opened apart from the driver.
+private final class Stranger {
+  let descriptor: Int32
+  private(set) var port: UInt16 = 0
+  /// Whether it listens; not when the kernel refused.
+  private(set) var listens = false
+
+  init(port wanted: UInt16 = 0, reusePort: Bool, on host: UInt32 = 0x7f00_0001) {
+    descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var one: Int32 = 1
+    _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, 4)
+    if reusePort { _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &one, 4) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = wanted.bigEndian
+    address.sin_addr.s_addr = host.bigEndian
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    unsafe withUnsafeMutablePointer(to: &address) {
+      unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        listens = unsafe bind(descriptor, $0, length) == 0 && listen(descriptor, 8) == 0
+        _ = unsafe getsockname(descriptor, $0, &length)
+      }
+    }
+    port = UInt16(bigEndian: address.sin_port)
+  }
+
+  deinit { _ = close(descriptor) }
+}
+
+@Suite("listening beside others")
+struct ListeningTests {
+  private func loop() -> EventLoop {
+    let loop = EventLoop(driver: EpollDriver())
+    loop.handler = RecordingHandler()
+    return loop
+  }
+
+  private func options(_ sharing: ListenOptions.Sharing) -> ListenOptions {
+    var options = ListenOptions()
+    options.sharing = sharing
+    return options
+  }
+
+  private func message(_ body: () throws -> Void) -> String {
+    do {
+      try body()
+      return ""
+    } catch { return (error as? WeftError)?.message ?? "\(error)" }
+  }
+
+  private static let sharings: [ListenOptions.Sharing] = [.none, .reusePort, .oneSocket]
+
+  @Test("where another program listens nobody listens, whatever both would share", arguments: sharings, [false, true])
+  func stranger(_ sharing: ListenOptions.Sharing, _ reuses: Bool) {
+    let stranger = Stranger(reusePort: reuses)
+    #expect(stranger.listens)
+    let address = SocketAddress(.loopback4, port: stranger.port)
+    let loop = loop()
+    defer { loop.shutdown() }
+    let said = message { _ = try loop.listen(on: address, options(sharing)) }
+    #expect(said == "cannot bind \(address): address already in use")
+  }
+
+  @Test("where we listen no other program that asks for the address alone can", arguments: sharings)
+  func ours(_ sharing: ListenOptions.Sharing) throws {
+    let loop = loop()
+    defer { loop.shutdown() }
+    let id = try loop.listen(on: .loopback(port: 0), options(sharing))
+    let port = loop.address(of: id).port
+    #expect(!Stranger(port: port, reusePort: false).listens)
+    #expect(!Stranger(port: port, reusePort: false, on: 0).listens)
+  }
+
+  @Test("an address is exclusive by default, also within a process", arguments: ["127.0.0.1", "::1"])
+  func exclusive(_ host: String) throws {
+    let (one, two) = (loop(), loop())
+    defer {
+      one.shutdown()
+      two.shutdown()
+    }
+    let address = one.address(of: try one.listen(on: SocketAddress(try #require(IPAddress(host)), port: 0)))
+    for sharing in Self.sharings {
+      let said = message { _ = try two.listen(on: address, options(sharing)) }
+      #expect(said == "cannot bind \(address): address already in use", "\(sharing)")
+    }
+  }
+
+  @Test(
+    "loops of one process share an address until the last of them lets go",
+    arguments: [.reusePort, .oneSocket] as [ListenOptions.Sharing], ["127.0.0.1", "::1"])
+  func shared(_ sharing: ListenOptions.Sharing, _ host: String) throws {
+    let loops = [loop(), loop(), loop()]
+    defer { for loop in loops { loop.shutdown() } }
+    let first = try loops[0].listen(on: SocketAddress(try #require(IPAddress(host)), port: 0), options(sharing))
+    let address = loops[0].address(of: first)
+    let second = try loops[1].listen(on: address, options(sharing))
+    #expect(loops[1].address(of: second) == address)
+    // The one that came first goes; the address stays ours.
+    loops[0].stopAccepting(first)
+    let third = try loops[2].listen(on: address, options(sharing))
+    #expect(message { _ = try loops[0].listen(on: address) } != "")
+    loops[1].stopAccepting(second)
+    loops[2].stopAccepting(third)
+    _ = try loops[0].listen(on: address)
+  }
+
+  @Test("all addresses and one of them can be listened at by one process, in either order", arguments: [false, true])
+  func overlapping(_ wideFirst: Bool) throws {
+    let loop = loop()
+    defer { loop.shutdown() }
+    let (wide, narrow) = (IPAddress.any4, IPAddress.loopback4)
+    let first = try loop.listen(on: SocketAddress(wideFirst ? wide : narrow, port: 0), options(.reusePort))
+    let port = loop.address(of: first).port
+    _ = try loop.listen(on: SocketAddress(wideFirst ? narrow : wide, port: port), options(.reusePort))
+  }
+
+  @Test("a socket path somebody answers at is not taken away; one that is left over is")
+  func unix() throws {
+    let directory = TemporaryDirectory()
+    let address = try #require(SocketAddress(unixPath: directory.file("s")))
+    let (one, two) = (loop(), loop())
+    defer { two.shutdown() }
+    _ = try one.listen(on: address)
+    for sharing in Self.sharings {
+      let said = message { _ = try two.listen(on: address, options(sharing)) }
+      #expect(said == "cannot bind \(address): address already in use", "\(sharing)")
+    }
+    one.shutdown()
+    _ = try two.listen(on: address, options(.oneSocket))
+  }
+
+  @Test(
+    "loops that share one Unix-domain socket all have it",
+    arguments: [.reusePort, .oneSocket] as [ListenOptions.Sharing])
+  func unixShared(_ sharing: ListenOptions.Sharing) throws {
+    let directory = TemporaryDirectory()
+    let address = try #require(SocketAddress(unixPath: directory.file("s")))
+    let (one, two) = (loop(), loop())
+    defer {
+      one.shutdown()
+      two.shutdown()
+    }
+    let first = try one.listen(on: address, options(sharing))
+    _ = try two.listen(on: address, options(sharing))
+    one.stopAccepting(first)
+    let client = loop()
+    defer { client.shutdown() }
+    let server = RecordingHandler()
+    two.handler = server
+    _ = client.connect(to: address)
+    for _ in 0..<100 where server.connections.isEmpty {
+      _ = client.turn()
+      _ = two.turn()
+    }
+    #expect(server.connections.count == 1, "the second worker's socket is the one behind the path")
+  }
+}
