@@ -99,4 +99,33 @@ struct HandshakeCounterTests {
     world.advance(by: .seconds(3))
     #expect(value(world, .sslConnectionError) == 1 && value(world, .sslHandshake) == 0)
   }
+
+  private enum Handshake: CaseIterable { case nothing, half }
+
+  @Test(
+    "a TLS handshake that does not come or stops half-way ends: after 15 s, or when the chain says",
+    arguments: [nil, 2] as [Int?], [true, false])
+  func stalled(_ seconds: Int?, _ isHTTP: Bool) throws {
+    for handshake in Handshake.allCases { try stalled(handshake, seconds, isHTTP) }
+  }
+
+  private func stalled(_ handshake: Handshake, _ seconds: Int?, _ isHTTP: Bool) throws {
+    let world = try world(try TLSWorld(), requires: false)
+    if !isHTTP {
+      world.config.listeners[0].filterChains[0].filters = [
+        .tcpProxy(TCPProxy(statPrefix: "tcp", cluster: .single("backend")))
+      ]
+    }
+    world.config.listeners[0].filterChains[0].transportSocketConnectTimeout = seconds.map { .seconds($0) }
+    world.apply()
+    let limit = Duration.seconds(seconds ?? 15)
+    let client = world.connect()
+    if handshake == .half { client.send([22, 3, 1, 1, 0, 1, 0]) }
+    world.advance(by: limit - .milliseconds(100))
+    #expect(!client.isOver)
+    #expect(world.run(for: .milliseconds(200)) { client.isOver })
+    #expect(value(world, .downstreamCxTransportSocketConnectTimeout) == 1)
+    world.settle()
+    #expect(world.engine.downstreams.count == 0 && world.engine.streams.count == 0)
+  }
 }

@@ -21,7 +21,7 @@ static_resources:
 
 
 def wait(port):
-    lab.eventually(lambda: lab.listens(port), f"port {port}")
+    lab.eventually(f"somebody at port {port}", lambda: lab.listens(port))
 
 
 def refused(words, taken, cwd):

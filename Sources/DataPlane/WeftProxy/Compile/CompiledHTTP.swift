@@ -11,6 +11,9 @@ package struct CompiledHTTPManager {
   package var config: HTTPConnectionManager
   package var scope: ScopeID
   package var routes: ConfigRef<RouteTable>
+  /// Which time-out ends half a head.
+  package enum HeadTimeReason: UInt8, BitwiseCopyable { case requestHeadersTimeout, requestTimeout, streamIdleTimeout }
+
   package var codec: HTTPConnectionManager.Codec
   package var limits: HTTPLimits
   package var paths: PathNormalization
@@ -18,6 +21,9 @@ package struct CompiledHTTPManager {
   package var streamIdleTimeout: UInt64 = 0
   package var requestTimeout: UInt64 = 0
   package var requestHeadersTimeout: UInt64 = 0
+  /// How long a head may take from its first byte, and by whose word: the shortest of the time-outs that run then. Nil when all are off.
+  package var headTime: UInt64?
+  package var headTimeReason = HeadTimeReason.requestHeadersTimeout
   package var idleTimeout: UInt64 = 0
   package var maxConnectionDuration: UInt64 = 0
   package var maxStreamDuration: UInt64 = 0

@@ -81,10 +81,9 @@ extension WorkerEngine {
     let chainConfig = compiled[].chains[Int(chain)]
     if let security = chainConfig[].tls {
       slot[].flags.insert([.secure, .transportStarted])
-      if chainConfig[].handshakeTimeout > 0 {
-        slot[].headDeadline = now.advanced(nanoseconds: Int64(clamping: chainConfig[].handshakeTimeout))
-        arm(downstream: d, at: slot[].headDeadline)
-      }
+      let limit = chainConfig[].handshakeTimeout
+      slot[].headDeadline = limit > 0 ? now.advanced(nanoseconds: Int64(clamping: limit)) : now + limits.handshakeTime
+      arm(downstream: d, at: slot[].headDeadline)
       prepareChain(d, chainConfig)
       loop.startTransport(slot[].connection, security.makeSession())
       return
@@ -202,7 +201,9 @@ extension WorkerEngine {
       case .no:
         startHTTP1(d)
         return receivedHTTP1(d, bytes)
-      case .needMore: return 0
+      case .needMore:
+        if !bytes.isEmpty, !slot[].flags.contains(.headStarted) { headBegan(d) }
+        return 0
       }
     case .unmatched: return inspect(d, bytes)
     }

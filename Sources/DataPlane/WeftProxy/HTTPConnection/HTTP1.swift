@@ -76,12 +76,12 @@ extension WorkerEngine {
     beginRequest(s, head)
   }
 
-  /// The first bytes of a head have come, not all of it.
-  private func headBegan(_ d: SlabIndex) {
+  /// The first bytes of a head, or of the preface that tells what kind of head, have come, not all of it.
+  func headBegan(_ d: SlabIndex) {
     let slot = downstreams.ref(d)
     slot[].flags.insert(.headStarted)
-    guard let manager = slot[].manager, manager[].requestHeadersTimeout > 0 else { return }
-    slot[].headDeadline = now.advanced(nanoseconds: Int64(clamping: manager[].requestHeadersTimeout))
+    guard let limit = slot[].manager?[].headTime else { return }
+    slot[].headDeadline = now.advanced(nanoseconds: Int64(clamping: limit))
     arm(downstream: d, at: slot[].headDeadline)
   }
 

@@ -58,11 +58,25 @@ extension WorkerEngine {
         close(downstream: d, .gracefully)
         return bytes.count
       case .needMore:
+        let consumed = bytes.count - input.count
+        boundFrame(d, hasRest: !input.isEmpty, isProgress: consumed > 0)
         flushLater(downstream: d)
-        return bytes.count - input.count
+        return consumed
       }
     }
     return bytes.count
+  }
+
+  /// A preface, head or frame that has begun has to end in the time of a head; the codec gives no event for half of one.
+  private func boundFrame(_ d: SlabIndex, hasRest: Bool, isProgress: Bool) {
+    let slot = downstreams.ref(d)
+    let isOwed = slot[].h2[].awaitsPeer || (hasRest && slot[].active == 0)
+    if slot[].flags.contains(.headStarted) {
+      if isOwed, slot[].h2[].awaitsPeer || !isProgress { return }
+      slot[].flags.remove(.headStarted)
+      slot[].headDeadline = .distantFuture
+    }
+    if isOwed { headBegan(d) }
   }
 
   /// The stream of a number.

@@ -186,24 +186,52 @@ extension WorkerEngine {
       s, stream[].flags.contains(.requestEnded) ? 504 : 408, ByteView("stream timeout"), details: "stream_idle_timeout")
   }
 
+  /// What was to come first did not come in time: the end of what the listener filters wait for, of a handshake, or of a head.
   private func headTimedOut(_ d: SlabIndex) {
     let slot = downstreams.ref(d)
     slot[].headDeadline = .distantFuture
-    guard slot[].kind == .http1 else {
-      let listener = listenerTable[].entries[Int(slot[].listener)]
-      listener.stats.add(.downstreamPreCxTimeout)
-      if slot[].kind == .unmatched, listener.config[].continuesOnFiltersTimeout {
-        let input = FilterChainInput(destination: slot[].local, source: slot[].peer)
-        return enterChain(d, listener.config[].match?.match(input) ?? 0)
-      }
+    // A client that began neither version's way in full is answered in the older one.
+    if slot[].kind == .http, slot[].flags.contains(.headStarted) { startHTTP1(d) }
+    switch slot[].kind {
+    case .http1: return headTimedOutHTTP1(d)
+    case .http2 where slot[].flags.contains(.headStarted):
+      slot[].stats?.add(.downstreamRqHeaderTimeout)
+      slot[].h2[].goAway()
+      endStreams(ofDownstream: d)
+      return close(downstream: d, .gracefully)
+    default: break
+    }
+    let listener = listenerTable[].entries[Int(slot[].listener)]
+    if slot[].kind != .unmatched {
+      listener.stats.add(.downstreamCxTransportSocketConnectTimeout)
       return close(downstream: d, .reset)
     }
-    slot[].stats?.add(.downstreamRqHeaderTimeout)
+    listener.stats.add(.downstreamPreCxTimeout)
+    if listener.config[].continuesOnFiltersTimeout {
+      let input = FilterChainInput(destination: slot[].local, source: slot[].peer)
+      return enterChain(d, listener.config[].match?.match(input) ?? 0)
+    }
+    close(downstream: d, .reset)
+  }
+
+  private func headTimedOutHTTP1(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
     slot[].flags.insert(.closing)
     guard let s = newStream(d, 0) else { return close(downstream: d, .reset) }
     slot[].stream = s
     streams[s].flags.insert(.requestEnded)
-    localReply(s, 408, ByteView("request header timeout"), details: "request_header_timeout")
+    switch slot[].manager?[].headTimeReason {
+    case .requestTimeout:
+      slot[].stats?.add(.downstreamRqTimeout)
+      localReply(s, 408, ByteView("request timeout"), details: "request_overall_timeout")
+    case .streamIdleTimeout:
+      slot[].stats?.add(.downstreamRqIdleTimeout)
+      streams[s].responseFlags.insert(.streamIdleTimeout)
+      localReply(s, 408, ByteView("stream timeout"), details: "stream_idle_timeout")
+    default:
+      slot[].stats?.add(.downstreamRqHeaderTimeout)
+      localReply(s, 408, ByteView("request header timeout"), details: "request_header_timeout")
+    }
   }
 
   private func idleTimedOut(_ d: SlabIndex) {

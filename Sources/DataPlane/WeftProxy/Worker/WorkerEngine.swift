@@ -20,6 +20,8 @@ package final class WorkerEngine: LoopHandler {
     package var clusters = 1 << 18
     /// Body bytes copied into the write of their head instead of being written apart.
     package var coalescedBytes = 16 << 10
+    /// How long a TLS handshake may take where the filter chain says nothing (`transport_socket_connect_timeout`). Envoy's default is for ever.
+    package var handshakeTime = Duration.seconds(15)
     /// How long connections of a listener or filter chain that is gone may go on.
     package var drainTime = Duration.seconds(600)
     package init() {}

@@ -75,6 +75,96 @@ struct FailureTests {
     world.expectClean()
   }
 
+  @Test("a TCP cluster that is not there keeps its share: those connections end, nobody else serves them")
+  func missingTCPCluster() {
+    let world = ProxyWorld()
+    world.simple()
+    world.listen([
+      .tcpProxy(
+        TCPProxy(
+          statPrefix: "tcp",
+          cluster: .weighted([
+            TCPProxy.Weighted(name: "missing", weight: 90), TCPProxy.Weighted(name: "backend", weight: 10),
+          ])))
+    ])
+    world.apply()
+    let clients = (0..<200).map { _ in world.connect() }
+    world.advance(by: .seconds(1))
+    let served = clients.count { !$0.isOver }
+    #expect((1...60).contains(served))
+    let scope = world.registry.scope(ScopeKey(.tcp, "tcp"))
+    #expect(world.registry.value(TCPMetric.downstreamCxNoRoute, scope) == UInt64(200 - served))
+  }
+
+  @Test(
+    "half a head, or half of what tells the version, is 408 when its time is over, whoever sets the time",
+    arguments: ["G", "GET / HTTP/1.1\r\nhost: a\r\n", "P", "PRI * HTTP/2.0\r\n", "PRI * HTTP/2.0\r\n\r\nSM"],
+    HeadTime.allCases)
+  func halfAHead(_ bytes: String, _ time: HeadTime) {
+    let world = ProxyWorld()
+    world.simple(manager: {
+      $0.requestHeadersTimeout = time == .requestHeadersTimeout ? .seconds(1) : nil
+      $0.streamIdleTimeout = time == .streamIdleTimeout ? .seconds(1) : .seconds(300)
+      $0.requestTimeout = time == .requestTimeout ? .seconds(1) : nil
+    })
+    let slow = world.connect()
+    slow.send(bytes)
+    world.advance(by: .milliseconds(900))
+    #expect(!slow.isOver && slow.text.isEmpty)
+    // A byte now and then is no head either.
+    #expect(world.run(for: .seconds(1)) { slow.isOver })
+    #expect(slow.text.hasPrefix("HTTP/1.1 408 "))
+    #expect(world.value(time.metric) == 1)
+    world.settle()
+    world.expectClean()
+  }
+
+  enum HeadTime: CaseIterable {
+    case requestHeadersTimeout, streamIdleTimeout, requestTimeout
+    var metric: HTTPMetric {
+      switch self {
+      case .requestHeadersTimeout: .downstreamRqHeaderTimeout
+      case .streamIdleTimeout: .downstreamRqIdleTimeout
+      case .requestTimeout: .downstreamRqTimeout
+      }
+    }
+  }
+
+  @Test(
+    "HTTP/2 that stops in its preface, in a frame or between the frames of a head ends when a head's time is over",
+    arguments: [
+      "PRI * HTTP/2.0\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0\0\0",
+      "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0\0\0\u{1}\u{1}\0\0\0\0\u{1}\0",
+    ])
+  func halfAnHTTP2Head(_ bytes: String) {
+    let world = ProxyWorld()
+    world.simple(manager: {
+      $0.codec = .http2
+      $0.requestHeadersTimeout = .seconds(1)
+    })
+    let slow = world.connect()
+    slow.send(bytes)
+    world.advance(by: .milliseconds(900))
+    #expect(!slow.isOver)
+    #expect(world.run(for: .seconds(2)) { slow.isOver })
+    #expect(world.value(.downstreamRqHeaderTimeout) == 1)
+  }
+
+  @Test("an HTTP/2 connection between two requests is not in the middle of a head")
+  func idleHTTP2() {
+    let world = ProxyWorld()
+    world.simple(manager: { $0.requestHeadersTimeout = .seconds(1) })
+    world.server.onBytes = { $0.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n") }
+    let peer = world.connect()
+    let h2 = H2Peer(.client, peer)
+    for _ in 0..<3 {
+      let id = h2.request(.get, "/")
+      #expect(world.run { h2.messages[id]?.ended == true })
+      world.advance(by: .seconds(5))
+      #expect(!peer.isOver)
+    }
+  }
+
   @Test("a head that does not come is 408, an idle connection closes")
   func slowHead() {
     let world = ProxyWorld()
