@@ -34,6 +34,16 @@ if options.asksForVersion {
   exit(0)
 }
 
+if let path = options.backup {
+  do {
+    let copied = try ControlServer.backUp(options.configuration, to: path)
+    print("\(path): \(copied.objects) objects at revision \(copied.revision)")
+    exit(0)
+  } catch {
+    fail("cannot back up: \(error)", 1)
+  }
+}
+
 let log = Logger(LogOutput(level: options.logLevel), .control)
 var configuration = options.configuration
 configuration.version = WeftVersion.text

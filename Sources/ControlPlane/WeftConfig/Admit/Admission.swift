@@ -162,7 +162,7 @@ extension StoreError {
   package var isRefusal: Bool {
     switch self {
     case .notFound, .versionNotKept, .alreadyExists, .conflict, .ownedElsewhere, .limitReached: true
-    case .tooOld, .futureRevision, .incompatible, .failed: false
+    case .tooOld, .futureRevision, .inUse, .incompatible, .failed: false
     }
   }
 }

@@ -10,6 +10,8 @@ package import WeftKinds
 /// Laws (ConfigStoreTests): revisions grow and are never reused; creation time and uid stay; the generation grows with
 /// the spec and with nothing else; a write that changes nothing makes no event.
 ///
+/// One process at a time has a store; what it held before it was opened is compared with what the last one noted (`StoreGuard`).
+///
 /// Not `Sendable`: one thread at a time (see `StoreService`).
 package final class ConfigStore {
   let database: SQLiteDatabase
@@ -18,12 +20,18 @@ package final class ConfigStore {
   package private(set) var revision: UInt64 = 0
   /// A watch can resume from here on.
   package private(set) var compacted: UInt64 = 0
+  /// What the disk last refused; nil since something was written after that.
+  package private(set) var failure: String?
+  /// What the store had lost when it was opened.
+  package private(set) var loss: StoreLoss?
+  private let lock: StoreGuard?
   private var depth = 0
   private var trimmedAt: UInt64 = 0
 
-  /// Opens or creates the store. *Errors*: `incompatible`, `failed`.
+  /// Opens or creates the store. *Errors*: `inUse`, `incompatible`, `failed`.
   package init(path: String, limits: StoreLimits = StoreLimits()) throws(StoreError) {
     self.limits = limits
+    lock = path == ":memory:" ? nil : try StoreGuard(store: path)
     do {
       database = try SQLiteDatabase(path: path)
       try StoreSchema.prepare(database)
@@ -35,6 +43,36 @@ package final class ConfigStore {
       throw .failed("\(error)")
     }
     try reloadCounters()
+    try noteLoss()
+    lock?.note(revision)
+  }
+
+  /// Compares with what the last owner noted. Revisions go on from there: none is used twice, and whoever watches from one
+  /// that is lost is told to list again.
+  private func noteLoss() throws(StoreError) {
+    guard let remembered = lock?.remembered, remembered > revision else { return }
+    loss = StoreLoss(remembered: remembered, found: revision, objects: try count())
+    try sql("UPDATE meta SET value = ? WHERE key IN ('revision', 'compacted')", [.integer(Int64(clamping: remembered))])
+    try reloadCounters()
+  }
+
+  /// Brings the write-ahead log into the file and empties it, so that the file alone is the store.
+  package func checkpoint() throws(StoreError) {
+    let row = try sql("PRAGMA wal_checkpoint(TRUNCATE)").first
+    if let busy = row?.first?.integer, busy != 0 {
+      throw .failed("the store is being read; its log could not be emptied")
+    }
+  }
+
+  /// Keeps the file from growing beyond `pages`, or beyond what it has if that is more: what a full disk is like, for tests.
+  package func bound(pages: Int) throws(StoreError) { try sql("PRAGMA max_page_count = \(max(pages, 1))") }
+
+  /// Writes something that nobody reads, to learn whether the disk takes it.
+  package func probe() throws {
+    _ = try transaction {
+      try sql("INSERT INTO meta VALUES ('probe', 1) ON CONFLICT (key) DO UPDATE SET value = value + 1")
+    }
+    failure = nil
   }
 
   // MARK: Transactions
@@ -42,6 +80,7 @@ package final class ConfigStore {
   /// Runs `body` as one unit: all of its writes or none. Units nest; the outermost makes them durable.
   package func transaction<Result>(_ body: () throws -> Result) throws -> Result {
     let level = depth
+    let before = revision
     try sql(level == 0 ? "BEGIN IMMEDIATE" : "SAVEPOINT unit\(level)")
     depth = level + 1
     do {
@@ -49,6 +88,10 @@ package final class ConfigStore {
       if level == 0 { try trim() }
       try sql(level == 0 ? "COMMIT" : "RELEASE unit\(level)")
       depth = level
+      if level == 0, revision != before {
+        failure = nil
+        lock?.note(revision)
+      }
       return result
     } catch {
       depth = level
@@ -288,10 +331,15 @@ package final class ConfigStore {
 
   @discardableResult
   func sql(_ text: String, _ parameters: [SQLiteValue] = []) throws(StoreError) -> [[SQLiteValue]] {
-    do { return try database.run(text, parameters) } catch { throw .failed(error.description) }
+    do { return try database.run(text, parameters) } catch { throw noted(error) }
   }
 
   private func each(_ text: String, _ parameters: [SQLiteValue], _ body: ([SQLiteValue]) -> Void) throws(StoreError) {
-    do { try database.each(text, parameters, body) } catch { throw .failed(error.description) }
+    do { try database.each(text, parameters, body) } catch { throw noted(error) }
+  }
+
+  private func noted(_ error: SQLiteError) -> StoreError {
+    if error.isOfTheDisk { failure = error.message }
+    return .failed(error.description)
   }
 }

@@ -16,6 +16,14 @@ struct SQLiteError: Error, CustomStringConvertible {
   var message: String
   var statement: String
 
+  /// Whether the disk or the file is at fault, and not the statement.
+  var isOfTheDisk: Bool {
+    [
+      SQLITE_PERM, SQLITE_BUSY, SQLITE_NOMEM, SQLITE_READONLY, SQLITE_IOERR, SQLITE_CORRUPT, SQLITE_FULL,
+      SQLITE_CANTOPEN, SQLITE_NOTADB,
+    ].contains(code & 0xFF)
+  }
+
   var description: String { "sqlite \(code): \(message)\(statement.isEmpty ? "" : " in \"\(statement)\"")" }
 }
 
@@ -28,10 +36,10 @@ final class SQLiteDatabase {
   private let handle: OpaquePointer
   private var statements: [String: OpaquePointer] = unsafe [:]
 
-  /// Opens or creates the file; `:memory:` keeps it in memory.
-  init(path: String) throws(SQLiteError) {
+  /// Opens or `creates` the file; `:memory:` keeps it in memory.
+  init(path: String, creates: Bool = true) throws(SQLiteError) {
     var opened: OpaquePointer?
-    let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX
+    let flags = SQLITE_OPEN_READWRITE | (creates ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX
     let code = unsafe sqlite3_open_v2(path, &opened, flags, nil)
     guard code == SQLITE_OK, let opened = unsafe opened else {
       let message = unsafe opened.map { unsafe String(cString: sqlite3_errmsg($0)) } ?? "out of memory"
@@ -84,6 +92,17 @@ final class SQLiteDatabase {
       for column in 0..<count { row.append(unsafe Self.value(statement, column)) }
       body(row)
     }
+  }
+
+  /// Copies all of it into `target`, as of one moment, whatever others write meanwhile.
+  func copy(into target: SQLiteDatabase) throws(SQLiteError) {
+    guard let backup = unsafe sqlite3_backup_init(target.handle, "main", handle, "main") else {
+      throw target.failure(unsafe sqlite3_errcode(target.handle), "")
+    }
+    // All pages in one step: a writer in between would make it begin again.
+    let code = unsafe sqlite3_backup_step(backup, -1)
+    let end = unsafe sqlite3_backup_finish(backup)
+    guard code == SQLITE_DONE, end == SQLITE_OK else { throw target.failure(code == SQLITE_DONE ? end : code, "") }
   }
 
   private func prepare(_ sql: String) throws(SQLiteError) -> OpaquePointer {

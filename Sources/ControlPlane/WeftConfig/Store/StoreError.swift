@@ -15,6 +15,8 @@ package enum StoreError: Error, Equatable, CustomStringConvertible {
   /// A revision that the store has not reached.
   case futureRevision(requested: UInt64, current: UInt64)
   case limitReached(String)
+  /// Another program has the store.
+  case inUse(String, process: Int32?)
   /// The file is not a store of ours, or newer than this program.
   case incompatible(String)
   /// The disk or the database failed.
@@ -33,6 +35,9 @@ package enum StoreError: Error, Equatable, CustomStringConvertible {
     case .futureRevision(let requested, let current):
       "revision \(requested) does not exist yet; the newest is \(current)"
     case .limitReached(let what): "limit reached: \(what)"
+    case .inUse(let path, let process):
+      "the store \(path) is in use by \(process.map { "the control plane with process id \($0)" } ?? "another control plane"); stop that "
+        + "one, or give this one a directory of its own with --data-dir"
     case .incompatible(let reason): "the store cannot be opened: \(reason)"
     case .failed(let reason): "the store failed: \(reason)"
     }

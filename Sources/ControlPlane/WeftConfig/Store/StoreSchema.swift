@@ -5,6 +5,11 @@ enum StoreSchema {
   /// `PRAGMA application_id` of our files ("weft").
   private static let applicationID: Int64 = 0x7765_6674
 
+  /// Whether the database is a store, of whatever version.
+  static func isOurs(_ database: SQLiteDatabase) throws(SQLiteError) -> Bool {
+    try database.run("PRAGMA application_id")[0][0].integer == applicationID
+  }
+
   static func prepare(_ database: SQLiteDatabase) throws {
     try database.run("PRAGMA journal_mode = WAL")
     try database.run("PRAGMA synchronous = FULL")

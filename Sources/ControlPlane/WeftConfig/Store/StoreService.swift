@@ -19,6 +19,14 @@ package final class StoreService: Sendable {
   private let waiting = Mutex<[Operation]>([])
   private let watchers = Mutex<Watchers>(Watchers())
 
+  private let health = Mutex(Health())
+
+  private struct Health {
+    var failure: String?
+    var failures: UInt64 = 0
+    var tell: (@Sendable (String?) -> Void)?
+  }
+
   private struct Watchers {
     var next: UInt64 = 0
     var signals: [UInt64: AsyncStream<UInt64>.Continuation] = [:]
@@ -35,6 +43,43 @@ package final class StoreService: Sendable {
   /// Opens or creates the store at `path`.
   package convenience init(path: String, limits: StoreLimits = StoreLimits()) throws(StoreError) {
     self.init(try ConfigStore(path: path, limits: limits))
+  }
+
+  /// What the store had lost when it was opened.
+  package var loss: StoreLoss? { store.withLock { $0.loss } }
+
+  /// Why the store cannot be written; nil while it can, as far as is known.
+  package var failure: String? { health.withLock { $0.failure } }
+
+  /// How often it became unwritable.
+  package var failures: UInt64 { health.withLock { $0.failures } }
+
+  /// Calls `tell` when the store cannot be written any more, with the reason, and with nil when it can again. One listener.
+  package func onFailureChange(_ tell: @escaping @Sendable (String?) -> Void) { health.withLock { $0.tell = tell } }
+
+  /// Writes something that nobody reads, so that a disk that takes nothing is noticed before somebody's change is lost.
+  package func probe() async { try? await perform { try $0.probe() } }
+
+  /// Empties the write-ahead log into the file, after everything that waits. *Errors*: `failed`.
+  package func checkpoint() async throws {
+    try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+      queue.async { [self] in
+        drain()
+        continuation.resume(with: Result { try store.withLock { try $0.checkpoint() } })
+      }
+    }
+  }
+
+  private func note(_ failure: String?) {
+    let tell = health.withLock { health -> (@Sendable (String?) -> Void)? in
+      guard health.failure != failure else { return nil }
+      // Another reason is no other state.
+      let isNews = (health.failure == nil) != (failure == nil)
+      if isNews, failure != nil { health.failures += 1 }
+      health.failure = failure
+      return isNews ? health.tell : nil
+    }
+    tell?(failure)
   }
 
   /// Operations that wait for the one in progress.
@@ -116,7 +161,7 @@ package final class StoreService: Sendable {
     var answers: [@Sendable ((any Error)?) -> Void] = []
     answers.reserveCapacity(batch.count)
     var failure: (any Error)?
-    let (before, after) = store.withLock { store -> (UInt64, UInt64) in
+    let (before, after, trouble) = store.withLock { store -> (UInt64, UInt64, String?) in
       let before = store.revision
       do {
         try store.transaction {
@@ -125,8 +170,9 @@ package final class StoreService: Sendable {
       } catch {
         failure = error
       }
-      return (before, store.revision)
+      return (before, store.revision, store.failure)
     }
+    note(trouble)
     for operation in batch.dropFirst(answers.count) {
       operation.refuse(failure ?? StoreError.failed("no transaction"))
     }

@@ -49,7 +49,7 @@ package struct Answer: Sendable {
         case .tooOld: 410
         case .futureRevision: 400
         case .limitReached: 507
-        case .incompatible, .failed: 500
+        case .inUse, .incompatible, .failed: 500
         }
       return .error(status, error.description)
     case let refusal as WorkloadRefusal: return .json(refusal.json, status: 400)

@@ -7,7 +7,7 @@ import WeftKinds
 extension ControlAPI {
   /// `POST /apply`: several documents, each for itself (or `?atomic`: all or none), `?dryRun`, `?wait=30s`.
   func apply(_ call: Call, _ body: [UInt8], _ actor: String) async throws -> Answer {
-    let candidates = reader(call).candidates(in: body)
+    let candidates = await candidates(call, in: body)
     if candidates.isEmpty { return .error(400, "the body holds no object") }
     let context = context(actor)
     let dryRun = call.isOn("dryRun")
@@ -57,10 +57,19 @@ extension ControlAPI {
   /// What is odd about the objects once they are in force; never a reason to refuse.
   func warnings(about results: [AdmissionResult]) async -> [ObjectKey: [Problem]] {
     let objects = results.compactMap { $0.action == .refused ? nil : $0.object }
-    let analysis = RuleAnalysis(await aggregate.current(with: objects))
-    var warnings: [ObjectKey: [Problem]] = [:]
-    for object in objects { warnings[object.key] = analysis.warnings(about: object.key) }
-    return warnings
+    return await warnings(about: objects)
+  }
+
+  /// The same, of objects that are in force or may come to be.
+  func warnings(about objects: [Envelope]) async -> [ObjectKey: [Problem]] {
+    let basis = await aggregate.basis()
+    // What is small costs little to look at; a long list may cost much.
+    return await work.run(bytes: objects.count << 10) {
+      let analysis = RuleAnalysis(basis.snapshot(with: objects))
+      var warnings: [ObjectKey: [Problem]] = [:]
+      for object in objects { warnings[object.key] = analysis.warnings(about: object.key) }
+      return warnings
+    }
   }
 
   /// `30s`, `500ms`, `2m`; empty means 30 s.
@@ -78,7 +87,7 @@ extension ControlAPI {
 
   /// `POST /diff`: what an apply of the same body would change.
   func diff(_ call: Call, _ body: [UInt8]) async throws -> Answer {
-    let candidates = reader(call).candidates(in: body)
+    let candidates = await candidates(call, in: body)
     let context = context("diff")
     let (results, before) = try await store.perform { store in
       let before = try candidates.map { candidate in try candidate.envelope.flatMap { try store.object($0.key) } }
@@ -117,7 +126,7 @@ extension ControlAPI {
 
   /// `POST /remove`: takes out what the documents name.
   func remove(_ call: Call, _ body: [UInt8], _ actor: String) async throws -> Answer {
-    let candidates = reader(call).candidates(in: body)
+    let candidates = await candidates(call, in: body)
     if candidates.isEmpty { return .error(400, "the body holds no object") }
     let context = context(actor)
     let results = try await store.perform { try Admission.remove(candidates, from: $0, context) }

@@ -18,6 +18,8 @@ package struct ControlAPI: Sendable {
   package let directories: [DirectorySource]
   /// Not ready before everything is served and after stopping has begun.
   package let readiness: Readiness
+  /// Where bodies are read and rules are looked at.
+  let work = HeavyWork()
 
   package init(
     store: StoreService, aggregate: Aggregate, registry: WorkloadRegistry, clock: ControlClock,
@@ -65,6 +67,7 @@ package struct ControlAPI: Sendable {
     case ("namespaces", 5): return try await objectPart(call, rest[1], rest[2], rest[3], rest[4], actor)
     case ("services", 1): return try await getAsync(call) { await services(call.query["namespace"]) }
     case ("sources", 1): return get(call) { sources() }
+    case ("store", 1): return try await getAsync(call) { try await storeState() }
     case ("snapshot", 1): return try await getAsync(call) { await snapshot() }
     case ("workloads", 1): return try await workloads(call, body)
     case ("workloads", 3): return try await workload(call, namespace: rest[1], id: rest[2])
@@ -95,6 +98,12 @@ package struct ControlAPI: Sendable {
     return DocumentReader(defaults: defaults)
   }
 
+  /// The objects that a body holds, read away from the threads that answer calls.
+  func candidates(_ call: Call, in body: [UInt8]) async -> [Candidate] {
+    let reader = reader(call)
+    return await work.run(bytes: body.count) { reader.candidates(in: body) }
+  }
+
   func context(_ actor: String) -> WriteContext { WriteContext(actor: actor, now: clock.wall()) }
 
   /// The kind that a path means: a configuration kind, or one of the registry's own.
@@ -109,6 +118,8 @@ package struct ControlAPI: Sendable {
 
   func unknownKind(_ text: String) -> Answer {
     let names = KindRegistry.all.map(\.plural).joined(separator: ", ")
-    return .error(404, "\"\(text)\" is not a kind; known are \(names), services, workloads")
+    let known = KindRegistry.all.flatMap { [$0.plural] + $0.shortNames } + ["services", "svc", "workloads", "wl"]
+    let hint = Suggestion.nearest(to: text, among: known).map { "did you mean \"\($0)\"? " } ?? ""
+    return .error(404, "\"\(text)\" is not a kind; \(hint)known are \(names), services, workloads")
   }
 }

@@ -41,12 +41,12 @@ extension ControlAPI {
         generation: object.metadata.generation, revision: object.metadata.resourceVersion)
     }
     let statuses = await proxies?.status(of: targets) ?? [:]
-    let analysis = RuleAnalysis(await aggregate.current(with: objects))
+    let warnings = await warnings(about: objects)
     let problems = directories.flatMap { $0.report.problems }.filter { $0.severity == .error }
     var reports: [ObjectKey: RuleReport] = [:]
     for key in targets.keys {
       reports[key] = RuleReport(
-        status: statuses[key] ?? RuleStatus(), warnings: analysis.warnings(about: key),
+        status: statuses[key] ?? RuleStatus(), warnings: warnings[key] ?? [],
         refused: problems.filter { $0.object == key })
     }
     return reports
@@ -75,7 +75,7 @@ extension ControlAPI {
   private func write(_ call: Call, _ key: ObjectKey, _ body: [UInt8], _ actor: String) async throws -> Answer {
     var reader = reader(call)
     reader.defaults.namespace = key.namespace
-    let candidates = reader.candidates(in: body)
+    let candidates = await work.run(bytes: body.count) { [reader] in reader.candidates(in: body) }
     guard candidates.count == 1, let candidate = candidates.first else {
       return .error(400, "the body must hold exactly one object; it holds \(candidates.count)")
     }
@@ -90,8 +90,7 @@ extension ControlAPI {
     let context = context(actor)
     let outcome = try await write(dryRun: call.isOn("dryRun")) { try $0.put(envelope, if: precondition, context) }
     var object = outcome.object.json
-    let analysis = RuleAnalysis(await aggregate.current(with: [outcome.object]))
-    let warnings = candidate.warnings + analysis.warnings(about: key)
+    let warnings = candidate.warnings + (await warnings(about: [outcome.object])[key] ?? [])
     if !warnings.isEmpty { object["warnings"] = .array(warnings.map(\.json)) }
     return .json(object, status: outcome.effect == .created ? 201 : 200)
   }
@@ -164,8 +163,7 @@ extension ControlAPI {
     let outcome = try await write(dryRun: call.isOn("dryRun")) { try $0.rollBack(key, to: wanted, context) }
     var object = outcome.object.json
     object["effect"] = .string(outcome.effect.rawValue)
-    let analysis = RuleAnalysis(await aggregate.current(with: [outcome.object]))
-    let warnings = analysis.warnings(about: key)
+    let warnings = await warnings(about: [outcome.object])[key] ?? []
     if !warnings.isEmpty { object["warnings"] = .array(warnings.map(\.json)) }
     return .json(object)
   }

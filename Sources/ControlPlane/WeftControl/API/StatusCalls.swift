@@ -34,7 +34,12 @@ extension ControlAPI {
     guard call.method == "GET" || call.method == "HEAD" else { return .notAllowed("GET, HEAD") }
     switch call.segments[0] {
     case "healthz": return .text("ok\n")
-    case "readyz": return readiness.isReady ? .text("ok\n") : .text("not ready\n", status: 503)
+    case "readyz":
+      guard readiness.isReady else { return .text("not ready\n", status: 503) }
+      if let failure = store.failure {
+        return .text("not ready: the store cannot be written: \(failure)\n", status: 503)
+      }
+      return .text("ok\n")
     case "version": return .json(.object(["version": .string(version)]))
     case "metrics":
       var answer = Answer.text(await metrics())
@@ -57,6 +62,21 @@ extension ControlAPI {
       return .object(object)
     }
     return .json(.object(["items": .array(items)]))
+  }
+
+  /// `GET /store`: whether what is written reaches the disk, and whether something of it is gone.
+  func storeState() async throws -> Answer {
+    let revision = try? await store.perform { $0.revision }
+    var object: JSONObject = ["writable": .bool(store.failure == nil), "failures": .int(store.failures)]
+    if let revision { object["resourceVersion"] = .string(String(revision)) }
+    if let failure = store.failure { object["failure"] = .string(failure) }
+    if let loss = store.loss {
+      object["loss"] = .object([
+        "message": .string(loss.description), "remembered": .string(String(loss.remembered)),
+        "found": .string(String(loss.found)), "objects": .int(loss.objects),
+      ])
+    }
+    return .json(.object(object))
   }
 
   static func problem(_ problem: Problem) -> JSONValue {
@@ -104,6 +124,11 @@ extension ControlAPI {
     gauge("weft_control_workloads", "Registered workloads.", counts.workloads)
     gauge("weft_control_lease_renewals_total", "Heartbeats that changed nothing.", counts.renewals, type: "counter")
     gauge("weft_control_lease_expirations_total", "Workloads whose lease ran out.", counts.expirations, type: "counter")
+    gauge("weft_control_store_writable", "Whether the store can be written.", store.failure == nil ? 1 : 0)
+    gauge(
+      "weft_control_store_failures_total", "Times the store became unwritable.", store.failures, type: "counter")
+    gauge(
+      "weft_control_store_lost", "Whether the store was found with less than it once held.", store.loss == nil ? 0 : 1)
     gauge(
       "weft_control_api_bodies_refused_total", "Request bodies over the limit.", counters.refusedBodies, type: "counter"
     )

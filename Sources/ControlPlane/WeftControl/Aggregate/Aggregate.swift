@@ -1,3 +1,4 @@
+import Synchronization
 package import WeftConfig
 package import WeftControlAPI
 
@@ -9,7 +10,8 @@ package actor Aggregate: SnapshotSource {
   private let store: StoreService
   private var model: Model
   private var newest: WeftSnapshot
-  private var readers: [UInt64: AsyncStream<WeftSnapshot>.Continuation] = [:]
+  /// Apart from the actor: a reader may go at any moment, and nobody waits for that.
+  private let readers = Mutex<[UInt64: AsyncStream<WeftSnapshot>.Continuation]>([:])
   private var waiters: [(revision: UInt64, continuation: CheckedContinuation<Void, Never>)] = []
   private var nextReader: UInt64 = 0
   private var isEnded = false
@@ -22,17 +24,25 @@ package actor Aggregate: SnapshotSource {
 
   package func current() -> WeftSnapshot { newest }
 
-  /// The snapshot as it would be with `objects` in place of those with their keys: what is analysed before, or without,
-  /// a change being in force. *Cost*: what depends on the objects; the newest snapshot itself when there are none.
-  func current(with objects: [Envelope]) -> WeftSnapshot {
-    let news = objects.filter { object in
-      newest.version < object.metadata.resourceVersion || object.metadata.resourceVersion == 0
+  /// What proposals are looked at with, away from this actor.
+  struct Basis: Sendable {
+    var model: Model
+    var newest: WeftSnapshot
+
+    /// The snapshot as it would be with `objects` in place of those with their keys: what is analysed before, or without, a change being
+    /// in force. *Cost*: what depends on the objects; the newest snapshot itself when there are none.
+    func snapshot(with objects: [Envelope]) -> WeftSnapshot {
+      let news = objects.filter { object in
+        newest.version < object.metadata.resourceVersion || object.metadata.resourceVersion == 0
+      }
+      if news.isEmpty { return newest }
+      var proposed = model
+      for object in news { proposed.put(object) }
+      return proposed.snapshot()
     }
-    if news.isEmpty { return newest }
-    var proposed = model
-    for object in news { proposed.put(object) }
-    return proposed.snapshot()
   }
+
+  func basis() -> Basis { Basis(model: model, newest: newest) }
 
   package func snapshots() -> AsyncStream<WeftSnapshot> {
     let (stream, continuation) = AsyncStream.makeStream(of: WeftSnapshot.self, bufferingPolicy: .bufferingNewest(1))
@@ -42,15 +52,13 @@ package actor Aggregate: SnapshotSource {
     }
     nextReader += 1
     let id = nextReader
-    readers[id] = continuation
+    readers.withLock { $0[id] = continuation }
     continuation.yield(newest)
     continuation.onTermination = { [weak self] _ in
-      Task { await self?.forget(id) }
+      self?.readers.withLock { _ = $0.removeValue(forKey: id) }
     }
     return stream
   }
-
-  private func forget(_ id: UInt64) { readers[id] = nil }
 
   /// Objects of the store that could not be read into the model, with the reason.
   package func unreadable() -> [ObjectKey: String] { model.unreadable }
@@ -97,7 +105,7 @@ package actor Aggregate: SnapshotSource {
 
   private func publish() {
     newest = model.snapshot()
-    for reader in readers.values { reader.yield(newest) }
+    for reader in readers.withLock({ Array($0.values) }) { reader.yield(newest) }
     let version = newest.version
     for waiter in waiters where waiter.revision <= version { waiter.continuation.resume() }
     waiters.removeAll { $0.revision <= version }
@@ -105,8 +113,11 @@ package actor Aggregate: SnapshotSource {
 
   private func end() {
     isEnded = true
-    for reader in readers.values { reader.finish() }
-    readers = [:]
+    let ended = readers.withLock { readers in
+      defer { readers = [:] }
+      return Array(readers.values)
+    }
+    for reader in ended { reader.finish() }
     for waiter in waiters { waiter.continuation.resume() }
     waiters = []
   }

@@ -8,7 +8,7 @@ import WeftKinds
 ///
 /// *Cost*: a change costs what depends on it; services that it does not touch are the same objects in the next
 /// snapshot.
-struct Model {
+struct Model: Sendable {
   let mesh: MeshSettings
   private(set) var revision: UInt64 = 0
   /// Objects that are in the store but could not be read (a damaged file, an older program): left out, and reported.

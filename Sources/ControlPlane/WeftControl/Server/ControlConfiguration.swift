@@ -20,6 +20,9 @@ package struct ControlConfiguration: Sendable {
   package var version = "dev"
   /// How often leases are looked at.
   package var leaseInterval: Duration = .seconds(1)
+  /// How often the store is tried while it works, and while it does not.
+  package var storeProbeInterval: Duration = .seconds(30)
+  package var storeRetryInterval: Duration = .seconds(1)
   /// How long calls and streams may take to end on the way out.
   package var grace: Duration = .seconds(5)
   package var log = Logger(LogOutput(level: .off), .control)

@@ -8,6 +8,8 @@ package struct ControlOptions: Sendable {
   /// Written once everything is served: `api=HOST:PORT` and `xds=HOST:PORT`, one per line.
   package var readyFile: String?
   package var logLevel = LogLevel.info
+  /// Copies the store here and ends, instead of serving.
+  package var backup: String?
   package var asksForHelp = false
   package var asksForVersion = false
 
@@ -28,6 +30,7 @@ package struct ControlOptions: Sendable {
       --root-namespace NAME     rules here hold for the whole mesh (default istio-system)
       --outbound-policy POLICY  ALLOW_ANY (default) or REGISTRY_ONLY for hosts that nobody knows
       --ready-file FILE         write the bound addresses here once serving
+      --backup FILE             copy the store to FILE and end; a control plane that uses it goes on
       --log-level LEVEL         trace, debug, info (default), warning, error, off
       --version, --help
     """
@@ -68,6 +71,7 @@ package struct ControlOptions: Sendable {
         }
         configuration.mesh.outboundTrafficPolicy = policy
       case "--ready-file": readyFile = value
+      case "--backup": backup = value
       default:
         guard let level = LogLevel(value) else {
           throw Refusal(description: "\(flag) must be trace, debug, info, warning, error or off, not \(value)")
@@ -84,7 +88,7 @@ package struct ControlOptions: Sendable {
 
   private static let flags: Set<String> = [
     "--api-address", "--xds-address", "--data-dir", "--config-dir", "--namespace", "--domain", "--root-namespace",
-    "--outbound-policy", "--ready-file", "--log-level",
+    "--outbound-policy", "--ready-file", "--log-level", "--backup",
   ]
 
   private static func address(_ text: String, _ flag: String) throws(Refusal) -> ServiceAddress {

@@ -1,5 +1,5 @@
 import WeftBase
-import WeftConfig
+package import WeftConfig
 import WeftControlAPI
 import WeftDiscovery
 import WeftKinds
@@ -36,6 +36,7 @@ package final class ControlServer: Sendable {
     let path = configuration.dataDirectory.map { "\($0)/store.db" } ?? ":memory:"
     if let directory = configuration.dataDirectory { try DataDirectory.make(directory) }
     let store = try StoreService(path: path)
+    Self.tellOfStore(store, path, configuration.log)
     let aggregate = Aggregate(store: store, mesh: configuration.mesh)
     let registry = WorkloadRegistry(store: store, clock: clock, domain: configuration.mesh.domain)
     let defaults = ConfigDefaults(
@@ -65,8 +66,18 @@ package final class ControlServer: Sendable {
     return ControlServer(api: api, configuration: configuration, http: http, xds: xds, discovery: discovery)
   }
 
-  /// Serves until `shutdown`, or until the task is cancelled. *Errors*: the store failed for good.
+  /// Serves until `shutdown`, or until the task is cancelled; then the store is one file without a log. *Errors*: the store failed for good.
   package func run() async throws {
+    do {
+      try await serve()
+    } catch {
+      await settleStore()
+      throw error
+    }
+    await settleStore()
+  }
+
+  private func serve() async throws {
     api.readiness.set(true)
     try await withThrowingTaskGroup(of: Bool.self) { group in
       let handler = APIServer(api)
@@ -89,6 +100,10 @@ package final class ControlServer: Sendable {
       }
       group.addTask {
         await self.keepLeases()
+        return false
+      }
+      group.addTask {
+        await self.tryStore()
         return false
       }
       for directory in api.directories {
@@ -117,6 +132,46 @@ package final class ControlServer: Sendable {
     async let apiDone: Void = http.shutdown(grace: configuration.grace)
     async let xdsDone: Void = xds.shutdown(grace: configuration.grace)
     _ = await (apiDone, xdsDone)
+  }
+
+  /// Copies the store at the configured place to `path`, whether or not a control plane uses it.
+  package static func backUp(
+    _ configuration: ControlConfiguration, to path: String
+  ) throws(StoreError) -> StoreBackup.Summary {
+    guard let directory = configuration.dataDirectory else { throw .failed("a store in memory cannot be backed up") }
+    return try StoreBackup.copy("\(directory)/store.db", to: path)
+  }
+
+  /// A store that takes no writes is noticed though nobody writes; how soon it works again, too.
+  private func tryStore() async {
+    while !Task.isCancelled {
+      let isWell = api.store.failure == nil
+      try? await Task.sleep(for: isWell ? configuration.storeProbeInterval : configuration.storeRetryInterval)
+      if Task.isCancelled { return }
+      await api.store.probe()
+    }
+  }
+
+  private func settleStore() async {
+    do { try await api.store.checkpoint() } catch {
+      configuration.log.warning(
+        "the store's log was not emptied; it is read at the next start", ("error", .text("\(error)")))
+    }
+  }
+
+  private static func tellOfStore(_ store: StoreService, _ path: String, _ log: Logger) {
+    if let loss = store.loss {
+      log.error("the store has lost what it held", ("store", .text(path)), ("loss", .text("\(loss)")))
+    }
+    store.onFailureChange { failure in
+      if let failure {
+        log.error(
+          "the store cannot be written: changes are refused until it can", ("store", .text(path)),
+          ("reason", .text(failure)))
+      } else {
+        log.info("the store can be written again", ("store", .text(path)))
+      }
+    }
   }
 
   private func keepLeases() async {

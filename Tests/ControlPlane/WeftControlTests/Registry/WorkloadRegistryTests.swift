@@ -132,19 +132,28 @@ struct WorkloadRegistryTests {
 
   @Test("after a restart the same endpoints are served, and every lease begins anew")
   func restart() async throws {
-    let world = try await ControlWorld()
-    await world.call("POST", "/api/v1/workloads", W.registration("r1"))
-    await world.call("POST", "/api/v1/workloads", W.registration("r2", version: "v2", inbound: 31081))
-    try await world.following { _ = try await world.settled() }
-    let before = await world.aggregate.current()
-    world.time.advance(10_000)
-    let again = try await ControlWorld(world.directory, time: world.time)
+    let directory = TemporaryDirectory()
+    let time = ControlWorld.VirtualTime()
+    let before = try await registered(directory, time)
+    time.advance(10_000)
+    let again = try await ControlWorld(directory, time: time)
     let after = await again.aggregate.current()
     #expect(after.version == before.version)
     #expect(after.changes(since: before).isEmpty)
     #expect(try await again.registry.expire() == 0)
-    world.time.advance(31)
+    time.advance(31)
     #expect(try await again.registry.expire() == 2)
+  }
+
+  /// What a control plane serves that two workloads have registered with; it is gone when this returns.
+  private func registered(_ directory: TemporaryDirectory, _ time: ControlWorld.VirtualTime) async throws
+    -> WeftSnapshot
+  {
+    let world = try await ControlWorld(directory, time: time)
+    await world.call("POST", "/api/v1/workloads", W.registration("r1"))
+    await world.call("POST", "/api/v1/workloads", W.registration("r2", version: "v2", inbound: 31081))
+    try await world.following { _ = try await world.settled() }
+    return await world.aggregate.current()
   }
 
   @Test("an id that is live elsewhere is refused with 409, and free again when its lease is over")

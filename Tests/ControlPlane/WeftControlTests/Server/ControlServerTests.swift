@@ -1,3 +1,4 @@
+import Dispatch
 import Testing
 import WeftBase
 import WeftConfig
@@ -144,6 +145,82 @@ struct ControlServerTests {
       #expect(problem?["kind"] == "VirtualService")
       #expect(problem?["name"] == "a")
       #expect(problem?["path"] == "spec.http[0].timeout")
+    }
+  }
+
+  @Test("a second control plane on the same store is refused, with what to do; the first one goes on")
+  func twoOnOneStore() async throws {
+    let directory = TemporaryDirectory()
+    try await serving(directory) { url, client, server in
+      await #expect {
+        try await serving(directory) { _, _, _ in }
+      } throws: { error in
+        "\(error)".contains("is in use by the control plane with process id") && "\(error)".contains("--data-dir")
+      }
+      let applied = try await client.send("POST", url + "/api/v1/apply", body: Array(W.rule("a").utf8))
+      #expect(applied.status == 200)
+    }
+  }
+
+  @Test("a store that cannot be written is visible: /readyz, /api/v1/store and metrics say why, until it can")
+  func unwritable() async throws {
+    let directory = TemporaryDirectory()
+    try await serving(directory) { url, client, server in
+      #expect(try await client.get(url + "/readyz").status == 200)
+      try await server.api.store.perform { try $0.bound(pages: 0) }
+      let labels = (0..<400).map { "    label-\($0): \(String(repeating: "x", count: 50))\n" }.joined()
+      let text =
+        "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata:\n  name: d\n  labels:\n\(labels)spec: {host: d}\n"
+      #expect(try await client.send("POST", url + "/api/v1/apply", body: Array(text.utf8)).status >= 400)
+      let ready = try await client.get(url + "/readyz")
+      #expect(ready.status == 503)
+      #expect(ready.text.hasPrefix("not ready: the store cannot be written: "))
+      #expect(try await client.get(url + "/healthz").status == 200)
+      let state = try JSONValue(parsing: try await client.get(url + "/api/v1/store").body)
+      #expect(state["writable"] == false)
+      #expect(try await client.get(url + "/metrics").text.contains("\nweft_control_store_writable 0\n"))
+      try await server.api.store.perform { try $0.bound(pages: 1 << 20) }
+      await server.api.store.probe()
+      #expect(try await client.get(url + "/readyz").status == 200)
+    }
+  }
+
+  @Test("after a stop the store's file alone holds everything; without it the next start says what is lost")
+  func stopAndLoss() async throws {
+    let directory = TemporaryDirectory()
+    try await serving(directory) { url, client, server in
+      _ = try await client.send("POST", url + "/api/v1/apply", body: Array(W.rule("a").utf8))
+    }
+    directory.remove("store.db-wal")
+    try await serving(directory) { url, client, server in
+      #expect(server.api.store.loss == nil)
+      #expect(await server.api.aggregate.current().virtualServices.count == 1)
+    }
+    directory.remove("store.db")
+    try await serving(directory) { url, client, server in
+      let state = try JSONValue(parsing: try await client.get(url + "/api/v1/store").body)
+      #expect(state["loss"]?["remembered"] == "1")
+      #expect(state["loss"]?["message"]?.stringValue?.contains("restore a back-up") == true)
+    }
+  }
+
+  @Test("health and small changes are answered while a big body is validated")
+  func heavyWork() async throws {
+    try await serving { url, client, server in
+      let gate = DispatchSemaphore(value: 0)
+      async let busy: Void = server.api.work.run(bytes: ControlAPI.bodyLimit) { gate.wait() }
+      let health = try await client.get(url + "/healthz")
+      #expect(health.status == 200)
+      let small = try await client.send("POST", url + "/api/v1/apply", body: Array(W.rule("a").utf8))
+      #expect(small.status == 200)
+      let padding = "# " + String(repeating: "x", count: HeavyWork.smallBytes) + "\n"
+      async let big = client.send("POST", url + "/api/v1/apply", body: Array((padding + W.rule("b")).utf8))
+      let ready = try await client.get(url + "/readyz")
+      #expect(ready.status == 200)
+      gate.signal()
+      await busy
+      let late = try await big
+      #expect(late.status == 200)
     }
   }
 
