@@ -2,6 +2,7 @@ import Synchronization
 import Testing
 import WeftBase
 import WeftControlAPI
+import WeftGRPC
 import WeftKinds
 import WeftProtobuf
 import WeftTranslation
@@ -291,6 +292,98 @@ struct ServerTests {
       #expect(await more.next() != nil)
       third.hangUp()
       await again
+    }
+  }
+
+  @Test("a change wakes only the streams that it concerns, and counts as delivered to the others")
+  func wakes() async throws {
+    let source = ManualSource(Self.snapshot(1))
+    try await withServer(source) { server in
+      let concerned = LocalClient("concerned-1")
+      let elsewhere = LocalClient("elsewhere-1", upstream: "ratings")
+      await withTaskGroup(of: Void.self) { group in
+        for client in [concerned, elsewhere] {
+          group.addTask { await client.run(on: server) }
+          client.ask(.cluster)
+        }
+        var responses = concerned.responses.makeAsyncIterator()
+        var others = elsewhere.responses.makeAsyncIterator()
+        for client in [concerned, elsewhere] {
+          let response = client === concerned ? await responses.next() : await others.next()
+          if let response { client.acknowledge(response) }
+        }
+        while !server.isDelivered(1) { await Task.yield() }
+        let told = server.counters.told
+        source.publish(Self.snapshot(2, route: "one"))
+        while !server.isDelivered(2) { await Task.yield() }
+        #expect(server.counters.told == told + 1)
+        #expect(server.counters.unconcerned == 1)
+        for client in [concerned, elsewhere] { client.hangUp() }
+      }
+    }
+  }
+
+  /// Serves a client that asks for clusters and takes no answer: `progress` tells how it reads.
+  private func serveSilent(_ server: DiscoveryServer, progress: @escaping @Sendable () -> UInt64) async throws {
+    let (requests, requestsIn) = AsyncStream.makeStream(of: DeltaDiscoveryRequest.self)
+    var request = DeltaDiscoveryRequest()
+    request.node = LocalClient("silent-1").node
+    request.typeUrl = ResourceType.cluster.typeURL
+    requestsIn.yield(request)
+    var peer = DiscoveryServer.Peer()
+    peer.progress = progress
+    try await server.serve(
+      requests, from: "test", .delta, node: { $0.node }, event: { DiscoveryRequestEvent($0) }, peer: peer,
+      send: { _ in try await Task.sleep(for: .seconds(3600)) })
+    requestsIn.finish()
+  }
+
+  @Test("a client that reads nothing is cut and counted; the others are served meanwhile")
+  func stuck() async throws {
+    var limits = DiscoveryLimits()
+    limits.tick = .milliseconds(2)
+    limits.readTimeout = .milliseconds(40)
+    let source = ManualSource(Self.snapshot(1))
+    try await withServer(source, limits: limits) { server in
+      let client = LocalClient("a-1")
+      async let running: Void = client.run(on: server)
+      async let silent = await #expect(throws: GRPCStatus.self) { try await self.serveSilent(server) { 0 } }
+      client.ask(.endpoint, [Self.cluster])
+      var responses = client.responses.makeAsyncIterator()
+      for version in UInt64(1)...3 {
+        if version > 1 { source.publish(Self.snapshot(version, instances: Int(version))) }
+        let response = try #require(await responses.next())
+        #expect(response.version == version)
+        client.acknowledge(response)
+      }
+      #expect(await silent?.code == .unavailable)
+      #expect(server.counters.stuckStreams == 1)
+      client.hangUp()
+      await running
+    }
+  }
+
+  /// A client that takes one byte between two looks.
+  private final class SlowReader: Sendable {
+    private let bytes = Atomic<UInt64>(0)
+    var looks: UInt64 { bytes.load(ordering: .relaxed) }
+    func progress() -> UInt64 { bytes.add(1, ordering: .relaxed).newValue }
+  }
+
+  @Test("a client that reads slowly is not cut")
+  func slow() async throws {
+    var limits = DiscoveryLimits()
+    limits.tick = .milliseconds(1)
+    limits.readTimeout = .milliseconds(20)
+    let patience = limits.readTimeout * 3
+    try await withServer(ManualSource(Self.snapshot(1)), limits: limits) { server in
+      let reader = SlowReader()
+      let serving = Task { try await self.serveSilent(server) { reader.progress() } }
+      let start = ContinuousClock.now
+      while reader.looks < 10 || ContinuousClock.now - start < patience { await Task.yield() }
+      #expect(server.counters.stuckStreams == 0)
+      serving.cancel()
+      _ = await serving.result
     }
   }
 

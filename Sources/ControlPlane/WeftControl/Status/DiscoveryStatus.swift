@@ -65,6 +65,9 @@ struct DiscoveryStatus: ProxyStatusSource {
     }
     text += "# HELP pilot_total_xds_rejects Responses refused by proxies.\n# TYPE pilot_total_xds_rejects counter\n"
     text += "pilot_total_xds_rejects \(counters.refusals.values.reduce(0, +))\n"
+    text += "# HELP weft_control_stuck_streams_total Streams ended because their client read nothing.\n"
+    text += "# TYPE weft_control_stuck_streams_total counter\n"
+    text += "weft_control_stuck_streams_total \(counters.stuckStreams)\n"
     return text
   }
 }

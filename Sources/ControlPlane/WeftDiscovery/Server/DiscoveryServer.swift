@@ -15,6 +15,8 @@ package struct DiscoveryLimits: Sendable {
   package var names = 100_000
   /// How often sessions look at the time.
   package var tick: Duration = .milliseconds(250)
+  /// How long a client that has something to read may read nothing of it.
+  package var readTimeout: Duration = .seconds(60)
 
   package init() {}
 }
@@ -44,8 +46,49 @@ package final class DiscoveryServer: Sendable {
     var post: @Sendable (WeftSnapshot, SnapshotChanges) -> Void
     var wakeUp: @Sendable () -> Void
     var end: @Sendable () -> Void
+    /// Ends a stream whose client reads nothing.
+    var cut: @Sendable () -> Void
     var isBehind: @Sendable () -> Bool
+    var progress: @Sendable () -> UInt64
+    /// What its task does. Only while it is idle do others know what concerns it.
+    var activity = Activity.idle
+    /// The newest snapshot that it was told of.
+    var posted: UInt64 = 0
     var published: Published?
+
+    enum Activity: Sendable {
+      /// Waits for requests and news; `published` is what it has.
+      case idle
+      /// Makes an answer; whatever changes meanwhile is posted to it.
+      case working
+      /// Has made answers and waits for the client to read; `published` is what it has.
+      case sending(since: MonotonicInstant, progress: UInt64)
+    }
+
+    /// Takes notice of a snapshot: the stream is told of it, or has nothing to do for it.
+    mutating func note(_ version: UInt64, isPosted: Bool) {
+      if isPosted {
+        posted = version
+      } else if let seen = published?.seen, seen >= posted {
+        // With something it was told of still before it, it has not come so far.
+        published?.seen = max(seen, version)
+      }
+    }
+  }
+
+  /// The far side of a stream, as far as its readiness to read goes.
+  struct Peer: Sendable {
+    /// Bytes that the client has made room for; grows while it reads.
+    var progress: @Sendable () -> UInt64 = { 0 }
+    /// Drops what waits to be read.
+    var cut: @Sendable () -> Void = {}
+
+    init() {}
+
+    init(_ context: GRPCServerContext) {
+      progress = { context.bytesTaken }
+      cut = { context.reset() }
+    }
   }
 
   private struct State {
@@ -57,6 +100,27 @@ package final class DiscoveryServer: Sendable {
     var counters = Counters()
     /// Told whenever a proxy has come further.
     var observers: [UInt64: AsyncStream<Void>.Continuation] = [:]
+
+    /// Streams whose clients have read nothing for `limit`; each is answered and counted once.
+    mutating func takeStuck(_ now: MonotonicInstant, _ limit: Duration) -> [Stream] {
+      var stuck: [Stream] = []
+      for (id, stream) in streams {
+        guard case .sending(let since, _) = stream.activity, now - since >= limit else { continue }
+        streams[id]?.activity = .working
+        counters.stuckStreams += 1
+        stuck.append(stream)
+      }
+      return stuck
+    }
+
+    /// The time of a client that reads begins anew.
+    mutating func noteProgress(_ now: MonotonicInstant) {
+      for (id, stream) in streams {
+        guard case .sending(_, let before) = stream.activity else { continue }
+        let progress = stream.progress()
+        if progress != before { streams[id]?.activity = .sending(since: now, progress: progress) }
+      }
+    }
   }
 
   /// Since the start.
@@ -70,6 +134,10 @@ package final class DiscoveryServer: Sendable {
     package var refusedStreams: UInt64 = 0
     /// Changes that concerned a stream, and those that did not.
     package var concerned: UInt64 = 0
+    /// Streams woken for a change.
+    package var told: UInt64 = 0
+    /// Streams ended because their client read nothing for `DiscoveryLimits.readTimeout`.
+    package var stuckStreams: UInt64 = 0
     package var unconcerned: UInt64 = 0
   }
 
@@ -83,12 +151,12 @@ package final class DiscoveryServer: Sendable {
     routes.bidirectional(AggregatedDiscovery.stateOfTheWorld) { requests, writer, context in
       try await self.serve(
         requests, from: context.peer.address.description, .stateOfTheWorld, node: { $0.node },
-        event: { DiscoveryRequestEvent($0) }, send: { try await writer.send($0.stateOfTheWorld) })
+        event: { DiscoveryRequestEvent($0) }, peer: Peer(context), send: { try await writer.send($0.stateOfTheWorld) })
     }
     routes.bidirectional(AggregatedDiscovery.delta) { requests, writer, context in
       try await self.serve(
         requests, from: context.peer.address.description, .delta, node: { $0.node },
-        event: { DiscoveryRequestEvent($0) }, send: { try await writer.send($0.delta) })
+        event: { DiscoveryRequestEvent($0) }, peer: Peer(context), send: { try await writer.send($0.delta) })
     }
   }
 
@@ -113,7 +181,7 @@ package final class DiscoveryServer: Sendable {
   private func follow() async {
     var pacer = PushPacer()
     for await first in await source.snapshots() {
-      let backlog = state.withLock { state in state.streams.values.contains { $0.isBehind() } }
+      let backlog = isBehind
       let delay = pacer.delay(now: clock.now, backlog: backlog)
       var snapshot = first
       if delay > .zero {
@@ -126,29 +194,63 @@ package final class DiscoveryServer: Sendable {
     }
   }
 
-  /// Makes `snapshot` the one in force and tells every stream what changed.
+  /// Whether most streams still have the last push to be made for them: then it pays to collect more. One that waits for its client does not
+  /// count, so that no client can slow the others.
+  private var isBehind: Bool {
+    state.withLock { state in
+      let behind = state.streams.values.count { stream in
+        if case .sending = stream.activity { return false }
+        return stream.isBehind()
+      }
+      return behind * 2 > state.streams.count
+    }
+  }
+
+  /// Makes `snapshot` the one in force and tells the streams that it concerns what changed.
   func publish(_ snapshot: WeftSnapshot) {
     let previous = state.withLock { $0.snapshot }
     if let previous, previous === snapshot { return }
     let changes = previous.map { snapshot.changes(since: $0) }
-    // Streams that register from here on take the new snapshot; all others are in the list and are told.
-    let streams = state.withLock { state -> [Stream] in
+    // Streams that begin to work from here on take the new snapshot; all others are in the list, with what they depend on.
+    let streams = state.withLock { state -> [UInt64: Stream] in
       state.snapshot = snapshot
       state.memo = TranslationMemo(snapshot) { [pool] in pool.share(&$0) }
       state.counters.snapshots += 1
-      return Array(state.streams.values)
+      return state.streams
     }
-    for stream in streams { stream.post(snapshot, changes ?? SnapshotChanges()) }
-    for observer in state.withLock({ Array($0.observers.values) }) { observer.yield() }
+    var concerned: [UInt64: Stream] = streams
+    if let changes { concerned = streams.filter { Self.concerns(changes, $0.value, snapshot) } }
+    let observers = state.withLock { state in
+      if changes?.isEmpty == false { state.counters.unconcerned += UInt64(streams.count - concerned.count) }
+      state.counters.told += UInt64(concerned.count)
+      for id in streams.keys { state.streams[id]?.note(snapshot.version, isPosted: concerned[id] != nil) }
+      return Array(state.observers.values)
+    }
+    for stream in concerned.values { stream.post(snapshot, changes ?? SnapshotChanges()) }
+    for observer in observers { observer.yield() }
+  }
+
+  /// Whether a stream must look at changes. One at work may come to depend on more than was seen of it.
+  private static func concerns(_ changes: SnapshotChanges, _ stream: Stream, _ snapshot: WeftSnapshot) -> Bool {
+    if case .working = stream.activity { return true }
+    guard let published = stream.published else { return true }
+    return published.session.resources.dependencies.areTouched(by: changes, in: snapshot)
   }
 
   private func tick() async {
     while !Task.isCancelled {
       try? await Task.sleep(for: limits.tick)
-      let due = state.withLock { state in
-        state.streams.values.filter { $0.published?.session.nextWake != nil }
+      let now = clock.now
+      let (due, stuck) = state.withLock { state in
+        state.noteProgress(now)
+        let due = state.streams.values.filter { stream in
+          guard let wake = stream.published?.session.nextWake else { return false }
+          return wake <= now
+        }
+        return (due, state.takeStuck(now, limits.readTimeout))
       }
       for stream in due { stream.wakeUp() }
+      for stream in stuck { stream.cut() }
     }
   }
 
@@ -158,11 +260,15 @@ package final class DiscoveryServer: Sendable {
   func serve<Request: Sendable, Requests: AsyncSequence & Sendable>(
     _ requests: Requests, from address: String, _ form: DiscoveryForm,
     node: @escaping @Sendable (Request) -> Envoy_Config_Core_V3_Node?,
-    event: @escaping @Sendable (Request) -> DiscoveryRequestEvent?,
+    event: @escaping @Sendable (Request) -> DiscoveryRequestEvent?, peer: Peer = Peer(),
     send: @escaping @Sendable (DiscoveryResponseEvent) async throws -> Void
   ) async throws where Requests.Element == Request {
     let inbox = SessionInbox<Request>()
-    let id = try register(inbox)
+    let (cuts, cut) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    let id = try register(inbox, peer) {
+      peer.cut()
+      cut.yield()
+    }
     defer { forget(id) }
     try await withTaskCancellationHandler {
       try await withThrowingTaskGroup(of: Void.self) { group in
@@ -173,6 +279,11 @@ package final class DiscoveryServer: Sendable {
         group.addTask {
           defer { inbox.end() }
           try await self.run(inbox, id, address, form, node: node, event: event, send: send)
+        }
+        group.addTask {
+          for await _ in cuts {
+            throw GRPCStatus(.unavailable, "the client has read nothing for \(self.limits.readTimeout)")
+          }
         }
         // Whichever side ends, ends the other.
         do {
@@ -188,7 +299,9 @@ package final class DiscoveryServer: Sendable {
     }
   }
 
-  private func register<Request: Sendable>(_ inbox: SessionInbox<Request>) throws -> UInt64 {
+  private func register<Request: Sendable>(
+    _ inbox: SessionInbox<Request>, _ peer: Peer, cut: @escaping @Sendable () -> Void
+  ) throws -> UInt64 {
     let limit = limits.streams
     let id = state.withLock { state -> UInt64? in
       guard state.streams.count < limit else {
@@ -199,7 +312,7 @@ package final class DiscoveryServer: Sendable {
       state.counters.streams += 1
       state.streams[state.nextID] = Stream(
         post: { inbox.post(.init(snapshot: $0, changes: $1)) }, wakeUp: { inbox.wakeUp() }, end: { inbox.end() },
-        isBehind: { inbox.isBehind })
+        cut: cut, isBehind: { inbox.isBehind }, progress: peer.progress)
       return state.nextID
     }
     guard let id else { throw GRPCStatus(.resourceExhausted, "too many discovery streams (\(limit))") }
@@ -212,17 +325,13 @@ package final class DiscoveryServer: Sendable {
     send: (DiscoveryResponseEvent) async throws -> Void
   ) async throws {
     var session: Session?
-    var snapshot = state.withLock { $0.snapshot }
     let since = MonotonicClock.wallTime
     // Requests that came before there was a snapshot.
     var early: [Request] = []
     while let work = await inbox.next() {
       var responses: [DiscoveryResponseEvent] = []
-      if let news = work.news {
-        let isFirst = snapshot == nil
-        snapshot = news.snapshot
-        if !isFirst, session != nil { responses += apply(news.changes, news.snapshot, &session) }
-      }
+      // At least as new as the news. What changed since and was not posted does not concern what the session has.
+      let snapshot = begin(id)
       guard let current = snapshot else {
         early += work.requests
         if early.count > SessionInbox<Request>.capacity {
@@ -230,6 +339,7 @@ package final class DiscoveryServer: Sendable {
         }
         continue
       }
+      if let news = work.news, session != nil { responses += apply(news.changes, current, &session) }
       for request in early + work.requests {
         if session == nil { session = try open(node(request), form, current) }
         guard let event = event(request) else { continue }
@@ -239,7 +349,21 @@ package final class DiscoveryServer: Sendable {
       if work.isWakeUp { responses += session?.wake(now: clock.now) ?? [] }
       publish(session, current.version, id, address, since, responses)
       for response in responses { try await send(response) }
+      if !responses.isEmpty { rest(id) }
     }
+  }
+
+  /// The stream's task has something to do: the snapshot that it works with. What changes from here on is posted to it.
+  private func begin(_ id: UInt64) -> WeftSnapshot? {
+    state.withLock { state in
+      state.streams[id]?.activity = .working
+      return state.snapshot
+    }
+  }
+
+  /// The client has taken everything.
+  private func rest(_ id: UInt64) {
+    state.withLock { $0.streams[id]?.activity = .idle }
   }
 
   private func open(
@@ -310,6 +434,8 @@ package final class DiscoveryServer: Sendable {
         state.streams[id]?.published = Published(
           session: session, seen: seen, address: address, connectedSince: since)
       }
+      let progress = state.streams[id]?.progress() ?? 0
+      state.streams[id]?.activity = responses.isEmpty ? .idle : .sending(since: clock.now, progress: progress)
       if !responses.isEmpty { state.counters.pushes += 1 }
       for response in responses { state.counters.responses[response.type, default: 0] += 1 }
       return Array(state.observers.values)

@@ -13,6 +13,7 @@ final class OutboundStream: Sendable {
     var first = 0
     var offset = 0
     var buffered = 0
+    var taken: UInt64 = 0
     var end = End.open
     var trailers = HTTPHeaders()
     var endTaken = false
@@ -69,6 +70,9 @@ final class OutboundStream: Sendable {
     }
     if signal { onWork() }
   }
+
+  /// Bytes that the loop has taken so far: while this stands still and a writer waits, the peer reads nothing.
+  var taken: UInt64 { state.withLock { $0.taken } }
 
   func drained() async throws { try await waitForSpace(below: 1) }
 
@@ -139,6 +143,7 @@ final class OutboundStream: Sendable {
         state.chunks.insert(Array(bytes), at: state.first)
       }
       state.buffered += bytes.count
+      state.taken -= min(state.taken, UInt64(bytes.count))
       state.endTaken = false
     }
   }
@@ -231,6 +236,7 @@ extension OutboundStream.State {
       offset += wanted
     }
     buffered -= bytes.count
+    taken += UInt64(bytes.count)
     var last = false
     if first == chunks.count, case .finished = end, trailers.isEmpty {
       last = true

@@ -1,5 +1,6 @@
 import Synchronization
 package import WeftGRPC
+import WeftHTTP
 
 /// What a handler knows about its call, and what it may send besides messages.
 package final class GRPCServerContext: Sendable {
@@ -35,6 +36,12 @@ package final class GRPCServerContext: Sendable {
 
   /// Sends initial metadata now; otherwise it goes, empty, with the first message. Later calls are ignored.
   package func sendInitialMetadata(_ metadata: GRPCMetadata) { _ = try? body(starting: metadata) }
+
+  /// Bytes of the response that the peer has made room for so far.
+  package var bytesTaken: UInt64 { exchange.outbound.taken }
+
+  /// Ends the call without an answer, when the peer reads none: what waits to be sent is dropped.
+  package func reset() { exchange.reset(code: H2ErrorCode.cancel.rawValue) }
 
   /// Metadata for the trailers.
   package func setTrailingMetadata(_ metadata: GRPCMetadata) { state.withLock { $0.trailing = metadata } }
