@@ -197,7 +197,7 @@ let package = Package(
         "WeftDiscovery", "WeftTranslation", "WeftXDSMessages", "WeftGRPC", "WeftTestKit",
       ]),
     tests(of: "WeftAgent", in: "Agent", ["WeftBase", "WeftTestKit"]),
-    tests(of: "WeftCLI", in: "CLI", ["WeftBase", "WeftService", "WeftTestKit"]),
+    tests(of: "WeftCLI", in: "CLI", ["WeftBase", "WeftService", "WeftAgent", "WeftTestKit"]),
     .testTarget(
       name: "SimulationTests",
       dependencies: [

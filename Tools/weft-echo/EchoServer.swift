@@ -3,7 +3,8 @@ import WeftService
 
 enum EchoServer {
   static func run(
-    on address: ServiceAddress, name: String, compresses: Bool, started: @escaping @Sendable (String) -> Void
+    on address: ServiceAddress, name: String, compresses: Bool, until signals: Signals,
+    started: @escaping @Sendable (String) -> Void
   ) async throws {
     try await ServiceRuntime.with(name: name) { runtime in
       var configuration = GRPCServerConfiguration(addresses: [address])
@@ -15,7 +16,7 @@ enum EchoServer {
       await withTaskGroup(of: Void.self) { group in
         group.addTask { await server.run() }
         started("listening on \(server.addresses[0])")
-        await runtime.terminated()
+        for await _ in signals.values { break }
         await server.shutdown()
       }
     }

@@ -34,7 +34,8 @@ func run() async -> Int32 {
     case ("serve", let address):
       guard let address = ServiceAddress(address ?? "127.0.0.1:0") else { break }
       try await EchoServer.run(
-        on: address, name: option("--name") ?? "weft-echo", compresses: flags.contains("--gzip"), started: say)
+        on: address, name: option("--name") ?? "weft-echo", compresses: flags.contains("--gzip"),
+        until: Signals.take(Signals.stopping), started: say)
       return 0
     case ("check", let address?):
       guard let address = ServiceAddress(address) else { break }

@@ -33,6 +33,9 @@ private final class KnownHealth: Sendable {
 
 /// Runs a proxy and an application beside each other. *Source*: docs/design/0002-universal-contract.md, "Order of life".
 package struct Agent: Sendable {
+  /// What the agent acts on or passes on; blocked in all threads before it begins.
+  package static let signals = [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH]
+
   private let configuration: AgentConfiguration
   private let ports: AgentPorts
   private let slot: Slot?
@@ -143,7 +146,16 @@ package struct Agent: Sendable {
     let log = "\(directory)/proxy.log"
     let deadline = ContinuousClock.now + configuration.readyTimeout
     var pause = Duration.milliseconds(10)
+    // Whoever waits is told for what, before it is in vain.
+    var tellAt = ContinuousClock.now + configuration.patience
     while ContinuousClock.now < deadline {
+      if ContinuousClock.now >= tellAt {
+        say(
+          .warning,
+          "the proxy has no configuration yet; it waits for the control plane's xDS at \(configuration.discovery) (--xds); see \(log)"
+        )
+        tellAt += configuration.patience * 5
+      }
       if let status = proxy.status {
         throw AgentError(description: "the proxy ended with code \(status.code) before it was ready; see \(log)")
       }

@@ -80,6 +80,8 @@ package struct AgentConfiguration: Sendable {
   package var drainTime = Duration.seconds(5)
   /// How long the proxy may take to become ready before the agent gives up.
   package var readyTimeout = Duration.seconds(60)
+  /// How long the proxy may take before it is told what it waits for.
+  package var patience = Duration.seconds(2)
   /// How long the application may take to stop after SIGTERM.
   package var stopTimeout = Duration.seconds(10)
 

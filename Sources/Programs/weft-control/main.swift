@@ -49,37 +49,58 @@ var configuration = options.configuration
 configuration.version = WeftVersion.text
 configuration.log = log
 
-let server: ControlServer
-let runtime: ServiceRuntime
-do {
-  runtime = try ServiceRuntime(name: "weft-control")
-  server = try await ControlServer.start(configuration, on: runtime)
-} catch {
-  fail("cannot start: \((error as? WeftError)?.message ?? "\(error)")", 1)
-}
-
-Task.detached { [server, log] in
-  var isStopping = false
-  for await number in StopSignals.sequence() {
-    if isStopping { exit(128 + number) }
-    isStopping = true
-    log.info("stopping")
-    Task { await server.shutdown() }
+/// Serves until it is told to stop; told twice, it ends at once.
+func run(_ configuration: ControlConfiguration, readyFile: String?, _ log: Logger) async -> Int32 {
+  let server: ControlServer
+  let runtime: ServiceRuntime
+  do {
+    runtime = try ServiceRuntime(name: "weft-control")
+    server = try await ControlServer.start(configuration, on: runtime)
+  } catch {
+    fail("cannot start: \((error as? WeftError)?.message ?? "\(error)")", 1)
+  }
+  let signals = Signals.take(Signals.stopping)
+  let ready = ReadyFile(api: server.apiAddresses, xds: server.xdsAddresses)
+  print(ready.text, terminator: "")
+  _ = fflush(nil)
+  log.info("serving", ("api", .text("\(server.apiAddresses)")), ("xds", .text("\(server.xdsAddresses)")))
+  let (stops, orders) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+  return await withTaskGroup(of: Int32?.self) { group in
+    group.addTask {
+      for await _ in stops { await server.shutdown() }
+      return nil
+    }
+    group.addTask {
+      var isStopping = false
+      for await number in signals.values {
+        if isStopping { return 128 + number }
+        isStopping = true
+        log.info("stopping")
+        orders.yield()
+      }
+      return nil
+    }
+    group.addTask {
+      do {
+        try await server.run()
+      } catch {
+        fail("\(error)", 1)
+      }
+      await runtime.stop()
+      log.info("stopped")
+      return 0
+    }
+    if let readyFile {
+      do { try ready.write(to: readyFile) } catch { fail("\(error)", 1) }
+    }
+    while let ended = await group.next() {
+      // What is left belongs to a stop that was told to hurry.
+      if let code = ended { exit(code) }
+    }
+    return 0
   }
 }
 
-let ready = ReadyFile(api: server.apiAddresses, xds: server.xdsAddresses)
-print(ready.text, terminator: "")
-_ = fflush(nil)
-log.info("serving", ("api", .text("\(server.apiAddresses)")), ("xds", .text("\(server.xdsAddresses)")))
-let serving = Task { try await server.run() }
-if let path = options.readyFile {
-  do { try ready.write(to: path) } catch { fail("\(error)", 1) }
+ServiceProgram.run { [configuration, readyFile = options.readyFile, log] in
+  await run(configuration, readyFile: readyFile, log)
 }
-do {
-  try await serving.value
-} catch {
-  fail("\(error)", 1)
-}
-await runtime.stop()
-log.info("stopped")

@@ -3,6 +3,7 @@ import CLinux
 import Dispatch
 import Glibc
 import Synchronization
+import WeftService
 
 /// How a child ended.
 package enum ExitStatus: Sendable, Equatable {
@@ -68,7 +69,7 @@ package final class ChildProcess: Sendable {
     let child = ChildProcess(name: name, borrowsTerminal: borrowsTerminal)
     let started = DispatchSemaphore(value: 0)
     // The thread that starts a child must live as long: the kernel tells the child of that thread's end, not of ours.
-    startThread {
+    DetachedThread.start {
       let pid = spawn(words, environment, output: output, readsNothing: !borrowsTerminal)
       child.state.withLock { $0.pid = pid }
       started.signal()
@@ -181,24 +182,6 @@ package final class ChildProcess: Sendable {
     signal(SIGTTOU, SIG_IGN)
     if tcsetpgrp(0, pid) == 0 { kill(-pid, SIGCONT) }
   }
-}
-
-/// Runs `body` on a detached thread of its own: for the few calls that block for ever (`waitpid`, `sigwait`).
-func startThread(_ body: @escaping @Sendable () -> Void) {
-  final class Box {
-    let body: @Sendable () -> Void
-    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-  }
-  let box = unsafe Unmanaged.passRetained(Box(body)).toOpaque()
-  var thread = pthread_t()
-  let failed = unsafe pthread_create(
-    &thread, nil,
-    { context in
-      if let context = unsafe context { unsafe Unmanaged<Box>.fromOpaque(context).takeRetainedValue().body() }
-      return nil
-    }, box)
-  precondition(failed == 0, "no thread left")
-  pthread_detach(thread)
 }
 
 /// Lends `body` a null-terminated array of C strings.

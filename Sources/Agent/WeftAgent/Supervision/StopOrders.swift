@@ -1,6 +1,7 @@
 // What signals have asked the agent to do, for whoever waits for it.
 import Glibc
 import Synchronization
+import WeftService
 
 /// The orders to stop so far. The signals have one reader for the whole life of the agent; every phase asks here.
 final class StopOrders: Sendable {

@@ -4,6 +4,11 @@ import WeftBase
 enum ObjectFiles {
   static let file = Flag("filename", short: "f", .many("FILE"), help: "file, directory, or - for standard input")
 
+  /// Every file that a command line names, behind the flag or by itself: a shell makes `-f a.yaml b.yaml` of `-f *.yaml`.
+  static func inputs(_ arguments: Arguments) throws(UsageError) -> [InputFile] {
+    try InputFile.read(arguments.all(file) + arguments.positionals)
+  }
+
   /// Posts every input to `path` and returns the results in order, with the input's name added to each.
   static func post(
     _ inputs: [InputFile], to path: String, _ arguments: Arguments, _ control: ControlClient
@@ -21,8 +26,8 @@ enum ObjectFiles {
         ])
         continue
       }
-      // Lines are counted from the beginning of their file: of several, which one it is must be said.
-      results += inputs.count == 1 ? items : items.map { named($0, input.name) }
+      // Lines are counted from the beginning of their file.
+      results += items.map { named($0, input.name) }
     }
     return results
   }
@@ -33,7 +38,7 @@ enum ObjectFiles {
     return result
   }
 
-  /// `rules/reviews.yaml: `; empty when there is only one input.
+  /// `rules/reviews.yaml: `.
   private static func place(_ result: JSONValue) -> String { result["file"]?.stringValue.map { "\($0): " } ?? "" }
 
   /// `virtualservice/reviews.default`.
@@ -54,10 +59,12 @@ enum ObjectFiles {
   }
 
   /// `virtualservice/reviews.default configured`, followed by its errors.
-  static func lines(_ result: JSONValue, _ terminal: Terminal) -> [String] {
+  /// With `isDryRun` the words say that nothing of it was done.
+  static func lines(_ result: JSONValue, isDryRun: Bool = false, _ terminal: Terminal) -> [String] {
     let action = result["action"]?.stringValue ?? "unknown"
     let refused = action == "refused"
-    var lines = ["\(title(result)) \(refused ? terminal.bad(action) : terminal.good(action))"]
+    let shown = isDryRun && !refused ? "\(action) (dry run)" : action
+    var lines = ["\(title(result)) \(refused ? terminal.bad(shown) : terminal.good(shown))"]
     for error in result["errors"]?.arrayValue ?? [] { lines.append("  error: \(place(result))\(errorLine(error))") }
     return lines
   }
@@ -71,7 +78,8 @@ enum ObjectFiles {
 enum ApplyCommand: Command {
   static let path = ["apply"]
   static let summary = "create or change objects from YAML or JSON"
-  static let operands = ""
+  static let operands = "[FILE…]"
+  static let completes = Operands.files
   static let discussion = """
     Each object is taken or refused by itself; a refused one leaves the last good one in force. Warnings go to standard
     error and refuse nothing. Exit code 1 when an object was refused, by the control plane or (with --wait) by a proxy;
@@ -79,13 +87,14 @@ enum ApplyCommand: Command {
 
       weft apply -f rules/
       weft apply -f rules/ --wait=1m
+      weft apply -f *.yaml
       kubectl get vs reviews -o yaml | weft apply -f -
     """
   static let dryRun = Flag("dry-run", help: "validate only; change nothing")
   static let flags: [Flag] = [ObjectFiles.file, dryRun, .namespace, .wait, .control, .output]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
-    let inputs = try InputFile.read(arguments.all(ObjectFiles.file))
+    let inputs = try ObjectFiles.inputs(arguments)
     let patience = try Delivery.patience(arguments)
     return try await ControlClient.with(arguments, context) { control in
       let path = "/api/v1/apply" + (arguments.has(dryRun) ? "?dryRun=true" : "")
@@ -93,7 +102,9 @@ enum ApplyCommand: Command {
       ObjectFiles.warn(results, context.terminal)
       let isTable = arguments.value(.output) == "table"
       if isTable {
-        context.terminal.print(results.flatMap { ObjectFiles.lines($0, context.terminal) }.joined(separator: "\n"))
+        let isDryRun = arguments.has(dryRun)
+        let lines = results.flatMap { ObjectFiles.lines($0, isDryRun: isDryRun, context.terminal) }
+        context.terminal.print(lines.joined(separator: "\n"))
       }
       var code = ObjectFiles.anyRefused(results) ? ExitCode.failure : .success
       if let patience, !arguments.has(dryRun) {

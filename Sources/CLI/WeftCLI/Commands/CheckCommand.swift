@@ -48,6 +48,18 @@ enum CheckCommand: Command {
       name: "directory \(source["path"]?.stringValue ?? "")", good: errors.isEmpty, detail: detail)
   }
 
+  /// Whether what is written reaches the disk, and whether something of it is gone.
+  private static func store(_ control: ControlClient) async throws -> [Finding] {
+    let (status, state) = try await control.call("GET", "/api/v1/store")
+    // A control plane of another release may not tell.
+    guard status < 400 else { return [] }
+    if let failure = state["failure"]?.stringValue {
+      return [Finding(name: "store", good: false, detail: "cannot be written: \(failure)")]
+    }
+    if let loss = state["loss"]?["message"]?.stringValue { return [Finding(name: "store", good: false, detail: loss)] }
+    return [Finding(name: "store", good: true, detail: "at revision \(state["resourceVersion"]?.stringValue ?? "?")")]
+  }
+
   private static func fileError(_ error: JSONValue) -> String {
     let place = error["file"]?.stringValue.map { "\($0): " } ?? ""
     let object = error["kind"]?.stringValue.map {
@@ -64,6 +76,7 @@ enum CheckCommand: Command {
         detail: version == WeftVersion.text
           ? "version \(version)" : "version \(version), but this weft is \(WeftVersion.text); use the same release")
     ]
+    findings += try await store(control)
     let workloads = try await control.get("/api/v1/workloads")["items"]?.arrayValue ?? []
     let unhealthy = workloads.filter { $0["health"]?.stringValue == "UNHEALTHY" }.compactMap { $0["id"]?.stringValue }
     findings.append(

@@ -1,6 +1,8 @@
 // What a command is, and the tool that runs one.
 import Glibc
 import WeftAgent
+import WeftBase
+import WeftService
 
 /// How a command ended; the process's exit code.
 package enum ExitCode: Sendable, Equatable {
@@ -37,11 +39,14 @@ package struct CommandContext: Sendable {
   package var environment: [String: String]
   /// The path this program was started by: its siblings are looked for beside it.
   package var program: String
+  /// The time of day. *Units*: seconds since 1970.
+  package var now: Int64
 
-  package init(terminal: Terminal, environment: [String: String], program: String) {
+  package init(terminal: Terminal, environment: [String: String], program: String, now: Int64 = 0) {
     self.terminal = terminal
     self.environment = environment
     self.program = program
+    self.now = now
   }
 }
 
@@ -58,7 +63,8 @@ extension CommandContext {
       unsafe entry += 1
     }
     return CommandContext(
-      terminal: .standard(), environment: environment, program: CommandLine.arguments.first ?? "weft")
+      terminal: .standard(), environment: environment, program: CommandLine.arguments.first ?? "weft",
+      now: Int64(time(nil)))
   }
 }
 
@@ -73,6 +79,8 @@ package protocol Command: Sendable {
   /// A paragraph and examples for `--help`.
   static var discussion: String { get }
   static var flags: [Flag] { get }
+  /// What its operands are, for completions.
+  static var completes: Operands { get }
   /// Whether it acts on signals itself, instead of ending of them.
   static var supervises: Bool { get }
 
@@ -80,8 +88,19 @@ package protocol Command: Sendable {
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode
 }
 
+/// What the words after a command's flags name.
+package enum Operands: Sendable, Equatable {
+  case nothing
+  case words([String])
+  /// A kind, then names of its objects; with `several`, of any number of them.
+  case objects(several: Bool)
+  case proxies(several: Bool)
+  case files
+}
+
 extension Command {
   package static var supervises: Bool { false }
+  package static var completes: Operands { .nothing }
 
   static var name: String { path.joined(separator: " ") }
 
@@ -105,19 +124,29 @@ extension Command {
 /// The tool: finds the command, parses, runs, and turns errors into words and exit codes.
 package enum CommandLineTool {
   /// Runs the command and ends the process with its exit code. Call it first thing in `main.swift`.
-  ///
-  /// Why not an `await` at the top level: that gives the main thread to the dispatch library, which opens every signal there whatever is
-  /// blocked, so that SIGTERM would end `weft run` before it has left its service.
   package static func start(_ words: [String], _ context: CommandContext) -> Never {
-    if find(words)?.command.supervises == true { Signals.block(Signals.supervised) }
-    Task { exit(await main(words, context)) }
-    while true { pause() }
+    let supervises = find(words)?.command.supervises == true
+    ServiceProgram.run(taking: supervises ? Agent.signals : []) { await main(words, context) }
   }
 
   package static func main(_ words: [String], _ context: CommandContext) async -> Int32 {
+    let code = await answer(words, context)
+    guard let failure = context.terminal.failure() else { return code }
+    // A reader that had enough knows so itself.
+    if failure != EPIPE {
+      context.terminal.complain("weft: the output could not be written: \(unsafe String(cString: strerror(failure)))")
+    }
+    return code == ExitCode.success.rawValue ? ExitCode.failure.rawValue : code
+  }
+
+  private static func answer(_ words: [String], _ context: CommandContext) async -> Int32 {
     let terminal = context.terminal
     guard let first = words.first else {
       terminal.print(overview())
+      return ExitCode.success.rawValue
+    }
+    if first == "--version" || first == "-V" {
+      terminal.print("weft \(WeftVersion.text)")
       return ExitCode.success.rawValue
     }
     if first == "help" || first == "--help" || first == "-h" {
@@ -133,7 +162,9 @@ package enum CommandLineTool {
     }
     guard let (command, rest) = find(words) else {
       let name = words.prefix { !$0.hasPrefix("-") }.joined(separator: " ")
-      let near = Commands.all.filter { $0.name.hasPrefix(first) || distance($0.name, name) <= 2 }.map { $0.name }
+      let near = Commands.all.filter { $0.name.hasPrefix(first) || Suggestion.distance($0.name, name) <= 2 }.map {
+        $0.name
+      }
       let hint =
         near.isEmpty ? "see 'weft help'" : "did you mean \(near.map { "'weft \($0)'" }.joined(separator: " or "))?"
       terminal.complain("weft: there is no command '\(name)'; \(hint)")

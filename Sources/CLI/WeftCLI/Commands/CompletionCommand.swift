@@ -1,83 +1,82 @@
-/// `weft completion bash|zsh|fish`: completions made from the commands' definitions.
+/// `weft completion bash|zsh|fish`: scripts that ask `weft completion candidates` what may follow.
 enum CompletionCommand: Command {
   static let path = ["completion"]
   static let summary = "print completions for a shell"
   static let operands = "bash|zsh|fish"
+  static let completes = Operands.words(["bash", "zsh", "fish"])
   static let discussion = """
     bash:  source <(weft completion bash)
     zsh:   source <(weft completion zsh)
     fish:  weft completion fish | source
+
+    Commands, flags and their values are completed, and what the control plane knows: kinds, names of objects, proxies.
     """
-  static let flags: [Flag] = []
+  static let flags: [Flag] = [.control]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
     switch arguments.positionals {
-    case ["bash"]: context.terminal.print(bash())
-    case ["zsh"]: context.terminal.print("autoload -U +X bashcompinit && bashcompinit\n" + bash())
-    case ["fish"]: context.terminal.print(fish())
+    case ["bash"]: context.terminal.print(bash)
+    case ["zsh"]: context.terminal.print(zsh)
+    case ["fish"]: context.terminal.print(fish)
+    case ["candidates"]:
+      let words = arguments.rest ?? []
+      let answer = try await ControlClient.with(arguments, context) { control in
+        await Completion(mesh: Completion.Mesh(control)).answer(words)
+      }
+      context.terminal.print(text(answer))
     default: throw UsageError("name one shell: bash, zsh or fish")
     }
     return .success
   }
 
-  private static func bash() -> String {
-    var cases = ""
-    for command in Commands.all {
-      let words = command.allFlags.map { "--\($0.name)" }.joined(separator: " ")
-      cases += "    '\(command.name)') words='\(words)' ;;\n"
+  /// One word a line, what it means behind a tab; `:files` leaves it to the shell.
+  static func text(_ answer: Completion.Answer) -> String {
+    switch answer {
+    case .files: ":files"
+    case .words(let words):
+      words.map { $0.text.isEmpty ? $0.word : "\($0.word)\t\($0.text)" }.joined(separator: "\n")
     }
-    let names = Commands.all.map { $0.name }
-    let firsts = unique(names.map { String($0.prefix { $0 != " " }) }).joined(separator: " ")
-    var seconds = ""
-    for first in unique(names.filter { $0.contains(" ") }.map { String($0.prefix { $0 != " " }) }) {
-      let words = names.filter { $0.hasPrefix(first + " ") }.map { String($0.dropFirst(first.count + 1)) }
-      seconds += "    '\(first)') words='\(words.joined(separator: " "))' ;;\n"
-    }
-    return """
-      _weft() {
-        local current="${COMP_WORDS[COMP_CWORD]}" line="${COMP_WORDS[*]:1:COMP_CWORD-1}" words=''
-        line="${line%% -*}"
-        case "$line" in
-          '') words='\(firsts)' ;;
-      \(seconds)\(cases)  esac
-        COMPREPLY=($(compgen -W "$words" -- "$current"))
-        [[ ${#COMPREPLY[@]} -eq 0 ]] && COMPREPLY=($(compgen -f -- "$current"))
-      }
-      complete -F _weft weft
-      """
   }
 
-  private static func fish() -> String {
-    var lines = ["complete -c weft -f"]
-    for command in Commands.all where command.path.count == 1 {
-      lines.append("complete -c weft -n __fish_use_subcommand -a \(command.name) -d '\(escaped(command.summary))'")
+  private static let bash = """
+    _weft() {
+      local IFS=$'\\n' current="${COMP_WORDS[COMP_CWORD]}" found
+      found=($("${COMP_WORDS[0]}" completion candidates -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+      if [[ "${found[0]}" == ':files' ]]; then
+        COMPREPLY=($(compgen -f -- "$current"))
+        return
+      fi
+      COMPREPLY=("${found[@]%%$'\\t'*}")
+      # bash takes a word apart at '=' and replaces only what follows it.
+      [[ "$current" == '=' || "${COMP_WORDS[COMP_CWORD-1]}" == '=' ]] && COMPREPLY=("${COMPREPLY[@]#*=}")
     }
-    for command in Commands.all {
-      let condition = command.path.map { "__fish_seen_subcommand_from \($0)" }.joined(separator: "; and ")
-      for flag in command.allFlags {
-        let short = flag.short.map { " -s \($0)" } ?? ""
-        let takes =
-          switch flag.value {
-          case .none, .optional: ""
-          case .choice(let names): " -x -a '\(names.joined(separator: " "))'"
-          case .one, .many: " -r"
-          }
-        lines.append("complete -c weft -n '\(condition)' -l \(flag.name)\(short)\(takes) -d '\(escaped(flag.help))'")
-      }
-    }
-    for command in Commands.all where command.path.count == 2 {
-      lines.append(
-        "complete -c weft -n '__fish_seen_subcommand_from \(command.path[0])' -a \(command.path[1]) "
-          + "-d '\(escaped(command.summary))'")
-    }
-    return lines.joined(separator: "\n")
-  }
+    complete -o filenames -F _weft weft
+    """
 
-  private static func escaped(_ text: String) -> String {
-    text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "\\'")
-  }
+  private static let zsh = """
+    _weft() {
+      local -a found
+      found=("${(@f)$("${words[1]}" completion candidates -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+      if [[ "${found[1]}" == ':files' ]]; then
+        _files
+      else
+        compadd -- "${(@)found%%$'\\t'*}"
+      fi
+    }
+    (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+    compdef _weft weft
+    """
 
-  private static func unique(_ words: [String]) -> [String] {
-    words.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
-  }
+  private static let fish = """
+    function __weft_candidates
+      set -l words (commandline -opc) (commandline -ct)
+      set -l found ($words[1] completion candidates -- $words[2..-1] 2>/dev/null)
+      if test "$found[1]" = ':files'
+        __fish_complete_path (commandline -ct)
+      else
+        printf '%s\\n' $found
+      end
+    end
+    complete -c weft -f -a '(__weft_candidates)'
+    """
 }

@@ -4,7 +4,8 @@ import WeftBase
 enum DeleteCommand: Command {
   static let path = ["delete"]
   static let summary = "delete objects"
-  static let operands = "[KIND NAME…]"
+  static let operands = "[KIND NAME… | FILE…]"
+  static let completes = Operands.objects(several: true)
   static let discussion = """
       weft delete virtualservice reviews
       weft delete -f rules/
@@ -14,10 +15,8 @@ enum DeleteCommand: Command {
   static let flags: [Flag] = [ObjectFiles.file, .namespace, .control, .output]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
-    let files = arguments.all(ObjectFiles.file)
-    if !files.isEmpty {
-      guard arguments.positionals.isEmpty else { throw UsageError("name files or a kind with names, not both") }
-      let inputs = try InputFile.read(files)
+    if !arguments.all(ObjectFiles.file).isEmpty {
+      let inputs = try ObjectFiles.inputs(arguments)
       return try await ControlClient.with(arguments, context) { control in
         let results = try await ObjectFiles.post(inputs, to: "/api/v1/remove", arguments, control)
         context.terminal.show(["results": .array(results)], as: arguments.value(.output)) {

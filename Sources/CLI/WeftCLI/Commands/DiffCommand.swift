@@ -5,13 +5,14 @@ import WeftYAML
 enum DiffCommand: Command {
   static let path = ["diff"]
   static let summary = "show what apply would change"
-  static let operands = ""
+  static let operands = "[FILE…]"
+  static let completes = Operands.files
   static let discussion =
     "Exit code 0 when nothing would change, 4 when something would, 1 when something would be refused. Warnings go to standard error."
   static let flags: [Flag] = [ObjectFiles.file, .namespace, .control, .output]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
-    let inputs = try InputFile.read(arguments.all(ObjectFiles.file))
+    let inputs = try ObjectFiles.inputs(arguments)
     return try await ControlClient.with(arguments, context) { control in
       let results = try await ObjectFiles.post(inputs, to: "/api/v1/diff", arguments, control)
       ObjectFiles.warn(results, context.terminal)

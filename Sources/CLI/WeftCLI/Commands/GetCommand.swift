@@ -1,14 +1,17 @@
 import WeftBase
 
-/// `weft get [KIND [NAME…]]`.
+/// `weft get KIND[,KIND…] [NAME…]`.
 enum GetCommand: Command {
   static let path = ["get"]
   static let summary = "show objects, services or workloads"
-  static let operands = "KIND [NAME…]"
+  static let operands = "KIND[,KIND…] [NAME…]"
+  static let completes = Operands.objects(several: true)
   static let discussion = """
       weft get virtualservices
       weft get vs reviews -o yaml
-      weft get vs/reviews
+      weft get vs/reviews dr/reviews
+      weft get vs,dr
+      weft get all
 
     STATUS tells how many of the proxies that an object concerns have it: active 3/3, waiting 1/3, refused 1/3 (the reason
     is printed), unused when it concerns none that is connected, invalid when a newer text of it was refused.
@@ -19,47 +22,92 @@ enum GetCommand: Command {
   static let everywhere = Flag("all-namespaces", short: "A", help: "in all namespaces")
   static let flags: [Flag] = [.namespace, everywhere, .control, .output]
 
-  static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
-    guard !arguments.positionals.isEmpty else {
-      throw UsageError("name a kind, for instance virtualservices, services or workloads")
-    }
-    let objects = try ObjectNames(arguments.positionals)
-    let kind = objects.kind
-    let names = objects.names
-    let namespace = arguments.value(.namespace) ?? "default"
-    return try await ControlClient.with(arguments, context) { control in
-      let query = arguments.has(everywhere) ? "" : "?namespace=\(encoded(namespace))"
+  /// Which table shows a kind.
+  private enum Shape {
+    case objects, services, workloads
+
+    init(_ kind: String) {
       switch kind.lowercased() {
-      case "services", "service", "svc":
-        return show(try await control.get("/api/v1/services\(query)"), names, arguments, context, services)
-      case "workloads", "workload", "wl":
-        return show(try await control.get("/api/v1/workloads\(query)"), names, arguments, context, workloads)
-      default:
-        let separator = query.isEmpty ? "?" : "&"
-        let list = try await control.get("/api/v1/objects/\(encoded(kind))\(query)\(separator)status")
-        return show(list, names, arguments, context, table) { items in
-          // Of a few objects that were named, everything; of a list, what is wrong.
-          items.flatMap { details($0, all: !names.isEmpty, context.terminal) }
-        }
+      case "services", "service", "svc": self = .services
+      case "workloads", "workload", "wl": self = .workloads
+      default: self = .objects
       }
     }
   }
 
+  static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
+    guard !arguments.positionals.isEmpty else {
+      throw UsageError("name a kind, for instance virtualservices, services or workloads; or all")
+    }
+    let wanted = try ObjectNames.groups(arguments.positionals)
+    let namespace = arguments.has(everywhere) ? nil : arguments.value(.namespace) ?? "default"
+    return try await ControlClient.with(arguments, context) { control in
+      var groups: [ObjectNames] = []
+      for group in wanted {
+        guard group.kind == "all" else {
+          groups.append(group)
+          continue
+        }
+        let kinds = try await control.get("/api/v1/kinds")["items"]?.arrayValue ?? []
+        groups += (kinds.compactMap { $0["plural"]?.stringValue } + ["services", "workloads"]).map {
+          ObjectNames(kind: $0, names: group.names)
+        }
+      }
+      var found: [(shape: Shape, items: [JSONValue])] = []
+      for group in groups {
+        let shape = Shape(group.kind)
+        let items = try await list(group.kind, shape, namespace, control)["items"]?.arrayValue ?? []
+        let named = items.filter { item in group.names.isEmpty || group.names.contains { isNamed(item, $0) } }
+        // Objects of all kinds share one table.
+        if let last = found.indices.last, found[last].shape == shape {
+          found[last].items += named
+        } else {
+          found.append((shape, named))
+        }
+      }
+      return show(found, names: wanted.flatMap(\.names), arguments, context)
+    }
+  }
+
+  private static func list(
+    _ kind: String, _ shape: Shape, _ namespace: String?, _ control: ControlClient
+  ) async throws -> JSONValue {
+    let query = namespace.map { "?namespace=\(encoded($0))" } ?? ""
+    switch shape {
+    case .services: return try await control.get("/api/v1/services\(query)")
+    case .workloads: return try await control.get("/api/v1/workloads\(query)")
+    case .objects:
+      return try await control.get("/api/v1/objects/\(encoded(kind))\(query)\(query.isEmpty ? "?" : "&")status")
+    }
+  }
+
   private static func show(
-    _ list: JSONValue, _ names: [String], _ arguments: Arguments, _ context: CommandContext,
-    _ table: ([JSONValue]) -> Table, below: ([JSONValue]) -> [String] = { _ in [] }
+    _ found: [(shape: Shape, items: [JSONValue])], names: [String], _ arguments: Arguments, _ context: CommandContext
   ) -> ExitCode {
-    var items = list["items"]?.arrayValue ?? []
-    if !names.isEmpty { items = items.filter { item in names.contains { isNamed(item, $0) } } }
+    let items = found.flatMap(\.items)
     let missing = names.filter { name in !items.contains { isNamed($0, name) } }
     let shown: JSONValue = names.count == 1 && items.count == 1 ? items[0] : ["items": .array(items)]
     if !items.isEmpty || names.isEmpty {
       context.terminal.show(shown, as: arguments.value(.output)) {
-        ([table(items).text()] + below(items)).joined(separator: "\n")
+        // Of several tables those that are empty say nothing.
+        let full = found.filter { found.count == 1 || !$0.items.isEmpty }
+        if full.isEmpty { return "there is nothing here; -A looks in all namespaces" }
+        return full.map { text($0.shape, $0.items, all: !names.isEmpty, context) }.joined(separator: "\n\n")
       }
     }
     for name in missing { context.terminal.complain("there is no \(name) here; -A looks in all namespaces") }
     return missing.isEmpty ? .success : .failure
+  }
+
+  private static func text(_ shape: Shape, _ items: [JSONValue], all: Bool, _ context: CommandContext) -> String {
+    switch shape {
+    case .services: return services(items).text()
+    case .workloads: return workloads(items, context.now).text()
+    case .objects:
+      // Of a few objects that were named, everything; of a list, what is wrong.
+      let below = items.flatMap { details($0, all: all, context.terminal) }
+      return ([table(items, context.now).text()] + below).joined(separator: "\n")
+    }
   }
 
   private static func nameOf(_ item: JSONValue) -> String {
@@ -73,18 +121,30 @@ enum GetCommand: Command {
     return host.contains(".svc.") && host.hasPrefix(name + ".")
   }
 
-  private static func table(_ items: [JSONValue]) -> Table {
+  private static func table(_ items: [JSONValue], _ now: Int64) -> Table {
     Table(
-      ["KIND", "NAMESPACE", "NAME", "GENERATION", "STATUS", "WARNINGS", "CREATED"],
+      ["KIND", "NAMESPACE", "NAME", "GENERATION", "STATUS", "WARNINGS", "AGE"],
       rows: items.map { item in
         let metadata = item["metadata"]
         return [
           item["kind"]?.stringValue ?? "", metadata?["namespace"]?.stringValue ?? "",
           metadata?["name"]?.stringValue ?? "", metadata?["generation"]?.numberText ?? "", status(item["status"]),
           String(item["status"]?["warnings"]?.arrayValue?.count ?? 0),
-          metadata?["creationTimestamp"]?.stringValue ?? "",
+          age(metadata?["creationTimestamp"], now),
         ]
       })
+  }
+
+  /// `5s`, `12m`, `3h20m`, `4d6h`, `120d`: the largest unit, and the next one while it tells something.
+  static func age(_ created: JSONValue?, _ now: Int64) -> String {
+    guard let time = created?.stringValue.flatMap(CivilTime.parse) else { return "" }
+    let seconds = max(0, now - time.seconds)
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400)
+    func and(_ rest: Int64, _ unit: String) -> String { rest == 0 ? "" : "\(rest)\(unit)" }
+    if seconds < 120 { return "\(seconds)s" }
+    if hours < 3 { return "\(minutes)m" }
+    if days < 2 { return "\(hours)h" + (hours < 8 ? and(minutes % 60, "m") : "") }
+    return "\(days)d" + (days < 8 ? and(hours % 24, "h") : "")
   }
 
   /// `active 3/3`.
@@ -129,15 +189,15 @@ enum GetCommand: Command {
       })
   }
 
-  private static func workloads(_ items: [JSONValue]) -> Table {
+  private static func workloads(_ items: [JSONValue], _ now: Int64) -> Table {
     Table(
-      ["ID", "NAMESPACE", "SERVICE", "VERSION", "ADDRESS", "HEALTH"],
+      ["ID", "NAMESPACE", "SERVICE", "VERSION", "ADDRESS", "HEALTH", "AGE"],
       rows: items.map { item in
         let port = item["ports"]?[0]?["inboundPort"]?.numberText ?? ""
         return [
           item["id"]?.stringValue ?? "", item["namespace"]?.stringValue ?? "", item["service"]?.stringValue ?? "",
           item["labels"]?["version"]?.stringValue ?? "", "\(item["inboundAddress"]?.stringValue ?? ""):\(port)",
-          item["health"]?.stringValue ?? "",
+          item["health"]?.stringValue ?? "", age(item["creationTimestamp"], now),
         ]
       })
   }

@@ -5,6 +5,7 @@ enum HistoryCommand: Command {
   static let path = ["history"]
   static let summary = "show the former versions of an object: who changed what, when"
   static let operands = "KIND NAME"
+  static let completes = Operands.objects(several: false)
   static let discussion = """
       weft history virtualservice reviews
       weft history vs/reviews -o yaml

@@ -5,8 +5,9 @@ enum ProxyStatusCommand: Command {
   static let path = ["proxy", "status"]
   static let summary = "show which proxies are connected and what they have taken"
   static let operands = "[NODE…]"
+  static let completes = Operands.proxies(several: true)
   static let discussion = """
-    Exit code 1 when a proxy refused what was sent to it; the reason is printed. For proxies that are named, also what
+    NODE is a node id or a part of it. Exit code 1 when none that is connected has it, or when a proxy refused what was sent to it; the reason is printed. For proxies that are named, also what
     rules ask for and they cannot be given.
     """
   static let flags: [Flag] = [.control, .output]
@@ -15,10 +16,14 @@ enum ProxyStatusCommand: Command {
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
     try await ControlClient.with(arguments, context) { control in
       var items = try await control.get("/api/v1/proxies")["items"]?.arrayValue ?? []
-      if !arguments.positionals.isEmpty {
-        items = items.filter { item in arguments.positionals.contains { item["id"]?.stringValue?.contains($0) == true }
-        }
+      let wanted = arguments.positionals
+      let ids = items.compactMap { $0["id"]?.stringValue }
+      let missing = wanted.filter { name in !ids.contains { $0.contains(name) } }
+      if !wanted.isEmpty {
+        items = items.filter { item in wanted.contains { item["id"]?.stringValue?.contains($0) == true } }
       }
+      for name in missing { context.terminal.complain(ProxyNames.missing(name, ids)) }
+      if items.isEmpty, !missing.isEmpty { return .failure }
       let refusals = items.flatMap(refusals)
       let issues = arguments.positionals.isEmpty ? [] : items.flatMap(issues)
       context.terminal.show(["items": .array(items)], as: arguments.value(.output)) {
@@ -30,7 +35,7 @@ enum ProxyStatusCommand: Command {
         return ([Table(["PROXY"] + types + ["FORM"], rows: rows).text()] + refusals.map(context.terminal.bad) + issues)
           .joined(separator: "\n")
       }
-      return refusals.isEmpty ? .success : .failure
+      return refusals.isEmpty && missing.isEmpty ? .success : .failure
     }
   }
 
@@ -48,11 +53,25 @@ enum ProxyStatusCommand: Command {
   }
 }
 
+enum ProxyNames {
+  /// No connected proxy has the name; the ids that there are tell which one was meant.
+  static func missing(_ name: String, _ ids: [String]) -> String {
+    // The readable part of an id: `sidecar~127.0.0.1~reviews-v1.default~default.svc.cluster.local`.
+    let short = ids.map { id in
+      let parts = id.split(separator: "~", omittingEmptySubsequences: false)
+      return parts.count == 4 ? String(parts[2]) : id
+    }
+    let nearest = Suggestion.question(name, among: short + short.map { String($0.prefix { $0 != "." }) })
+    return "no connected proxy has '\(name)' in its id\(nearest.isEmpty ? "; 'weft proxy status' lists them" : nearest)"
+  }
+}
+
 /// `weft proxy config NODE`.
 enum ProxyConfigCommand: Command {
   static let path = ["proxy", "config"]
   static let summary = "show the resources the control plane sends a proxy"
   static let operands = "NODE"
+  static let completes = Operands.proxies(several: false)
   static let discussion = """
       weft proxy config reviews-v1 --type CDS
 
@@ -73,7 +92,7 @@ enum ProxyConfigCommand: Command {
       guard let id = matches.first, matches.count == 1 else {
         throw UsageError(
           matches.isEmpty
-            ? "no connected proxy has '\(wanted)' in its id"
+            ? ProxyNames.missing(wanted, ids)
             : "'\(wanted)' names \(matches.count) proxies: \(matches.joined(separator: ", "))")
       }
       let query = arguments.value(type).map { "?type=\($0)" } ?? ""

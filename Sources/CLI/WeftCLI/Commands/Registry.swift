@@ -3,6 +3,7 @@
 package enum Commands {
   package static let all: [any Command.Type] = [
     ApplyCommand.self,
+    BackupCommand.self,
     CheckCommand.self,
     CompletionCommand.self,
     DeleteCommand.self,

@@ -5,6 +5,7 @@ enum RollbackCommand: Command {
   static let path = ["rollback"]
   static let summary = "bring a former version of an object back"
   static let operands = "KIND NAME"
+  static let completes = Operands.objects(several: false)
   static let discussion = """
       weft rollback virtualservice reviews --to 3 --wait
       weft rollback vs/reviews --dry-run

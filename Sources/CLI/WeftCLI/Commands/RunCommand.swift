@@ -34,7 +34,8 @@ enum RunCommand: Command {
   static let proxied = Flag("http-proxy", help: "also offer the program an HTTP_PROXY")
   static let gateway = Flag("gateway", .one("NAME"), help: "run a gateway that Gateway objects select by istio: NAME")
   static let discovery = Flag(
-    "xds", .one("HOST:PORT"), default: "127.0.0.1:15010", help: "the control plane's xDS address")
+    "xds", .one("HOST:PORT"),
+    help: "the control plane's xDS address (environment: WEFT_XDS; default: port 15010 where its API is)")
   static let admin = Flag("admin-port", .one("PORT"), help: "the proxy's admin page (default: a free port)")
   static let drain = Flag("drain-seconds", .one("SECONDS"), default: "5", help: "time for peers to let go when leaving")
   static let concurrency = Flag("concurrency", .one("N"), default: "1", help: "the proxy's workers")
@@ -49,7 +50,7 @@ enum RunCommand: Command {
   ]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
-    let signals = Signals.take(Signals.supervised)
+    let signals = Signals.take(Agent.signals)
     let configuration = try configuration(arguments, context)
     let quiet = arguments.has(quiet)
     let terminal = context.terminal
@@ -117,7 +118,7 @@ enum RunCommand: Command {
     result.control = try place(control ?? arguments.required(.control), otherwise: 15080, "the control plane's address")
     let xds =
       arguments.isGiven(discovery)
-      ? try arguments.required(discovery) : context.environment["WEFT_XDS"] ?? "127.0.0.1:15010"
+      ? try arguments.required(discovery) : context.environment["WEFT_XDS"] ?? Self.beside(result.control)
     result.discovery = try place(xds, otherwise: 15010, "--xds")
     guard let proxy = Siblings.find("weft-proxy", context) else {
       throw Unavailable("weft-proxy is neither beside weft nor on PATH; 'make release' builds it")
@@ -126,6 +127,13 @@ enum RunCommand: Command {
     result.command = command
     result.environment = context.environment
     return result
+  }
+
+  /// The xDS address of a control plane whose API is at `control`.
+  private static func beside(_ control: String) -> String {
+    guard var place = HostPort(control[...]) else { return "127.0.0.1:15010" }
+    place.port = 15010
+    return place.description
   }
 
   /// `host:port` of an address or of an http URL.

@@ -20,19 +20,13 @@ enum UpCommand: Command {
   static let flags: [Flag] = [api, xds, data, config, ready, level]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
-    guard let program = Siblings.find("weft-control", context) else {
-      throw Unavailable("weft-control is neither beside weft nor on PATH; 'make release' builds it")
-    }
     let data = arguments.value(data) ?? "\(StateDirectory.path(context.environment))/control"
     guard makeDirectories(data) else { throw UsageError("cannot create the directory \(data)") }
-    var words = [program, "--data-dir", data]
+    var words = ["--data-dir", data]
     for flag in [api, xds, config, ready, level] {
       if let value = arguments.value(flag) { words += ["--\(flag.name)", value] }
     }
-    // The control plane replaces this process: signals and exit code are its own.
-    var pointers = unsafe words.map { unsafe strdup($0) } + [nil]
-    unsafe execv(program, &pointers)
-    throw Unavailable("cannot start \(program): \(unsafe String(cString: strerror(errno)))")
+    try Siblings.become("weft-control", words, context)
   }
 }
 

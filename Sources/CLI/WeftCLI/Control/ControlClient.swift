@@ -7,8 +7,10 @@ package struct ControlClient: Sendable {
   private let client: HTTPClient
   private let base: String
 
+  /// *Parameter* `url`: with or without `http://`.
   package init(_ url: String, client: HTTPClient) {
-    base = url.hasSuffix("/") ? String(url.dropLast()) : url
+    let full = url.contains("://") ? url : "http://\(url)"
+    base = full.hasSuffix("/") ? String(full.dropLast()) : full
     self.client = client
   }
 
@@ -25,12 +27,13 @@ package struct ControlClient: Sendable {
 
   /// The answer's status and body. *Errors*: `Unavailable`.
   package func call(
-    _ method: String, _ path: String, body: [UInt8] = [], contentType: String = "application/json"
+    _ method: String, _ path: String, body: [UInt8] = [], contentType: String = "application/json",
+    within timeout: Duration = .seconds(30)
   ) async throws -> (status: Int, body: JSONValue) {
     let answer: HTTPClientResponse
     do {
       let headers: HTTPHeaders = body.isEmpty ? [:] : ["content-type": contentType]
-      answer = try await client.send(method, base + path, headers: headers, body: body, timeout: .seconds(30))
+      answer = try await client.send(method, base + path, headers: headers, body: body, timeout: timeout)
     } catch {
       throw Unavailable("cannot reach the control plane at \(base): \(error). Is it running? Start one with 'weft up'.")
     }
@@ -41,8 +44,8 @@ package struct ControlClient: Sendable {
   }
 
   /// As `call`, but a status of 400 and above becomes a `CallRefused`.
-  package func get(_ path: String) async throws -> JSONValue {
-    let (status, body) = try await call("GET", path)
+  package func get(_ path: String, within timeout: Duration = .seconds(30)) async throws -> JSONValue {
+    let (status, body) = try await call("GET", path, within: timeout)
     guard status < 400 else { throw CallRefused(status: status, body: body) }
     return body
   }

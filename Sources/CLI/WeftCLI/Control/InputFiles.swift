@@ -29,17 +29,19 @@ struct InputFile: Sendable, Equatable {
     var status = stat()
     guard unsafe stat(path, &status) == 0 else { throw problem(path) }
     guard status.st_mode & S_IFMT == S_IFDIR else { return [path] }
-    guard let directory = unsafe opendir(path) else { throw problem(path) }
-    defer { unsafe closedir(directory) }
+    guard let listing = unsafe opendir(path) else { throw problem(path) }
+    defer { unsafe closedir(listing) }
     var names: [String] = []
-    while let entry = unsafe readdir(directory) {
+    while let entry = unsafe readdir(listing) {
       let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) { raw in
         unsafe String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
       }
       if [".yaml", ".yml", ".json"].contains(where: name.hasSuffix), !name.hasPrefix(".") { names.append(name) }
     }
     guard !names.isEmpty else { throw UsageError("the directory \(path) holds no .yaml, .yml or .json file") }
-    return names.sorted().map { "\(path)/\($0)" }
+    var directory = path[...]
+    while directory.count > 1, directory.last == "/" { directory = directory.dropLast() }
+    return names.sorted().map { directory == "/" ? "/\($0)" : "\(directory)/\($0)" }
   }
 
   private static func contents(of descriptor: Int32, _ name: String) throws(UsageError) -> [UInt8] {

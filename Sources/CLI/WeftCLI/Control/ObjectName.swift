@@ -5,6 +5,32 @@ struct ObjectNames: Sendable, Equatable {
   var kind: String
   var names: [String]
 
+  init(kind: String, names: [String]) {
+    self.kind = kind
+    self.names = names
+  }
+
+  /// Objects of several kinds: `vs,dr`, `vs,dr reviews`, `vs/reviews dr/reviews`, `all`. *Errors*: as of one kind.
+  static func groups(_ words: [String]) throws(UsageError) -> [ObjectNames] {
+    guard let first = words.first else { throw UsageError("name a kind, for instance virtualservices") }
+    guard first.contains("/") else {
+      let parsed = try ObjectNames(words)
+      let kinds = parsed.kind.split(separator: ",").map(String.init)
+      guard !kinds.isEmpty else { throw UsageError("name a kind, for instance virtualservices") }
+      return kinds.map { ObjectNames(kind: $0, names: parsed.names) }
+    }
+    var groups: [ObjectNames] = []
+    for word in words {
+      let one = try ObjectNames([word])
+      if let known = groups.firstIndex(where: { $0.kind == one.kind }) {
+        groups[known].names += one.names
+      } else {
+        groups.append(one)
+      }
+    }
+    return groups
+  }
+
   /// *Errors*: kinds that differ, or a mixture of both forms.
   init(_ words: [String]) throws(UsageError) {
     guard let first = words.first else { throw UsageError("name a kind, for instance virtualservices") }

@@ -1,4 +1,5 @@
 // Parsed arguments of one command.
+import WeftBase
 
 /// Why a command line cannot be understood: one sentence, and where to look.
 package struct UsageError: Error, Equatable, CustomStringConvertible {
@@ -76,7 +77,7 @@ package struct Arguments: Sendable, Equatable {
   }
 
   private static func unknown(_ shown: String, _ flags: [Flag]) -> UsageError {
-    let near = flags.map { "--\($0.name)" }.filter { distance($0, shown) <= 2 }.first
+    let near = flags.map { "--\($0.name)" }.filter { Suggestion.distance($0, shown) <= 2 }.first
     return UsageError("unknown flag \(shown)" + (near.map { "; did you mean \($0)?" } ?? ""))
   }
 
@@ -115,21 +116,4 @@ package struct Arguments: Sendable, Equatable {
     }
     return number
   }
-}
-
-/// Edits (insert, delete, replace) between two short words; for "did you mean".
-func distance(_ a: String, _ b: String) -> Int {
-  let x = Array(a.utf8)
-  let y = Array(b.utf8)
-  var row = Array(0...y.count)
-  for i in 0..<x.count {
-    var previous = row[0]
-    row[0] = i + 1
-    for j in 0..<y.count {
-      let substituted = previous + (x[i] == y[j] ? 0 : 1)
-      previous = row[j + 1]
-      row[j + 1] = min(substituted, row[j] + 1, row[j + 1] + 1)
-    }
-  }
-  return row[y.count]
 }

@@ -94,7 +94,8 @@ extension DirectorySource {
   ) async throws(DirectoryError) {
     var signals = watch.signals.makeAsyncIterator()
     watch.wake(after: .zero)
-    Self.remind(watch, every: times.anyway)
+    let reminder = Self.remind(watch, every: times.anyway)
+    defer { reminder.cancel() }
     while await signals.next() != nil, !Task.isCancelled {
       await quiet(watch, times)
       // A new place may have changed before it was watched: look until there is none.
@@ -108,11 +109,10 @@ extension DirectorySource {
     }
   }
 
-  private static func remind(_ watch: DirectoryWatch, every interval: Duration) {
-    Task { [weak watch] in
+  private static func remind(_ watch: DirectoryWatch, every interval: Duration) -> Task<Void, Never> {
+    Task {
       while true {
         do { try await Task.sleep(for: interval) } catch { return }
-        guard let watch else { return }
         watch.wake(after: .zero)
       }
     }

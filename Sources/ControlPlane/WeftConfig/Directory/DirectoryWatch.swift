@@ -15,6 +15,7 @@ final class DirectoryWatch: Sendable {
   private let descriptor: Int32
   private let reading: Reading
   private let state = Mutex(State())
+  private let alarms = Mutex(Alarms())
 
   private struct State {
     var places: [Int32: [String: WatchPlaces.Names]] = [:]
@@ -35,6 +36,7 @@ final class DirectoryWatch: Sendable {
 
   deinit {
     reading.cancel()
+    for alarm in alarms.withLock({ $0.tasks.values }) { alarm.cancel() }
     continuation.finish()
   }
 
@@ -61,10 +63,21 @@ final class DirectoryWatch: Sendable {
   /// Gives a signal after `delay`, whether or not anything happens.
   func wake(after delay: Duration) {
     let continuation = self.continuation
-    Task {
-      do { try await Task.sleep(for: delay) } catch { return }
-      continuation.yield()
+    alarms.withLock { alarms in
+      let number = alarms.next
+      alarms.next += 1
+      alarms.tasks[number] = Task { [weak self] in
+        do { try await Task.sleep(for: delay) } catch { return }
+        continuation.yield()
+        self?.alarms.withLock { _ = $0.tasks.removeValue(forKey: number) }
+      }
     }
+  }
+
+  /// Signals that are still to come. They end with the watch.
+  private struct Alarms {
+    var next: UInt64 = 0
+    var tasks: [UInt64: Task<Void, Never>] = [:]
   }
 
   /// Watches exactly these places. A place that does not exist is left out: what leads to it is a place, too.

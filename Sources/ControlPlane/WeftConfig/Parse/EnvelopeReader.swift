@@ -23,7 +23,9 @@ struct EnvelopeReader {
       return finish()
     }
     for member in object.members where !Self.known.contains(member.name) {
-      error(base.field(member.name), "unknown field; allowed are apiVersion, kind, metadata and spec")
+      let hint =
+        Suggestion.nearest(to: member.name, among: Self.known.sorted()).map { "did you mean \"\($0)\"? " } ?? ""
+      error(base.field(member.name), "unknown field; \(hint)allowed are apiVersion, kind, metadata and spec")
     }
     let kind = readKind(object, base)
     let metadata = readMetadata(object["metadata"], base.field("metadata"))
@@ -60,7 +62,9 @@ struct EnvelopeReader {
     }
     candidate.kind = name
     guard let kind = KindRegistry.kind(KindName(rawValue: name)) else {
-      error(path, "\"\(name)\" is not known; allowed are \(Self.kindNames)")
+      let hint = Suggestion.nearest(to: name, among: KindRegistry.all.map(\.name.rawValue))
+      let question = hint.map { "did you mean \"\($0)\"? " } ?? ""
+      error(path, "\"\(name)\" is not known; \(question)allowed are \(Self.kindNames)")
       return nil
     }
     let allowed = kind.apiVersions

@@ -15,7 +15,9 @@ struct DestinationRuleAnalysis {
     guard let service = snapshot.service(named: host, from: rule.namespace) else {
       found.append(
         Problem(
-          .warning, at: spec.field("host"), "no service is known as \(host); the rule has no effect", code: "IST0174"))
+          .warning, at: spec.field("host"),
+          "no service is known as \(host); the rule has no effect\(snapshot.question(host, after: found.count))",
+          code: "IST0174"))
       return found
     }
     checkRivals(host, &found)

@@ -42,6 +42,12 @@ struct RuleAnalysis {
 }
 
 extension WeftSnapshot {
+  /// `; did you mean "reviews.default.svc.cluster.local"?` for a host that is no service; nothing once `found` warnings are enough, so
+  /// that a long list of unknown hosts costs no more than a short one.
+  func question(_ host: String, after found: Int) -> String {
+    found < 8 ? Suggestion.question(host, among: services.all.lazy.map(\.host)) : ""
+  }
+
   /// The service that a rule of `namespace` means by a full host name, wildcard entries included.
   func service(named host: String, from namespace: String) -> Service? {
     if let service = services.service(host, seenFrom: namespace) { return service }

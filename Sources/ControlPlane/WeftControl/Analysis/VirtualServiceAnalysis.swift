@@ -32,7 +32,9 @@ struct VirtualServiceAnalysis {
       if !Hostname.isWildcard(host), snapshot.service(named: host, from: rule.namespace) == nil {
         found.append(
           Problem(
-            .warning, at: path, "no service is known as \(host); only requests on port 80 can match", code: "IST0101"))
+            .warning, at: path,
+            "no service is known as \(host); only requests on port 80 can match\(snapshot.question(host, after: found.count))",
+            code: "IST0101"))
       }
       checkRivals(host, path, &found)
     }
@@ -155,7 +157,8 @@ struct VirtualServiceAnalysis {
     let host = Hostname.resolve(destination.host, namespace: rule.namespace, domain: domain)
     guard let service = snapshot.service(named: host, from: rule.namespace) else {
       if snapshot.services.services(withHost: host).isEmpty {
-        warn("host", "no service is known as \(host); requests sent there are answered with 503", "IST0101")
+        let question = snapshot.question(host, after: found.count)
+        warn("host", "no service is known as \(host); requests sent there are answered with 503\(question)", "IST0101")
       } else {
         warn(
           "host", "the service \(host) is not exported to namespace \(rule.namespace); requests are answered with 503",

@@ -41,25 +41,16 @@ struct WallClock: ~Copyable {
     let months: StaticString = "JanFebMarAprMayJunJulAugSepOctNovDec"
     let days = second / 86_400
     let rest = second % 86_400
-    // Civil date from days, Howard Hinnant's algorithm.
-    let z = days + 719_468
-    let era = z / 146_097
-    let dayOfEra = z - era * 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let shifted = (5 * dayOfYear + 2) / 153
-    let day = dayOfYear - (153 * shifted + 2) / 5 + 1
-    let month = shifted < 10 ? shifted + 3 : shifted - 9
-    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+    let today = CivilDate(daysSince1970: days)
     date.removeAll()
     let weekday = Int(days % 7)
     date.append(ByteView(names)[weekday * 3..<weekday * 3 + 3])
     date.append(", " as StaticString)
-    two(day)
+    two(today.day)
     date.append(" " as StaticString)
-    date.append(ByteView(months)[Int(month - 1) * 3..<Int(month - 1) * 3 + 3])
+    date.append(ByteView(months)[Int(today.month - 1) * 3..<Int(today.month - 1) * 3 + 3])
     date.append(" " as StaticString)
-    date.append(decimal: UInt64(year))
+    date.append(decimal: UInt64(today.year))
     date.append(" " as StaticString)
     two(rest / 3600)
     date.append(":" as StaticString)

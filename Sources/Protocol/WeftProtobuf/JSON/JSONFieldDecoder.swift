@@ -57,7 +57,9 @@ package final class JSONFieldDecoder: FieldDecoder {
         try message.decodeField(field.number, from: self)
       } else {
         switch options.unknownFields {
-        case .refuse: throw error("unknown field of \(schema.name)")
+        case .refuse:
+          let names = schema.fields.lazy.map(\.jsonName)
+          throw error("unknown field of \(schema.name)\(Suggestion.question(member.name, among: names))")
         case .ignore: break
         case .collect: unknownPaths.append(FieldPath(path))
         }

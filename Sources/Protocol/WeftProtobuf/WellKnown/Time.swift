@@ -124,8 +124,9 @@ package struct Google_Protobuf_Timestamp: Message {
     guard Self.secondsRange.contains(seconds), (0..<1_000_000_000).contains(nanos) else { return nil }
     let days = (seconds - (seconds % 86400 + 86400) % 86400) / 86400
     let second = Int(seconds - days * 86400)
-    let (year, month, day) = civilDate(days: Int(days))
-    return "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))T\(padded(second / 3600, 2)):"
+    let date = CivilDate(daysSince1970: days)
+    return
+      "\(padded(Int(date.year), 4))-\(padded(Int(date.month), 2))-\(padded(Int(date.day), 2))T\(padded(second / 3600, 2)):"
       + "\(padded(second / 60 % 60, 2)):\(padded(second % 60, 2))\(fractionText(nanos.magnitude))Z"
   }
 
@@ -163,7 +164,8 @@ package struct Google_Protobuf_Timestamp: Message {
       offset = (h * 3600 + m * 60) * (c[at] == UInt8(ascii: "-") ? -1 : 1)
     default: return nil
     }
-    let seconds = daysSinceEpoch(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset
+    let days = Int(CivilDate.days(year: Int64(year), month: Int64(month), day: Int64(day)))
+    let seconds = days * 86400 + hour * 3600 + minute * 60 + second - offset
     guard Self.secondsRange.contains(Int64(seconds)) else { return nil }
     self.init(seconds: Int64(seconds), nanos: nanos)
   }
@@ -215,24 +217,4 @@ private func daysInMonth(_ year: Int, _ month: Int) -> Int {
   case 4, 6, 9, 11: 30
   default: 31
   }
-}
-
-// Days in the proleptic Gregorian calendar, counted in eras of 400 years that begin on 1 March.
-private func daysSinceEpoch(_ year: Int, _ month: Int, _ day: Int) -> Int {
-  let y = month <= 2 ? year - 1 : year
-  let era = (y >= 0 ? y : y - 399) / 400
-  let yearOfEra = y - era * 400
-  let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
-  return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
-}
-
-private func civilDate(days: Int) -> (year: Int, month: Int, day: Int) {
-  let z = days + 719_468
-  let era = (z >= 0 ? z : z - 146_096) / 146_097
-  let dayOfEra = z - era * 146_097
-  let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36524 - dayOfEra / 146_096) / 365
-  let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-  let m = (5 * dayOfYear + 2) / 153
-  let month = m < 10 ? m + 3 : m - 9
-  return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * m + 2) / 5 + 1)
 }

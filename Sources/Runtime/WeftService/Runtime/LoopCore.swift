@@ -19,8 +19,6 @@ final class LoopCore: LoopHandler {
   private var clients: [UInt64: ClientPools] = [:]
   private var timers: [UInt64: (id: TimerID, work: () -> Void)] = [:]
   private var lastToken: UInt64 = 0
-  private var signals: SignalWatch?
-  private var terminations: [() -> Void] = []
 
   init(loop: EventLoop) {
     self.loop = loop
@@ -83,29 +81,12 @@ final class LoopCore: LoopHandler {
     if let timer = timers.removeValue(forKey: armed) { loop.cancel(timer.id) }
   }
 
-  // MARK: Signals
-
-  /// Calls `work` at the first SIGTERM or SIGINT, or when the loop ends.
-  func watchTermination(_ work: @escaping () -> Void) {
-    terminations.append(work)
-    guard signals == nil else { return }
-    signals = try? SignalWatch(loop, [.terminate, .interrupt]) { [weak self] _ in self?.terminate() }
-  }
-
-  private func terminate() {
-    let waiting = terminations
-    terminations = []
-    for work in waiting { work() }
-  }
-
   // MARK: Ending
 
   /// Refuses everything from now on and resets what is open. The loop's end reports the connections closed.
   func shutDown() {
     guard !isShutDown else { return }
     isShutDown = true
-    terminate()
-    signals?.stop()
     for listener in hosts.keys { loop.stopAccepting(listener) }
     for exchange in Array(exchanges.values) { exchange.abort(.shutDown) }
     loop.stop()

@@ -1,7 +1,9 @@
 import Glibc
 import Synchronization
 import Testing
+import WeftAgent
 import WeftBase
+import WeftTestKit
 
 @testable import WeftCLI
 
@@ -65,16 +67,6 @@ struct CommandTests {
     #expect(transcript.errors.contains("weft up"), "\(transcript.errors)")
   }
 
-  @Test("completions name every command and flag", arguments: ["bash", "zsh", "fish"])
-  func completions(shell: String) async {
-    let transcript = Transcript()
-    #expect(await transcript.run("completion", shell) == 0)
-    for command in Commands.all {
-      for word in command.path { #expect(transcript.out.contains(word)) }
-      for flag in command.allFlags { #expect(transcript.out.contains(flag.name)) }
-    }
-  }
-
   @Test("the version prints in every form")
   func version() async {
     for (form, text) in [
@@ -85,6 +77,73 @@ struct CommandTests {
       #expect(await transcript.run("version", "-o", form) == 0)
       #expect(transcript.out == text)
     }
+    let short = Transcript()
+    #expect(await short.run("--version") == 0)
+    #expect(short.out == "weft \(WeftVersion.text)\n")
+  }
+
+  @Test("output that cannot be written is a failure, told unless the reader has gone", arguments: [ENOSPC, EPIPE])
+  func fullDisk(number: Int32) async {
+    let transcript = Transcript()
+    let terminal = Terminal(colours: false, failure: { number }) { text, isError in
+      if isError { transcript.terminal.complain(text) }
+    }
+    let context = CommandContext(terminal: terminal, environment: [:], program: "weft")
+    #expect(await CommandLineTool.main(["version"], context) == 1)
+    #expect(transcript.errors.contains("No space left on device") == (number == ENOSPC))
+  }
+
+  static let places: [([String], [String: String], String)] = [
+    ([], [:], "127.0.0.1:15010"),
+    ([], ["WEFT_CONTROL": "http://control.example:25080/"], "control.example:15010"),
+    ([], ["WEFT_CONTROL": "[2001:db8::1]:15080"], "[2001:db8::1]:15010"),
+    (["--control", "10.0.0.1"], ["WEFT_CONTROL": "http://elsewhere:1"], "10.0.0.1:15010"),
+    (["--control", "10.0.0.1"], ["WEFT_XDS": "xds.example"], "xds.example:15010"),
+    (["--xds", "10.0.0.2:1"], ["WEFT_XDS": "xds.example", "WEFT_CONTROL": "a:1"], "10.0.0.2:1"),
+  ]
+
+  @Test("the xDS address is where the control plane is, unless something says otherwise", arguments: places)
+  func discovery(words: [String], environment: [String: String], expected: String) throws {
+    var environment = environment
+    environment["PATH"] = "/bin:/usr/bin"
+    let directory = TemporaryDirectory()
+    directory.write("weft-proxy", "")
+    #expect(unsafe chmod(directory.file("weft-proxy"), 0o755) == 0)
+    let context = CommandContext(
+      terminal: Transcript().terminal, environment: environment, program: directory.file("weft"))
+    let arguments = try Arguments(["--service", "a"] + words + ["--", "x"], flags: RunCommand.flags)
+    #expect(try RunCommand.configuration(arguments, context).discovery == expected)
+  }
+
+  @Test("a directory's files are named without a second slash", arguments: ["", "/", "//"])
+  func slashes(end: String) throws {
+    let directory = TemporaryDirectory()
+    directory.write("b.yaml", "")
+    #expect(try InputFile.read([directory.path + end]).map(\.name) == [directory.file("b.yaml")])
+  }
+
+  static let groups: [([String], [ObjectNames])] = [
+    (["vs"], [ObjectNames(kind: "vs", names: [])]),
+    (["vs,dr", "a"], [ObjectNames(kind: "vs", names: ["a"]), ObjectNames(kind: "dr", names: ["a"])]),
+    (["vs/a", "dr/b", "vs/c"], [ObjectNames(kind: "vs", names: ["a", "c"]), ObjectNames(kind: "dr", names: ["b"])]),
+    (["all"], [ObjectNames(kind: "all", names: [])]),
+  ]
+
+  @Test("objects of several kinds are named in one go", arguments: groups)
+  func severalKinds(words: [String], expected: [ObjectNames]) throws {
+    #expect(try ObjectNames.groups(words) == expected)
+  }
+
+  static let ages: [(Int64, String)] = [
+    (-5, "0s"), (0, "0s"), (119, "119s"), (120, "2m"), (10_799, "179m"), (10_800, "3h"), (12_060, "3h21m"),
+    (30_000, "8h"), (172_799, "47h"), (172_800, "2d"), (180_000, "2d2h"), (8 * 86_400 + 7_200, "8d"),
+  ]
+
+  @Test("ages are short: the largest unit, and the next one while it tells something", arguments: ages)
+  func age(seconds: Int64, text: String) {
+    let created: JSONValue = "2026-11-21T10:00:00.123456789Z"
+    #expect(GetCommand.age(created, 1_795_255_200 + seconds) == text)
+    #expect(GetCommand.age("", 5) == "")
   }
 
   static let runRefusals: [([String], String)] = [

@@ -27,11 +27,13 @@ private final class CannedControl: Sendable {
   }
 
   /// Runs a command against it and returns exit code, output and errors.
-  func run(_ words: String...) async throws -> (code: Int32, out: String, errors: String) {
+  func run(
+    _ words: String..., scheme: String = "http://"
+  ) async throws -> (code: Int32, out: String, errors: String) {
     let transcript = Transcript()
     let code = try await ServiceRuntime.with { runtime in
       let server = try await HTTPServer.bind(HTTPServerConfiguration(addresses: [.loopback()]), on: runtime)
-      let url = "http://\(server.addresses[0])"
+      let url = "\(scheme)\(server.addresses[0])"
       return try await withThrowingTaskGroup(of: Int32?.self) { group in
         group.addTask {
           await server.run { request, responder in
@@ -214,8 +216,8 @@ struct ControlTranscriptTests {
     ])
     let result = try await control.run("apply", "-f", "/dev/null", "--dry-run")
     #expect(result.code == 0)
-    #expect(result.out == "virtualservice/reviews.default configured\n")
-    #expect(result.errors == "Warning: virtualservice/reviews.default: spec.http[0].fault: has no effect\n")
+    #expect(result.out == "virtualservice/reviews.default configured (dry run)\n")
+    #expect(result.errors == "Warning: /dev/null: virtualservice/reviews.default: spec.http[0].fault: has no effect\n")
   }
 
   @Test("get shows how far objects have come, and for a named one its warnings and refusals")
@@ -233,7 +235,7 @@ struct ControlTranscriptTests {
     #expect(list.code == 0)
     #expect(
       list.out == """
-        KIND             NAMESPACE   NAME      GENERATION   STATUS        WARNINGS   CREATED
+        KIND             NAMESPACE   NAME      GENERATION   STATUS        WARNINGS   AGE
         VirtualService   default     reviews   2            refused 1/3   1
         VirtualService   default     unused    1            unused        0
         virtualservice/reviews.default: refused by p9: RDS 9080: no
@@ -242,5 +244,87 @@ struct ControlTranscriptTests {
     let one = try await control.run("get", "vs/reviews")
     #expect(one.out.hasSuffix("virtualservice/reviews.default: warning: spec.hosts[0]: odd\n"))
     #expect(!one.out.contains("unused"))
+  }
+
+  @Test("get shows several kinds in one table, and all of a namespace with services and workloads apart")
+  func getSeveral() async throws {
+    func item(_ kind: String, _ name: String) -> String {
+      """
+      {"items": [{"kind": "\(kind)", "metadata": {"name": "\(name)", "namespace": "default", "generation": 1, \
+      "creationTimestamp": "1970-01-01T00:00:00Z"}}]}
+      """
+    }
+    let control = CannedControl([
+      "GET /api/v1/objects/vs?namespace=default&status": [(200, item("VirtualService", "a"))],
+      "GET /api/v1/objects/dr?namespace=default&status": [(200, item("DestinationRule", "b"))],
+      "GET /api/v1/kinds": [(200, #"{"items": [{"plural": "vs"}, {"plural": "dr"}]}"#)],
+      "GET /api/v1/services?namespace=default": [(200, #"{"items": []}"#)],
+      "GET /api/v1/workloads?namespace=default": [(200, #"{"items": [{"id": "w-1", "service": "a"}]}"#)],
+    ])
+    let both = """
+      KIND              NAMESPACE   NAME   GENERATION   STATUS   WARNINGS   AGE
+      VirtualService    default     a      1            -        0          0s
+      DestinationRule   default     b      1            -        0          0s
+
+      """
+    #expect(try await control.run("get", "vs,dr").out == both)
+    #expect(
+      try await control.run("get", "all").out == both + """
+
+        ID    NAMESPACE   SERVICE   VERSION   ADDRESS   HEALTH   AGE
+        w-1               a                   :
+
+        """)
+  }
+
+  @Test("files behind -f and after it are all applied, and each is named in its errors")
+  func positionalFiles() async throws {
+    let refused =
+      #"{"results": [{"kind": "Gateway", "name": "g", "action": "refused", "errors": [{"line": 2, "message": "no"}]}]}"#
+    let control = CannedControl(["POST /api/v1/apply?namespace=default": [(200, Self.applied()), (422, refused)]])
+    let result = try await control.run("apply", "-f", "/dev/null", "/dev/null")
+    #expect(result.code == 1)
+    #expect(
+      result.out == """
+        virtualservice/reviews.default configured
+        gateway/g refused
+          error: /dev/null: line 2: no
+
+        """)
+  }
+
+  @Test("a proxy that is not connected ends with 1, with the one that was meant")
+  func noSuchProxy() async throws {
+    let proxies = #"{"items": [{"id": "sidecar~127.0.0.1~reviews-v1.default~default.svc.cluster.local"}]}"#
+    let control = CannedControl(["GET /api/v1/proxies": [(200, proxies)]])
+    let result = try await control.run("proxy", "status", "reviewz-v1")
+    #expect(result.code == 1)
+    #expect(result.out == "")
+    #expect(result.errors == "no connected proxy has 'reviewz-v1' in its id; did you mean \"reviews-v1\"?\n")
+    #expect(try await control.run("proxy", "status", "reviews").code == 0)
+  }
+
+  @Test("a control plane is reached without http:// before its address")
+  func withoutScheme() async throws {
+    let control = CannedControl(["GET /api/v1/proxies": [(200, #"{"items": []}"#)]])
+    #expect(try await control.run("proxy", "status", scheme: "").code == 0)
+  }
+
+  @Test("check tells a store that cannot be written, and one that has lost something")
+  func checkStore() async throws {
+    func check(_ state: String) async throws -> (code: Int32, out: String, errors: String) {
+      let empty = (status: 200, body: #"{"items": []}"#)
+      let control = CannedControl([
+        "GET /version": [(200, #"{"version": "\#(WeftVersion.text)"}"#)], "GET /api/v1/store": [(200, state)],
+        "GET /api/v1/workloads": [empty], "GET /api/v1/sources": [empty], "GET /api/v1/proxies": [empty],
+      ])
+      return try await control.run("check")
+    }
+    let full = try await check(#"{"writable": false, "failure": "database or disk is full"}"#)
+    #expect(full.code == 1)
+    #expect(full.out.contains("FAIL store: cannot be written: database or disk is full\n"))
+    let lost = try await check(#"{"writable": true, "loss": {"message": "it is gone"}}"#)
+    #expect(lost.out.contains("FAIL store: it is gone\n"))
+    #expect(try await check(#"{"writable": true, "resourceVersion": "7"}"#).out.contains("ok   store: at revision 7\n"))
   }
 }

@@ -1,12 +1,11 @@
-// Signals as values of an asynchronous sequence.
 import Glibc
 
-/// The signals a supervisor acts on or passes on.
+/// Signals as values of an asynchronous sequence. Programs whose work is a loop take theirs from it (`SignalWatch`).
 package struct Signals: Sendable {
   private let stream: AsyncStream<Int32>
 
-  /// What `weft run` acts on or passes on.
-  package static let supervised = [SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH]
+  /// What asks a program to stop.
+  package static let stopping = [SIGTERM, SIGINT]
 
   /// Keeps `numbers` from this thread and every thread started later, until `take` asks for them.
   /// Call it on the main thread, before any other thread exists.
@@ -26,7 +25,7 @@ package struct Signals: Sendable {
   package static func take(_ numbers: [Int32]) -> Signals {
     let waiting = Self.set(numbers)
     let (stream, continuation) = AsyncStream.makeStream(of: Int32.self, bufferingPolicy: .bufferingNewest(16))
-    startThread {
+    DetachedThread.start {
       var set = waiting
       while true {
         var number: Int32 = 0
