@@ -40,7 +40,7 @@ package struct Agent: Sendable {
   private let ports: AgentPorts
   private let slot: Slot?
   private let client: HTTPClient
-  private let registry: WorkloadRegistry
+  private let registry: Registration
   private let report: @Sendable (AgentEvent) -> Void
 
   package init(
@@ -54,7 +54,7 @@ package struct Agent: Sendable {
     self.ports = ports
     self.client = client
     self.report = report
-    registry = WorkloadRegistry(configuration, ports, client: client)
+    registry = Registration(configuration, ports, client: client)
   }
 
   /// Runs until the application ends or a signal asks to stop. *Returns*: the process's exit code.

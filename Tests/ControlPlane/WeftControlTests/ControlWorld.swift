@@ -11,7 +11,7 @@ final class ControlWorld: Sendable {
   let directory: TemporaryDirectory
   let store: StoreService
   let aggregate: Aggregate
-  let registry: WorkloadRegistry
+  let registry: AgentRegistry
   let api: ControlAPI
   let time: VirtualTime
 
@@ -29,21 +29,21 @@ final class ControlWorld: Sendable {
     self.directory = directory
     self.time = time
     store = try StoreService(path: directory.file("store.db"))
-    aggregate = Aggregate(store: store)
-    registry = WorkloadRegistry(store: store, clock: time.clock)
+    registry = AgentRegistry(clock: time.clock, lastGood: LastGoodFile(directory.file("agents.json")))
+    aggregate = Aggregate(store: store, registries: [registry])
     api = ControlAPI(store: store, aggregate: aggregate, registry: registry, clock: time.clock)
-    try await aggregate.load()
-    try await registry.load()
+    registry.load()
+    await aggregate.load()
   }
 
   /// Runs the aggregate beside `body`.
   func following<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result {
     let aggregate = self.aggregate
-    let task = Task { try await aggregate.run() }
+    let task = Task { await aggregate.run() }
     defer { store.endWatches() }
     let result = try await body()
     store.endWatches()
-    _ = try await task.value
+    await task.value
     return result
   }
 
@@ -51,6 +51,7 @@ final class ControlWorld: Sendable {
   func settled() async throws -> WeftSnapshot {
     let revision = try await store.perform { $0.revision }
     await aggregate.wait(for: revision)
+    await aggregate.wait(for: registry.version, of: registry.origin)
     return await aggregate.current()
   }
 

@@ -7,8 +7,8 @@ enum ProxyStatusCommand: Command {
   static let operands = "[NODE…]"
   static let completes = Operands.proxies(several: true)
   static let discussion = """
-    NODE is a node id or a part of it. Exit code 1 when none that is connected has it, or when a proxy refused what was sent to it; the reason is printed. For proxies that are named, also what
-    rules ask for and they cannot be given.
+    NODE is a node id or a part of it. Exit code 1 when no connected proxy has it, or when one refused what was sent to it;
+    the reason is printed. For proxies that are named, also what rules ask for and they cannot be given.
     """
   static let flags: [Flag] = [.control, .output]
   static let types = ["CDS", "LDS", "EDS", "RDS"]

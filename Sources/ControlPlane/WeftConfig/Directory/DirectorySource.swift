@@ -26,10 +26,10 @@ package struct DirectoryReport: Sendable {
 package final class DirectorySource: Sendable {
   package let path: String
   package let source: String
-  private let store: StoreService
+  let store: StoreService
   private let reader: DocumentReader
   private let wall: @Sendable () -> WallTime
-  private let state = Mutex(State())
+  private let shared = Mutex(State())
   private let passes = AsyncGate()
 
   private struct ParsedFile {
@@ -74,18 +74,20 @@ package final class DirectorySource: Sendable {
   }
 
   /// What the newest pass found.
-  package var report: DirectoryReport { state.withLock { $0.report } }
+  /// Whether a pass has been made since the start.
+  var hasLooked: Bool { shared.withLock { $0.passes > 0 } }
+  package var report: DirectoryReport { shared.withLock { $0.report } }
   /// How changes come to notice.
   package var attention: DirectoryAttention {
-    get { state.withLock { $0.attention } }
-    set { state.withLock { $0.attention = newValue } }
+    get { shared.withLock { $0.attention } }
+    set { shared.withLock { $0.attention = newValue } }
   }
   /// The store took everything; when not, a look later may find that it does.
-  var isSettled: Bool { state.withLock { $0.isSettled } }
+  var isSettled: Bool { shared.withLock { $0.isSettled } }
 
   /// Whether a look shows anything that the newest pass did not see.
   func differs(from listing: DirectoryListing) -> Bool {
-    state.withLock { state in
+    shared.withLock { state in
       state.files.count != listing.files.count
         || !listing.files.allSatisfy { state.files[$0.key]?.signature == $0.value }
     }
@@ -99,7 +101,7 @@ package final class DirectorySource: Sendable {
     do {
       return try await passes.exclusively { try await self.pass(hold) }
     } catch {
-      state.withLock { $0.failures += 1 }
+      shared.withLock { $0.failures += 1 }
       throw error
     }
   }
@@ -110,7 +112,7 @@ package final class DirectorySource: Sendable {
       found = try DirectoryScan.listing(of: path).files
     } catch {
       let problem = Problem(.error, at: .root, error.description)
-      return state.withLock { state in
+      return shared.withLock { state in
         state.passes += 1
         state.report.isUnreadable = true
         state.report.changed = 0
@@ -141,7 +143,7 @@ package final class DirectorySource: Sendable {
     report.changed = removed + results.count { $0.action == .created || $0.action == .configured }
     report.problems = plan.problems + results.flatMap { result in result.problems.map { $0.of(result.key) } }
     report.waiting = waiting
-    return state.withLock { state in
+    return shared.withLock { state in
       state.passes += 1
       state.files = files
       state.isSettled = !wasRefused
@@ -153,7 +155,7 @@ package final class DirectorySource: Sendable {
   /// The report of the pass before, when there is nothing to do: no file differs, and the store refused nothing that it
   /// might take now (an object that another source has given up).
   private func unchanged(_ found: [String: FileSignature]) -> DirectoryReport? {
-    state.withLock { state in
+    shared.withLock { state in
       guard state.isSettled, !state.report.isUnreadable, state.files.count == found.count,
         found.allSatisfy({ state.files[$0.key]?.signature == $0.value })
       else { return nil }
@@ -169,7 +171,7 @@ package final class DirectorySource: Sendable {
   private func parse(
     _ found: [String: FileSignature], _ hold: Hold
   ) -> (files: [String: ParsedFile], waiting: Int) {
-    let known = state.withLock { $0.files }
+    let known = shared.withLock { $0.files }
     var files: [String: ParsedFile] = [:]
     var waiting = 0
     for (name, signature) in found {
@@ -190,7 +192,7 @@ package final class DirectorySource: Sendable {
       files[name] = read
     }
     let gone = known.keys.filter { found[$0] == nil }
-    let stay = state.withLock { state -> [String] in
+    let stay = shared.withLock { state -> [String] in
       let now = ContinuousClock.now
       state.vanished = state.vanished.filter { found[$0.key] == nil }
       return gone.filter { name in
@@ -275,7 +277,7 @@ package final class DirectorySource: Sendable {
 
   /// Lines of Prometheus' text format.
   package var metrics: String {
-    let (report, passes, failures) = state.withLock { ($0.report, $0.passes, $0.failures) }
+    let (report, passes, failures) = shared.withLock { ($0.report, $0.passes, $0.failures) }
     let label = "{directory=\"\(path)\"}"
     let errors = report.problems.count { $0.severity == .error }
     return """

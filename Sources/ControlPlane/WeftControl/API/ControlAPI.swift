@@ -7,7 +7,7 @@ import WeftKinds
 package struct ControlAPI: Sendable {
   package let store: StoreService
   package let aggregate: Aggregate
-  package let registry: WorkloadRegistry
+  package let registry: AgentRegistry
   package let clock: ControlClock
   package let defaults: ConfigDefaults
   package let version: String
@@ -22,7 +22,7 @@ package struct ControlAPI: Sendable {
   let work = HeavyWork()
 
   package init(
-    store: StoreService, aggregate: Aggregate, registry: WorkloadRegistry, clock: ControlClock,
+    store: StoreService, aggregate: Aggregate, registry: AgentRegistry, clock: ControlClock,
     defaults: ConfigDefaults = ConfigDefaults(), version: String = "dev", proxies: (any ProxyStatusSource)? = nil,
     directories: [DirectorySource] = [], readiness: Readiness = Readiness()
   ) {

@@ -22,6 +22,9 @@ extension ControlAPI {
   /// `GET /objects/KIND`; with `?status` each object says how far it has come.
   func list(_ call: Call, _ text: String, _ namespace: String?) async throws -> Answer {
     guard let kind = kindName(text) else { return unknownKind(text) }
+    // What registries report is no object of the store.
+    if kind == .service { return await services(namespace) }
+    if kind == .workload { return workloadList(namespace) }
     let (objects, revision) = try await store.perform { try $0.list(kind: kind, namespace: namespace) }
     var items = objects.map(\.json)
     if call.isOn("status"), KindRegistry.kind(kind) != nil {

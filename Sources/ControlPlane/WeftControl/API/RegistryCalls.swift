@@ -7,17 +7,7 @@ extension ControlAPI {
   /// `POST /workloads` registers or renews; `GET` lists.
   func workloads(_ call: Call, _ body: [UInt8]) async throws -> Answer {
     switch call.method {
-    case "GET", "HEAD":
-      let namespace = call.query["namespace"]
-      let items = registry.records().filter { namespace == nil || $0.record.workload.namespace == namespace }.map {
-        entry -> JSONValue in
-        var object = entry.record.json()
-        object["host"] = .string(registry.host(of: entry.record))
-        object["leaseRemainingSeconds"] = .int(entry.remaining.wholeMilliseconds / 1000)
-        object["creationTimestamp"] = .string(entry.record.workload.creationTimestamp.description)
-        return object
-      }
-      return .json(.object(["items": .array(items)]))
+    case "GET", "HEAD": return workloadList(call.query["namespace"])
     case "POST":
       let json: JSONValue
       do throws(JSONError) {
@@ -28,7 +18,7 @@ extension ControlAPI {
       let record = try WorkloadRecord(json: json)
       let warnings: [String]
       do {
-        warnings = try await registry.register(record)
+        warnings = try registry.register(record)
       } catch StoreError.alreadyExists {
         return .error(
           409, "another live instance of \(record.workload.namespace) is registered as \(record.workload.id)",
@@ -44,6 +34,18 @@ extension ControlAPI {
     }
   }
 
+  func workloadList(_ namespace: String?) -> Answer {
+    let items = registry.records().filter { namespace == nil || $0.record.workload.namespace == namespace }.map {
+      entry -> JSONValue in
+      var object = entry.record.json()
+      object["host"] = .string(registry.host(of: entry.record))
+      object["leaseRemainingSeconds"] = .int(entry.remaining.wholeMilliseconds / 1000)
+      object["creationTimestamp"] = .string(entry.record.workload.creationTimestamp.description)
+      return object
+    }
+    return .json(.object(["items": .array(items)]))
+  }
+
   /// `DELETE /workloads/NS/ID`, `GET` the same.
   func workload(_ call: Call, namespace: String, id: String) async throws -> Answer {
     let missing = Answer.error(404, "no workload \(id) is registered in \(namespace)")
@@ -53,7 +55,7 @@ extension ControlAPI {
       guard let found else { return missing }
       return .json(found.record.json())
     case "DELETE":
-      return try await registry.deregister(id: id, namespace: namespace) ? .json(.object(["id": .string(id)])) : missing
+      return registry.deregister(id: id, namespace: namespace) ? .json(.object(["id": .string(id)])) : missing
     default: return .notAllowed("GET, HEAD, DELETE")
     }
   }

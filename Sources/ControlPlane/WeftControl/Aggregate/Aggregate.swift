@@ -2,24 +2,40 @@ import Synchronization
 package import WeftConfig
 package import WeftControlAPI
 
-/// Follows the store and holds the newest snapshot of everything in it.
+/// Follows the store and the registries, and holds the newest snapshot of everything in them.
 ///
-/// The store is the one source of truth: the API, the directory source and the registry write into it, so that every
-/// change has a revision, survives a restart, and reaches the model in one order.
+/// The store is the one source of rules: the API and directories write into it, so that every rule has a revision, survives a restart, and reaches
+/// the model in one order. What registries report comes beside them, as it changes; a snapshot's version is that of its rules.
 package actor Aggregate: SnapshotSource {
-  private let store: StoreService
+  private let rules: any ConfigSource
+  private let registries: [any ServiceRegistry]
   private var model: Model
   private var newest: WeftSnapshot
+  /// How far each registry has been heard.
+  private var heard: [SourceOrigin: UInt64] = [:]
   /// Apart from the actor: a reader may go at any moment, and nobody waits for that.
   private let readers = Mutex<[UInt64: AsyncStream<WeftSnapshot>.Continuation]>([:])
-  private var waiters: [(revision: UInt64, continuation: CheckedContinuation<Void, Never>)] = []
+  private var waiters: [(isMet: @Sendable (Progress) -> Bool, continuation: CheckedContinuation<Void, Never>)] = []
   private var nextReader: UInt64 = 0
   private var isEnded = false
 
-  package init(store: StoreService, mesh: MeshSettings = MeshSettings()) {
-    self.store = store
+  /// How far the newest snapshot goes.
+  struct Progress: Sendable {
+    var revision: UInt64
+    var heard: [SourceOrigin: UInt64]
+  }
+
+  package init(
+    rules: any ConfigSource, registries: [any ServiceRegistry] = [], mesh: MeshSettings = MeshSettings()
+  ) {
+    self.rules = rules
+    self.registries = registries
     model = Model(mesh: mesh)
     newest = WeftSnapshot(mesh: mesh)
+  }
+
+  package init(store: StoreService, registries: [any ServiceRegistry] = [], mesh: MeshSettings = MeshSettings()) {
+    self.init(rules: StoreSource(store), registries: registries, mesh: mesh)
   }
 
   package func current() -> WeftSnapshot { newest }
@@ -63,52 +79,81 @@ package actor Aggregate: SnapshotSource {
   /// Objects of the store that could not be read into the model, with the reason.
   package func unreadable() -> [ObjectKey: String] { model.unreadable }
 
-  /// Returns once the snapshot holds everything up to `revision`, or the aggregate has ended.
-  package func wait(for revision: UInt64) async {
-    if newest.version >= revision || isEnded { return }
-    await withCheckedContinuation { waiters.append((revision, $0)) }
+  /// Returns once the snapshot holds every rule up to `revision`, or the aggregate has ended.
+  package func wait(for revision: UInt64) async { await wait { $0.revision >= revision } }
+
+  /// The same for what a registry has told up to `version`.
+  package func wait(for version: UInt64, of origin: SourceOrigin) async {
+    await wait { $0.heard[origin] ?? 0 >= version }
   }
 
-  /// Reads the whole store; the first snapshot is ready when this returns.
-  package func load() async throws {
-    let (objects, revision) = try await store.perform { try $0.list() }
-    var fresh = Model(mesh: model.mesh)
-    for object in objects { fresh.put(object) }
-    fresh.reach(revision)
-    model = fresh
+  private var progress: Progress { Progress(revision: newest.version, heard: heard) }
+
+  private func wait(until isMet: @escaping @Sendable (Progress) -> Bool) async {
+    if isEnded || isMet(progress) { return }
+    await withCheckedContinuation { waiters.append((isMet, $0)) }
+  }
+
+  /// Reads all rules, and what registries have to tell already; the first snapshot is ready when this returns. A registry that has not been
+  /// heard yet is not waited for.
+  package func load() async {
+    for await batch in rules.changes(after: nil) {
+      take(batch)
+      break
+    }
+    for registry in registries where registry.state.isKnown {
+      for await batch in registry.changes(after: nil) {
+        take(batch, from: registry.origin)
+        break
+      }
+    }
     publish()
   }
 
-  /// Follows the store until its watches end or the task is cancelled. *Errors*: the store failed.
-  package func run() async throws {
+  /// Follows its sources until the rules' stream ends or the task is cancelled.
+  package func run() async {
     defer { end() }
-    for await revision in store.revisions() {
-      while model.revision < revision {
-        let from = model.revision
-        do {
-          let events = try await store.perform { try $0.events(after: from) }
-          for event in events {
-            if event.change == .deleted {
-              model.remove(event.object.key, revision: event.revision)
-            } else {
-              model.put(event.object)
-            }
-          }
-          model.reach(events.last?.revision ?? revision)
-        } catch StoreError.tooOld {
-          try await load()
+    await withTaskGroup(of: Void.self) { group in
+      for registry in registries {
+        let version = heard[registry.origin]
+        group.addTask {
+          for await batch in registry.changes(after: version) { await self.follow(batch, from: registry.origin) }
         }
       }
-      if model.revision > newest.version { publish() }
+      for await batch in rules.changes(after: model.revision == 0 ? nil : model.revision) {
+        take(batch)
+        publish()
+      }
+      group.cancelAll()
     }
+  }
+
+  private func follow(_ batch: SourceBatch<RegistryFact>, from origin: SourceOrigin) {
+    take(batch, from: origin)
+    publish()
+  }
+
+  private func take(_ batch: SourceBatch<Envelope>) {
+    if batch.isWhole {
+      model.replaceRules(batch.upserts.values)
+    } else {
+      for key in batch.removals { model.remove(key, revision: batch.version) }
+      for object in batch.upserts.values { model.put(object) }
+    }
+    model.reach(batch.version)
+  }
+
+  private func take(_ batch: SourceBatch<RegistryFact>, from origin: SourceOrigin) {
+    model.apply(batch, from: origin)
+    heard[origin] = batch.version
   }
 
   private func publish() {
     newest = model.snapshot()
     for reader in readers.withLock({ Array($0.values) }) { reader.yield(newest) }
-    let version = newest.version
-    for waiter in waiters where waiter.revision <= version { waiter.continuation.resume() }
-    waiters.removeAll { $0.revision <= version }
+    let progress = progress
+    for waiter in waiters where waiter.isMet(progress) { waiter.continuation.resume() }
+    waiters.removeAll { $0.isMet(progress) }
   }
 
   private func end() {

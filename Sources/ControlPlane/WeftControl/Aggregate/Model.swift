@@ -3,7 +3,7 @@ import WeftConfig
 import WeftControlAPI
 import WeftKinds
 
-/// The neutral model under construction: takes the store's objects and changes, answers snapshots. Pure: the same
+/// The neutral model under construction: takes rules and what registries say, answers snapshots. Pure: the same
 /// objects give the same snapshot, in whatever order they came.
 ///
 /// *Cost*: a change costs what depends on it; services that it does not touch are the same objects in the next
@@ -22,7 +22,9 @@ struct Model: Sendable {
   private var workloadEntries = ConfigIndex<WorkloadEntrySpec>()
   private var workloads: [ObjectKey: Workload] = [:]
   private var workloadsByService: [ServiceIndex.ID: Set<ObjectKey>] = [:]
-  private var serviceRecords: [ServiceIndex.ID: (record: ServiceRecord, metadata: ObjectMetadata)] = [:]
+  private var registeredServices: [ServiceIndex.ID: RegisteredService] = [:]
+  /// What registries say, by what it is about: of two that name the same, the first in the order of origins holds.
+  private var claims: [ObjectKey: [SourceOrigin: RegistryFact]] = [:]
   private var services = ServiceIndex()
   private var stale: Set<ServiceIndex.ID> = []
 
@@ -44,8 +46,6 @@ struct Model: Sendable {
     case .workloadEntry:
       place(WorkloadEntryKind.self, object, \.workloadEntries)
       touchSelecting(object.metadata.namespace)
-    case .workload: putWorkload(object)
-    case .service: putService(object)
     default: unreadable[object.key] = "unknown kind"
     }
   }
@@ -65,13 +65,53 @@ struct Model: Sendable {
     case .workloadEntry:
       workloadEntries.remove(key)
       touchSelecting(key.namespace)
-    case .workload: removeWorkload(key)
-    case .service:
-      let id = serviceID(key.name, key.namespace)
-      serviceRecords[id] = nil
-      stale.insert(id)
     default: break
     }
+  }
+
+  /// Takes what a registry tells.
+  mutating func apply(_ batch: SourceBatch<RegistryFact>, from origin: SourceOrigin) {
+    if batch.isWhole {
+      for (key, claim) in claims where claim[origin] != nil && batch.upserts[key] == nil { withdraw(key, origin) }
+    }
+    for key in batch.removals { withdraw(key, origin) }
+    for (key, fact) in batch.upserts where claims[key]?[origin] != fact {
+      claims[key, default: [:]][origin] = fact
+      settle(key)
+    }
+  }
+
+  private mutating func withdraw(_ key: ObjectKey, _ origin: SourceOrigin) {
+    guard claims[key]?.removeValue(forKey: origin) != nil else { return }
+    if claims[key]?.isEmpty == true { claims[key] = nil }
+    settle(key)
+  }
+
+  /// Puts in force what holds of what is said about a key.
+  private mutating func settle(_ key: ObjectKey) {
+    switch claims[key]?.min(by: { $0.key < $1.key })?.value {
+    case .workload(let workload): put(workload)
+    case .service(let service):
+      let id = serviceID(service.name, service.namespace)
+      registeredServices[id] = service
+      stale.insert(id)
+    case nil:
+      if key.kind == .workload { return removeWorkload(key) }
+      let id = serviceID(key.name, key.namespace)
+      registeredServices[id] = nil
+      stale.insert(id)
+    }
+  }
+
+  /// Goes over to a new set of rules; what registries say stays.
+  mutating func replaceRules(_ objects: some Sequence<Envelope>) {
+    var fresh = Model(mesh: mesh)
+    for object in objects { fresh.put(object) }
+    for (key, claim) in claims {
+      fresh.claims[key] = claim
+      fresh.settle(key)
+    }
+    self = fresh
   }
 
   /// Notes that the model holds everything up to `revision`.
@@ -135,18 +175,13 @@ struct Model: Sendable {
       host: Hostname.resolve(name, namespace: namespace, domain: mesh.domain), namespace: namespace)
   }
 
-  private mutating func putWorkload(_ object: Envelope) {
-    guard let record = WorkloadRecord(envelope: object) else {
-      unreadable[object.key] = "not a registration"
-      removeWorkload(object.key)
-      return
-    }
-    removeWorkload(object.key)
-    workloads[object.key] = record.workload
-    let id = serviceID(record.workload.service, record.workload.namespace)
-    workloadsByService[id, default: []].insert(object.key)
+  private mutating func put(_ workload: Workload) {
+    removeWorkload(workload.key)
+    workloads[workload.key] = workload
+    let id = serviceID(workload.service, workload.namespace)
+    workloadsByService[id, default: []].insert(workload.key)
     stale.insert(id)
-    touchSelecting(object.metadata.namespace)
+    touchSelecting(workload.namespace)
   }
 
   private mutating func removeWorkload(_ key: ObjectKey) {
@@ -158,35 +193,25 @@ struct Model: Sendable {
     touchSelecting(key.namespace)
   }
 
-  private mutating func putService(_ object: Envelope) {
-    guard let record = ServiceRecord(envelope: object) else {
-      unreadable[object.key] = "not a service"
-      return
-    }
-    let id = serviceID(record.name, record.namespace)
-    serviceRecords[id] = (record, object.metadata)
-    stale.insert(id)
-  }
-
   // MARK: Services
 
   private func build(_ id: ServiceIndex.ID) -> Service? {
     let entries = serviceEntries.objects(in: id.namespace).filter { $0.hosts.contains(id.host) }
-    if workloadsByService[id] != nil || serviceRecords[id] != nil { return registered(id, decoratedBy: entries) }
+    if workloadsByService[id] != nil || registeredServices[id] != nil { return registered(id, decoratedBy: entries) }
     return ServiceEntryServices.service(id.host, entries) { labels in selected(labels, in: id.namespace) }
   }
 
   /// A service made of registrations; ServiceEntry objects for its host add names and visibility, never replace it.
   private func registered(_ id: ServiceIndex.ID, decoratedBy entries: [ConfigObject<ServiceEntrySpec>]) -> Service {
     let members = (workloadsByService[id] ?? []).compactMap { workloads[$0] }
-    let record = serviceRecords[id]
-    let name = record?.record.name ?? members.first?.service ?? id.host
-    let ports = ServiceRecord.ports(of: members)
+    let record = registeredServices[id]
+    let name = record?.name ?? members.first?.service ?? id.host
+    let ports = RegisteredService.ports(of: members)
     let age =
-      record?.metadata.creationTimestamp ?? members.map(\.creationTimestamp).min() ?? WallTime(nanoseconds: 0)
+      record?.creationTimestamp ?? members.map(\.creationTimestamp).min() ?? WallTime(nanoseconds: 0)
     let origin = Origin(kind: .service, namespace: id.namespace, name: name, generation: 1)
     return Service(
-      host: id.host, name: name, namespace: id.namespace, ports: ports.isEmpty ? record?.record.ports ?? [] : ports,
+      host: id.host, name: name, namespace: id.namespace, ports: ports.isEmpty ? record?.ports ?? [] : ports,
       subjectAltNames: Array(Set(entries.flatMap(\.spec.subjectAltNames))).sorted(),
       visibility: entries.first?.visibility ?? .all, creationTimestamp: age, instances: members.map(\.instance),
       origins: [origin] + entries.map(\.origin))

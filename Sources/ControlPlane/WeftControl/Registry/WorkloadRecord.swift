@@ -2,7 +2,7 @@ package import WeftBase
 package import WeftControlAPI
 import WeftKinds
 
-/// A registration as it is told by an agent and kept in the store, and its form as JSON (docs/design/0002).
+/// A registration as it is told by an agent, and its form as JSON (docs/design/0002).
 package struct WorkloadRecord: Sendable, Hashable {
   package var workload: Workload
   /// *Units*: seconds.
@@ -40,13 +40,11 @@ extension WorkloadRecord {
     self = record
   }
 
-  /// The record as the API shows it and the store keeps it (without id and namespace, which are its name there).
-  package func json(withName: Bool = true) -> JSONValue {
+  /// The record as the API shows it.
+  package func json() -> JSONValue {
     var object = JSONObject()
-    if withName {
-      object["id"] = .string(workload.id)
-      object["namespace"] = .string(workload.namespace)
-    }
+    object["id"] = .string(workload.id)
+    object["namespace"] = .string(workload.namespace)
     object["service"] = .string(workload.service)
     object["labels"] = .object(
       JSONObject(workload.labels.sorted { $0.key < $1.key }.map { JSONMember($0.key, .string($0.value)) }))
@@ -71,15 +69,7 @@ extension WorkloadRecord {
     return .object(object)
   }
 
-  /// The record as an object of the store.
-  package var envelope: Envelope {
-    Envelope(
-      apiVersion: Self.apiVersion, kind: .workload,
-      metadata: ObjectMetadata(name: workload.id, namespace: workload.namespace), spec: json(withName: false),
-      source: Envelope.registrySource)
-  }
-
-  /// Reads an object of the store back; nil when it is not a registration (a damaged file).
+  /// Reads a registration that an earlier release kept in the store; nil when it is none.
   package init?(envelope: Envelope) {
     guard var body = envelope.spec.objectValue else { return nil }
     body["id"] = .string(envelope.metadata.name)
@@ -90,7 +80,6 @@ extension WorkloadRecord {
     workload.generation = envelope.metadata.generation
   }
 
-  package static let apiVersion = "registry.weft.dev/v1"
 }
 
 /// Reads a registration field by field and collects what is wrong.

@@ -37,8 +37,12 @@ package final class ControlServer: Sendable {
     if let directory = configuration.dataDirectory { try DataDirectory.make(directory) }
     let store = try StoreService(path: path)
     Self.tellOfStore(store, path, configuration.log)
-    let aggregate = Aggregate(store: store, mesh: configuration.mesh)
-    let registry = WorkloadRegistry(store: store, clock: clock, domain: configuration.mesh.domain)
+    let registry = AgentRegistry(
+      clock: clock, domain: configuration.mesh.domain,
+      lastGood: configuration.dataDirectory.map { LastGoodFile("\($0)/agents.json") })
+    let aggregate = Aggregate(store: store, registries: [registry], mesh: configuration.mesh)
+    try await registry.adopt(from: store, WriteContext(source: Envelope.registrySource, now: clock.wall()))
+    registry.load()
     let defaults = ConfigDefaults(
       namespace: configuration.namespace, domain: configuration.mesh.domain,
       rootNamespace: configuration.mesh.rootNamespace)
@@ -50,8 +54,7 @@ package final class ControlServer: Sendable {
       let report = try await directory.synchronize()
       Self.tell(report, of: directory.path, configuration)
     }
-    try await aggregate.load()
-    try await registry.load()
+    await aggregate.load()
 
     let discovery = DiscoveryServer(source: aggregate)
     let api = ControlAPI(
@@ -90,7 +93,7 @@ package final class ControlServer: Sendable {
         return true
       }
       group.addTask {
-        try await self.api.aggregate.run()
+        await self.api.aggregate.run()
         return true
       }
       // These two run for as long as the others do.
@@ -153,6 +156,7 @@ package final class ControlServer: Sendable {
   }
 
   private func settleStore() async {
+    await api.registry.flush()
     do { try await api.store.checkpoint() } catch {
       configuration.log.warning(
         "the store's log was not emptied; it is read at the next start", ("error", .text("\(error)")))
@@ -176,15 +180,9 @@ package final class ControlServer: Sendable {
 
   private func keepLeases() async {
     while !Task.isCancelled {
-      do {
-        try await Task.sleep(for: configuration.leaseInterval)
-        let gone = try await api.registry.expire()
-        if gone > 0 { configuration.log.warning("workloads removed: their leases ran out", ("count", .number(gone))) }
-      } catch is CancellationError {
-        return
-      } catch {
-        configuration.log.error("leases could not be ended", ("error", .text("\(error)")))
-      }
+      do { try await Task.sleep(for: configuration.leaseInterval) } catch { return }
+      let gone = api.registry.expire()
+      if gone > 0 { configuration.log.warning("workloads removed: their leases ran out", ("count", .number(gone))) }
     }
   }
 

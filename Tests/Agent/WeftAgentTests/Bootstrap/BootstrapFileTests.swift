@@ -114,7 +114,7 @@ struct BootstrapFileTests {
 
   @Test("the registration says where peers reach the workload, and how it is")
   func registration() {
-    let record = WorkloadRegistry.record(Self.configuration, Self.ports, .draining)
+    let record = Registration.record(Self.configuration, Self.ports, .draining)
     #expect(record["health"] == "DRAINING")
     #expect(record["ports"]?[0]?["inboundPort"] == 31080)
     // One name for different numbers would keep the younger instance's port out of the service.

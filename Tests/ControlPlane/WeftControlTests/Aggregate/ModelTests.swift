@@ -54,7 +54,8 @@ struct ModelTests {
     let workload = Workload(
       id: "w1", namespace: "shop", service: "other", labels: ["app": "legacy"],
       ports: [WorkloadPort(number: 80, name: "http", protocol: .http, appPort: 1, inboundPort: 31000)])
-    model.put(WorkloadRecord(workload: workload).envelope)
+    model.apply(
+      SourceBatch(upserts: [workload.key: .workload(workload)], version: 1), from: SourceOrigin("agents"))
     let second = model.snapshot()
     #expect(second.services[id]?.instances.map(\.id) == ["vm1", "vm2", "w1"])
     #expect(second.services[id]?.instances.last?.ports == [80: 31000])

@@ -107,6 +107,8 @@ struct ControlServerTests {
       _ = try await client.send("POST", url + "/api/v1/workloads", body: Array(W.registration("r1").utf8))
       let revision = try await server.api.store.perform { $0.revision }
       await server.api.aggregate.wait(for: revision)
+      let registry = server.api.registry
+      await server.api.aggregate.wait(for: registry.version, of: registry.origin)
       await kept.put(await server.api.aggregate.current())
     }
     try await serving(directory, files: files) { url, client, server in

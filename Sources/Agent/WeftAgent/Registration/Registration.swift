@@ -15,7 +15,7 @@ package struct RegistrationRefused: Error, CustomStringConvertible {
 }
 
 /// Registers one workload with the control plane. *Source*: docs/design/0002-universal-contract.md.
-package struct WorkloadRegistry: Sendable {
+package struct Registration: Sendable {
   private let client: HTTPClient
   private let control: String
   private let record: @Sendable (WorkloadHealth) -> JSONValue
