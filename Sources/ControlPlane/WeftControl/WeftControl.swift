@@ -1,7 +1,7 @@
 // WeftControl: the control plane put together.
 //
 // Owns: the aggregate that turns the store's objects and registrations into the newest `WeftSnapshot` (Aggregate/), the
-// registry of workloads with their leases (Registry/), what is odd about rules (Analysis/), the HTTP API on 15080 (API/), and the server that wires them to
+// registry that agents report to, with leases (Registry/), what is odd about rules (Analysis/), the HTTP API on 15080 (API/), and the server that wires them to
 // discovery and stops them in order (Server/).
 //
 // Never: decides what is valid (WeftConfig, WeftKinds), what a proxy receives (WeftTranslation), or when (WeftDiscovery).

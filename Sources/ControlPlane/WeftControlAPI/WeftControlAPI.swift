@@ -2,10 +2,12 @@
 //
 // Owns: the neutral model that every source of configuration is compiled into (`WeftSnapshot`: services, instances,
 // workloads, and the configuration kinds with their origins), the names things go by (`ObjectKey`, `Origin`,
-// `Hostname`), the difference between two snapshots (`SnapshotChanges`), and the protocols that sources and
-// registries implement (`ConfigSource`, `ServiceRegistry`).
+// `Hostname`), the difference between two snapshots (`SnapshotChanges`), the protocols that sources and
+// registries implement (`ConfigSource`, `ServiceRegistry`) with what all registries share (`ChangeFeed`,
+// `LastGoodFile`), and the clocks.
 //
-// Never: parses text, validates, stores, talks to a network, or knows xDS. Values here are complete and valid: the
+// Never: parses text, validates, talks to a network, or knows xDS; the only disk it knows is a registry's last-good
+// file, for which nobody waits. Values here are complete and valid: the
 // room that made them (WeftConfig, WeftControl) checked them.
 //
 // Neighbours: WeftKinds below (the typed specs); WeftConfig and WeftControl write snapshots; WeftTranslation reads one

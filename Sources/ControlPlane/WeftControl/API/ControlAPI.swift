@@ -1,6 +1,6 @@
 import WeftBase
 package import WeftConfig
-import WeftControlAPI
+package import WeftControlAPI
 import WeftKinds
 
 /// The calls of the API (docs/design/0003), apart from HTTP itself: a call and a body in, an answer out.

@@ -1,6 +1,6 @@
 import WeftBase
 package import WeftConfig
-import WeftControlAPI
+package import WeftControlAPI
 import WeftDiscovery
 import WeftKinds
 package import WeftService

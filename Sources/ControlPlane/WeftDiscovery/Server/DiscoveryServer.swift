@@ -28,7 +28,7 @@ package struct DiscoveryLimits: Sendable {
 package final class DiscoveryServer: Sendable {
   private let source: any SnapshotSource
   private let limits: DiscoveryLimits
-  private let clock = MonotonicClock()
+  private let clock: ControlClock
   private let pool = ResourcePool()
   private let state = Mutex(State())
 
@@ -141,7 +141,10 @@ package final class DiscoveryServer: Sendable {
     package var unconcerned: UInt64 = 0
   }
 
-  package init(source: any SnapshotSource, limits: DiscoveryLimits = DiscoveryLimits()) {
+  package init(
+    source: any SnapshotSource, limits: DiscoveryLimits = DiscoveryLimits(), clock: ControlClock = .system
+  ) {
+    self.clock = clock
     self.source = source
     self.limits = limits
   }
@@ -182,7 +185,7 @@ package final class DiscoveryServer: Sendable {
     var pacer = PushPacer()
     for await first in await source.snapshots() {
       let backlog = isBehind
-      let delay = pacer.delay(now: clock.now, backlog: backlog)
+      let delay = pacer.delay(now: clock.now(), backlog: backlog)
       var snapshot = first
       if delay > .zero {
         try? await Task.sleep(for: delay)
@@ -190,7 +193,7 @@ package final class DiscoveryServer: Sendable {
         snapshot = await source.current()
       }
       publish(snapshot)
-      pacer.pushed(now: clock.now)
+      pacer.pushed(now: clock.now())
     }
   }
 
@@ -240,7 +243,7 @@ package final class DiscoveryServer: Sendable {
   private func tick() async {
     while !Task.isCancelled {
       try? await Task.sleep(for: limits.tick)
-      let now = clock.now
+      let now = clock.now()
       let (due, stuck) = state.withLock { state in
         state.noteProgress(now)
         let due = state.streams.values.filter { stream in
@@ -325,7 +328,7 @@ package final class DiscoveryServer: Sendable {
     send: (DiscoveryResponseEvent) async throws -> Void
   ) async throws {
     var session: Session?
-    let since = MonotonicClock.wallTime
+    let since = clock.wall()
     // Requests that came before there was a snapshot.
     var early: [Request] = []
     while let work = await inbox.next() {
@@ -346,7 +349,7 @@ package final class DiscoveryServer: Sendable {
         responses += try receive(event, current, &session)
       }
       early = []
-      if work.isWakeUp { responses += session?.wake(now: clock.now) ?? [] }
+      if work.isWakeUp { responses += session?.wake(now: clock.now()) ?? [] }
       publish(session, current.version, id, address, since, responses)
       for response in responses { try await send(response) }
       if !responses.isEmpty { rest(id) }
@@ -383,7 +386,7 @@ package final class DiscoveryServer: Sendable {
     if event.refusal != nil { state.withLock { $0.counters.refusals[event.type, default: 0] += 1 } }
     let proxy = session?.proxy
     let responses =
-      session?.receive(event, now: clock.now) { interest in
+      session?.receive(event, now: clock.now()) { interest in
         guard let proxy else { return ProxyResources() }
         return self.translate(snapshot, for: proxy, interest)
       } ?? []
@@ -410,10 +413,10 @@ package final class DiscoveryServer: Sendable {
       let refreshed = Translator.refreshEndpoints(
         of: old.resources, hosts: changes.endpoints, in: snapshot, for: old.proxy, memo: memo)
     {
-      return session?.update(refreshed, now: clock.now) ?? []
+      return session?.update(refreshed, now: clock.now()) ?? []
     }
     let resources = translate(snapshot, for: old.proxy, old.interest)
-    return session?.update(resources, now: clock.now) ?? []
+    return session?.update(resources, now: clock.now()) ?? []
   }
 
   private func translate(_ snapshot: WeftSnapshot, for proxy: ProxyIdentity, _ interest: Interest) -> ProxyResources {
@@ -435,7 +438,7 @@ package final class DiscoveryServer: Sendable {
           session: session, seen: seen, address: address, connectedSince: since)
       }
       let progress = state.streams[id]?.progress() ?? 0
-      state.streams[id]?.activity = responses.isEmpty ? .idle : .sending(since: clock.now, progress: progress)
+      state.streams[id]?.activity = responses.isEmpty ? .idle : .sending(since: clock.now(), progress: progress)
       if !responses.isEmpty { state.counters.pushes += 1 }
       for response in responses { state.counters.responses[response.type, default: 0] += 1 }
       return Array(state.observers.values)

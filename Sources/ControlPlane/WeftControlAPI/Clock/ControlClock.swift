@@ -1,5 +1,4 @@
 package import WeftBase
-package import WeftControlAPI
 
 /// The clocks of the control plane: one for leases, one for what people see.
 package struct ControlClock: Sendable {

@@ -1,6 +1,5 @@
 import Glibc
 import WeftBase
-import WeftControlAPI
 
 extension ControlClock {
   /// The machine's clocks.
