@@ -24,11 +24,21 @@ struct FleetBench: Sendable {
       let ready = Count()
       let started = ContinuousClock.now
       let clients = (0..<plan.proxies).map { _ in GRPCClient(to: plan.xds, on: runtime) }
+      let stuck = (0..<plan.stuck).map { _ in GRPCClient(to: plan.xds, on: runtime) }
       try await withThrowingTaskGroup(of: Bool.self) { group in
         for (index, client) in clients.enumerated() {
           let proxy = SimulatedProxy(index: index, plan: plan, arrivals: arrivals)
           group.addTask {
             try await proxy.run(client) { ready.add() }
+            return false
+          }
+        }
+        for (place, client) in stuck.enumerated() {
+          let proxy = SimulatedProxy(index: plan.proxies + place, plan: plan, arrivals: arrivals)
+          group.addTask {
+            // Until the control plane has had enough of it.
+            try? await proxy.standStill(client)
+            try await Task.sleep(for: .seconds(3600))
             return false
           }
         }

@@ -9,6 +9,8 @@ struct FleetPlan: Sendable {
   var services: Int
   var rounds: Int
   var isCaptured: Bool
+  /// Proxies beside the others that ask for the whole mesh and read nothing of it.
+  var stuck = 0
 
   static let port = 9080
   static let instances = 4

@@ -44,6 +44,24 @@ struct SimulatedProxy: Sendable {
     }
   }
 
+  /// Asks for the whole mesh and reads nothing, until the stream ends.
+  func standStill(_ client: GRPCClient) async throws {
+    try await client.withStream(Self.delta, GRPCCallOptions(timeout: nil, waitForReady: true)) { stream in
+      for (place, type) in Self.types.enumerated() {
+        var request = Envoy_Service_Discovery_V3_DeltaDiscoveryRequest()
+        if place == 0 {
+          request.node = node
+          request.node?.metadata = nil
+        }
+        request.typeUrl = type
+        request.resourceNamesSubscribe =
+          place == 0 || place == 2 ? [] : plan.names.map(place == 1 ? FleetPlan.cluster : FleetPlan.host)
+        try await stream.send(request)
+      }
+      try await Task.sleep(for: .seconds(3600))
+    }
+  }
+
   /// Asks for everything and answers until the stream ends. *Parameter* `isReady`: called once each type has come.
   func run(_ client: GRPCClient, isReady: @Sendable @escaping () -> Void) async throws {
     var missing = Set(Self.types)
