@@ -72,6 +72,15 @@ struct ArrowTests {
     }
   }
 
+  @Test("the engine imports no extension: only programs know both")
+  func engineKnowsNoExtension() {
+    let extensions = Set(Self.targets.filter { $0.room == "Extensions" }.map(\.name))
+    for target in Self.targets where target.room != "Extensions" && target.room != "Programs" {
+      let known = extensions.intersection(target.dependencies)
+      #expect(known.isEmpty, "\(target.name) depends on \(known.sorted())")
+    }
+  }
+
   @Test("the test kit is imported by tests only")
   func testKitStaysInTests() {
     for path in Repository.files(under: "Sources", suffix: ".swift") where !path.hasPrefix("Sources/TestKit/") {

@@ -23,6 +23,15 @@ enum Repository {
     text(path).split(separator: "\n", omittingEmptySubsequences: false)
   }
 
+  /// The names in a text: runs of ASCII letters, digits and underscores.
+  static func words(_ text: String) -> Set<String> {
+    var words: Set<String> = []
+    for word in text.utf8.split(whereSeparator: { byte in
+      !((byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7A || byte >= 0x30 && byte <= 0x39 || byte == 0x5F)
+    }) { words.insert(String(Substring(word))) }
+    return words
+  }
+
   static func exists(_ path: String) -> Bool {
     FileManager.default.fileExists(atPath: root.appendingPathComponent(path).path)
   }

@@ -8,7 +8,7 @@ import WeftUpstream
 
 /// The cold side of a proxy, on the program's main loop.
 ///
-/// *Threads*: its loop's; `update` may be called from any.
+/// *Threads*: its loop's, `update` included: other threads post to the loop.
 package final class ProxyControl: LoopHandler {
   package let loop: EventLoop
   package let server: ProxyServer

@@ -29,7 +29,7 @@ struct Stash: BitwiseCopyable {
   }
 }
 
-/// One connection. Plain values only, so that it could be handed to another process.
+/// One connection. Trivially copyable; its buffers are pointers into this process.
 @safe
 struct Connection: BitwiseCopyable {
   struct Flags: OptionSet, BitwiseCopyable {

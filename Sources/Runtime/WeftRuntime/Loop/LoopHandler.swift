@@ -101,8 +101,8 @@ package protocol LoopHandler: AnyObject {
   func secured(_ c: ConnectionID)
   /// Bytes have come. Returns how many were consumed; the rest is kept and delivered again, contiguous with what follows.
   ///
-  /// `bytes` is valid until the callback returns and `ByteBuffer.slack` bytes past its end are readable. Bytes left unconsumed are
-  /// delivered again only when more arrive or after `resumeReading`.
+  /// `bytes` is valid until the callback returns. Bytes left unconsumed are delivered again only when more arrive or after
+  /// `resumeReading`.
   func received(_ c: ConnectionID, _ bytes: ByteView) -> Int
   /// The peer sends no more (FIN; close_notify where secure: `TransportSession.status` tells `.ended` from a truncated stream).
   func readEnded(_ c: ConnectionID)

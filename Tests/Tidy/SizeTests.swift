@@ -1,0 +1,152 @@
+// How large the house is: lines per module against the budget, counts that must not grow unnoticed, files nobody uses.
+import Foundation
+import Testing
+
+@Suite("sizes")
+struct SizeTests {
+  /// Hand-written lines a product module should have at most: past it an edit costs everybody a long compile.
+  static let budget = 5000
+  /// Modules over the budget. The list only shrinks: split the module, then take it off.
+  static let over: Set<String> = ["WeftProxy", "WeftHTTP"]
+
+  static func lines(_ folder: String) -> (written: Int, generated: Int) {
+    var (written, generated) = (0, 0)
+    for path in Repository.files(under: folder, suffix: ".swift") {
+      let count = Repository.lines(path).count
+      if path.contains("/Generated/") { generated += count } else { written += count }
+    }
+    return (written, generated)
+  }
+
+  @Test("modules keep to their budget")
+  func budgets() {
+    var table = ""
+    for target in ArrowTests.targets.sorted(by: { $0.name < $1.name }) where target.room != "Programs" {
+      let count = Self.lines(target.folder)
+      table += "  \(target.name): \(count.written)\(count.generated > 0 ? " + \(count.generated) generated" : "")\n"
+      let isOver = count.written > Self.budget
+      #expect(!isOver || Self.over.contains(target.name), "\(target.name) has \(count.written) lines of \(Self.budget)")
+    }
+    print("lines per module\n\(table)", terminator: "")
+  }
+
+  @Test("counts of what needs a reason")
+  func counts() {
+    var (unsafe, unchecked) = (0, 0)
+    for path in Repository.files(under: "Sources", suffix: ".swift") where !path.contains("/Generated/") {
+      for line in Repository.lines(path) where !line.drop(while: { $0 == " " }).hasPrefix("//") {
+        if line.contains(#/\bunsafe\b/#) { unsafe += 1 }
+        if line.contains("@unchecked Sendable") { unchecked += 1 }
+      }
+    }
+    print("lines with unsafe: \(unsafe), unchecked Sendable: \(unchecked)")
+    #expect(unsafe > 0 && unchecked > 0, "the patterns find nothing any more")
+  }
+
+  /// The types and functions at the top level of a file that other files may use.
+  static func declared(_ text: String) -> [String] {
+    let pattern =
+      #/(?m)^(?:package |public |final |indirect |nonisolated |@\w+(?:\([^)]*\))? )*(?:struct|class|enum|actor|protocol|func|typealias|let|var) (?<name>\w+)/#
+    return text.matches(of: pattern).map { String($0.name) }
+  }
+
+  @Test("every file declares something that another file uses, or extends what one declares")
+  func nothingIsDead() {
+    let paths = Repository.files(under: "Sources", suffix: ".swift").filter {
+      !$0.contains("/Generated/") && !$0.hasPrefix("Sources/TestKit/")
+    }
+    var uses: [String: Set<String>] = [:]
+    for path in paths + Repository.files(under: "Tools", suffix: ".swift") {
+      for word in Repository.words(Repository.text(path)) { uses[word, default: []].insert(path) }
+    }
+    for path in paths where !path.hasSuffix("/main.swift") {
+      let text = Repository.text(path)
+      let names = Self.declared(text)
+      if names.isEmpty || text.contains(#/(?m)^(?:package |private |fileprivate )?extension /#) { continue }
+      #expect(
+        names.contains { uses[$0, default: []].count > 1 }, "\(path): nobody uses \(names.joined(separator: ", "))")
+    }
+  }
+}
+
+@Suite("life cycles")
+struct LifeCycleTests {
+  /// Bits that say how far something has come. An enum should say it; this list only shrinks.
+  static let stages: [String: Set<String>] = [
+    "DownstreamConnection": [
+      "writeBlocked", "readPaused", "closing", "closed", "goAwayAnnounced", "goAwayFinal", "readEnded", "flushQueued",
+      "headStarted", "writeEnded", "lastRequest", "transportStarted", "endedIdle",
+    ],
+    "Stream": [
+      "requestEnded", "requestSent", "requestStarted", "responseStarted", "responseEnded", "responseSent", "tunnel",
+      "waiting", "requestPaused", "responsePaused", "counted", "tcpCounted", "countedRetry", "clientGone",
+      "upstreamAnswered", "bodyAbandoned", "autoRetried",
+    ],
+    "UpstreamConnection": [
+      "connecting", "writeBlocked", "readPaused", "draining", "closed", "flushQueued", "timedOut", "pingOutstanding",
+      "readEnded", "responseStarted",
+    ],
+  ]
+
+  /// Bits that end like a stage and say what a thing is.
+  static let properties: Set<String> = ["requestChunked", "responseChunked"]
+
+  /// Names of stages: something that has begun, has ended, or is under way.
+  static func isStage(_ name: String) -> Bool {
+    name.contains(#/(?:ed|ing|Gone|Sent|Final|Idle|Outstanding|tunnel)$/#) && !properties.contains(name)
+  }
+
+  static func bits() -> [(type: String, name: String)] {
+    let bit = #/static (?:let|var) (?<name>\w+)[^=\n]*[={] *(?:Self|Flags)\(rawValue: 1 << /#
+    return Repository.files(under: "Sources/DataPlane", suffix: ".swift").flatMap { path in
+      let type = path.split(separator: "/").last!.dropLast(".swift".count)
+      return Repository.text(path).matches(of: bit).map { (String(type), String($0.name)) }
+    }
+  }
+
+  @Test("no new bit of an option set describes a stage")
+  func stagesAreEnums() {
+    let bits = Self.bits()
+    #expect(bits.count > 40 || Self.stages.isEmpty, "the pattern finds no bits any more")
+    for bit in bits where Self.isStage(bit.name) {
+      #expect(Self.stages[bit.type]?.contains(bit.name) == true, "\(bit.type).\(bit.name): make it a case of a state")
+    }
+    for (type, names) in Self.stages {
+      for name in names where !bits.contains(where: { $0.type == type && $0.name == name }) {
+        Issue.record("\(type).\(name) is gone: take it off the list")
+      }
+    }
+  }
+}
+
+@Suite("unread fields")
+struct UnreadFieldTests {
+  static let list = "Tests/Golden/coverage/unread-model.txt"
+
+  /// What `Tools/unread-fields.py` prints; nil when this build has no index of the data plane (a bundle built alone).
+  static func unread() throws -> [String]? {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = ["python3", Repository.root.appendingPathComponent("Tools/unread-fields.py").path]
+    let pipe = Pipe()
+    process.standardOutput = pipe
+    try process.run()
+    let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    if process.terminationStatus == 3 { return nil }
+    try #require(process.terminationStatus == 0)
+    return output.split(separator: "\n").map(String.init)
+  }
+
+  @Test("no property of the model is read by nobody but those listed")
+  func modelIsRead() throws {
+    guard let unread = try Self.unread() else { return }
+    let listed = Repository.lines(Self.list).filter { !$0.isEmpty }.map(String.init)
+    #expect(unread.count < 200, "the index names too much")
+    for name in Set(unread).subtracting(listed).sorted() {
+      Issue.record("\(name) is read by nobody: read it in the data plane, or take it out")
+    }
+    let stale = Set(listed).subtracting(unread).sorted()
+    if !stale.isEmpty { print("read now, to be taken off \(Self.list): \(stale.joined(separator: ", "))") }
+  }
+}

@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""Prints the properties of WeftModel that neither the data plane nor the model itself reads, as Type.property, sorted.
+
+Asks the index that the compiler writes beside a debug build, through the toolchain's own library: exact where text is not, since it tells
+readers from writers and two fields of one name apart. Exits 3 when the build has no index of the data plane."""
+import collections
+import ctypes
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+INSTANCE_PROPERTY = 19
+DEFINITION, READ = 1 << 1, 1 << 3
+RECORD = 2
+
+
+class Text(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_void_p), ("length", ctypes.c_size_t)]
+
+    def __str__(self):
+        return ctypes.string_at(self.data, self.length).decode()
+
+
+def library():
+    swift = pathlib.Path(shutil.which("swiftc")).resolve()
+    return ctypes.CDLL(str(swift.parent.parent / "lib" / "libIndexStore.so"))
+
+
+class Index:
+    def __init__(self, folder):
+        self.lib = library()
+        self.store = self.call("indexstore_store_create", ctypes.c_void_p, str(folder).encode(), None)
+        if not self.store:
+            sys.exit(3)
+
+    def call(self, name, result, *arguments):
+        function = getattr(self.lib, name)
+        function.restype = result
+        function.argtypes = [ctypes.c_char_p if isinstance(a, bytes) else ctypes.c_void_p for a in arguments]
+        return function(*arguments)
+
+    def units(self):
+        # The text lives as long as the call: it is copied in the callback.
+        found = []
+        kind = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p, Text)
+        callback = kind(lambda _, text: found.append(str(text)) or True)
+        function = self.lib.indexstore_store_units_apply_f
+        function.restype = ctypes.c_bool
+        function.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_void_p, kind]
+        function(self.store, 0, None, callback)
+        return found
+
+    def records(self, unit):
+        """The main file of a unit and the names of that file's records."""
+        reader = self.call("indexstore_unit_reader_create", ctypes.c_void_p, self.store, unit.encode(), None)
+        if not reader:
+            return "", []
+        main = str(self.call("indexstore_unit_reader_get_main_file", Text, reader))
+        names = []
+
+        def dependency(_, d):
+            if self.call("indexstore_unit_dependency_get_kind", ctypes.c_int, d) == RECORD:
+                if str(self.call("indexstore_unit_dependency_get_filepath", Text, d)) == main:
+                    names.append(str(self.call("indexstore_unit_dependency_get_name", Text, d)))
+            return True
+
+        kind = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p, ctypes.c_void_p)
+        function = self.lib.indexstore_unit_reader_dependencies_apply_f
+        function.restype, function.argtypes = ctypes.c_bool, [ctypes.c_void_p, ctypes.c_void_p, kind]
+        function(reader, None, kind(dependency))
+        self.call("indexstore_unit_reader_dispose", None, reader)
+        return main, names
+
+    def occurrences(self, record):
+        reader = self.call("indexstore_record_reader_create", ctypes.c_void_p, self.store, record.encode(), None)
+        if not reader:
+            return []
+        found = []
+
+        def occurrence(_, o):
+            symbol = self.call("indexstore_occurrence_get_symbol", ctypes.c_void_p, o)
+            usr = str(self.call("indexstore_symbol_get_usr", Text, symbol))
+            if "9WeftModel" in usr:
+                roles = self.call("indexstore_occurrence_get_roles", ctypes.c_uint64, o)
+                kind = self.call("indexstore_symbol_get_kind", ctypes.c_int, symbol)
+                found.append((usr, kind, roles))
+            return True
+
+        kind = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p, ctypes.c_void_p)
+        function = self.lib.indexstore_record_reader_occurrences_apply_f
+        function.restype, function.argtypes = ctypes.c_bool, [ctypes.c_void_p, ctypes.c_void_p, kind]
+        function(reader, None, kind(occurrence))
+        self.call("indexstore_record_reader_dispose", None, reader)
+        return found
+
+
+def demangled(usrs):
+    """USRs as `Type.property`; computed ones and what is below functions are left out."""
+    symbols = ["$s" + usr.removeprefix("s:") for usr in usrs]
+    text = subprocess.run(["swift-demangle", "-compact"], input="\n".join(symbols), capture_output=True, text=True).stdout
+    return [line.split(" : ")[0].removeprefix("WeftModel.") for line in text.splitlines()]
+
+
+def main():
+    index = Index(ROOT / ".build/debug/index/store")
+    defined, read, seen = set(), set(), collections.Counter()
+    for unit in index.units():
+        main_file, records = index.records(unit)
+        in_model, in_engine = "/Sources/Model/WeftModel/" in main_file, "/Sources/DataPlane/" in main_file
+        if not (in_model or in_engine) or not pathlib.Path(main_file).exists():
+            continue
+        seen["model" if in_model else "engine"] += 1
+        for record in records:
+            for usr, kind, roles in index.occurrences(record):
+                if kind != INSTANCE_PROPERTY:
+                    continue
+                if in_model and roles & DEFINITION:
+                    defined.add(usr)
+                if roles & READ:
+                    read.add(usr)
+    if seen["model"] < 10 or seen["engine"] < 60:
+        sys.exit(3)
+    for name in sorted(demangled(sorted(defined - read))):
+        if not re.search(r"\.(description|hashValue|rawValue|isEmpty|verifiesPeer)$", name):
+            print(name)
+
+
+main()
