@@ -97,7 +97,10 @@ let package = Package(
     library("WeftControlAPI", in: "ControlPlane", ["WeftBase", "WeftKinds"]),
     library(
       "WeftConfig", in: "ControlPlane",
-      ["WeftBase", "WeftYAML", "WeftProtobuf", "WeftKinds", "WeftControlAPI", "CSQLite", "CRE2", "CLinux"]),
+      [
+        "WeftBase", "WeftYAML", "WeftTelemetry", "WeftProtobuf", "WeftKinds", "WeftControlAPI", "CSQLite", "CRE2",
+        "CLinux",
+      ]),
     library(
       "WeftTranslation", in: "ControlPlane",
       ["WeftBase", "WeftProtobuf", "WeftKinds", "WeftXDSMessages", "WeftControlAPI"]),

@@ -168,7 +168,7 @@ struct EnvelopeReader {
     guard let kind else { return nil }
     let context = ValidationContext(
       namespace: candidate.namespace.isEmpty ? defaults.namespace : candidate.namespace, domain: defaults.domain,
-      rootNamespace: defaults.rootNamespace, regexProblem: RegexCheck.problem)
+      rootNamespace: defaults.rootNamespace, regexProblem: RegexCheck.problem, formatProblem: FormatCheck.problem)
     for finding in kind.findings(value, context) {
       let path = base.appending(finding.path)
       problems.append(

@@ -93,14 +93,18 @@ package struct ValidationContext: Sendable {
   package var rootNamespace: String
   /// Why a pattern is not a valid RE2 expression; nil when it is.
   package var regexProblem: @Sendable (String) -> String?
+  /// Why a text is not a value of a header operation; nil when it is.
+  package var formatProblem: @Sendable (String) -> String?
 
   package init(
     namespace: String = "default", domain: String = "cluster.local", rootNamespace: String = "istio-system",
-    regexProblem: @escaping @Sendable (String) -> String? = { _ in nil }
+    regexProblem: @escaping @Sendable (String) -> String? = { _ in nil },
+    formatProblem: @escaping @Sendable (String) -> String? = { _ in nil }
   ) {
     self.namespace = namespace
     self.domain = domain
     self.rootNamespace = rootNamespace
     self.regexProblem = regexProblem
+    self.formatProblem = formatProblem
   }
 }

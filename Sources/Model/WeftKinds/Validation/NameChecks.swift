@@ -77,6 +77,15 @@ extension FindingCollector {
     }
   }
 
+  /// A host of a rule's destination: a domain name, or the wildcard that a ServiceEntry has for its host.
+  package mutating func checkDestinationHost(_ host: String) {
+    if host == "*" {
+      error("\"*\" is not a destination; name a host, or a wildcard like \"*.example.com\"")
+    } else {
+      checkWildcardHost(host)
+    }
+  }
+
   /// A host that traffic is sent to: no wildcard.
   package mutating func checkHost(_ host: String) {
     if host.isEmpty {

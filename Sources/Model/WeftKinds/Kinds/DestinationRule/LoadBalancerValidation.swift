@@ -42,15 +42,23 @@ enum LoadBalancerValidation {
     case .httpCookie(let cookie):
       here.at("httpCookie") { inner in
         if cookie.name.isEmpty { inner.error("name", "must not be empty") }
+        checkCookieText("name", cookie.name, &inner)
+        checkCookieText("path", cookie.path, &inner)
         inner.checkDuration("ttl", cookie.ttl, .notNegative)
         inner.each("attributes", cookie.attributes) { item, attribute, _ in
           if attribute.name.isEmpty { item.error("name", "must not be empty") }
+          checkCookieText("name", attribute.name, &item)
+          checkCookieText("value", attribute.value, &item)
         }
       }
     case .httpQueryParameterName(let name):
       if name.isEmpty { here.error("httpQueryParameterName", "must not be empty") }
     case .useSourceIp: break
     case nil: here.error("one of httpHeaderName, httpCookie, useSourceIp and httpQueryParameterName must be set")
+    }
+    checkRingSize("minimumRingSize", hash.minimumRingSize, &here)
+    if case .ringHash(let ring)? = hash.hashAlgorithm {
+      here.at("ringHash") { checkRingSize("minimumRingSize", ring.minimumRingSize, &$0) }
     }
     if case .maglev(let maglev)? = hash.hashAlgorithm {
       let size = maglev.tableSize
@@ -60,6 +68,19 @@ enum LoadBalancerValidation {
         }
       }
       if hash.minimumRingSize != 0 { here.error("minimumRingSize", "must not be set beside maglev") }
+    }
+  }
+
+  /// *Source*: Envoy's bound of a ring, 8 Mi entries, which is also the default of its maximum.
+  private static func checkRingSize(_ field: String, _ size: UInt64, _ here: inout FindingCollector) {
+    if size > 8 << 20 { here.error(field, "\(size) is too large; a ring has at most \(8 << 20) entries") }
+  }
+
+  /// A part of a cookie that a proxy writes.
+  private static func checkCookieText(_ field: String, _ text: String, _ here: inout FindingCollector) {
+    here.at(field) { inner in
+      inner.checkHeaderText(text)
+      if text.utf8.contains(UInt8(ascii: ";")) { inner.error("must not contain \";\", which ends a part of a cookie") }
     }
   }
 
@@ -90,8 +111,13 @@ enum LoadBalancerValidation {
       }
       sources.append(rule.from)
       var sum: UInt64 = 0
+      var targets: [String] = []
       item.entries("to", rule.to) { entry, target, weight in
         checkLocality(target, &entry)
+        if let other = targets.first(where: { localitiesOverlap($0, target) }) {
+          entry.error("\"\(target)\" overlaps with \"\(other)\"")
+        }
+        targets.append(target)
         if weight < 1 || weight > 100 { entry.error("\(weight) is not a share; allowed are 1 to 100") }
         sum += UInt64(weight)
       }

@@ -121,20 +121,14 @@ enum TrafficPolicyValidation {
           here.error("clientCertificate", "must be set with mode MUTUAL, or credentialName")
         }
         if tls.privateKey.isEmpty { here.error("privateKey", "must be set with mode MUTUAL, or credentialName") }
-        if tls.caCertificates.isEmpty, tls.insecureSkipVerify?.value != true {
-          here.warning("caCertificates", "is not set: the server's certificate is not verified", code: "IST0129")
-        }
       } else {
         for field in set { here.error(field, "must not be set beside credentialName") }
       }
     case .simple:
-      if !tls.clientCertificate.isEmpty { here.error("clientCertificate", "must not be set with mode SIMPLE") }
-      if !tls.privateKey.isEmpty { here.error("privateKey", "must not be set with mode SIMPLE") }
-      if tls.credentialName.isEmpty {
-        if tls.caCertificates.isEmpty, tls.insecureSkipVerify?.value != true {
-          here.warning("caCertificates", "is not set: the server's certificate is not verified", code: "IST0128")
-        }
-      } else {
+      for field in ["clientCertificate", "privateKey"] where set.contains(field) {
+        here.warning(field, "has no effect with mode SIMPLE; mode MUTUAL presents a certificate")
+      }
+      if !tls.credentialName.isEmpty {
         for field in ["caCertificates", "caCrl"] where set.contains(field) {
           here.error(field, "must not be set beside credentialName")
         }
@@ -144,6 +138,10 @@ enum TrafficPolicyValidation {
     if tls.insecureSkipVerify?.value == true {
       if !tls.caCertificates.isEmpty { here.error("caCertificates", "must not be set with insecureSkipVerify") }
       if !tls.subjectAltNames.isEmpty { here.error("subjectAltNames", "must not be set with insecureSkipVerify") }
+    }
+    here.at("sni") { inner in
+      inner.checkTargetText(tls.sni)
+      if tls.sni.utf8.count > 255 { inner.error("a server name must not be longer than 255 bytes") }
     }
     here.each("subjectAltNames", tls.subjectAltNames) { item, name, _ in
       if name.isEmpty { item.error("must not be empty") }

@@ -34,12 +34,16 @@ package enum GatewayKind: ConfigKind {
       return
     }
     let wire = port.protocol.uppercased()
+    let isSocket = AddressRules.isUnixSocket(server.bind)
     item.at("port") { here in
-      here.at("number") { $0.checkPort(port.number) }
+      // A socket has no port.
+      if port.number != 0 || !isSocket { here.at("number") { $0.checkPort(port.number) } }
       PortFields.check(name: port.name, &here)
       PortFields.check(protocol: port.protocol, isRequired: true, &here)
     }
-    if !server.bind.isEmpty, !AddressRules.isIP(server.bind), !server.bind.hasPrefix("unix://") {
+    if isSocket {
+      item.at("bind") { $0.checkUnixSocket(server.bind) }
+    } else if !server.bind.isEmpty, !AddressRules.isIP(server.bind) {
       item.error("bind", "\"\(server.bind)\" is neither an IP address nor unix:///path")
     }
     if server.hosts.isEmpty { item.error("hosts", "must have at least one host") }
@@ -56,11 +60,6 @@ package enum GatewayKind: ConfigKind {
       return
     }
     if let tls = server.tls { item.at("tls") { ServerTLSValidation.check(tls, protocol: wire, &$0) } }
-    if let tls = server.tls, tls.mode == .passthrough || tls.mode == .autoPassthrough, wire == "HTTPS",
-      !tls.httpsRedirect
-    {
-      item.at("tls") { $0.error("mode", "HTTPS must be terminated; use protocol TLS to pass it through") }
-    }
   }
 
   /// `host`, or `namespace/host` with `*`, `.` or a name as namespace.

@@ -1,3 +1,13 @@
+/// Cipher suites by the names that OpenSSL and BoringSSL share. One that a proxy does not know makes it refuse the listener.
+package enum CipherSuites {
+  package static let known: Set<String> = [
+    "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305",
+    "ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA", "ECDHE-RSA-AES256-SHA",
+    "AES128-GCM-SHA256", "AES256-GCM-SHA384", "AES128-SHA", "AES256-SHA",
+  ]
+}
+
 /// Checks of the TLS block of a server.
 enum ServerTLSValidation {
   static func check(_ tls: Istio.ServerTLSSettings, protocol wire: String, _ here: inout FindingCollector) {
@@ -35,6 +45,18 @@ enum ServerTLSValidation {
         item.error("must not be empty")
       } else if !ciphers.insert(cipher).inserted {
         item.warning("duplicate cipher suite \"\(cipher)\"")
+      } else if !CipherSuites.known.contains(cipher) {
+        item.warning("\"\(cipher)\" is not a cipher suite that every proxy knows; it is left out")
+      }
+    }
+    here.each("verifyCertificateSpki", tls.verifyCertificateSpki) { item, hash, _ in
+      if hash.utf8.count != 44 { item.error("must be the base64 form of a SHA-256, of 44 characters") }
+    }
+    here.each("verifyCertificateHash", tls.verifyCertificateHash) { item, hash, _ in
+      let digits = hash.utf8.filter { $0 != UInt8(ascii: ":") }
+      let isHex = hash.allSatisfy { ($0.isASCII && $0.isHexDigit) || $0 == ":" }
+      if !isHex || digits.count != 64 {
+        item.error("must be the hexadecimal form of a SHA-256, with or without colons")
       }
     }
   }

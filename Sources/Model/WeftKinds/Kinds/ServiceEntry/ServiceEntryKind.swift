@@ -22,6 +22,9 @@ package enum ServiceEntryKind: ConfigKind {
   package static func hosts(_ spec: Spec) -> [String] { spec.hosts }
   package static func exportTo(_ spec: Spec) -> [String] { spec.exportTo }
 
+  /// Protocols whose first bytes name the host; an empty one is told by the port's name.
+  private static let dynamicProtocols: Set<String> = ["", "HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTPS", "TLS"]
+
   static let hostLimit = 256
   static let portLimit = 256
   static let endpointLimit = 4096
@@ -43,15 +46,29 @@ package enum ServiceEntryKind: ConfigKind {
   private static func checkHosts(_ spec: Spec, _ found: inout FindingCollector) {
     if spec.hosts.isEmpty { found.error("hosts", "must have at least one host") }
     if spec.hosts.count > hostLimit { found.error("hosts", "must not have more than \(hostLimit) hosts") }
-    found.each("hosts", spec.hosts) { item, host, index in
+    var seen: [String: String] = [:]
+    found.each("hosts", Array(spec.hosts.prefix(hostLimit))) { item, host, _ in
       if host == "*" {
         item.error("\"*\" is not allowed; name the service, or a wildcard like \"*.example.com\"")
         return
       }
       item.checkWildcardHost(host)
-      if spec.hosts[..<index].contains(host) { item.error("duplicate host \"\(host)\"") }
-      if host.hasPrefix("*"), spec.resolution != .none, spec.resolution != .dynamicDns {
-        item.error("a wildcard host needs resolution NONE or DYNAMIC_DNS")
+      if let earlier = seen.updateValue(host, forKey: host.lowercased()) {
+        if earlier == host {
+          item.error("duplicate host \"\(host)\"")
+        } else {
+          item.warning("is the same host as \"\(earlier)\"; letter case does not matter")
+        }
+      }
+      let isWildcard = host.hasPrefix("*")
+      switch spec.resolution {
+      case .dns, .dnsRoundRobin:
+        if isWildcard, spec.endpoints.isEmpty, spec.workloadSelector == nil {
+          item.error("a wildcard cannot be resolved; name endpoints, or use resolution NONE or DYNAMIC_DNS")
+        }
+      case .dynamicDns:
+        if !isWildcard { item.error("must be a wildcard with resolution DYNAMIC_DNS; use DNS for one name") }
+      default: break
       }
     }
   }
@@ -77,6 +94,12 @@ package enum ServiceEntryKind: ConfigKind {
       if !port.name.isEmpty, !names.insert(port.name).inserted { item.error("name", "duplicate name \"\(port.name)\"") }
       PortFields.check(protocol: port.protocol, isRequired: false, &item)
       if port.targetPort != 0 { item.at("targetPort") { $0.checkPort(port.targetPort) } }
+      CapturePorts.check(port.number, &item)
+      if spec.resolution == .dynamicDns, !dynamicProtocols.contains(port.protocol.uppercased()) {
+        item.error(
+          "protocol",
+          "\"\(port.protocol)\" tells no name to resolve; resolution DYNAMIC_DNS needs HTTP, HTTP2, GRPC, HTTPS or TLS")
+      }
       let isTCP = ["", "TCP"].contains(port.protocol.uppercased())
       if isTCP, spec.addresses.isEmpty, spec.resolution != .dynamicDns {
         item.warning("a TCP port of a service without addresses takes all traffic to port \(port.number)")
@@ -94,7 +117,10 @@ package enum ServiceEntryKind: ConfigKind {
     switch spec.resolution {
     case .none:
       if !spec.endpoints.isEmpty { found.error("endpoints", "must be empty with resolution NONE") }
-      if spec.workloadSelector != nil { found.error("workloadSelector", "needs resolution STATIC or DNS") }
+      if spec.workloadSelector != nil {
+        found.warning(
+          "workloadSelector", "has no effect with resolution NONE: a connection goes to the address it was made to")
+      }
     case .dnsRoundRobin:
       if spec.endpoints.count > 1 {
         found.error("endpoints", "must not have more than one endpoint with resolution DNS_ROUND_ROBIN")
@@ -108,7 +134,7 @@ package enum ServiceEntryKind: ConfigKind {
     default: break
     }
     let ports = Set(spec.ports.map(\.name))
-    found.each("endpoints", spec.endpoints) { item, endpoint, _ in
+    found.each("endpoints", Array(spec.endpoints.prefix(endpointLimit))) { item, endpoint, _ in
       let byName = spec.resolution == .dns || spec.resolution == .dnsRoundRobin
       WorkloadEntryKind.check(endpoint, allowsName: byName, &item)
       if byName, endpoint.address.hasPrefix("unix://") {
@@ -117,6 +143,20 @@ package enum ServiceEntryKind: ConfigKind {
       item.entries("ports", endpoint.ports) { entry, name, _ in
         if !ports.contains(name) { entry.error("\"\(name)\" is not the name of a port of the service") }
       }
+    }
+  }
+}
+
+/// Ports that a proxy which captures traffic has for itself.
+package enum CapturePorts {
+  package static let outbound: UInt32 = 15001
+  package static let inbound: UInt32 = 15006
+
+  /// A warning: proxies with explicit listeners serve the port like any other.
+  static func check(_ number: UInt32, _ item: inout FindingCollector) {
+    guard number == outbound || number == inbound else { return }
+    item.at("number") {
+      $0.warning("\(number) is the port of proxies that capture traffic; they leave the listener out")
     }
   }
 }

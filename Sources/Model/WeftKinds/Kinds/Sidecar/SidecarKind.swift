@@ -64,9 +64,10 @@ package enum SidecarKind: ConfigKind {
         here.at("number") { $0.checkPort(port.number) }
         PortFields.check(protocol: port.protocol, isRequired: true, &here)
       }
-      if !seen.insert("\(listener.bind):\(port.number)").inserted {
+      if !seen.insert("\(AddressRules.canonical(listener.bind)):\(port.number)").inserted {
         item.error("port", "duplicate listener on port \(port.number)")
       }
+      CapturePorts.check(port.number, &item)
       checkBind(listener.bind, &item)
       checkDefaultEndpoint(listener.defaultEndpoint, &item)
       if let pool = listener.connectionPool {
@@ -96,7 +97,7 @@ package enum SidecarKind: ConfigKind {
           here.at("number") { $0.checkPort(port.number) }
           PortFields.check(protocol: port.protocol, isRequired: true, &here)
         }
-        if !seen.insert("\(listener.bind):\(port.number)").inserted {
+        if !seen.insert("\(AddressRules.canonical(listener.bind)):\(port.number)").inserted {
           item.error("port", "duplicate listener on port \(port.number)")
         }
       } else if listener.port == nil {
@@ -111,7 +112,9 @@ package enum SidecarKind: ConfigKind {
   }
 
   private static func checkBind(_ bind: String, _ item: inout FindingCollector) {
-    if !bind.isEmpty, !AddressRules.isIP(bind), !bind.hasPrefix("unix:///"), !bind.hasPrefix("unix://@") {
+    if AddressRules.isUnixSocket(bind) {
+      item.at("bind") { $0.checkUnixSocket(bind) }
+    } else if !bind.isEmpty, !AddressRules.isIP(bind) {
       item.error("bind", "\"\(bind)\" is neither an IP address nor unix:///path")
     }
   }
@@ -119,7 +122,7 @@ package enum SidecarKind: ConfigKind {
   private static func checkDefaultEndpoint(_ text: String, _ item: inout FindingCollector) {
     if text.isEmpty { return }
     let allowed = "allowed are 127.0.0.1:PORT, 0.0.0.0:PORT, [::1]:PORT, [::]:PORT and unix:///path"
-    if text.hasPrefix("unix:///") || text.hasPrefix("unix://@") { return }
+    if AddressRules.isUnixSocket(text) { return item.at("defaultEndpoint") { $0.checkUnixSocket(text) } }
     guard let colon = text.lastIndex(of: ":"), let port = UInt32(text[text.index(after: colon)...]),
       (1...65_535).contains(port)
     else {

@@ -12,7 +12,7 @@ enum HTTPMatchValidation {
     check(headers: "withoutHeaders", match.withoutHeaders, &item)
     item.entries("queryParams", match.queryParams) { entry, name, value in
       if name.isEmpty { entry.error("the name must not be empty") }
-      if case .regex(let pattern)? = value.matchType { entry.at("regex") { $0.checkRegex(pattern) } }
+      checkOptional(value, &entry)
     }
     if match.port != 0 { item.at("port") { $0.checkPort(match.port) } }
     item.checkLabels("sourceLabels", match.sourceLabels)
@@ -36,8 +36,23 @@ enum HTTPMatchValidation {
       } else if !NameRules.isHeaderName(name) {
         entry.error("\"\(name)\" is not a header name")
       }
-      if case .regex(let pattern)? = value.matchType { entry.at("regex") { $0.checkRegex(pattern) } }
+      checkOptional(value, &entry)
     }
+  }
+
+  /// A match of a value that may be missing: without a condition it asks for presence, which an empty prefix does not say.
+  private static func checkOptional(_ match: Istio.StringMatch, _ entry: inout FindingCollector) {
+    switch match.matchType {
+    case .prefix(let text):
+      if text.isEmpty { entry.error("prefix", "must not be empty; {} asks for presence") }
+    case .regex(let pattern): entry.at("regex") { checkPattern(pattern, &$0) }
+    case .exact, nil: break
+    }
+  }
+
+  /// `*` stands for any value, though RE2 does not know it.
+  private static func checkPattern(_ pattern: String, _ here: inout FindingCollector) {
+    if pattern != StringMatchRules.anything { here.checkRegex(pattern) }
   }
 
   /// A match of a value that is always there: an empty one can never be meant.
@@ -47,11 +62,17 @@ enum HTTPMatchValidation {
       switch match.matchType {
       case .exact(let text): if text.isEmpty { here.error("exact", "must not be empty") }
       case .prefix(let text): if text.isEmpty { here.error("prefix", "must not be empty") }
-      case .regex(let pattern): here.at("regex") { $0.checkRegex(pattern) }
+      case .regex(let pattern): here.at("regex") { checkPattern(pattern, &$0) }
       case nil: here.error("one of exact, prefix and regex must be set")
       }
     }
   }
+}
+
+/// What a StringMatch means beyond its fields.
+package enum StringMatchRules {
+  /// The regular expression that users write for "any value"; RE2 does not know it.
+  package static let anything = "*"
 }
 
 /// Checks of fault injection.
@@ -113,7 +134,7 @@ enum CORSValidation {
   static func check(_ cors: Istio.CorsPolicy, _ here: inout FindingCollector) {
     here.each("allowOrigins", cors.allowOrigins) { item, match, _ in
       switch match.matchType {
-      case .regex(let pattern): item.at("regex") { $0.checkRegex(pattern) }
+      case .regex(let pattern): item.at("regex") { if pattern != StringMatchRules.anything { $0.checkRegex(pattern) } }
       case .exact(let text): if text.isEmpty { item.error("exact", "must not be empty") }
       case .prefix(let text): if text.isEmpty { item.error("prefix", "must not be empty") }
       case nil: item.error("one of exact, prefix and regex must be set")

@@ -66,6 +66,10 @@ enum HTTPRouteValidation {
     if weights.allSatisfy({ $0 == 0 }) {
       route.error("route", "the weights of several destinations must not all be 0")
     }
+    let sum = weights.reduce(Int64(0)) { $0 + Int64($1) }
+    if sum > Int64(UInt32.max) {
+      route.error("route", "the weights add up to \(sum); a proxy takes at most \(UInt32.max)")
+    }
   }
 
   static func check(destination: Istio.Destination?, _ item: inout FindingCollector) {
@@ -74,7 +78,7 @@ enum HTTPRouteValidation {
         here.error("must be set")
         return
       }
-      here.at("host") { $0.checkHost(destination.host) }
+      here.at("host") { $0.checkDestinationHost(destination.host) }
       if !destination.subset.isEmpty, !NameRules.isDNSLabel(destination.subset) {
         here.error("subset", "\"\(destination.subset)\" is not a subset name (lower-case letters, digits and \"-\")")
       }
@@ -101,6 +105,9 @@ enum HTTPRouteValidation {
         && matches.allSatisfy { if case .prefix? = $0.uri?.matchType { true } else { false } }
       if !allPrefix { here.error("prefixRewrite", "needs a prefix match of the uri in every match of the route") }
     }
+    here.at("uri") { $0.checkHeaderText(redirect.uri) }
+    here.at("prefixRewrite") { $0.checkHeaderText(redirect.prefixRewrite) }
+    here.at("authority") { $0.checkTargetText(redirect.authority) }
     if !redirect.scheme.isEmpty, redirect.scheme != "http", redirect.scheme != "https" {
       here.error("scheme", "\"\(redirect.scheme)\" is not a scheme; allowed are \"http\" and \"https\"")
     }
@@ -131,11 +138,14 @@ enum HTTPRouteValidation {
     if rewrite.uri.isEmpty, rewrite.authority.isEmpty, rewrite.uriRegexRewrite == nil {
       here.error("one of uri, uriRegexRewrite and authority must be set")
     }
+    here.at("uri") { $0.checkTargetText(rewrite.uri) }
+    here.at("authority") { $0.checkTargetText(rewrite.authority) }
     if let regex = rewrite.uriRegexRewrite {
       if !rewrite.uri.isEmpty { here.error("only one of uri and uriRegexRewrite may be set") }
       here.at("uriRegexRewrite") { inner in
         inner.at("match") { $0.checkRegex(regex.match) }
         if regex.rewrite.isEmpty { inner.error("rewrite", "must not be empty") }
+        inner.at("rewrite") { $0.checkTargetText(regex.rewrite) }
       }
     }
   }
@@ -190,7 +200,7 @@ enum HTTPRouteValidation {
 
   private static func checkMirror(_ mirror: Istio.Destination, at field: String, _ route: inout FindingCollector) {
     route.at(field) { here in
-      here.at("host") { $0.checkHost(mirror.host) }
+      here.at("host") { $0.checkDestinationHost(mirror.host) }
       if let port = mirror.port { here.at("port") { $0.at("number") { $0.checkPort(port.number) } } }
     }
   }
@@ -221,18 +231,17 @@ enum HTTPRouteValidation {
         item.error("\"\(name)\" is not a header name")
       }
     }
-    func checkValue(_ value: String, _ item: inout FindingCollector) {
-      if value.utf8.contains(where: { $0 == 0x0D || $0 == 0x0A || $0 == 0 }) {
-        item.error("a header value must not contain line breaks or NUL")
-      }
+    func checkValue(_ name: String, _ value: String, _ item: inout FindingCollector) {
+      // The authority is sent as it stands: no operators.
+      if isAuthority(name) { item.checkTargetText(value) } else { item.checkHeaderFormat(value) }
     }
     here.entries("set", operations.set) { item, name, value in
       check(name, isSet: true, &item)
-      checkValue(value, &item)
+      checkValue(name, value, &item)
     }
     here.entries("add", operations.add) { item, name, value in
       check(name, isSet: false, &item)
-      checkValue(value, &item)
+      checkValue(name, value, &item)
     }
     here.each("remove", operations.remove) { item, name, _ in check(name, isSet: false, &item) }
   }

@@ -7,7 +7,7 @@ enum L4RouteValidation {
       item.each("sniHosts", match.sniHosts) { entry, sni, _ in
         if !NameRules.isWildcardFQDN(sni) {
           entry.error("\"\(sni)\" is neither a domain name nor a wildcard of the form \"*\" or \"*.example.com\"")
-        } else if !hosts.contains(where: { VirtualServiceKind.covers($0, sni) }) {
+        } else if !hosts.contains(where: { VirtualServiceKind.covers($0.lowercased(), sni.lowercased()) }) {
           entry.error("\"\(sni)\" is not covered by the hosts of the rule")
         }
       }

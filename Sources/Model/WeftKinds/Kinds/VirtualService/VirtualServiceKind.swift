@@ -42,23 +42,50 @@ package enum VirtualServiceKind: ConfigKind {
   }
 
   private static func checkHosts(_ hosts: [String], boundToMesh: Bool, _ found: inout FindingCollector) {
+    // What is compared: every host in lower case, the names exactly, the wildcards by their suffix. Linear in the hosts, whose number
+    // nobody bounds.
+    let compared = hosts.map { $0.lowercased() }
+    var names: [String: Int] = [:]
+    var wildcards: [String: Int] = [:]
+    var parents: [String: Int] = [:]
     found.each("hosts", hosts) { item, host, index in
       if host == "*", boundToMesh {
         item.error("\"*\" is not allowed for sidecars; bind the rule to a gateway (gateways without \"mesh\")")
         return
       }
       if !AddressRules.isIP(host) { item.checkWildcardHost(host) }
-      for earlier in hosts[..<index] {
-        if earlier == host {
+      let name = compared[index]
+      if let earlier = names[name] {
+        if hosts[earlier] == host {
           item.error("duplicate host \"\(host)\"")
-          break
+        } else {
+          item.warning("is the same host as \"\(hosts[earlier])\"; letter case does not matter")
         }
-        if covers(earlier, host) || covers(host, earlier) {
-          item.error("\"\(host)\" overlaps with \"\(earlier)\"")
-          break
-        }
+        return
       }
+      names[name] = index
+      // A wildcard before it that covers it, or, for a wildcard, a host before it that it covers.
+      let suffixes = suffixes(of: name)
+      let covering = suffixes.compactMap { wildcards[$0] }.min()
+      let covered = name.hasPrefix("*") ? parents[String(name.dropFirst())] : nil
+      if let earlier = [covering, covered].compactMap({ $0 }).min() {
+        item.error("\"\(host)\" overlaps with \"\(hosts[earlier])\"")
+      }
+      if name.hasPrefix("*"), wildcards[String(name.dropFirst())] == nil { wildcards[String(name.dropFirst())] = index }
+      for suffix in suffixes where parents[suffix] == nil { parents[suffix] = index }
     }
+  }
+
+  /// What a wildcard that covers `host` may have behind its star: `.b.c`, `.c` and nothing for `a.b.c`.
+  private static func suffixes(of host: String) -> [String] {
+    var result = [""]
+    var rest = host.hasPrefix("*") ? host.dropFirst() : host[...]
+    if host.hasPrefix("*"), !rest.isEmpty { rest = rest.dropFirst() }
+    while let dot = rest.firstIndex(of: ".") {
+      result.append(String(rest[dot...]))
+      rest = rest[rest.index(after: dot)...]
+    }
+    return result
   }
 
   /// Whether the wildcard `pattern` covers `host`.

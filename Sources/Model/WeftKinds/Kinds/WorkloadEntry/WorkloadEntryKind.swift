@@ -27,10 +27,7 @@ package enum WorkloadEntryKind: ConfigKind {
       if address.isEmpty {
         if entry.network.isEmpty { here.error("must be set unless network is") }
       } else if address.hasPrefix("unix://") {
-        let path = address.dropFirst("unix://".count)
-        if !path.hasPrefix("/") && !path.hasPrefix("@") {
-          here.error("\"\(address)\" must name an absolute path, like \"unix:///run/app.sock\"")
-        }
+        here.checkUnixSocket(address)
       } else if !AddressRules.isIP(address) {
         if !allowsName {
           here.error("\"\(address)\" is not an IP address; a domain name needs DNS resolution")
