@@ -83,7 +83,7 @@ struct TranslationCase: CustomStringConvertible {
   private static func service(_ json: JSONValue) -> Service {
     let namespace = json["namespace"]?.stringValue ?? "default"
     let name = json["name"]?.stringValue ?? ""
-    let host = json["host"]?.stringValue ?? "\(name).\(namespace).svc.cluster.local"
+    let host = Hostname.canonical(json["host"]?.stringValue ?? "\(name).\(namespace).svc.cluster.local")
     let origin = Origin(kind: .serviceEntry, namespace: namespace, name: name, generation: 1)
     let ports = (json["ports"]?.arrayValue ?? []).map { port in
       ServicePort(
@@ -108,7 +108,7 @@ struct TranslationCase: CustomStringConvertible {
     return Service(
       host: host, name: name, namespace: namespace, ports: ports,
       resolution: Service.Resolution(rawValue: json["resolution"]?.stringValue ?? "STATIC") ?? .static,
-      addresses: (json["addresses"]?.arrayValue ?? []).compactMap(\.stringValue),
+      addresses: (json["addresses"]?.arrayValue ?? []).compactMap(\.stringValue).map(AddressRules.canonical),
       creationTimestamp: WallTime(nanoseconds: json["created"]?.intValue ?? 0), instances: instances, origins: [origin])
   }
 

@@ -142,9 +142,11 @@ struct Model: Sendable {
   ) {
     do {
       let spec = try kind.decode(object.spec)
+      // Two spellings of a name are one host.
+      var seen: Set<String> = []
       let hosts = kind.hosts(spec).map {
         Hostname.resolve($0, namespace: object.metadata.namespace, domain: mesh.domain)
-      }
+      }.filter { seen.insert($0).inserted }
       self[keyPath: index].update(
         ConfigObject(
           kind: object.kind, metadata: object.metadata, spec: spec, hosts: hosts,

@@ -25,7 +25,10 @@ enum ServiceEntryServices {
         if ports.contains(where: { $0.name == port.name }) { port.name += "-\(port.number)" }
         ports.append(port)
       }
-      for address in entry.spec.addresses where !addresses.contains(address) { addresses.append(address) }
+      // One spelling per address: it names listeners and domains.
+      for address in entry.spec.addresses.map(AddressRules.canonical) where !addresses.contains(address) {
+        addresses.append(address)
+      }
       for name in entry.spec.subjectAltNames where !names.contains(name) { names.append(name) }
       for instance in self.instances(of: entry, ports: own, selecting: selecting) {
         // Two entries that select one workload: it serves the ports of both.
@@ -94,7 +97,9 @@ enum ServiceEntryServices {
     }
     let unix = "unix://"
     return ServiceInstance(
-      id: id, address: spec.address.hasPrefix(unix) ? String(spec.address.dropFirst(unix.count)) : spec.address,
+      id: id,
+      address: spec.address.hasPrefix(unix)
+        ? String(spec.address.dropFirst(unix.count)) : AddressRules.canonical(spec.address),
       ports: map, labels: labels, locality: Locality(spec.locality), network: spec.network,
       weight: max(spec.weight, 1), serviceAccount: spec.serviceAccount, namespace: namespace, workloadName: id,
       origin: origin)

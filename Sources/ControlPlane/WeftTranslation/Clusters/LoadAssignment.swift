@@ -38,18 +38,30 @@ struct LoadAssignment {
     }
     var assignment = ClusterLoadAssignment()
     assignment.clusterName = name
+    let sum = groups.values.joined().reduce(UInt64(0)) { $0 + UInt64($1.loadBalancingWeight?.value ?? 1) }
     for locality in groups.keys.sorted() {
-      guard let endpoints = groups[locality] else { continue }
+      guard var endpoints = groups[locality] else { continue }
+      if sum > UInt64(UInt32.max) { endpoints = endpoints.map { Self.scaled($0, sum: sum) } }
       var group = Envoy_Config_Endpoint_V3_LocalityLbEndpoints()
       group.locality = Envoy_Config_Core_V3_Locality(
         region: locality.region, zone: locality.zone, subZone: locality.subZone)
       group.lbEndpoints = endpoints
-      // The sum may not exceed 32 bits; a share that large has no meaning beyond its size.
       let total = endpoints.reduce(UInt64(0)) { $0 + UInt64($1.loadBalancingWeight?.value ?? 1) }
       group.loadBalancingWeight = Google_Protobuf_UInt32Value(UInt32(clamping: total))
       assignment.endpoints.append(group)
     }
     return assignment
+  }
+
+  /// Proxies add the weights up in 32 bits: with larger sums every share shrinks alike.
+  private static func scaled(
+    _ endpoint: Envoy_Config_Endpoint_V3_LbEndpoint, sum: UInt64
+  ) -> Envoy_Config_Endpoint_V3_LbEndpoint {
+    var endpoint = endpoint
+    // Room for those that would shrink to nothing and stay at 1.
+    let weight = UInt64(endpoint.loadBalancingWeight?.value ?? 1) * (UInt64(UInt32.max) >> 1) / sum
+    endpoint.loadBalancingWeight = Google_Protobuf_UInt32Value(UInt32(clamping: max(weight, 1)))
+    return endpoint
   }
 
   private static func endpoint(_ instance: ServiceInstance, port: UInt16) -> Envoy_Config_Endpoint_V3_LbEndpoint {

@@ -34,8 +34,10 @@ struct GatewayResources {
     for gateway in scope.snapshot.gateways.all where scope.proxy.carries(gateway.spec.selector) {
       resources.dependencies.objects.insert(gateway.key)
       for server in gateway.spec.servers {
-        guard let port = server.port.flatMap({ UInt16(exactly: $0.number) }), port > 0 else { continue }
-        let key = Key(bind: server.bind.isEmpty ? "0.0.0.0" : server.bind, port: port)
+        guard let port = server.port.flatMap({ UInt16(exactly: $0.number) }),
+          port > 0 || AddressRules.isUnixSocket(server.bind)
+        else { continue }
+        let key = Key(bind: server.bind.isEmpty ? "0.0.0.0" : AddressRules.canonical(server.bind), port: port)
         groups[key, default: []].append(Entry(server: server, gateway: gateway))
       }
     }
@@ -150,6 +152,7 @@ struct GatewayResources {
   /// The hosts of `rule` that the server admits; where one covers the other, the more specific.
   private func hosts(of rule: ConfigObject<VirtualServiceSpec>, on entry: Entry) -> [String] {
     var result: [String] = []
+    var seen: Set<String> = []
     for pattern in entry.server.hosts {
       let dns = Self.dnsPart(pattern)
       var namespace = "*"
@@ -165,15 +168,15 @@ struct GatewayResources {
         } else {
           continue
         }
-        if !result.contains(narrower) { result.append(narrower) }
+        if seen.insert(narrower).inserted { result.append(narrower) }
       }
     }
     return result
   }
 
   private static func dnsPart(_ pattern: String) -> String {
-    guard let slash = pattern.firstIndex(of: "/") else { return pattern }
-    return String(pattern[pattern.index(after: slash)...])
+    guard let slash = pattern.firstIndex(of: "/") else { return Hostname.canonical(pattern) }
+    return Hostname.canonical(String(pattern[pattern.index(after: slash)...]))
   }
 
   // MARK: TLS and TCP

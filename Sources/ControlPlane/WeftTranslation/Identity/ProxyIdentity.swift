@@ -53,7 +53,7 @@ package struct ProxyIdentity: Hashable, Sendable {
     self.cluster = cluster
     self.role = role
     self.isGRPC = isGRPC
-    self.addresses = addresses
+    self.addresses = addresses.map(AddressRules.canonical)
     self.workload = workload
     self.namespace = namespace
     self.dnsDomain = dnsDomain
@@ -73,7 +73,7 @@ package struct ProxyIdentity: Hashable, Sendable {
     let parts = node.id.split(separator: "~", omittingEmptySubsequences: false).map(String.init)
     if parts.count == 4, parts[0] == "router" || parts[0] == "sidecar" {
       role = parts[0] == "router" ? .router : .sidecar
-      if !parts[1].isEmpty { addresses = [parts[1]] }
+      if !parts[1].isEmpty { addresses = [AddressRules.canonical(parts[1])] }
       workload = parts[2]
       if let dot = parts[2].lastIndex(of: ".") {
         workload = String(parts[2][..<dot])
@@ -91,7 +91,7 @@ package struct ProxyIdentity: Hashable, Sendable {
       for (key, value) in object.fields { if let text = value.string { labels[key] = text } }
     }
     if let text = metadata["INSTANCE_IPS"]?.string {
-      let listed = text.split(separator: ",").map(String.init)
+      let listed = text.split(separator: ",").map { AddressRules.canonical(String($0)) }
       addresses += listed.filter { !addresses.contains($0) }
     }
     isGRPC = metadata["GENERATOR"]?.string == "grpc"

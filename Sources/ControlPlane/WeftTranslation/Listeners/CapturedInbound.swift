@@ -44,7 +44,8 @@ struct CapturedInbound {
     for service in scope.snapshot.services.services(in: scope.namespace) {
       for instance in service.instances where scope.proxy.addresses.contains(instance.address) {
         for port in service.ports {
-          guard let number = instance.ports[port.number], result[number] == nil else { continue }
+          guard let number = instance.ports[port.number], number != CapturedListeners.inboundPort, result[number] == nil
+          else { continue }
           result[number] = Port(
             number: number, spoken: port.protocol, target: .original, service: service, origins: service.origins)
         }
@@ -96,12 +97,16 @@ struct CapturedInbound {
       }
       let isCaptured = entry.captureMode != .none && entry.bind.isEmpty && scope.proxy.interception != .none
       if isCaptured {
-        captured.append(port)
+        // The chain against loops claims that port; validation has warned.
+        if number != CapturedListeners.inboundPort, !captured.contains(where: { $0.number == number }) {
+          captured.append(port)
+        }
         continue
       }
       if case .closed = port.security { continue }
       var listener = Listener()
-      let bind = entry.bind.isEmpty ? scope.proxy.addresses.first ?? "0.0.0.0" : entry.bind
+      let bind = AddressRules.canonical(
+        entry.bind.isEmpty ? scope.proxy.addresses.first ?? "0.0.0.0" : entry.bind)
       listener.name = ResourceName.listener(bind, number)
       listener.address = .of(bind, port: number)
       listener.trafficDirection = .inbound

@@ -10,8 +10,8 @@ struct CapturedListeners {
   private var accessLogPath: String { scope.proxy.universal.accessLogPath }
   private var isBound: Bool { scope.proxy.interception == .none }
 
-  static let outboundPort: UInt16 = 15001
-  static let inboundPort: UInt16 = 15006
+  static let outboundPort = UInt16(CapturePorts.outbound)
+  static let inboundPort = UInt16(CapturePorts.inbound)
 
   private struct Key: Hashable, Comparable {
     var address: String
@@ -32,6 +32,14 @@ struct CapturedListeners {
     var drafts: [Key: Draft] = [:]
     for visible in services {
       for port in visible.ports where port.protocol != .udp {
+        // The listener that takes in everything stands there; traffic to the port would come back to it.
+        if !isBound, port.number == Self.outboundPort || port.number == Self.inboundPort {
+          sink.issues += visible.service.origins.prefix(1).map {
+            TranslationIssue(
+              $0, "spec.ports", "port \(port.number) is the port of proxies that capture traffic; it is left out")
+          }
+          continue
+        }
         if port.protocol.isHTTP {
           drafts[Key(address: "0.0.0.0", port: port.number), default: Draft()].isHTTP = true
         } else {

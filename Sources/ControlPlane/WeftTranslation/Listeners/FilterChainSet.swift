@@ -1,3 +1,5 @@
+import WeftControlAPI
+import WeftKinds
 import WeftXDSMessages
 
 /// The filter chains of one listener. Their matches must differ: what one chain has claimed, later ones lose, name by name
@@ -19,7 +21,9 @@ struct FilterChainSet {
   /// Adds `chain` for TLS connections with one of `serverNames` (none, or `*`: any connection) to one of `networks` (none:
   /// to anywhere).
   mutating func add(_ chain: FilterChain, serverNames: [String], networks: [String]) {
-    let networks = networks.filter { CapturedListeners.range($0) != nil }
+    // Names and networks in their one spelling: two rules that mean the same must not seem to differ.
+    let serverNames = serverNames.map(Hostname.canonical)
+    let networks = networks.map(AddressRules.canonical).filter { CapturedListeners.range($0) != nil }
     var chain = chain
     var match = FilterChainMatch()
     if serverNames.isEmpty || serverNames.contains("*") {

@@ -19,7 +19,8 @@ enum ServerTLS {
     common.alpnProtocols = ["h2", "http/1.1"]
     var parameters = Envoy_Extensions_TransportSockets_Tls_V3_TlsParameters()
     parameters.tlsMinimumProtocolVersion = tls.minProtocolVersion == .tlsv13 ? .tLSv13 : .tLSv12
-    if !tls.cipherSuites.isEmpty { parameters.cipherSuites = tls.cipherSuites }
+    // One suite that a proxy does not know would cost the whole listener.
+    parameters.cipherSuites = tls.cipherSuites.filter(CipherSuites.known.contains)
     common.tlsParams = parameters
     if !tls.caCertificates.isEmpty {
       var validation = Envoy_Extensions_TransportSockets_Tls_V3_CertificateValidationContext()

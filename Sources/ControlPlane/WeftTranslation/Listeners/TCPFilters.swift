@@ -78,7 +78,9 @@ struct L4Routes {
             port: match.port, namespace: match.sourceNamespace, labels: match.sourceLabels, gateways: match.gateways),
           let shares = shares(route.route, &sink)
         else { continue }
-        chains.append(Chain(serverNames: match.sniHosts, subnets: match.destinationSubnets, shares: shares))
+        chains.append(
+          Chain(
+            serverNames: match.sniHosts.map(Hostname.canonical), subnets: match.destinationSubnets, shares: shares))
       }
     }
     return chains

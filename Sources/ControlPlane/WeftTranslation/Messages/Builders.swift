@@ -51,14 +51,14 @@ extension StringMatcher {
     return matcher
   }
 
-  /// Nil for an empty StringMatch, which asks for presence only.
+  /// Nil for an empty StringMatch, which asks for presence only, and for the regular expression `*`, which users write for that.
   init?(_ match: Istio_Networking_V1alpha3_StringMatch) {
     self.init()
     switch match.matchType {
     case .exact(let text): matchPattern = .exact(text)
     case .prefix(let text): matchPattern = .prefix(text)
+    case .regex(StringMatchRules.anything), nil: return nil
     case .regex(let text): matchPattern = .safeRegex(.init(pattern: text))
-    case nil: return nil
     }
   }
 }

@@ -69,7 +69,13 @@ enum RouteFilters {
     _ policy: Istio_Networking_V1alpha3_CorsPolicy
   ) -> Envoy_Extensions_Filters_Http_Cors_V3_CorsPolicy {
     var message = Envoy_Extensions_Filters_Http_Cors_V3_CorsPolicy()
-    message.allowOriginStringMatch = policy.allowOrigins.compactMap(StringMatcher.init)
+    // An origin is matched when there is one: "any" needs a pattern.
+    message.allowOriginStringMatch = policy.allowOrigins.map { origin in
+      if let matcher = StringMatcher(origin) { return matcher }
+      var any = StringMatcher()
+      any.matchPattern = .safeRegex(.init(pattern: ".*"))
+      return any
+    }
     if policy.allowOrigins.isEmpty { message.allowOriginStringMatch = policy.allowOrigin.map { .exact($0) } }
     message.allowMethods = policy.allowMethods.joined(separator: ",")
     message.allowHeaders = policy.allowHeaders.joined(separator: ",")

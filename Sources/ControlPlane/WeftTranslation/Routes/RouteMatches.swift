@@ -15,8 +15,9 @@ extension RouteMatch {
     switch match.uri?.matchType {
     case .exact(let text): pathSpecifier = .path(text)
     case .prefix(let text): pathSpecifier = .prefix(text)
-    case .regex(let text): pathSpecifier = .safeRegex(.init(pattern: text))
-    case nil: pathSpecifier = .prefix("/")
+    case .regex(let text) where text != StringMatchRules.anything:
+      pathSpecifier = .safeRegex(.init(pattern: text))
+    case .regex, nil: pathSpecifier = .prefix("/")
     }
     caseSensitive = Google_Protobuf_BoolValue(!match.ignoreUriCase)
     for (name, condition) in match.headers.sorted(by: { $0.key < $1.key }) where !Self.isPseudo(name) {
@@ -26,7 +27,7 @@ extension RouteMatch {
       var matcher = HeaderMatcher(name.lowercased(), condition)
       matcher.invertMatch = true
       // A header that is not there is unlike any value; for pure presence the inversion says so already.
-      matcher.treatMissingHeaderAsEmpty = condition.matchType != nil
+      matcher.treatMissingHeaderAsEmpty = StringMatcher(condition) != nil
       headers.append(matcher)
     }
     for (name, condition) in [

@@ -91,15 +91,15 @@ struct VirtualHosts {
       names.append(address.contains(":") ? "[\(address)]" : address)
     }
     var seen: Set<String> = []
-    return names.filter { seen.insert($0).inserted }
+    return names.filter { seen.insert(Hostname.canonical($0)).inserted }
   }
 
-  /// Removes domains that an earlier virtual host has, and hosts that are left without any.
+  /// Removes domains that an earlier virtual host has, in whatever case, and hosts that are left without any.
   static func deduplicated(_ hosts: [VirtualHost]) -> [VirtualHost] {
     var seen: Set<String> = []
     return hosts.compactMap { host in
       var host = host
-      host.domains = host.domains.filter { seen.insert($0).inserted }
+      host.domains = host.domains.filter { seen.insert(Hostname.canonical($0)).inserted }
       return host.domains.isEmpty ? nil : host
     }
   }

@@ -18,7 +18,8 @@ struct ProxyScope {
   }
 
   var namespace: String { proxy.namespace }
-  var domain: String { snapshot.mesh.domain }
+  /// In lower case, as hosts are.
+  var domain: String { Hostname.canonical(snapshot.mesh.domain) }
 
   /// Whether hosts that nobody knows may be reached.
   var allowsUnknownHosts: Bool {
@@ -49,7 +50,7 @@ struct ProxyScope {
   /// The full name of an upstream as users write it: `reviews`, `reviews.prod`, `reviews.prod.svc`, or a full name. With it the
   /// names that it would stand for if they came to be known.
   func upstreamHost(_ text: String) -> (host: String, alternatives: Set<String>) {
-    let written = text.hasSuffix(".") ? String(text.dropLast()) : text
+    let written = Hostname.canonical(text.hasSuffix(".") ? String(text.dropLast()) : text)
     let full = Hostname.resolve(written, namespace: namespace, domain: domain)
     let parts = written.split(separator: ".", omittingEmptySubsequences: false)
     guard parts.count == 2 || (parts.count == 3 && parts[2] == "svc") else { return (full, []) }
@@ -144,7 +145,7 @@ struct EgressListener {
       var namespace = String(pattern[..<slash])
       if namespace == "~" { continue }
       if namespace == "." { namespace = owner }
-      let host = String(pattern[pattern.index(after: slash)...])
+      let host = Hostname.canonical(String(pattern[pattern.index(after: slash)...]))
       if isExclusion {
         excluded.append(Pattern(namespace: namespace, host: host))
       } else {

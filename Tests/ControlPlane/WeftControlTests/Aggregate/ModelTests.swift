@@ -195,6 +195,30 @@ struct ModelTests {
     #expect(snapshot.virtualServices(for: host, seenFrom: "else").isEmpty)
   }
 
+  @Test("letter case does not tell hosts apart: two spellings are one service, and a rule for either finds it")
+  func letterCase() throws {
+    let ports: JSONValue = [["number": 80, "name": "http", "protocol": "HTTP"]]
+    func entry(_ hosts: JSONValue, _ address: String) -> JSONValue {
+      ["hosts": hosts, "resolution": "STATIC", "ports": ports, "endpoints": [["address": .string(address)]]]
+    }
+    var model = model([
+      object(.serviceEntry, "first", entry(["API.example.com", "api.example.com"], "10.0.0.1"), age: 1),
+      object(.serviceEntry, "second", entry(["Api.Example.Com"], "10.0.0.2"), age: 2),
+      object(.destinationRule, "policy", ["host": "API.EXAMPLE.COM"]),
+      object(
+        .virtualService, "short", ["hosts": ["Reviews"], "http": [["route": [["destination": ["host": "Reviews"]]]]]]),
+    ])
+    let snapshot = model.snapshot()
+    let service = try #require(snapshot.services.all.first)
+    #expect(snapshot.services.count == 1)
+    #expect(service.host == "api.example.com")
+    #expect(service.instances.map(\.address) == ["10.0.0.1", "10.0.0.2"])
+    #expect(
+      snapshot.destinationRules(for: service.host, serviceNamespace: "shop", seenFrom: "shop").map(\.name) == ["policy"]
+    )
+    #expect(snapshot.virtualServices(for: "reviews.shop.svc.cluster.local", seenFrom: "shop").count == 1)
+  }
+
   @Test("an object that cannot be read is left out and reported; the others stand")
   func unreadable() throws {
     var model = model([
