@@ -107,11 +107,12 @@ package final class ProxyServices: Sendable {
   /// Puts what came from discovery over what the bootstrap fixed, on the control loop. *Returns*: what could not be compiled.
   private static func apply(_ state: ConfigState, over fixed: ConfigState, to control: Mailbox) async -> [ConfigError] {
     await withCheckedContinuation { continuation in
-      let posted = control.post { loop in
-        guard let control = loop.handler as? ProxyControl else { return continuation.resume(returning: []) }
-        let refused = control.update { $0.replace(discovered: state, over: fixed) }
-        continuation.resume(returning: refused)
-      }
+      let posted = control.post(
+        { loop in
+          guard let control = loop.handler as? ProxyControl else { return continuation.resume(returning: []) }
+          let refused = control.update { $0.replace(discovered: state, over: fixed) }
+          continuation.resume(returning: refused)
+        }, dropped: { continuation.resume(returning: []) })
       if !posted { continuation.resume(returning: []) }
     }
   }
@@ -144,9 +145,9 @@ package final class ProxyServices: Sendable {
 
   private func configuration() async -> ConfigState? {
     await withCheckedContinuation { continuation in
-      let posted = mailbox.post { loop in
-        continuation.resume(returning: (loop.handler as? ProxyControl)?.configuration)
-      }
+      let posted = mailbox.post(
+        { loop in continuation.resume(returning: (loop.handler as? ProxyControl)?.configuration) },
+        dropped: { continuation.resume(returning: nil) })
       if !posted { continuation.resume(returning: nil) }
     }
   }

@@ -62,11 +62,10 @@ package final class ProxyServer: Sendable {
   package func ask<Answer: Sendable>(_ question: @escaping @Sendable (WorkerEngine) -> Answer) -> [Answer] {
     var answers: [Answer] = []
     for mailbox in mailboxes {
-      let handover = Handover<Answer>()
-      let posted = mailbox.post { loop in
-        if let engine = loop.handler as? WorkerEngine { handover.give(question(engine)) }
-      }
-      if posted { answers.append(handover.take()) }
+      let handover = Handover<Answer?>()
+      let posted = mailbox.post(
+        { loop in handover.give((loop.handler as? WorkerEngine).map(question)) }, dropped: { handover.give(nil) })
+      if posted, let answer = handover.take() { answers.append(answer) }
     }
     return answers
   }
@@ -87,10 +86,11 @@ package final class ProxyServer: Sendable {
     var waiting: [Handover<Bool>] = []
     for mailbox in mailboxes {
       let handover = Handover<Bool>()
-      let posted = mailbox.post { loop in
-        guard let engine = loop.handler as? WorkerEngine else { return handover.give(true) }
-        engine.drain(until: loop.now + limit) { handover.give(true) }
-      }
+      let posted = mailbox.post(
+        { loop in
+          guard let engine = loop.handler as? WorkerEngine else { return handover.give(true) }
+          engine.drain(until: loop.now + limit) { handover.give(true) }
+        }, dropped: { handover.give(true) })
       if posted { waiting.append(handover) }
     }
     for handover in waiting { _ = handover.take() }

@@ -69,6 +69,11 @@ package actor XDSClient {
   private var startedAt: MonotonicInstant?
 
   /// *Parameter* `apply`: makes a configuration visible; returns what could not be compiled.
+  private var isPublishing = false
+  private var publishesWanted = 0
+  /// Those up to this one are contained in the publication that runs or ran last.
+  private var publishesDone = 0
+  private var whenPublished: [CheckedContinuation<Void, Never>] = []
   package init(
     _ configuration: XDSClientConfiguration, on runtime: ServiceRuntime, metrics: MetricsRegistry, logger: Logger,
     random: RandomSource, clock: @escaping @Sendable () -> MonotonicInstant,
@@ -256,6 +261,23 @@ package actor XDSClient {
     let expired = session.takeExpired()
     counters.expired(expired, session.store)
     counters.warming(session.store)
+    publishesWanted += 1
+    let own = publishesWanted
+    while isPublishing {
+      await withCheckedContinuation { whenPublished.append($0) }
+      // Another one has said everything that this one would.
+      if publishesDone >= own { return }
+    }
+    isPublishing = true
+    publishesDone = publishesWanted
+    await publishNow()
+    isPublishing = false
+    let waiting = whenPublished
+    whenPublished = []
+    for continuation in waiting { continuation.resume() }
+  }
+
+  private func publishNow() async {
     for expiry in expired {
       logger.warning(
         "no first answer in time", ("type", .text(expiry.type.messageName)), ("name", .text(expiry.name)))

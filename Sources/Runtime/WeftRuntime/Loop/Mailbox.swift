@@ -5,8 +5,13 @@ import WeftBase
 
 /// Work posted to a loop from any thread. Cold path: it locks and allocates.
 package final class Mailbox: Sendable {
+  private struct Letter {
+    var work: @Sendable (EventLoop) -> Void
+    var dropped: (@Sendable () -> Void)?
+  }
+
   private struct State {
-    var work: [@Sendable (EventLoop) -> Void] = []
+    var work: [Letter] = []
     var isOpen = true
   }
 
@@ -18,12 +23,15 @@ package final class Mailbox: Sendable {
   init(wake: @escaping @Sendable () -> Void) { self.wake = wake }
 
   /// Runs `work` on the loop's thread in one of its next turns, in the order posted. Returns false when the loop has ended (`work` will not
-  /// run).
+  /// run). Work that was accepted and is still waiting when the loop ends does not run either: then `dropped` does, on the loop's thread.
+  /// Whoever waits for an answer needs it.
   @discardableResult
-  package func post(_ work: @escaping @Sendable (EventLoop) -> Void) -> Bool {
+  package func post(
+    _ work: @escaping @Sendable (EventLoop) -> Void, dropped: (@Sendable () -> Void)? = nil
+  ) -> Bool {
     let (accepted, first) = state.withLock { state in
       guard state.isOpen else { return (false, false) }
-      state.work.append(work)
+      state.work.append(Letter(work: work, dropped: dropped))
       return (true, state.work.count == 1)
     }
     if first {
@@ -39,14 +47,16 @@ package final class Mailbox: Sendable {
     filled.store(false, ordering: .relaxed)
     return state.withLock { state in
       defer { state.work = [] }
-      return state.work
+      return state.work.map(\.work)
     }
   }
 
   func close() {
-    state.withLock { state in
+    let left = state.withLock { state in
+      defer { state.work = [] }
       state.isOpen = false
-      state.work = []
+      return state.work
     }
+    for letter in left { letter.dropped?() }
   }
 }
