@@ -43,6 +43,8 @@ package struct JSONDecodingOptions: Sendable {
   package var depth: Int
   /// Takes durations as Go writes them, too (`300ms`, `1h30m`): what people write in Kubernetes objects.
   package var takesGoDurations: Bool
+  /// Takes names of enum values in any case, and with dashes: what people write in Envoy's bootstraps (`codec_type: auto`).
+  package var ignoresEnumCase = false
 
   package init(
     unknownFields: UnknownFieldPolicy = .refuse, registry: TypeRegistry = TypeRegistry(), depth: Int = 100,
@@ -79,6 +81,9 @@ package struct TypeRegistry: Sendable {
   package mutating func add(_ more: [any Message.Type]) {
     for type in more { types[type.schema.name] = type }
   }
+
+  /// Full names that begin with `prefix`, sorted.
+  package func names(beginningWith prefix: String) -> [String] { types.keys.filter { $0.hasPrefix(prefix) }.sorted() }
 
   /// The type behind `type.googleapis.com/full.Name`; whatever stands before the last slash is not looked at.
   package func type(forURL url: String) -> (any Message.Type)? {

@@ -33,20 +33,25 @@ package enum BootstrapLoader {
   package static func load(_ bytes: [UInt8], refuseUnknownFields: Bool = false) throws(ConfigError) -> Loaded {
     let document = try parse(bytes)
     var options = JSONDecodingOptions(unknownFields: .collect, registry: TypeRegistry(EnvoyTypes.all))
+    options.ignoresEnumCase = true
+    var leftOut: [FieldPath] = []
+    let carriedOut = leaveOut(document, options.registry, at: .root, &leftOut)
     if refuseUnknownFields { options.unknownFields = .refuse }
     var unknown: [FieldPath] = []
     let message: Envoy_Config_Bootstrap_V3_Bootstrap
     do throws(ProtobufError) {
-      message = try Envoy_Config_Bootstrap_V3_Bootstrap(json: document, options: options, unknown: &unknown)
+      message = try Envoy_Config_Bootstrap_V3_Bootstrap(json: carriedOut, options: options, unknown: &unknown)
     } catch {
-      throw ConfigError(kind: kind, path: error.path, explain(error, in: document))
+      throw ConfigError(kind: kind, path: error.path, explain(error, in: document, options.registry))
     }
     let converter = Converter()
     let bootstrap: Bootstrap
     do throws(ConfigError) { bootstrap = try converter.bootstrap(message) } catch {
       throw error.of(kind: kind, name: "")
     }
-    let unknownWarnings = unknown.map { ConfigError(kind: kind, path: $0, "is an unknown field and has no effect") }
+    let unknownWarnings =
+      unknown.map { ConfigError(kind: kind, path: $0, "is an unknown field and has no effect") }
+      + leftOut.map { ConfigError(kind: kind, path: $0, "is not supported and has no effect") }
     return Loaded(
       bootstrap: bootstrap, warnings: unknownWarnings + converter.warnings.map { $0.of(kind: kind, name: "") },
       document: document)
@@ -79,8 +84,61 @@ package enum BootstrapLoader {
     return value
   }
 
-  /// An extension nobody knows is told in Envoy's words, with the name that stands beside it.
-  private static func explain(_ error: ProtobufError, in document: JSONValue) -> String {
+  /// Fields that have no effect here whatever stands in them: an extension in one of them that nobody knows is reported and left out, and
+  /// the proxy serves. By field, and the field it is in (empty: any).
+  private static let withoutEffect: [(parent: String, field: String)] = [
+    ("tracing", "provider"), ("tracing", "http"), ("", "stats_sinks"), ("", "bootstrap_extensions"),
+    ("", "overload_manager"), ("", "watchdogs"), ("", "watchdog"),
+  ]
+
+  /// The document without those; `leftOut` says which.
+  private static func leaveOut(
+    _ value: JSONValue, _ registry: TypeRegistry, at path: FieldPath, in parent: String = "",
+    _ leftOut: inout [FieldPath]
+  ) -> JSONValue {
+    switch value {
+    case .object(let object):
+      var members: [JSONMember] = []
+      for member in object.members {
+        let at = path.field(member.name)
+        let isIdle = withoutEffect.contains {
+          (member.name == $0.field || member.name == camelCase($0.field)) && ($0.parent.isEmpty || $0.parent == parent)
+        }
+        if isIdle, namesUnknownType(member.value, registry) {
+          leftOut.append(at)
+        } else {
+          members.append(
+            JSONMember(member.name, leaveOut(member.value, registry, at: at, in: member.name, &leftOut)))
+        }
+      }
+      return .object(JSONObject(members))
+    case .array(let items):
+      return .array(
+        items.enumerated().map { leaveOut($0.element, registry, at: path.index($0.offset), in: parent, &leftOut) })
+    default: return value
+    }
+  }
+
+  private static func namesUnknownType(_ value: JSONValue, _ registry: TypeRegistry) -> Bool {
+    switch value {
+    case .object(let object):
+      object.members.contains { member in
+        if member.name == "@type", let url = member.value.stringValue { return registry.type(forURL: url) == nil }
+        return namesUnknownType(member.value, registry)
+      }
+    case .array(let items): items.contains { namesUnknownType($0, registry) }
+    default: false
+    }
+  }
+
+  private static func camelCase(_ name: String) -> String {
+    let words = name.split(separator: "_")
+    return words.prefix(1).joined() + words.dropFirst().map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
+  }
+
+  /// An extension nobody knows is told in Envoy's words, with the name that stands beside it, or under which it stands in a map, and with
+  /// those of its family that are known.
+  private static func explain(_ error: ProtobufError, in document: JSONValue, _ registry: TypeRegistry) -> String {
     let prefix = "unknown type \""
     guard error.message.hasPrefix(prefix), error.message.hasSuffix("\"") else { return error.message }
     let url = String(error.message.dropFirst(prefix.count).dropLast())
@@ -93,7 +151,18 @@ package enum BootstrapLoader {
     }
     let name = parent?["name"]?.stringValue ?? ""
     let type = url.split(separator: "/").last.map(String.init) ?? url
-    return "Didn't find a registered implementation for '\(name)' with type URL: '\(type)'"
+    return
+      "Didn't find a registered implementation for '\(name)' with type URL: '\(type)'\(known(beside: type, registry))"
+  }
+
+  /// The types of the same family, such as `envoy.extensions.filters.http.`.
+  private static func known(beside type: String, _ registry: TypeRegistry) -> String {
+    let parts = type.split(separator: ".")
+    for length in stride(from: min(4, parts.count - 1), through: 3, by: -1) {
+      let names = registry.names(beginningWith: parts.prefix(length).joined(separator: ".") + ".")
+      if !names.isEmpty { return "; known here: \(names.joined(separator: ", "))" }
+    }
+    return ""
   }
 
   /// Gives a resource's own error the path from the top of the file.

@@ -146,6 +146,11 @@ package final class EnumSchema: Sendable {
   /// The number of the first value: the default.
   package var defaultNumber: Int32 { table.first }
   package func number(of name: String) -> Int32? { table.byName[name] }
+  /// The number of a name in any case, dashes standing for underscores. *Cost*: a look at every name.
+  package func number(ofAnyCase name: String) -> Int32? {
+    let folded = name.map { $0 == "-" ? "_" : $0.lowercased() }.joined()
+    return table.byName.first { $0.key.lowercased() == folded }?.value
+  }
   /// The first name given to that number.
   package func name(of number: Int32) -> String? { table.byNumber[number] }
   /// All names, sorted, for messages that say what is allowed.

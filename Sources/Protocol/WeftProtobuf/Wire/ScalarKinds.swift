@@ -177,7 +177,10 @@ package enum EnumField<E: ProtobufEnum>: FieldKind {
       value = E(rawValue: 0)
       return true
     case .string(let name):
-      guard let number = E.schema.number(of: name) else {
+      guard
+        let number = E.schema.number(of: name)
+          ?? (decoder.options.ignoresEnumCase ? E.schema.number(ofAnyCase: name) : nil)
+      else {
         if decoder.options.unknownFields == .ignore { return false }
         let names = E.schema.names
         let allowed = names.prefix(12).joined(separator: ", ") + (names.count > 12 ? ", …" : "")

@@ -40,6 +40,67 @@ struct BootstrapTests {
     #expect(yaml.bootstrap == json.bootstrap)
   }
 
+  private func filters(_ more: String, perRoute: String = "") -> [UInt8] {
+    Array(
+      """
+      static_resources:
+        listeners:
+        - name: l
+          address: { socket_address: { address: 127.0.0.1, port_value: 1 } }
+          filter_chains:
+          - filters:
+            - name: http
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+                stat_prefix: x
+                \(more)
+                http_filters:
+                - name: envoy.filters.http.router
+                  typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
+                route_config:
+                  virtual_hosts:
+                  - { name: v, domains: ["*"], routes: [{ match: { prefix: / }, direct_response: { status: 200 }\(perRoute) }] }
+      """.utf8)
+  }
+
+  @Test(
+    "names of enum values are taken in any case, with dashes too",
+    arguments: ["auto", "Auto", "AUTO", "http1", "HTTP2"])
+  func enumCase(name: String) throws {
+    let loaded = try BootstrapLoader.validate(filters("codec_type: \(name)"))
+    #expect(loaded.warnings.isEmpty)
+    #expect(throws: ConfigError.self) { try BootstrapLoader.validate(filters("codec_type: \(name)s")) }
+  }
+
+  @Test("a tracing provider that nobody knows is reported and left out")
+  func tracing() throws {
+    let provider = """
+      tracing: { provider: { name: envoy.tracers.zipkin, typed_config: { "@type": type.googleapis.com/envoy.config.trace.v3.NoSuchConfig, x: 1 } } }
+      """
+    let loaded = try BootstrapLoader.validate(filters(provider))
+    #expect(loaded.bootstrap.listeners.count == 1)
+    #expect(loaded.warnings.contains { $0.path.description.hasSuffix("tracing.provider") })
+    let sinks = Array(
+      """
+      stats_sinks: [{ name: s, typed_config: { "@type": type.googleapis.com/envoy.config.metrics.v3.NoSuchSink } }]
+      bootstrap_extensions: [{ name: b, typed_config: { "@type": type.googleapis.com/envoy.extensions.nothing.v3.NoSuch } }]
+      """.utf8)
+    #expect(
+      try BootstrapLoader.validate(sinks).warnings.map(\.path.description) == ["stats_sinks", "bootstrap_extensions"])
+  }
+
+  @Test("an extension that nobody knows is refused by its name, with those that are known")
+  func unknownExtension() throws {
+    let perRoute = """
+      , typed_per_filter_config: { envoy.filters.http.nope: { "@type": type.googleapis.com/envoy.extensions.filters.http.nope.v3.Nope } }
+      """
+    let error = #expect(throws: ConfigError.self) { try BootstrapLoader.validate(filters("", perRoute: perRoute)) }
+    let text = error?.description ?? ""
+    #expect(
+      text.contains("'envoy.filters.http.nope' with type URL: 'envoy.extensions.filters.http.nope.v3.Nope'"), "\(text)")
+    #expect(text.contains("known here: ") && text.contains("envoy.extensions.filters.http.router.v3.Router"), "\(text)")
+  }
+
   @Test("the discovery cluster's keep-alive bounds how long a silent control plane is waited for")
   func discoveryKeepAlive() throws {
     func configuration(_ pings: String) throws -> XDSClientConfiguration {
