@@ -65,7 +65,8 @@ enum WeftProxyProgram {
     let control = ProxyControl(
       loop: loop, server: proxy,
       compiler: SnapshotCompiler(metrics: registry, logs: files, security: TLSSecurity()),
-      state: ConfigState(loaded.bootstrap), log: log, drainTime: .seconds(options.drainSeconds))
+      state: ConfigState(loaded.bootstrap), log: log, drainTime: .seconds(options.drainSeconds),
+      files: FileDiscovery(loaded.bootstrap, metrics: registry, log: log))
     control.reopenLogs = { files.reopen() }
     loop.handler = control
     let signals = try SignalWatch(loop) { control.received($0) }

@@ -28,7 +28,7 @@ package enum ClusterMetric: Int, Metric {
   case outlierDetectedLocalOriginSuccessRate, outlierEnforcedLocalOriginSuccessRate
   case outlierDetectedFailurePercentage, outlierEnforcedFailurePercentage
   case sslHandshake, sslConnectionError, sslSessionReused, sslFailVerifySAN, sslFailVerifyError, sslFailVerifyNoCert
-  case sslNoCertificate, sslFailVerifyCertHash
+  case sslNoCertificate, sslFailVerifyCertHash, sslSecretsNotReady, sslUpdateBySDS
   // Gauges.
   case upstreamCxActive
   case upstreamRqActive, upstreamRqPendingActive
@@ -165,6 +165,11 @@ package enum ClusterMetric: Int, Metric {
     case .sslFailVerifyNoCert: .counter("ssl.fail_verify_no_cert", "Connections failed for want of a certificate")
     case .sslNoCertificate: .counter("ssl.no_certificate", "TLS connections without a server certificate")
     case .sslFailVerifyCertHash: .counter("ssl.fail_verify_cert_hash", "Certificates refused as not pinned")
+    case .sslSecretsNotReady:
+      .counter(
+        "client_ssl_socket_factory.upstream_context_secrets_not_ready", "Connections failed for want of a secret")
+    case .sslUpdateBySDS:
+      .counter("client_ssl_socket_factory.ssl_context_update_by_sds", "Contexts renewed by a delivered secret")
     case .upstreamCxActive: .gauge("upstream_cx_active", "Open connections")
     case .upstreamRqActive: .gauge("upstream_rq_active", "Requests in flight")
     case .upstreamRqPendingActive: .gauge("upstream_rq_pending_active", "Requests waiting for a connection")

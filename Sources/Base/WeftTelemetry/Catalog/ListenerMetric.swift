@@ -4,7 +4,7 @@ package enum ListenerMetric: Int, Metric {
   case downstreamPreCxTimeout, downstreamGlobalCxOverflow, downstreamListenerFilterRemoteClose
   case downstreamCxTransportSocketConnectTimeout, noFilterChainMatch
   case sslHandshake, sslConnectionError, sslSessionReused, sslNoCertificate, sslFailVerifyNoCert, sslFailVerifyError
-  case sslFailVerifySAN, sslFailVerifyCertHash
+  case sslFailVerifySAN, sslFailVerifyCertHash, sslSecretsNotReady, sslUpdateBySDS
   case downstreamCxActive
   case downstreamCxLengthMs
 
@@ -32,6 +32,11 @@ package enum ListenerMetric: Int, Metric {
     case .sslFailVerifyError: .counter("ssl.fail_verify_error", "Certificates refused by the CA check")
     case .sslFailVerifySAN: .counter("ssl.fail_verify_san", "Certificates refused for their names")
     case .sslFailVerifyCertHash: .counter("ssl.fail_verify_cert_hash", "Certificates refused as not pinned")
+    case .sslSecretsNotReady:
+      .counter(
+        "server_ssl_socket_factory.downstream_context_secrets_not_ready", "Connections refused for want of a secret")
+    case .sslUpdateBySDS:
+      .counter("server_ssl_socket_factory.ssl_context_update_by_sds", "Contexts renewed by a delivered secret")
     case .downstreamCxActive: .gauge("downstream_cx_active", "Open connections")
     case .downstreamCxLengthMs: .histogram("downstream_cx_length_ms", "Life of a connection, in milliseconds")
     }

@@ -70,7 +70,8 @@ package enum BootstrapLoader {
     return loaded
   }
 
-  private static func parse(_ bytes: [UInt8]) throws(ConfigError) -> JSONValue {
+  /// A document that must be an object: JSON when it begins with a brace, else YAML.
+  static func parse(_ bytes: [UInt8]) throws(ConfigError) -> JSONValue {
     let first = bytes.first { $0 != 0x20 && $0 != 0x09 && $0 != 0x0a && $0 != 0x0d }
     let value: JSONValue
     if first == UInt8(ascii: "{") {
@@ -149,7 +150,8 @@ package enum BootstrapLoader {
       case .index(let index): parent = parent?[index]
       }
     }
-    let name = parent?["name"]?.stringValue ?? ""
+    var name = parent?["name"]?.stringValue ?? ""
+    if name.isEmpty, case .key(let key)? = error.path.elements.last { name = key }
     let type = url.split(separator: "/").last.map(String.init) ?? url
     return
       "Didn't find a registered implementation for '\(name)' with type URL: '\(type)'\(known(beside: type, registry))"
@@ -185,6 +187,6 @@ extension ConfigState {
     self.init()
     listeners = bootstrap.listeners
     clusters = bootstrap.clusters
-    for secret in bootstrap.secrets { secrets[secret.name] = secret }
+    for secret in bootstrap.secrets { secrets[SecretKey(secret.name, .fixed)] = secret }
   }
 }

@@ -15,18 +15,21 @@ package final class Snapshot: Sendable {
   package let version: UInt64
   package let listeners: [ConfigRef<CompiledListener>]
   /// Named by position in `CompiledRoute.cluster`; nil where a cluster was that is gone.
-  package let clusters: [ConfigRef<CompiledCluster>?]
+  package let clusters: ClusterList
+  /// Where requests find the cluster that they name themselves.
+  let index: ClusterIndex
   /// The memory that views and tables point to, and the owners of the references.
   private let arena: ConstantArena
   private let boxes: SnapshotBoxes
 
-  package init(
-    version: UInt64, listeners: [ConfigRef<CompiledListener>], clusters: [ConfigRef<CompiledCluster>?],
+  init(
+    version: UInt64, listeners: [ConfigRef<CompiledListener>], clusters: ClusterList, index: ClusterIndex,
     arena: ConstantArena, boxes: SnapshotBoxes
   ) {
     self.version = version
     self.listeners = listeners
     self.clusters = clusters
+    self.index = index
     self.arena = arena
     self.boxes = boxes
   }
@@ -119,5 +122,7 @@ package struct CompiledFilterChain {
 
 /// Makes TLS sessions for accepted connections.
 package protocol DownstreamSecurity: AnyObject, Sendable {
+  /// False while a secret is missing: connections are refused.
+  var isReady: Bool { get }
   func makeSession() -> any TransportSession
 }

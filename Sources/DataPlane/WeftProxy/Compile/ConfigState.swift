@@ -4,14 +4,16 @@ package import WeftRuntime
 package import WeftUpstream
 
 /// All configuration in force, from wherever it came: what a snapshot is compiled from.
-package struct ConfigState: Sendable {
+package struct ConfigState: Sendable, Equatable {
   package var listeners: [Listener] = []
   package var clusters: [Cluster] = []
   /// Route configurations that connection managers name.
   package var routes: [String: RouteConfiguration] = [:]
   /// Endpoints of EDS clusters by service name.
   package var endpoints: [String: LoadAssignment] = [:]
-  package var secrets: [String: Secret] = [:]
+  package var secrets: [SecretKey: Secret] = [:]
+  /// Secrets that were waited for in vain: what needs them is there without, and its connections fail.
+  package var absentSecrets: Set<SecretKey> = []
   /// What names of DNS clusters resolve to, in the order of the newest answer.
   package var addresses: [DNSQuestion: [IPAddress]] = [:]
 
@@ -20,9 +22,9 @@ package struct ConfigState: Sendable {
 
 /// Makes TLS out of contexts and secrets. Lives beside WeftTLS; a compiler without one refuses resources that want TLS.
 package protocol SecurityFactory: Sendable {
-  func downstream(_ context: DownstreamTLSContext, secrets: [String: Secret]) throws(ConfigError)
+  func downstream(_ context: DownstreamTLSContext, secrets: [SecretKey: Secret]) throws(ConfigError)
     -> any DownstreamSecurity
-  func upstream(_ context: UpstreamTLSContext, secrets: [String: Secret]) throws(ConfigError) -> any UpstreamSecurity
+  func upstream(_ context: UpstreamTLSContext, secrets: [SecretKey: Secret]) throws(ConfigError) -> any UpstreamSecurity
 }
 
 /// What a compilation came to.
@@ -32,4 +34,6 @@ package struct Compilation: Sendable {
   package var rejections: [ConfigError] = []
   /// Listeners that wait for a route configuration or a secret, by name.
   package var warming: [String] = []
+  /// Secrets that something waits for, and how long it does at most; nil: for ever.
+  package var missingSecrets: [SecretKey: Duration?] = [:]
 }

@@ -12,7 +12,7 @@ struct ListenerCompiler {
   let logs: AccessLogFiles
   let security: (any SecurityFactory)?
   let makesSecurity: Bool
-  let secrets: [String: Secret]
+  let secrets: [SecretKey: Secret]
   /// Route tables by the number of the chain that uses them.
   let tables: [Int: ConfigRef<RouteTable>]
   let clusterPosition: (String) -> Int32
@@ -26,7 +26,7 @@ struct ListenerCompiler {
       }
     }
     let stats = metrics.scope(ScopeKey(.listener, listener.statName))
-    var hasher = Hasher()
+    var hasher = StableHasher()
     hasher.combine(listener.address)
     hasher.combine(listener.bindToPort)
     hasher.combine(listener.transparent)
@@ -36,7 +36,7 @@ struct ListenerCompiler {
     hasher.combine(listener.tcpFastOpenQueueLength)
     hasher.combine(listener.socketOptions)
     var compiled = CompiledListener(
-      name: storage.text(listener.name), socketIdentity: UInt64(bitPattern: Int64(hasher.finalize())), address: address,
+      name: storage.text(listener.name), socketIdentity: hasher.finish(), address: address,
       chains: chains, stats: stats, config: listener)
     compiled.options.sharing = listener.reusePort ? .reusePort : .oneSocket
     if let backlog = listener.tcpBacklog { compiled.options.backlog = Int(backlog) }
@@ -106,28 +106,37 @@ struct ListenerCompiler {
     if let tls = chain.tls, makesSecurity {
       let at = FieldPath().field("transport_socket")
       guard let security else { throw ConfigError(path: at, "TLS is not available here") }
-      do throws(ConfigError) { compiled.tls = try security.downstream(tls, secrets: secrets) } catch {
-        throw error.inside(at)
+      if tls.common.secrets.contains(where: { $0.key.flatMap { secrets[$0] } == nil && $0.source != nil }) {
+        compiled.tls = MissingSecurity()
+      } else {
+        do throws(ConfigError) { compiled.tls = try security.downstream(tls, secrets: secrets) } catch {
+          throw error.inside(at)
+        }
       }
     }
     return compiled
   }
 
   private func identity(_ chain: FilterChain, _ terminal: CompiledFilterChain.Terminal, isDefault: Bool) -> UInt64 {
-    var hasher = Hasher()
+    var hasher = StableHasher()
     hasher.combine(isDefault)
     if !isDefault { hasher.combine(chain.match) }
-    hasher.combine(terminal)
+    switch terminal {
+    case .http: hasher.combine(0)
+    case .tcp: hasher.combine(1)
+    case .respond: hasher.combine(2)
+    case .echo: hasher.combine(3)
+    }
     hasher.combine(chain.tls == nil)
     if let tls = chain.tls {
       // Whom the old policy let in, the new one might not.
       hasher.combine(tls.requireClientCertificate)
       hasher.combine(tls.requireSNI)
       hasher.combine(tls.common.validation)
-      hasher.combine(tls.common.validationSecret)
-      hasher.combine(tls.common.minimumVersion)
+      hasher.combine(tls.common.validationSecret?.name)
+      hasher.combine(tls.common.minimumVersion.rawValue)
     }
-    return UInt64(bitPattern: Int64(hasher.finalize()))
+    return hasher.finish()
   }
 
   private func compile(_ proxy: TCPProxy) throws(ConfigError) -> CompiledTCPProxy {

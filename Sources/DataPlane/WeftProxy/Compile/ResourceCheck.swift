@@ -25,7 +25,7 @@ package struct ResourceCheck: Sendable {
     var state = ConfigState()
     state.secrets = fixed.secrets
     for case .secret(let secret) in store.resources(.secrets).values.map(\.model) {
-      state.secrets[secret.name] = secret
+      state.secrets[SecretKey(secret.name, .stream)] = secret
     }
     switch model {
     case .cluster(var cluster):
@@ -84,8 +84,7 @@ package struct ResourceCheck: Sendable {
   }
 
   private func has(_ tls: CommonTLSContext, _ state: ConfigState) -> Bool {
-    let references = tls.certificateSecrets + (tls.validationSecret.map { [$0] } ?? [])
-    return references.allSatisfy { state.secrets[$0.name] != nil }
+    tls.secrets.allSatisfy { reference in reference.key.map { state.secrets[$0] != nil } ?? true }
   }
 
   /// Clusters without hosts, for those of `names` that exist.
@@ -104,7 +103,9 @@ package struct ResourceCheck: Sendable {
     case .validation: context.common.validationSecret = reference
     case .generic: return
     }
-    do throws(ConfigError) { _ = try security.upstream(context, secrets: [secret.name: secret]) } catch {
+    do throws(ConfigError) {
+      _ = try security.upstream(context, secrets: [SecretKey(secret.name, .fixed): secret])
+    } catch {
       throw ConfigError(error.message)
     }
   }

@@ -23,12 +23,16 @@ package final class SnapshotCompiler {
     var cluster: Cluster
     var assignment: LoadAssignment
     var addresses: [[IPAddress]]
-    var secrets: UInt64
+    /// Those it names, in order; whether it goes on without some.
+    var secrets: [Secret?]
+    var lacksSecrets: Bool
   }
 
   private struct ListenerModel: Equatable {
     var listener: Listener
-    var secrets: UInt64
+    /// Those its chains name, in order; whether it goes on without some.
+    var secrets: [Secret?]
+    var lacksSecrets: Bool
     /// Versions of the route tables it uses.
     var routes: [UInt64]
   }
@@ -66,14 +70,18 @@ package final class SnapshotCompiler {
   private var random: RandomSource
   private var version: UInt64 = 0
   private var routeVersion: UInt64 = 0
-  private var secretsVersion: UInt64 = 0
-  private var secrets: [String: Secret] = [:]
+  private var missingSecrets: [SecretKey: Duration?] = [:]
 
   /// Clusters by position; nil where none is. A listener that is kept in its last good form goes on using the positions it was compiled
   /// with, so the position of a removed cluster rests (`resting`) until nothing compiled leads to it any more.
   private var order: [String?] = []
   private var positions: [String: Int32] = [:]
   private var resting: [String: Int32] = [:]
+  /// The clusters as the last snapshot had them; pieces whose numbers are in `stale` are made anew for the next.
+  private var pieces: [ClusterList.Piece] = []
+  private var stale: Set<Int> = []
+  private var index = ClusterIndex([])
+  private var indexIsStale = false
 
   private var clusters: [String: Unit<ClusterModel, CompiledCluster>] = [:]
   private var routes: [String: RouteUnit] = [:]
@@ -109,10 +117,7 @@ package final class SnapshotCompiler {
   /// Compiles what is in force now.
   package func compile(_ state: ConfigState) -> Compilation {
     version += 1
-    if state.secrets != secrets {
-      secrets = state.secrets
-      secretsVersion += 1
-    }
+    missingSecrets = [:]
     var rejections: [ConfigError] = []
     var warming: [String] = []
 
@@ -124,7 +129,7 @@ package final class SnapshotCompiler {
     for listener in state.listeners {
       do throws(ConfigError) {
         if let unit = try compile(listener, state) {
-          count(listener, unit.unit.value)
+          count(listener, unit.unit.value, unit.unit.model.secrets)
           listeners[listener.name] = unit
         } else {
           warming.append(listener.name)
@@ -150,19 +155,70 @@ package final class SnapshotCompiler {
     pendingRejections = []
 
     freePositions()
-    var references: [ConfigRef<CompiledCluster>?] = []
-    for name in order {
-      guard let name, let unit = clusters[name] else {
-        references.append(nil)
+    renewPieces()
+    let snapshot = Snapshot(
+      version: version, listeners: compiled, clusters: ClusterList(pieces, count: order.count), index: index,
+      arena: ConstantArena(), boxes: boxes)
+    var result = Compilation(snapshot: snapshot, rejections: rejections, warming: warming)
+    result.missingSecrets = missingSecrets
+    return result
+  }
+
+  /// Whether all secrets are there that `contexts` name, or are not waited for any more. Takes note of those that are.
+  private func hasSecrets(_ contexts: [CommonTLSContext], _ state: ConfigState) throws(ConfigError) -> Bool {
+    var isComplete = true
+    for reference in contexts.flatMap(\.secrets) {
+      guard let key = reference.key else {
+        throw ConfigError(
+          path: FieldPath().field("transport_socket"),
+          "secret \"\(reference.name)\" is to come from a gRPC service of its own, which is not supported; use ads or path_config_source"
+        )
+      }
+      if !makesSecurity || state.secrets[key] != nil || state.absentSecrets.contains(key) { continue }
+      isComplete = false
+      // A static secret is there or never comes.
+      guard let source = reference.source else { continue }
+      guard let known = missingSecrets[key] else {
+        missingSecrets.updateValue(source.initialFetchTimeout, forKey: key)
         continue
       }
-      references.append(unit.value)
-      boxes.retain(unit.storage)
+      let longest: Duration? = if let known, let own = source.initialFetchTimeout { max(known, own) } else { nil }
+      missingSecrets.updateValue(longest, forKey: key)
     }
-    let snapshot = Snapshot(
-      version: version, listeners: compiled, clusters: references, arena: ConstantArena(), boxes: boxes)
-    return Compilation(snapshot: snapshot, rejections: rejections, warming: warming)
+    return isComplete
   }
+
+  private static func secrets(_ contexts: [CommonTLSContext], _ state: ConfigState) -> [Secret?] {
+    contexts.flatMap(\.secrets).map { $0.key.flatMap { state.secrets[$0] } }
+  }
+
+  private static func lacksSecrets(_ contexts: [CommonTLSContext], _ state: ConfigState) -> Bool {
+    contexts.flatMap(\.secrets).contains {
+      $0.key.map { state.secrets[$0] == nil && state.absentSecrets.contains($0) } ?? false
+    }
+  }
+
+  /// Makes the pieces anew in which something changed.
+  private func renewPieces() {
+    let size = ClusterList.Piece.size
+    for number in stale.sorted() {
+      var references: [ConfigRef<CompiledCluster>?] = []
+      var owners: [SnapshotStorage] = []
+      for position in number * size..<min(order.count, (number + 1) * size) {
+        let unit = order[position].flatMap { clusters[$0] }
+        references.append(unit?.value)
+        if let unit { owners.append(unit.storage) }
+      }
+      let piece = ClusterList.Piece(references, owners: owners)
+      if number < pieces.count { pieces[number] = piece } else { pieces.append(piece) }
+    }
+    stale = []
+    if indexIsStale { index = ClusterIndex(positions.map { ($0.key, $0.value) }) }
+    indexIsStale = false
+  }
+
+  /// Something changed at a position.
+  private func touch(_ position: Int32) { stale.insert(Int(position) / ClusterList.Piece.size) }
 
   // MARK: Clusters
 
@@ -171,13 +227,21 @@ package final class SnapshotCompiler {
     for cluster in state.clusters where known.insert(cluster.name).inserted {
       let assignment = assignment(of: cluster, state)
       let names = assignment.localities.flatMap(\.endpoints).map { resolved($0, cluster, state) }
+      let contexts = cluster.tls.map { [$0.common] } ?? []
       let model = ClusterModel(
-        cluster: cluster, assignment: assignment, addresses: names, secrets: cluster.tls == nil ? 0 : secretsVersion)
+        cluster: cluster, assignment: assignment, addresses: names, secrets: Self.secrets(contexts, state),
+        lacksSecrets: Self.lacksSecrets(contexts, state))
       if clusters[cluster.name]?.model == model { continue }
       do throws(ConfigError) {
+        // It goes on in its old form, or is not there yet, until its secrets are.
+        guard try hasSecrets(contexts, state) else { continue }
         let unit = try compile(model, state)
+        if let old = clusters[cluster.name], old.model.secrets != model.secrets, cluster.tls != nil {
+          metrics.add(ClusterMetric.sslUpdateBySDS, unit.value[].scope)
+        }
         count(model, replacing: clusters[cluster.name]?.model)
         clusters[cluster.name] = unit
+        if let position = positions[cluster.name] { touch(position) }
       } catch {
         rejections.append(error.of(kind: "envoy.config.cluster.v3.Cluster", name: cluster.name))
       }
@@ -188,7 +252,10 @@ package final class SnapshotCompiler {
     for name in removed {
       clusters[name] = nil
       outliers[name] = nil
-      resting[name] = positions.removeValue(forKey: name)
+      guard let position = positions.removeValue(forKey: name) else { continue }
+      resting[name] = position
+      touch(position)
+      indexIsStale = true
     }
     if !removed.isEmpty { breakers = breakers.filter { $0.value.state != nil } }
     var free = order.indices.filter { order[$0] == nil }[...]
@@ -202,6 +269,8 @@ package final class SnapshotCompiler {
         order.append(cluster.name)
         positions[cluster.name] = Int32(order.count - 1)
       }
+      if let position = positions[cluster.name] { touch(position) }
+      indexIsStale = true
     }
   }
 
@@ -225,9 +294,12 @@ package final class SnapshotCompiler {
   }
 
   /// A listener whose routes changed and nothing else was not modified; one that keeps its socket changes in place.
-  private func count(_ listener: Listener, _ compiled: ConfigRef<CompiledListener>) {
+  private func count(_ listener: Listener, _ compiled: ConfigRef<CompiledListener>, _ secrets: [Secret?]) {
     let manager = metrics.scope(ScopeKey(.listenerManager))
     guard let old = listeners[listener.name] else { return metrics.add(ListenerManagerMetric.listenerAdded, manager) }
+    if old.unit.model.listener == listener, old.unit.model.secrets != secrets {
+      metrics.add(ListenerMetric.sslUpdateBySDS, compiled[].stats)
+    }
     if old.unit.model.listener == listener { return }
     metrics.add(ListenerManagerMetric.listenerModified, manager)
     if old.unit.value[].socketIdentity == compiled[].socketIdentity {
@@ -261,7 +333,7 @@ package final class SnapshotCompiler {
       }
     }
     var compiled = CompiledCluster(
-      config: cluster, name: storage.text(cluster.name), identity: identity(model),
+      config: cluster, name: storage.text(cluster.name), identity: 0,
       scope: metrics.scope(ScopeKey(.cluster, cluster.statName)), endpoints: endpoints,
       limits: HTTPLimits(upstreamOf: cluster), connectTimeout: cluster.connectTimeout.wholeNanoseconds)
     compiled.config.loadAssignment = model.assignment
@@ -284,8 +356,12 @@ package final class SnapshotCompiler {
       guard let security else {
         throw ConfigError(path: FieldPath().field("transport_socket"), "TLS is not available here")
       }
-      do throws(ConfigError) { compiled.security = try security.upstream(tls, secrets: secrets) } catch {
-        throw error.inside(FieldPath().field("transport_socket"))
+      if tls.common.secrets.contains(where: { $0.key.flatMap { state.secrets[$0] } == nil && $0.source != nil }) {
+        compiled.security = MissingSecurity()
+      } else {
+        do throws(ConfigError) { compiled.security = try security.upstream(tls, secrets: state.secrets) } catch {
+          throw error.inside(FieldPath().field("transport_socket"))
+        }
       }
       compiled.serverName = tls.sni
       compiled.sendsHostname = tls.autoHostSNI
@@ -293,6 +369,7 @@ package final class SnapshotCompiler {
       compiled.checksAuthority = cluster.autoSANValidation
       compiled.authorityHeader = storage.text(cluster.autoSNIHeader)
     }
+    compiled.identity = identity(model, security: compiled.security?.identity)
     compiled.breakerLimits = CircuitBreakerLimits(cluster.circuitBreakers.standard)
     compiled.highBreakerLimits = CircuitBreakerLimits(cluster.circuitBreakers.high)
     let breaker = breakers[cluster.name]?.state ?? CircuitBreakerState()
@@ -379,25 +456,28 @@ package final class SnapshotCompiler {
   }
 
   /// What a connection depends on; hosts, balancing and limits do not count.
-  private func identity(_ model: ClusterModel) -> UInt64 {
-    var core = Cluster(name: model.cluster.name)
+  private func identity(_ model: ClusterModel, security: UInt64?) -> UInt64 {
     let c = model.cluster
-    core.upstreamProtocol = c.upstreamProtocol
-    core.http1 = c.http1
-    core.http2 = c.http2
-    core.tls = c.tls
-    core.autoSNI = c.autoSNI
-    core.autoSANValidation = c.autoSANValidation
-    core.autoSNIHeader = c.autoSNIHeader
-    core.bindAddress = c.bindAddress
-    core.tcpKeepalive = c.tcpKeepalive
-    core.socketOptions = c.socketOptions
-    core.perConnectionBufferLimitBytes = c.perConnectionBufferLimitBytes
-    core.maxResponseHeadersBytes = c.maxResponseHeadersBytes
-    var hasher = Hasher()
-    hasher.combine(core)
-    hasher.combine(model.secrets)
-    return UInt64(bitPattern: Int64(hasher.finalize()))
+    var hasher = StableHasher()
+    hasher.combine(c.name)
+    switch c.upstreamProtocol {
+    case .http1: hasher.combine(0)
+    case .http2: hasher.combine(1)
+    case .automatic: hasher.combine(2)
+    case .useDownstream: hasher.combine(3)
+    }
+    hasher.combine(c.http1)
+    hasher.combine(c.http2)
+    hasher.combine(security)
+    hasher.combine(c.autoSNI)
+    hasher.combine(c.autoSANValidation)
+    hasher.combine(c.autoSNIHeader)
+    hasher.combine(c.bindAddress)
+    hasher.combine(c.tcpKeepalive)
+    hasher.combine(c.socketOptions)
+    hasher.combine(c.perConnectionBufferLimitBytes)
+    hasher.combine(c.maxResponseHeadersBytes)
+    return hasher.finish()
   }
 
   // MARK: Routes
@@ -488,9 +568,11 @@ package final class SnapshotCompiler {
         }
       }
     }
-    let usesTLS = listener.allChains.contains { $0.tls != nil }
+    let contexts = listener.allChains.compactMap { $0.tls?.common }
+    guard try hasSecrets(contexts, state) else { return nil }
     let model = ListenerModel(
-      listener: listener, secrets: usesTLS ? secretsVersion : 0,
+      listener: listener, secrets: Self.secrets(contexts, state),
+      lacksSecrets: Self.lacksSecrets(contexts, state),
       routes: tables.sorted { $0.key < $1.key }.map(\.value.version))
     if let known = listeners[listener.name], known.unit.model == model, known.names.hold(positions) { return known }
 
@@ -498,7 +580,7 @@ package final class SnapshotCompiler {
     var names = ClusterNames()
     let builder = ListenerCompiler(
       storage: storage, metrics: metrics, logs: logs, security: security, makesSecurity: makesSecurity,
-      secrets: secrets,
+      secrets: state.secrets,
       tables: tables.mapValues(\.unit.value),
       clusterPosition: { [positions] in Self.position(of: $0, positions, &names) })
     let compiled = try builder.compile(listener)

@@ -1,5 +1,6 @@
 // ProxyControl: what a proxy does besides serving: turning configuration into snapshots, looking names up, ending outlier intervals, stopping.
 
+import Glibc
 package import WeftBase
 import WeftModel
 package import WeftRuntime
@@ -15,7 +16,16 @@ package final class ProxyControl: LoopHandler {
   private let compiler: SnapshotCompiler
   private let log: Logger
   private let drainTime: Duration
+  /// What bootstrap and discovery say; `effective` is that with what files bring.
   private var state: ConfigState
+  private var effective: ConfigState
+  private let files: FileDiscovery?
+  private var filesAreDue = false
+  /// Since when each secret is waited for, and how long it is; nil: for ever.
+  private var awaitedSecrets: [SecretKey: (since: MonotonicInstant, limit: Duration?)] = [:]
+  private var absentSecrets: Set<SecretKey> = []
+  /// The thread that `start` was called on.
+  private var thread: pthread_t?
   private var resolver: (any Resolver)?
   private var names = NameSchedule()
   /// The clusters, by their names in the statistics, that use a lookup.
@@ -38,13 +48,15 @@ package final class ProxyControl: LoopHandler {
 
   package init(
     loop: EventLoop, server: ProxyServer, compiler: SnapshotCompiler, state: ConfigState, log: LogOutput,
-    drainTime: Duration, resolver: (any Resolver)? = nil
+    drainTime: Duration, resolver: (any Resolver)? = nil, files: FileDiscovery? = nil
   ) {
     self.loop = loop
     self.server = server
     self.compiler = compiler
     self.state = state
     fixedListeners = Set(state.listeners.map(\.name))
+    effective = state
+    self.files = files
     self.log = Logger(log, .main)
     self.drainTime = drainTime
     self.resolver = resolver
@@ -52,6 +64,9 @@ package final class ProxyControl: LoopHandler {
 
   /// Looks up what must be looked up, then compiles and hands out the first snapshot; later changes follow by themselves.
   package func start() {
+    thread = pthread_self()
+    files?.follow(on: loop) { [weak self] in self?.filesMayHaveChanged() }
+    gather()
     refreshNames()
     if !names.awaitsFirstAnswers { apply() } else { _ = loop.schedule(after: .seconds(5), token: Self.firstSnapshot) }
     _ = loop.schedule(after: .seconds(1), token: Self.tick)
@@ -62,26 +77,80 @@ package final class ProxyControl: LoopHandler {
   /// *Returns*: what was refused.
   @discardableResult
   package func update(_ change: (inout ConfigState) -> Void) -> [ConfigError] {
+    assert(thread.map { pthread_equal($0, pthread_self()) != 0 } ?? true, "the control loop's business")
     change(&state)
+    gather()
     refreshNames()
     return apply()
   }
 
   /// A copy of the configuration in force.
-  package var configuration: ConfigState { state }
+  package var configuration: ConfigState { effective }
+
+  /// Puts what files bring over what bootstrap and discovery say.
+  private func gather() {
+    effective = state
+    files?.fill(&effective)
+  }
+
+  /// Files come in several moves: a certificate, then its key. They are read when it has been quiet for a moment.
+  private func filesMayHaveChanged() {
+    if filesAreDue { return }
+    filesAreDue = true
+    _ = loop.schedule(after: .milliseconds(50), token: Self.filesDue)
+  }
+
+  private func filesChanged() {
+    filesAreDue = false
+    let before = effective
+    gather()
+    effective.addresses = before.addresses
+    if effective == before { return }
+    refreshNames()
+    apply()
+  }
+
+  // MARK: Secrets
+
+  /// Takes note of what is waited for; who has waited long enough goes on without.
+  private func waitFor(_ missing: [SecretKey: Duration?]) {
+    let before = awaitedSecrets
+    awaitedSecrets = [:]
+    for (key, limit) in missing { awaitedSecrets[key] = (before[key]?.since ?? loop.now, limit) }
+    absentSecrets = absentSecrets.filter { effective.secrets[$0] == nil }
+    if let next = awaitedSecrets.values.compactMap({ wait in wait.limit.map { wait.since + $0 } }).min() {
+      _ = loop.schedule(at: next, token: Self.secretsDue)
+    }
+  }
+
+  private func giveUpSecrets() {
+    var isChanged = false
+    for (key, wait) in awaitedSecrets {
+      guard let limit = wait.limit, wait.since + limit <= loop.now else { continue }
+      absentSecrets.insert(key)
+      isChanged = true
+      log.warning("no secret in time", ("secret", .text(key.name)))
+    }
+    if isChanged { apply() }
+  }
 
   private static let firstSnapshot: UInt64 = 1
   private static let tick: UInt64 = 2
   private static let namesDue: UInt64 = 3
   /// Some time after the start, when its code is not needed any more.
   private static let settled: UInt64 = 4
+  private static let filesDue: UInt64 = 5
+  private static let secretsDue: UInt64 = 6
   private var hasApplied = false
 
   @discardableResult
   private func apply() -> [ConfigError] {
     let isStarting = !hasApplied
     hasApplied = true
-    let result = compiler.compile(state)
+    effective.addresses = state.addresses
+    effective.absentSecrets.formUnion(absentSecrets)
+    let result = compiler.compile(effective)
+    waitFor(result.missingSecrets)
     for rejection in result.rejections { log.error("configuration refused", ("error", .text("\(rejection)"))) }
     server.apply(result.snapshot)
     compiled(result)
@@ -107,7 +176,7 @@ package final class ProxyControl: LoopHandler {
   /// Brings the schedule up to date with the clusters, asks what is due, and waits for what is due next.
   private func refreshNames() {
     askers = [:]
-    for cluster in state.clusters {
+    for cluster in effective.clusters {
       for lookup in cluster.nameLookups { askers[lookup, default: []].append(cluster.statName) }
     }
     names.want(Set(askers.keys), now: loop.now)
@@ -170,7 +239,7 @@ package final class ProxyControl: LoopHandler {
 
   /// Whether any cluster sees the difference between two answers: their order matters to few.
   private func changes(_ lookup: NameLookup, from old: [IPAddress], to new: [IPAddress]) -> Bool {
-    state.clusters.contains { cluster in
+    effective.clusters.contains { cluster in
       guard cluster.nameLookups.contains(where: { $0.question == lookup.question }) else { return false }
       return cluster.addresses(from: old) != cluster.addresses(from: new)
     }
@@ -190,9 +259,12 @@ package final class ProxyControl: LoopHandler {
     case Self.namesDue:
       namesTimerAt = .distantFuture
       askDueNames()
+    case Self.filesDue: filesChanged()
+    case Self.secretsDue: giveUpSecrets()
     case Self.settled: ProcessMemory.releaseStartUpPages()
     case Self.tick:
       endOutlierIntervals()
+      if files?.retry() ?? false { filesMayHaveChanged() }
       compiler.publishLevels()
       _ = loop.schedule(after: .seconds(1), token: Self.tick)
     default: break
@@ -226,7 +298,7 @@ package final class ProxyControl: LoopHandler {
     case .terminate where !isStopping:
       isStopping = true
       let listeners = server.registry.scope(ScopeKey(.listenerManager))
-      server.registry.add(ListenerManagerMetric.listenerStopped, listeners, UInt64(state.listeners.count))
+      server.registry.add(ListenerManagerMetric.listenerStopped, listeners, UInt64(effective.listeners.count))
       log.info("draining")
       let server = server
       let limit = drainTime

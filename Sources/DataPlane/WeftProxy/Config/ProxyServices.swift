@@ -45,6 +45,7 @@ package final class ProxyServices: Sendable {
     if var configuration = try XDSClientConfiguration(loaded.bootstrap, document: loaded.document) {
       configuration.lastGoodPath = options.lastGoodPath
       let fixed = ConfigState(loaded.bootstrap)
+      configuration.fixed = XDSNeeds(fixed)
       let check = ResourceCheck(logs: files, security: TLSSecurity(), fixed: fixed)
       client = XDSClient(
         configuration, on: runtime, metrics: server.registry, logger: Logger(log, .config), random: .fromSystem(),
@@ -220,5 +221,6 @@ extension ConfigState {
     routes = state.routes
     endpoints = state.endpoints
     secrets = fixed.secrets.merging(state.secrets) { own, _ in own }
+    absentSecrets = state.absentSecrets
   }
 }

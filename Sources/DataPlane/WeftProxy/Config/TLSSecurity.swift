@@ -6,15 +6,24 @@ import WeftRuntime
 import WeftTLS
 package import WeftUpstream
 
-/// Makes what the engine asks for when a connection begins. A context is parsed once per configuration, not per connection.
+/// Makes what the engine asks for when a connection begins.
+///
+/// A context is made once per content: what says the same with the same certificates, keys and authorities shares it, whatever cluster or
+/// listener it belongs to and wherever the bytes came from. It goes with its last user.
 package struct TLSSecurity: SecurityFactory {
+  private let contexts = TLSContextCache()
+
   package init() {}
 
-  package func downstream(_ context: DownstreamTLSContext, secrets: [String: Secret]) throws(ConfigError)
+  /// Contexts in use.
+  var contextCount: Int { contexts.count }
+
+  package func downstream(_ context: DownstreamTLSContext, secrets: [SecretKey: Secret]) throws(ConfigError)
     -> any DownstreamSecurity
   {
     var configuration = TLSConfiguration.server()
-    let trusts = try fill(&configuration, context.common, secrets)
+    var names: [CertificateValidation.SANMatcher] = []
+    let trusts = try fill(&configuration, &names, context.common, secrets)
     configuration.verification = !trusts ? .none : context.requireClientCertificate ? .required : .ifPresented
     if context.requireClientCertificate, !trusts {
       throw ConfigError(
@@ -22,43 +31,47 @@ package struct TLSSecurity: SecurityFactory {
         "needs a trusted_ca or pinned certificates to check client certificates with")
     }
     configuration.resumption = context.statelessResumption
-    return Downstream(try Self.make(configuration), requiresName: context.requireSNI)
+    configuration.sessionTimeout = context.sessionTimeout
+    return Downstream(try contexts.context(configuration, names).context, requiresName: context.requireSNI)
   }
 
-  package func upstream(_ context: UpstreamTLSContext, secrets: [String: Secret]) throws(ConfigError)
+  package func upstream(_ context: UpstreamTLSContext, secrets: [SecretKey: Secret]) throws(ConfigError)
     -> any UpstreamSecurity
   {
     var configuration = TLSConfiguration.client()
-    let trusts = try fill(&configuration, context.common, secrets)
+    var names: [CertificateValidation.SANMatcher] = []
+    let trusts = try fill(&configuration, &names, context.common, secrets)
     // As in Envoy, a cluster without a trusted CA or pinned certificates encrypts and checks nobody.
     configuration.verification = trusts ? .required : .none
-    configuration.serverName = context.sni
     if context.autoSNISANValidation {
       guard trusts else {
         throw ConfigError(path: FieldPath().field("auto_sni_san_validation"), "needs a trusted_ca to check with")
       }
       // The name that is sent takes the place of those configured.
       configuration.peerNames = []
+      names = []
     }
     configuration.resumption = context.maxSessionKeys > 0
     configuration.maximumKeptSessions = Int(context.maxSessionKeys)
-    return Upstream(try Self.make(configuration), checksServerName: context.autoSNISANValidation)
-  }
-
-  private static func make(_ configuration: TLSConfiguration) throws(ConfigError) -> TLSContext {
-    do throws(WeftError) { return try TLSContext(configuration) } catch {
-      throw ConfigError(path: FieldPath().field("common_tls_context"), error.message)
-    }
+    let (made, digest) = try contexts.context(configuration, names)
+    var hasher = StableHasher()
+    hasher.combine(bytes: digest)
+    hasher.combine(context.sni)
+    hasher.combine(context.autoHostSNI)
+    hasher.combine(context.autoSNISANValidation)
+    return Upstream(
+      made, serverName: context.sni, checksServerName: context.autoSNISANValidation, identity: hasher.finish())
   }
 
   /// Takes over what both sides have in common; returns whether there is anybody to trust.
-  private func fill(_ configuration: inout TLSConfiguration, _ common: CommonTLSContext, _ secrets: [String: Secret])
-    throws(ConfigError) -> Bool
-  {
+  private func fill(
+    _ configuration: inout TLSConfiguration, _ names: inout [CertificateValidation.SANMatcher],
+    _ common: CommonTLSContext, _ secrets: [SecretKey: Secret]
+  ) throws(ConfigError) -> Bool {
     let at = FieldPath().field("common_tls_context")
     var certificates = common.certificates
     for reference in common.certificateSecrets {
-      guard case .certificate(let certificate)? = secrets[reference.name]?.content else {
+      guard case .certificate(let certificate)? = reference.key.flatMap({ secrets[$0] })?.content else {
         throw ConfigError(
           path: at.field("tls_certificate_sds_secret_configs"), "no certificate secret named \"\(reference.name)\" yet")
       }
@@ -72,7 +85,7 @@ package struct TLSSecurity: SecurityFactory {
     }
     var validation = common.validation
     if let reference = common.validationSecret {
-      guard case .validation(let delivered)? = secrets[reference.name]?.content else {
+      guard case .validation(let delivered)? = reference.key.flatMap({ secrets[$0] })?.content else {
         throw ConfigError(path: at.field("validation_context"), "no validation secret named \"\(reference.name)\" yet")
       }
       validation = validation?.merging(delivered) ?? delivered
@@ -87,6 +100,7 @@ package struct TLSSecurity: SecurityFactory {
     if let list = validation.revocationList { configuration.revocationLists = [.bytes(try list.load())] }
     configuration.allowsExpired = validation.allowExpired
     configuration.acceptsUntrusted = validation.acceptUntrusted
+    names = validation.subjectAltNames
     configuration.peerNames = try validation.subjectAltNames.map { (m) throws(ConfigError) in try Self.matcher(m, at) }
     configuration.certificateHashes = try validation.certificateHashes.map { (text) throws(ConfigError) in
       guard let bytes = Self.hexadecimal(text), bytes.count == 32 else {
@@ -164,6 +178,8 @@ package struct TLSSecurity: SecurityFactory {
       self.requiresName = requiresName
     }
 
+    var isReady: Bool { true }
+
     func makeSession() -> any TransportSession {
       guard requiresName else { return TLSSession.server(context) }
       return TLSSession.server(selecting: { [context] in $0.serverName.isEmpty ? nil : context })
@@ -172,18 +188,24 @@ package struct TLSSecurity: SecurityFactory {
 
   private final class Upstream: UpstreamSecurity {
     private let context: TLSContext
+    private let serverName: String
     /// The certificate must carry the name that is sent.
     private let checksServerName: Bool
+    let identity: UInt64
 
-    init(_ context: TLSContext, checksServerName: Bool) {
+    init(_ context: TLSContext, serverName: String, checksServerName: Bool, identity: UInt64) {
       self.context = context
+      self.serverName = serverName
       self.checksServerName = checksServerName
+      self.identity = identity
     }
+
+    var isReady: Bool { true }
 
     func makeSession(
       serverName: String, expecting expected: String?, protocols: UpstreamProtocols
     ) -> any TransportSession {
-      let name = serverName.isEmpty ? context.configuration.serverName : serverName
+      let name = serverName.isEmpty ? self.serverName : serverName
       return TLSSession.client(
         context, serverName: name, expecting: checksServerName ? name : expected,
         protocols: context.configuration.protocols.isEmpty ? protocols.names : nil)

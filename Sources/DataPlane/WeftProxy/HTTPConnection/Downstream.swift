@@ -80,6 +80,10 @@ extension WorkerEngine {
     slot[].headDeadline = .distantFuture
     let chainConfig = compiled[].chains[Int(chain)]
     if let security = chainConfig[].tls {
+      guard security.isReady else {
+        listenerTable[].entries[Int(slot[].listener)].stats.add(.sslSecretsNotReady)
+        return close(downstream: d, .reset)
+      }
       slot[].flags.insert([.secure, .transportStarted])
       let limit = chainConfig[].handshakeTimeout
       slot[].headDeadline = limit > 0 ? now.advanced(nanoseconds: Int64(clamping: limit)) : now + limits.handshakeTime

@@ -36,7 +36,7 @@ extension WorkerEngine {
         state[].stats.record(.upstreamRqTime, (now.nanoseconds &- stream[].upstreamStarted.nanoseconds) / 1_000_000)
       }
       state[].activeRequests -= 1
-      if state[].snapshots == 0 { releaseIfUnused(cluster: stream[].cluster) }
+      if state[].pieces == 0 { releaseIfUnused(cluster: stream[].cluster) }
     }
     if let manager = slot[].manager, manager[].hasAccessLogs { log(s, manager) }
 

@@ -140,9 +140,8 @@ extension WorkerEngine {
 
   /// The cluster that a request names itself.
   private func clusterPosition(named name: ByteView?, _ snapshot: UInt32) -> Int32 {
-    guard let name, let current = configuration[].snapshots[Int(snapshot)] else { return -1 }
-    for (i, cluster) in current.clusters.enumerated() where cluster?[].name.equals(name) ?? false { return Int32(i) }
-    return -1
+    guard let name else { return -1 }
+    return ClusterIndex.position(of: name, in: configuration[].uses[Int(snapshot)].names)
   }
 
   /// The endpoint's own name as the authority, where the route asks for it.

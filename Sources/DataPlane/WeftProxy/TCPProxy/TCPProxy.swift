@@ -213,7 +213,7 @@ extension WorkerEngine {
     if !stream[].cluster.isNone {
       let cluster = stream[].cluster
       clusters[cluster].activeRequests -= 1
-      if clusters[cluster].snapshots == 0 { releaseIfUnused(cluster: cluster) }
+      if clusters[cluster].pieces == 0 { releaseIfUnused(cluster: cluster) }
     }
     let snapshot = stream[].snapshot
     streams.remove(s)

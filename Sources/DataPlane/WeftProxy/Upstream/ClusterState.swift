@@ -9,11 +9,10 @@ import WeftUpstream
 
 /// A cluster's hosts, balancer and counters on one worker.
 ///
-/// *Shape*: a slot. Counted by the snapshots that name it; gone when no snapshot does and its last connection has closed.
+/// *Shape*: a slot. Counted by the pieces of snapshots that name it; gone when none does and its last connection has closed.
 struct ClusterState: BitwiseCopyable {
   /// The newest configuration; older streams use it, too: it differs in what connections do not depend on.
   var config: ConfigRef<CompiledCluster>
-  /// The snapshot that `config` belongs to is alive while this holds it.
   var identity: UInt64
   var stats: StatBlock<ClusterMetric>
   var balancer: Cell<LoadBalancer>
@@ -22,7 +21,8 @@ struct ClusterState: BitwiseCopyable {
   var high: CircuitBreaker
   var standardLimits: CircuitBreakerLimits
   var highLimits: CircuitBreakerLimits
-  var snapshots: Int32 = 0
+  /// Pieces in use that name it.
+  var pieces: Int32 = 0
   var activeRequests: Int32 = 0
   /// Host slots, those that have left included.
   var hostSlots: Int32 = 0
@@ -50,21 +50,21 @@ struct MemberList {
   /// ORIGINAL_DST: hosts by the address that clients meant.
   var onDemand: [SocketAddress: SlabIndex] = [:]
   /// Keeps `config` alive.
-  var snapshot: Snapshot?
+  var owner: ClusterList.Piece?
 }
 
 extension WorkerEngine {
-  /// The state of a cluster of a snapshot that is being taken over: the one that is there, brought up to date, or a new one.
-  func adopt(_ config: ConfigRef<CompiledCluster>, in snapshot: Snapshot) -> SlabIndex {
+  /// The state of a cluster of a piece that is being taken over: the one that is there, brought up to date, or a new one.
+  func adopt(_ config: ConfigRef<CompiledCluster>, in piece: ClusterList.Piece) -> SlabIndex {
     let key = ClusterKey(name: config[].config.name, identity: config[].identity)
     if let known = clusterNames[][key] {
-      clusters[known].snapshots += 1
+      clusters[known].pieces += 1
       if clusters[known].config == config {
         // The same compiled form: only what keeps its memory is new.
-        clusters[known].members[].snapshot = snapshot
+        clusters[known].members[].owner = piece
         return known
       }
-      update(known, config, snapshot)
+      update(known, config, piece)
       return known
     }
     let state = ClusterState(
@@ -73,23 +73,23 @@ extension WorkerEngine {
       balancer: Cell(LoadBalancer(config[].config.loadBalancing, overprovisioningPercent: overprovisioning(config))),
       members: Cell(MemberList(name: config[].config.name)),
       standard: config[].breakers.breaker(.standard), high: config[].breakers.breaker(.high),
-      standardLimits: config[].breakerLimits, highLimits: config[].highBreakerLimits, snapshots: 1,
+      standardLimits: config[].breakerLimits, highLimits: config[].highBreakerLimits, pieces: 1,
       outlier: config[].outlier.map(OutlierHandle.init),
       decoder: H1Decoder(role: .response, limits: config[].limits))
     guard let i = clusters.insert(state) else { return .none }
     clusterNames[][key] = i
-    update(i, config, snapshot)
+    update(i, config, piece)
     return i
   }
 
   /// Takes over what may change while connections stay: hosts, limits, policies.
-  private func update(_ i: SlabIndex, _ config: ConfigRef<CompiledCluster>, _ snapshot: Snapshot) {
+  private func update(_ i: SlabIndex, _ config: ConfigRef<CompiledCluster>, _ piece: ClusterList.Piece) {
     let state = clusters.ref(i)
     let balancerChanged =
       state[].config[].config.loadBalancing != config[].config.loadBalancing
       || overprovisioning(state[].config) != overprovisioning(config)
     state[].config = config
-    state[].members[].snapshot = snapshot
+    state[].members[].owner = piece
     state[].standardLimits = config[].breakerLimits
     state[].highLimits = config[].highBreakerLimits
     state[].standard = config[].breakers.breaker(.standard)
@@ -185,12 +185,12 @@ extension WorkerEngine {
     if hosts.contains(h) { releaseIfUnused(host: h) }
   }
 
-  /// A snapshot that named the cluster was let go.
+  /// A piece that named the cluster was let go.
   func leave(_ i: SlabIndex) {
     if i.isNone { return }
     let state = clusters.ref(i)
-    state[].snapshots -= 1
-    if state[].snapshots > 0 { return }
+    state[].pieces -= 1
+    if state[].pieces > 0 { return }
     clusterNames[][ClusterKey(name: state[].members[].name, identity: state[].identity)] = nil
     let list = state[].members[].hosts
     state[].members[].hosts = []
@@ -217,7 +217,7 @@ extension WorkerEngine {
 
   func releaseIfUnused(cluster i: SlabIndex) {
     let state = clusters.ref(i)
-    guard state[].snapshots == 0, state[].hostSlots == 0, state[].activeRequests == 0 else { return }
+    guard state[].pieces == 0, state[].hostSlots == 0, state[].activeRequests == 0 else { return }
     if !state[].cleanup.isNone { loop.cancel(state[].cleanup) }
     state[].balancer.free()
     state[].members.free()

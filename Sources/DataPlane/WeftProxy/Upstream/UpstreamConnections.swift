@@ -30,7 +30,10 @@ extension WorkerEngine {
     state[].stats.add(.upstreamCxTotal)
     state[].stats.add(.upstreamCxActive)
     let config = state[].config
-    if let security = config[].security {
+    if let security = config[].security, !security.isReady {
+      state[].stats.add(.sslSecretsNotReady)
+      close(upstream: u, .reset)
+    } else if let security = config[].security {
       upstreams[u].flags.insert(.secure)
       let names = connectionNames(h)
       loop.startTransport(

@@ -19,6 +19,8 @@ package struct XDSClientConfiguration: Sendable {
   package var metadata: [(String, String)] = []
   /// Which of clusters and listeners come from the control plane, and how long readiness waits for the first answer (nil: for ever).
   package var wildcards: [XDSType: Duration?]
+  /// What the bootstrap's own resources take from the stream.
+  package var fixed = XDSNeeds()
   package var nodeOnFirstMessageOnly = true
   package var lastGoodPath: String?
   /// What the server is willing to be asked; nil: no limit.
@@ -67,13 +69,13 @@ package actor XDSClient {
   private let keeper: LastGoodKeeper?
   private var pace: RequestPace?
   private var startedAt: MonotonicInstant?
-
-  /// *Parameter* `apply`: makes a configuration visible; returns what could not be compiled.
   private var isPublishing = false
   private var publishesWanted = 0
   /// Those up to this one are contained in the publication that runs or ran last.
   private var publishesDone = 0
   private var whenPublished: [CheckedContinuation<Void, Never>] = []
+
+  /// *Parameter* `apply`: makes a configuration visible; returns what could not be compiled.
   package init(
     _ configuration: XDSClientConfiguration, on runtime: ServiceRuntime, metrics: MetricsRegistry, logger: Logger,
     random: RandomSource, clock: @escaping @Sendable () -> MonotonicInstant,
@@ -95,7 +97,8 @@ package actor XDSClient {
       }
     }
     session = XDSSession(
-      form: configuration.form, wildcards: configuration.wildcards, decode: decode, check: check)
+      form: configuration.form, wildcards: configuration.wildcards, store: XDSStore(fixed: configuration.fixed),
+      decode: decode, check: check)
   }
 
   /// Runs until its task is cancelled. The last good configuration from disk is in force before the first connection is tried.
@@ -255,12 +258,9 @@ package actor XDSClient {
     }
   }
 
+  /// Makes visible what may be seen now. One at a time and in order: an answer or an alarm that comes while the control loop is still busy
+  /// with the last one has its turn afterwards, with what is true then.
   private func publish() async {
-    let refused = await apply(session.settle(now: clock()))
-    for rejection in refused { logger.warning("configuration not used", ("reason", "\(rejection)")) }
-    let expired = session.takeExpired()
-    counters.expired(expired, session.store)
-    counters.warming(session.store)
     publishesWanted += 1
     let own = publishesWanted
     while isPublishing {
@@ -278,6 +278,11 @@ package actor XDSClient {
   }
 
   private func publishNow() async {
+    let refused = await apply(session.settle(now: clock()))
+    for rejection in refused { logger.warning("configuration not used", ("reason", "\(rejection)")) }
+    let expired = session.takeExpired()
+    counters.expired(expired, session.store)
+    counters.warming(session.store)
     for expiry in expired {
       logger.warning(
         "no first answer in time", ("type", .text(expiry.type.messageName)), ("name", .text(expiry.name)))

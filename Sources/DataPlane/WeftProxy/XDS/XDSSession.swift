@@ -227,18 +227,21 @@ package struct XDSSession: Sendable {
     case .clusters, .listeners: []
     case .endpoints: store.neededEndpoints
     case .routes: store.neededRoutes
-    case .secrets: []
+    case .secrets: store.neededSecrets
     }
   }
 
   /// Subscriptions that follow from a change of `type`.
   private mutating func references(after type: XDSType, _ outcome: inout XDSOutcome) -> [XDSRequest] {
-    let following: XDSType
     switch type {
-    case .clusters: following = .endpoints
-    case .listeners: following = .routes
-    default: return []
+    case .clusters: subscribe(.endpoints, &outcome) + subscribe(.secrets, &outcome)
+    case .listeners: subscribe(.routes, &outcome) + subscribe(.secrets, &outcome)
+    default: []
     }
+  }
+
+  /// Subscribes to what is wanted of `following` now, if that differs from what was.
+  private mutating func subscribe(_ following: XDSType, _ outcome: inout XDSOutcome) -> [XDSRequest] {
     var subscription = subscriptions[following] ?? Subscription()
     let names = wanted(following)
     let before = subscription.names
@@ -262,7 +265,7 @@ package struct XDSSession: Sendable {
     return [request]
   }
 
-  /// Endpoints and routes nobody refers to any more are not kept.
+  /// Endpoints, routes and secrets nobody refers to any more are not kept.
   private mutating func forget(_ type: XDSType, except names: Set<String>) {
     let held = type == .endpoints ? store.heldEndpoints : []
     for name in store.resources(type).keys where !names.contains(name) && !held.contains(name) {

@@ -57,10 +57,15 @@ package struct XDSStore: Sendable {
   private var missingRoutes: [String: MonotonicInstant] = [:]
   /// Route configurations that never came and are visible as empty ones.
   private var emptyRoutes: Set<String> = []
+  /// Secrets that were waited for in vain.
+  private var absentSecrets: Set<String> = []
   private var leavingClusters: [String: MonotonicInstant] = [:]
   private var expired: [XDSExpiry] = []
 
-  package init() {}
+  /// What the bootstrap's own clusters and listeners take from the stream.
+  private let fixed: XDSNeeds
+
+  package init(fixed: XDSNeeds = XDSNeeds()) { self.fixed = fixed }
 
   package var isEmpty: Bool { entries.values.allSatisfy(\.isEmpty) }
 
@@ -81,12 +86,24 @@ package struct XDSStore: Sendable {
 
   /// Names of assignments that the accepted clusters need, sorted.
   package var neededEndpoints: [String] {
-    Set(
+    fixed.endpoints.union(
       resources(.clusters).values.compactMap { entry in
         guard case .cluster(let cluster) = entry.model else { return nil }
         return Self.endpointsName(of: cluster)
       }
     ).sorted()
+  }
+
+  /// Names of secrets that the accepted clusters and listeners need, sorted.
+  package var neededSecrets: [String] {
+    var names = fixed.secrets
+    for case .cluster(let cluster) in resources(.clusters).values.map(\.model) {
+      names.formUnion(XDSNeeds.secretNames(of: cluster.tls.map { [$0.common] } ?? []))
+    }
+    for case .listener(let listener) in resources(.listeners).values.map(\.model) {
+      names.formUnion(XDSNeeds.secretNames(of: listener.allChains.compactMap { $0.tls?.common }))
+    }
+    return names.sorted()
   }
 
   /// Names of assignments that nobody asks for any more and that clusters still use which were removed and stay for a while.
@@ -101,7 +118,7 @@ package struct XDSStore: Sendable {
 
   /// Names of route configurations that the accepted listeners need, sorted.
   package var neededRoutes: [String] {
-    Set(
+    fixed.routes.union(
       resources(.listeners).values.flatMap { entry -> [String] in
         guard case .listener(let listener) = entry.model else { return [] }
         return Self.routeNames(of: listener)
@@ -110,16 +127,17 @@ package struct XDSStore: Sendable {
   }
 
   package static func endpointsName(of cluster: Cluster) -> String? {
-    guard case .eds(let service, _) = cluster.discovery else { return nil }
+    guard case .eds(let service, let source) = cluster.discovery, source.isStream else { return nil }
     return service.isEmpty ? cluster.name : service
   }
 
   package static func routeNames(of listener: Listener) -> [String] {
     (listener.filterChains + (listener.defaultFilterChain.map { [$0] } ?? [])).flatMap { chain in
       chain.filters.compactMap { filter in
-        guard case .httpConnectionManager(let manager) = filter, case .discovered(let name, _) = manager.routes else {
-          return nil
-        }
+        guard case .httpConnectionManager(let manager) = filter,
+          case .discovered(let name, let source) = manager.routes,
+          source.isStream
+        else { return nil }
         return name
       }
     }
@@ -171,7 +189,7 @@ package struct XDSStore: Sendable {
     var deadlines = leavingClusters.values.map { $0 + Self.leaveTime }
     deadlines += waitingRoutes.values.map { $0 + Self.routeHold }
     for (name, since) in waitingClusters {
-      if case .cluster(let cluster)? = resources(.clusters)[name]?.model, let limit = Self.fetchTimeout(of: cluster) {
+      if case .cluster(let cluster)? = resources(.clusters)[name]?.model, let limit = fetchTimeout(of: cluster) {
         deadlines.append(since + limit)
       }
     }
@@ -195,9 +213,28 @@ package struct XDSStore: Sendable {
   /// A route configuration is held back at most this long for the sake of clusters it names.
   private static let routeHold = Duration.seconds(15)
 
-  private static func fetchTimeout(of cluster: Cluster) -> Duration? {
-    guard case .eds(_, let source) = cluster.discovery else { return nil }
-    return source.initialFetchTimeout
+  /// How long a cluster waits for what it lacks: the longest of its sources; nil: for ever.
+  private func fetchTimeout(of cluster: Cluster) -> Duration? {
+    var longest = Duration.zero
+    if case .eds(_, let source) = cluster.discovery, let name = Self.endpointsName(of: cluster),
+      resources(.endpoints)[name] == nil
+    {
+      guard let limit = source.initialFetchTimeout else { return nil }
+      longest = max(longest, limit)
+    }
+    for secret in missingSecrets(of: cluster) {
+      guard let limit = secret.source?.initialFetchTimeout else { return nil }
+      longest = max(longest, limit)
+    }
+    return longest
+  }
+
+  /// The secrets of the stream that a cluster waits for.
+  private func missingSecrets(of cluster: Cluster) -> [SecretReference] {
+    let known = resources(.secrets)
+    return (cluster.tls?.common.secrets ?? []).filter {
+      $0.key?.origin == .stream && known[$0.name] == nil && !absentSecrets.contains($0.name)
+    }
   }
 
   /// How long listeners wait for each route configuration they name: the longest where they differ; nil: for ever.
@@ -205,7 +242,7 @@ package struct XDSStore: Sendable {
     var limits: [String: Duration?] = [:]
     for case .listener(let listener) in resources(.listeners).values.map(\.model) {
       for case .httpConnectionManager(let manager) in listener.allChains.flatMap(\.filters) {
-        guard case .discovered(let name, let source) = manager.routes else { continue }
+        guard case .discovered(let name, let source) = manager.routes, source.isStream else { continue }
         guard let known = limits[name] else {
           limits.updateValue(source.initialFetchTimeout, forKey: name)
           continue
@@ -230,13 +267,23 @@ package struct XDSStore: Sendable {
       let isReady =
         isComplete(cluster) || (old != nil && old.flatMap(Self.endpointsName) == Self.endpointsName(of: cluster))
       if !isReady {
-        guard hasWaited(since: &waitingClusters[name], Self.fetchTimeout(of: cluster), now) else { continue }
-        expired.append(XDSExpiry(type: .endpoints, name: Self.endpointsName(of: cluster) ?? name))
+        guard hasWaited(since: &waitingClusters[name], fetchTimeout(of: cluster), now) else { continue }
+        if let endpoints = Self.endpointsName(of: cluster), resources(.endpoints)[endpoints] == nil {
+          expired.append(XDSExpiry(type: .endpoints, name: endpoints))
+        }
+        for secret in missingSecrets(of: cluster) {
+          expired.append(XDSExpiry(type: .secrets, name: secret.name))
+          absentSecrets.insert(secret.name)
+        }
       }
       visibleClusters[name] = cluster
       waitingClusters[name] = nil
     }
     waitingClusters = waitingClusters.filter { accepted[$0.key] != nil }
+    if !absentSecrets.isEmpty {
+      let known = resources(.secrets)
+      absentSecrets = absentSecrets.intersection(neededSecrets).filter { known[$0] == nil }
+    }
     settleRoutes(accepted, now)
     settleRemovals(accepted, now)
     return visible
@@ -300,6 +347,7 @@ package struct XDSStore: Sendable {
   }
 
   private func isComplete(_ cluster: Cluster) -> Bool {
+    guard missingSecrets(of: cluster).isEmpty else { return false }
     guard let name = Self.endpointsName(of: cluster) else { return true }
     return resources(.endpoints)[name] != nil
   }
@@ -313,6 +361,8 @@ package struct XDSStore: Sendable {
 
   private var visible: ConfigState {
     var state = ConfigState()
+    state.absentSecrets = Set(
+      absentSecrets.lazy.filter { resources(.secrets)[$0] == nil }.map { SecretKey($0, .stream) })
     state.clusters = visibleClusters.values.sorted { $0.name < $1.name }
     state.routes = visibleRoutes
     for case .listener(let listener) in resources(.listeners).values.map(\.model) { state.listeners.append(listener) }
@@ -321,7 +371,7 @@ package struct XDSStore: Sendable {
       if case .endpoints(let assignment) = entry.model { state.endpoints[name] = assignment }
     }
     for (name, entry) in resources(.secrets) {
-      if case .secret(let secret) = entry.model { state.secrets[name] = secret }
+      if case .secret(let secret) = entry.model { state.secrets[SecretKey(name, .stream)] = secret }
     }
     return state
   }

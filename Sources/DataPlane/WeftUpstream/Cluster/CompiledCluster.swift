@@ -103,6 +103,11 @@ package struct CompiledEndpoint {
 
 /// Makes TLS sessions for connections to endpoints.
 package protocol UpstreamSecurity: AnyObject, Sendable {
+  /// False while a secret is missing: connections fail.
+  var isReady: Bool { get }
+  /// A hash of everything that connections depend on: the contents of certificates and keys, not where they came from. The same in every
+  /// process.
+  var identity: UInt64 { get }
   /// `serverName` is sent as SNI (empty: none). With `expected`, the server's certificate must carry that name, too, where it is checked.
   /// `protocols` are offered where the configuration names none itself.
   func makeSession(serverName: String, expecting expected: String?, protocols: UpstreamProtocols)

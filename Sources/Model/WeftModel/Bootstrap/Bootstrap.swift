@@ -44,6 +44,9 @@ package struct Bootstrap: Hashable, Sendable {
   package var ads: ADS?
   package var listenersFromADS = false
   package var clustersFromADS = false
+  /// Files of discovery resources that bring listeners and clusters.
+  package var listenersFile: ConfigSource?
+  package var clustersFile: ConfigSource?
   /// How long readiness waits for the first answer; nil: for ever.
   package var listenersFetchTimeout: Duration? = .seconds(15)
   package var clustersFetchTimeout: Duration? = .seconds(15)

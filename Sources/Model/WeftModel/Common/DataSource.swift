@@ -18,6 +18,8 @@ package struct ConfigSource: Hashable, Sendable {
   }
 
   package var kind: Kind
+  /// `path`: the directory whose moves say that the file is to be read again; empty: the one that the file lies in.
+  package var watchedDirectory = ""
   /// How long whoever asked waits for the first answer before it goes on without; nil: for ever. *Source*: Envoy's default.
   package var initialFetchTimeout: Duration? = .seconds(15)
 

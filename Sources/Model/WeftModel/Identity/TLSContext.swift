@@ -13,6 +13,9 @@ package struct CommonTLSContext: Hashable, Sendable {
   package var curves: [String] = []
   package init() {}
 
+  /// The secrets it names, certificates first.
+  package var secrets: [SecretReference] { certificateSecrets + (validationSecret.map { [$0] } ?? []) }
+
   /// Whether there is anything to check the peer's certificate with (in a secret, possibly).
   package var verifiesPeer: Bool {
     guard validationSecret == nil, let validation else { return validationSecret != nil }
@@ -28,12 +31,42 @@ package struct SecretReference: Hashable, Sendable {
     self.name = name
     self.source = source
   }
+
+  /// What the reference names; nil for a source that this proxy does not ask.
+  package var key: SecretKey? {
+    switch source?.kind {
+    case nil: SecretKey(name, .fixed)
+    case .ads, .selfStream: SecretKey(name, .stream)
+    case .path(let path): SecretKey(name, .file(path))
+    case .grpc: nil
+    }
+  }
+}
+
+/// Which secret: the same name may come from several places.
+package struct SecretKey: Hashable, Sendable {
+  package enum Origin: Hashable, Sendable {
+    /// The bootstrap.
+    case fixed
+    /// The aggregated stream.
+    case stream
+    /// A file of discovery resources.
+    case file(String)
+  }
+  package var name: String
+  package var origin: Origin
+  package init(_ name: String, _ origin: Origin) {
+    self.name = name
+    self.origin = origin
+  }
 }
 
 package struct TLSCertificate: Hashable, Sendable {
   package var chain: DataSource
   package var privateKey: DataSource
   package var password: DataSource?
+  /// In a secret: the directory whose moves say that the files are to be read again; empty: those that the files lie in.
+  package var watchedDirectory = ""
   package init(chain: DataSource, privateKey: DataSource) {
     self.chain = chain
     self.privateKey = privateKey
@@ -59,6 +92,8 @@ package struct CertificateValidation: Hashable, Sendable {
   package var revocationList: DataSource?
   package var allowExpired = false
   package var acceptUntrusted = false
+  /// As in `TLSCertificate`.
+  package var watchedDirectory = ""
   package init() {}
 }
 

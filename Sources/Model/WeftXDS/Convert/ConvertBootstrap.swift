@@ -188,13 +188,21 @@ extension Converter {
       }
       out.ads = converted
     }
-    if let source = try aggregated(value.ldsConfig, out.ads != nil, at.field("lds_config")) {
-      out.listenersFromADS = true
-      out.listenersFetchTimeout = source.initialFetchTimeout
+    if let source = try streamOrFile(value.ldsConfig, out.ads != nil, at.field("lds_config")) {
+      if case .path = source.kind {
+        out.listenersFile = source
+      } else {
+        out.listenersFromADS = true
+        out.listenersFetchTimeout = source.initialFetchTimeout
+      }
     }
-    if let source = try aggregated(value.cdsConfig, out.ads != nil, at.field("cds_config")) {
-      out.clustersFromADS = true
-      out.clustersFetchTimeout = source.initialFetchTimeout
+    if let source = try streamOrFile(value.cdsConfig, out.ads != nil, at.field("cds_config")) {
+      if case .path = source.kind {
+        out.clustersFile = source
+      } else {
+        out.clustersFromADS = true
+        out.clustersFetchTimeout = source.initialFetchTimeout
+      }
     }
     if out.ads != nil, out.node.id.isEmpty || out.node.cluster.isEmpty {
       throw fail(FieldPath().field("node"), "node 'id' and 'cluster' are required with dynamic_resources")
@@ -203,8 +211,8 @@ extension Converter {
     unsupported(!value.cdsResourcesLocator.isEmpty, at, "cds_resources_locator")
   }
 
-  /// The source, which must be the aggregated stream; nil when there is none.
-  private func aggregated(
+  /// The source, which must be the aggregated stream or a file; nil when there is none.
+  private func streamOrFile(
     _ value: Envoy_Config_Core_V3_ConfigSource?, _ hasADS: Bool, _ at: FieldPath
   ) throws(ConfigError) -> ConfigSource? {
     guard let value else { return nil }
@@ -214,8 +222,8 @@ extension Converter {
       guard hasADS else { throw fail(at.field("ads"), "needs dynamic_resources.ads_config") }
       return source
     case .selfStream: throw fail(at.field("self"), "is not allowed here")
-    case .path: throw fail(at.field("path_config_source"), "is not supported; use ads")
-    case .grpc: throw fail(at.field("api_config_source"), "is not supported; use ads")
+    case .path: return source
+    case .grpc: throw fail(at.field("api_config_source"), "is not supported; use ads or path_config_source")
     }
   }
 
@@ -279,7 +287,7 @@ extension Converter {
   ) throws(ConfigError) {
     switch filter {
     case .tcpProxy(let proxy):
-      guard !value.clustersFromADS else { return }
+      guard !value.clustersFromADS, value.clustersFile == nil else { return }
       switch proxy.cluster {
       case .single(let name):
         guard clusters.contains(name) else { throw fail(at.field("cluster"), "unknown cluster '\(name)'") }

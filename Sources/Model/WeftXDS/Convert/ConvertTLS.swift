@@ -142,6 +142,7 @@ extension Converter {
       chain: try data(value.certificateChain, at.field("certificate_chain")),
       privateKey: try data(value.privateKey, at.field("private_key")))
     out.password = try value.password.map { (p) throws(ConfigError) in try data(p, at.field("password")) }
+    out.watchedDirectory = value.watchedDirectory?.path ?? ""
     unsupported(value.ocspStaple != nil, at, "ocsp_staple")
     unsupported(value.pkcs12 != nil, at, "pkcs12")
     return out
@@ -189,6 +190,7 @@ extension Converter {
     out.publicKeyHashes = value.verifyCertificateSpki
     out.revocationList = try value.crl.map { (d) throws(ConfigError) in try data(d, at.field("crl")) }
     out.allowExpired = value.allowExpiredCertificate
+    out.watchedDirectory = value.watchedDirectory?.path ?? ""
     out.acceptUntrusted = value.trustChainVerification == .acceptUntrusted
     // A check that would be left out must not look as if it were made.
     guard value.customValidatorConfig == nil else {

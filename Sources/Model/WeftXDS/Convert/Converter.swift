@@ -207,6 +207,9 @@ package final class Converter {
     if let timeout = try duration(value?.initialFetchTimeout, at.field("initial_fetch_timeout")) {
       out.initialFetchTimeout = timeout == .zero ? nil : timeout
     }
+    if case .pathConfigSource(let source)? = value?.configSourceSpecifier {
+      out.watchedDirectory = source.watchedDirectory?.path ?? ""
+    }
     return out
   }
 

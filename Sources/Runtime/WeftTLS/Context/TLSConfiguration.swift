@@ -75,6 +75,8 @@ package struct TLSConfiguration: Sendable {
   package var serverName = ""
   /// Session tickets and, for clients, keeping sessions for reuse.
   package var resumption = true
+  /// How long a session may be resumed; nil: the library's default (TLS 1.2: 5 minutes, 1.3: 2 hours).
+  package var sessionTimeout: Duration?
   /// Sessions a client keeps, by server name.
   package var maximumKeptSessions = 64
 

@@ -216,6 +216,9 @@ package final class TLSContext: @unchecked Sendable {
   // MARK: Resumption
 
   private func setResumption() {
+    if let timeout = configuration.sessionTimeout {
+      _ = unsafe SSL_CTX_set_timeout(handle, Int(clamping: max(1, timeout.components.seconds)))
+    }
     guard configuration.resumption else {
       unsafe weft_ssl_ctx_refuse_tickets(handle)
       _ = unsafe weft_ssl_ctx_session_cache(handle, Int(SSL_SESS_CACHE_OFF))

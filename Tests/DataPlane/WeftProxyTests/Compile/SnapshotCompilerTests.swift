@@ -81,6 +81,31 @@ struct SnapshotCompilerTests {
     #expect(first.snapshot.listeners[1] == second.snapshot.listeners[1])
   }
 
+  @Test("a change makes the piece anew that it falls into; the index of names only when clusters come or go")
+  func pieces() {
+    let compiler = compiler()
+    var state = ConfigState()
+    state.clusters = (0..<300).map { Self.cluster("c\($0)") }
+    let first = compiler.compile(state).snapshot
+    #expect(first.clusters.pieces.count == 5 && first.clusters.count == 300)
+    state.clusters[130] = Self.cluster("c130", ports: [7])
+    let second = compiler.compile(state).snapshot
+    let kept = zip(first.clusters.pieces, second.clusters.pieces).map { $0 === $1 }
+    #expect(kept == [true, true, false, true, true] && first.index === second.index)
+    state.clusters.remove(at: 5)
+    state.clusters.append(Self.cluster("new"))
+    let third = compiler.compile(state).snapshot
+    #expect(second.index !== third.index)
+    for (name, expected) in [("c0", true), ("c5", false), ("c299", true), ("new", true), ("", false)] {
+      let position = name.withByteView { ClusterIndex.position(of: $0, in: third.index.table) }
+      #expect((position >= 0) == expected)
+      if expected { #expect(third.clusters[Int(position)]?[].name.string == name) }
+    }
+    // Nothing changed: nothing is made.
+    let fourth = compiler.compile(state).snapshot
+    #expect(zip(third.clusters.pieces, fourth.clusters.pieces).allSatisfy { $0 === $1 })
+  }
+
   @Test("a new cluster is found by routes that waited for it, a removed one is missed")
   func latecomers() throws {
     let compiler = compiler()
@@ -246,6 +271,7 @@ struct SnapshotCompilerTests {
     for _ in 0..<5 {
       _ = compiled[].outlier?.record(try #require(compiled[].endpoints[0].outlier), .serverError, now: .zero)
     }
+    if let monitor = compiled[].outlier { metrics.publishLevels(of: monitor, scope) }
     compiler.publishLevels()
     #expect(metrics.value(ClusterMetric.breakerDefaultRqOpen, scope) == 1)
     #expect(metrics.value(ClusterMetric.outlierEjectionsActive, scope) == 1)

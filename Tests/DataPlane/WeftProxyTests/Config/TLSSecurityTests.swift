@@ -30,10 +30,10 @@ struct TLSSecurityTests {
     var context = UpstreamTLSContext()
     context.sni = "server.test"
     context.common.validation = validation
-    var secrets: [String: Secret] = [:]
+    var secrets: [SecretKey: Secret] = [:]
     if let secret {
       context.common.validationSecret = SecretReference(name: "trust")
-      secrets["trust"] = Secret(name: "trust", content: .validation(secret))
+      secrets[SecretKey("trust", .fixed)] = Secret(name: "trust", content: .validation(secret))
     }
     let security = try TLSSecurity().upstream(context, secrets: secrets)
     let client = security.makeSession(serverName: "server.test", expecting: nil, protocols: .opaque)

@@ -14,14 +14,17 @@ final class ToySecurity: SecurityFactory, DownstreamSecurity, UpstreamSecurity {
   let agrees: String
   /// What connections to endpoints offered.
   var offered: [[String]] { offers.withLock { $0 } }
+  var isReady: Bool { true }
+  var identity: UInt64 { 1 }
   private let offers = Mutex<[[String]]>([])
   init(agrees: String = "") { self.agrees = agrees }
 
-  func downstream(_ context: DownstreamTLSContext, secrets: [String: Secret]) throws(ConfigError)
+  func downstream(_ context: DownstreamTLSContext, secrets: [SecretKey: Secret]) throws(ConfigError)
     -> any DownstreamSecurity
   { self }
 
-  func upstream(_ context: UpstreamTLSContext, secrets: [String: Secret]) throws(ConfigError) -> any UpstreamSecurity {
+  func upstream(_ context: UpstreamTLSContext, secrets: [SecretKey: Secret]) throws(ConfigError) -> any UpstreamSecurity
+  {
     self
   }
 

@@ -8,7 +8,7 @@ import WeftTestKit
 
 /// A server's answers and a proxy's requests in short words: `c` is an EDS cluster (`c=5`: with five seconds for the first answer,
 /// `c=never`: without a limit), `s=static` a static one, `l=r` a listener with discovered routes (`l=r%5` as above), `r=a+b` a route
-/// configuration naming clusters, `e` an assignment; `!` makes a resource that cannot be understood, `?` one that cannot be used.
+/// configuration naming clusters, `e` an assignment, `c=static#s` a cluster with a secret (`s:5` as above), `s` the secret; `!` makes a resource that cannot be understood, `?` one that cannot be used.
 enum Words {
   static func resource(_ type: XDSType, _ text: String, version: String = "") -> XDSResource {
     XDSResource(
@@ -16,19 +16,28 @@ enum Words {
   }
 
   static func name(of text: String) -> String {
-    String(text.drop { $0 == "!" || $0 == "?" }.prefix { $0 != "=" && $0 != "@" })
+    String(text.drop { $0 == "!" || $0 == "?" }.prefix { $0 != "=" && $0 != "@" && $0 != "#" })
   }
 
   static let decode: XDSDecoder = { (type, resource) throws(ConfigError) in
     let text = String(decoding: resource.value, as: UTF8.self)
     let name = Words.name(of: text)
     if text.hasPrefix("!") { throw ConfigError(name: name, path: FieldPath().field("bad"), "must not be") }
-    let rest = text.split(separator: "=").dropFirst().first.map(String.init) ?? ""
+    let secrets = text.split(separator: "#").dropFirst().map(String.init)
+    let rest = text.prefix { $0 != "#" }.split(separator: "=").dropFirst().first.map(String.init) ?? ""
     switch type {
     case .clusters:
       var cluster = Cluster(
         name: name, discovery: rest == "static" ? .fixed : .eds(serviceName: "", source: source(rest[...])))
       if let at = text.firstIndex(of: "@") { cluster.altStatName = String(text[at...]) }
+      if !secrets.isEmpty {
+        var tls = UpstreamTLSContext()
+        tls.common.certificateSecrets = secrets.map { secret in
+          let parts = secret.split(separator: ":")
+          return SecretReference(name: String(parts[0]), source: source(parts.count > 1 ? parts[1] : ""))
+        }
+        cluster.tls = tls
+      }
       return .cluster(cluster)
     case .endpoints:
       var assignment = LoadAssignment(clusterName: name)
@@ -53,7 +62,7 @@ enum Words {
       }
       routes.virtualHosts = [host]
       return .routes(routes)
-    case .secrets: throw ConfigError("no secrets here")
+    case .secrets: return .secret(Secret(name: name, content: .generic(Array(rest.utf8))))
     }
   }
 
@@ -87,6 +96,100 @@ extension XDSSession {
   fileprivate mutating func view(_ seconds: Int64 = 0) -> (clusters: [String], routes: [String], listeners: [String]) {
     let state = settle(now: MonotonicInstant(nanoseconds: UInt64(seconds) * 1_000_000_000))
     return (state.clusters.map(\.name), state.routes.keys.sorted(), state.listeners.map(\.name))
+  }
+}
+
+@Suite("xDS session: secrets")
+struct XDSSecretTests {
+  private func seconds(_ n: Int64) -> MonotonicInstant { MonotonicInstant(nanoseconds: UInt64(n) * 1_000_000_000) }
+
+  @Test(
+    "the secrets that clusters and listeners name are asked for, once", arguments: [XDSForm.stateOfTheWorld, .delta])
+  func subscribes(form: XDSForm) {
+    var session = Words.session(form)
+    _ = session.opened()
+    let outcome = session.answer(.clusters, ["a=static#s1", "b=static#s1#s2", "c=static"])
+    #expect(outcome.requests.map(\.type) == [.clusters, .secrets])
+    #expect(outcome.requests[1].names == ["s1", "s2"])
+    #expect(session.answer(.clusters, ["a=static#s2", "b=static#s1#s2", "c=static"]).requests.count == 1)
+    // A reconnect asks again.
+    session.closed()
+    #expect(session.opened().last?.names == ["s1", "s2"])
+  }
+
+  @Test("a secret nobody names any more is dropped and not kept")
+  func unsubscribes() {
+    var session = Words.session(.delta)
+    _ = session.opened()
+    _ = session.answer(.clusters, ["a=static#s1"])
+    _ = session.answer(.secrets, ["s1=x"])
+    #expect(session.settle(now: seconds(0)).secrets.count == 1)
+    let outcome = session.answer(.clusters, ["a=static"])
+    #expect(outcome.requests.last?.type == .secrets && outcome.requests.last?.unsubscribe == ["s1"])
+    #expect(session.settle(now: seconds(0)).secrets.isEmpty)
+  }
+
+  @Test("a cluster is visible with its secrets; routes to it wait alike")
+  func warming() {
+    var session = Words.session(.stateOfTheWorld)
+    _ = session.opened()
+    _ = session.answer(.clusters, ["a=static#s1#s2"])
+    _ = session.answer(.listeners, ["l=r"])
+    _ = session.answer(.routes, ["r=a"])
+    _ = session.answer(.secrets, ["s1=x"])
+    #expect(session.view().clusters.isEmpty && session.view().routes.isEmpty && !session.isSettled)
+    _ = session.answer(.secrets, ["s2=y"])
+    #expect(session.view().clusters == ["a"] && session.view().routes == ["r"] && session.isSettled)
+    let state = session.settle(now: seconds(0))
+    #expect(state.secrets[SecretKey("s2", .stream)]?.content == .generic(Array("y".utf8)))
+    #expect(state.absentSecrets.isEmpty)
+  }
+
+  @Test("a secret that does not come is waited for as long as its source says, then the cluster goes on without")
+  func timeout() {
+    var session = Words.session(.stateOfTheWorld)
+    _ = session.opened()
+    _ = session.answer(.clusters, ["a=static#s1:5", "b=static#s2:never"])
+    #expect(session.view(0).clusters.isEmpty)
+    #expect(session.nextDeadline == seconds(5))
+    #expect(session.view(4).clusters.isEmpty)
+    #expect(session.view(5).clusters == ["a"])
+    #expect(session.takeExpired() == [XDSExpiry(type: .secrets, name: "s1")])
+    #expect(session.settle(now: seconds(6)).absentSecrets == [SecretKey("s1", .stream)])
+    #expect(session.view(1000).clusters == ["a"])
+    // Late is better than never.
+    _ = session.answer(.secrets, ["s1=x"])
+    #expect(session.settle(now: seconds(1001)).absentSecrets.isEmpty)
+  }
+
+  @Test("what the bootstrap's own resources take from the stream is asked for with the stream")
+  func fixed() {
+    var state = ConfigState()
+    var cluster = Cluster(name: "own", discovery: .eds(serviceName: "own-endpoints", source: .ads))
+    var tls = UpstreamTLSContext()
+    tls.common.certificateSecrets = [
+      SecretReference(name: "cert", source: .ads), SecretReference(name: "fixed"),
+      SecretReference(name: "file", source: ConfigSource(.path("/x"))),
+    ]
+    cluster.tls = tls
+    var chain = FilterChain(name: "")
+    chain.filters = [
+      .httpConnectionManager(
+        HTTPConnectionManager(statPrefix: "x", routes: .discovered(name: "own-routes", source: .ads)))
+    ]
+    var listener = Listener(name: "l", address: .socket(host: "127.0.0.1", port: 1))
+    listener.filterChains = [chain]
+    state.clusters = [cluster]
+    state.listeners = [listener]
+    var session = XDSSession(
+      form: .stateOfTheWorld, wildcards: [:], store: XDSStore(fixed: XDSNeeds(state)), decode: Words.decode)
+    let requests = session.opened()
+    #expect(requests.map(\.type) == [.endpoints, .routes, .secrets])
+    #expect(requests.map(\.names) == [["own-endpoints"], ["own-routes"], ["cert"]])
+    _ = session.answer(.routes, ["own-routes=own"])
+    _ = session.answer(.endpoints, ["own-endpoints"])
+    let seen = session.settle(now: seconds(0))
+    #expect(seen.routes.keys.sorted() == ["own-routes"] && seen.endpoints.keys.sorted() == ["own-endpoints"])
   }
 }
 

@@ -1,0 +1,191 @@
+import Testing
+import WeftBase
+import WeftModel
+import WeftRuntime
+import WeftTLS
+import WeftTelemetry
+import WeftTestKit
+import WeftUpstream
+
+@testable import WeftProxy
+@testable import WeftProxyTestKit
+
+@Suite("discovery from files")
+struct FileDiscoveryTests {
+  let directory = TemporaryDirectory()
+  let metrics = MetricsRegistry(workers: 1)
+  let type = "type.googleapis.com/envoy."
+
+  @discardableResult
+  private func write(_ name: String, _ text: String) -> String {
+    directory.write(name, text)
+    return directory.file(name)
+  }
+
+  private func discovery(clusters: String? = nil, listeners: String? = nil) -> FileDiscovery {
+    var bootstrap = Bootstrap()
+    bootstrap.clustersFile = clusters.map { ConfigSource(.path($0)) }
+    bootstrap.listenersFile = listeners.map { ConfigSource(.path($0)) }
+    return FileDiscovery(bootstrap, metrics: metrics, log: LogOutput(level: .off))
+  }
+
+  private func filled(_ files: FileDiscovery, _ base: ConfigState = ConfigState()) -> ConfigState {
+    files.reread()
+    var state = base
+    files.fill(&state)
+    return state
+  }
+
+  @Test("clusters and listeners with their endpoints and routes, each from a file")
+  func everything() throws {
+    let endpoints = write(
+      "eds.yaml",
+      """
+      resources:
+      - "@type": \(type)config.endpoint.v3.ClusterLoadAssignment
+        cluster_name: other
+      - "@type": \(type)config.endpoint.v3.ClusterLoadAssignment
+        cluster_name: a
+        endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 7 } } } }] }]
+      """)
+    let routes = write(
+      "rds.yaml",
+      """
+      resources:
+      - "@type": \(type)config.route.v3.RouteConfiguration
+        name: r
+        virtual_hosts: [{ name: v, domains: ["*"], routes: [{ match: { prefix: / }, route: { cluster: a } }] }]
+      """)
+    let clusters = write(
+      "cds.yaml",
+      """
+      version_info: "1"
+      resources:
+      - "@type": \(type)config.cluster.v3.Cluster
+        name: a
+        type: eds
+        eds_cluster_config: { eds_config: { path_config_source: { path: "\(endpoints)" } } }
+      """)
+    let listeners = write(
+      "lds.json",
+      """
+      {"resources": [{"@type": "\(type)config.listener.v3.Listener", "name": "l",
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": 1}},
+        "filter_chains": [{"filters": [{"name": "http", "typed_config": {
+          "@type": "\(type)extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+          "stat_prefix": "x", "rds": {"route_config_name": "r", "config_source": {"path_config_source": {"path": "\(routes)"}}},
+          "http_filters": [{"name": "envoy.filters.http.router",
+            "typed_config": {"@type": "\(type)extensions.filters.http.router.v3.Router"}}]}}]}]}]}
+      """)
+    let files = discovery(clusters: clusters, listeners: listeners)
+    var state = filled(files)
+    #expect(state.clusters.map(\.name) == ["a"] && state.listeners.map(\.name) == ["l"])
+    #expect(state.endpoints["a"]?.localities.first?.endpoints.count == 1 && state.endpoints["other"] == nil)
+    #expect(state.routes["r"]?.virtualHosts.count == 1)
+    // A file that is broken, or gone, leaves what was there.
+    for text in ["resources: [", "resources: [{ '@type': \(type)config.listener.v3.Listener, name: x }]"] {
+      write("cds.yaml", text)
+      state = filled(files)
+      #expect(state.clusters.map(\.name) == ["a"])
+    }
+    #expect(metrics.value(SubscriptionMetric.updateRejected, metrics.scope(ScopeKey(.cds))) == 2)
+    write("cds.yaml", "resources: []")
+    #expect(filled(files).clusters.isEmpty)
+    // What the bootstrap fixed wins.
+    var base = ConfigState()
+    base.listeners = [Listener(name: "l", address: .pipe(path: "/own"))]
+    #expect(filled(files, base).listeners.map(\.address) == [.pipe(path: "/own")])
+  }
+
+  private func secretFile(_ i: Int, _ certificate: String, _ key: String) -> String {
+
+    write(
+      "sds\(i).yaml",
+      """
+      resources:
+      - "@type": \(type)extensions.transport_sockets.tls.v3.Secret
+        name: cert
+        tls_certificate: { certificate_chain: { filename: "\(certificate)" }, private_key: { filename: "\(key)" } }
+      """)
+  }
+
+  @Test("one rotated certificate file is one changed secret; half a pair leaves the last good one")
+  func rotation() throws {
+    let authority = try TLSWorld()
+    func pair(_ i: Int) throws -> (String, String) {
+      let issued = try authority.certificate(SubjectAltName(.dns, "\(i).test"))
+      guard case .inline(let chain) = issued.chain, case .inline(let key) = issued.privateKey else { return ("", "") }
+      return (
+        write("cert\(i).pem", String(decoding: chain, as: UTF8.self)),
+        write("key\(i).pem", String(decoding: key, as: UTF8.self))
+      )
+    }
+    var base = ConfigState()
+    for i in 0..<5 {
+      let (certificate, key) = try pair(i)
+      var cluster = Cluster(name: "c\(i)")
+      var tls = UpstreamTLSContext()
+      tls.common.certificateSecrets = [
+        SecretReference(name: "cert", source: ConfigSource(.path(secretFile(i, certificate, key))))
+      ]
+      cluster.tls = tls
+      base.clusters.append(cluster)
+    }
+    let files = discovery()
+    let before = filled(files, base)
+    #expect(before.secrets.count == 5)
+    let security = TLSSecurity()
+    let compiler = SnapshotCompiler(
+      metrics: metrics, logs: AccessLogFiles(workers: 1, opensFiles: false), security: security,
+      random: RandomSource(seed: 1))
+    let first = compiler.compile(before)
+    #expect(first.rejections == [] && security.contextCount == 5)
+    _ = try pair(3)
+    let after = filled(files, base)
+    let changed = before.secrets.filter { after.secrets[$0.key] != $0.value }.map(\.key)
+    #expect(changed == [base.clusters[3].tls?.common.certificateSecrets[0].key].compactMap { $0 })
+    let second = compiler.compile(after)
+    for i in 0..<5 {
+      #expect((first.snapshot.clusters[i]! == second.snapshot.clusters[i]!) == (i != 3))
+    }
+    // A key that does not fit: refused, the last good form stays.
+    write("key1.pem", "no key")
+    let third = compiler.compile(filled(files, base))
+    #expect(third.rejections.count == 1 && third.snapshot.clusters[1]! == second.snapshot.clusters[1]!)
+    // A file that is gone: nothing changes.
+    directory.remove("key1.pem")
+    #expect(filled(files, base).secrets[try #require(base.clusters[1].tls?.common.secrets[0].key)] != nil)
+  }
+}
+
+@Suite("secrets that are waited for")
+struct SecretWaitTests {
+  @Test("after its source's time whoever needs a secret goes on without it")
+  func timeout() throws {
+    let network = MemoryNetwork(seed: 1)
+    let loop = EventLoop(driver: MemoryDriver(network: network), seed: 1)
+    let metrics = MetricsRegistry(workers: 0)
+    var state = ConfigState()
+    var cluster = Cluster(name: "c")
+    var tls = UpstreamTLSContext()
+    tls.common.certificateSecrets = [SecretReference(name: "s", source: .ads)]
+    cluster.tls = tls
+    state.clusters = [cluster]
+    let control = ProxyControl(
+      loop: loop, server: try ProxyServer(ProxyServer.Options(concurrency: 0), registry: metrics),
+      compiler: SnapshotCompiler(
+        metrics: metrics, logs: AccessLogFiles(workers: 0), security: ToySecurity(), random: RandomSource(seed: 1)),
+      state: state, log: LogOutput(level: .off), drainTime: .seconds(1))
+    loop.handler = control
+    var seen: [Bool?] = []
+    control.compiled = { seen.append($0.snapshot.clusters.first.flatMap { $0?[].security?.isReady }) }
+    control.start()
+    network.advance([loop], by: .seconds(14))
+    #expect(seen == [nil])
+    network.advance([loop], by: .seconds(2))
+    #expect(seen == [nil, false])
+    control.update { $0.secrets[SecretKey("s", .stream)] = Secret(name: "s", content: .generic([])) }
+    #expect(seen == [nil, false, true])
+    loop.shutdown()
+  }
+}
