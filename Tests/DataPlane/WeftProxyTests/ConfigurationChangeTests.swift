@@ -3,6 +3,7 @@ import WeftBase
 import WeftModel
 import WeftRuntime
 import WeftTelemetry
+import WeftUpstream
 
 @testable import WeftProxy
 @testable import WeftProxyTestKit
@@ -167,4 +168,35 @@ struct ConfigurationChangeTests {
     #expect(world.engine.hosts.count == 0)
   }
 
+  @Test("a host that leaves with many connections closes them over several turns", arguments: [false, true])
+  func departure(all: Bool) {
+    var limits = WorkerEngine.Limits()
+    limits.closesPerTurn = 4
+    let world = ProxyWorld(limits: limits)
+    world.simple(ports: [8080, 8081])
+    world.server.onBytes = { peer in
+      guard peer.text.hasSuffix("\r\n\r\n") else { return }
+      peer.received = []
+      peer.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+    }
+    let clients = (0..<40).map { _ in world.connect() }
+    for client in clients { client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n") }
+    #expect(world.run { clients.allSatisfy { $0.text.hasPrefix("HTTP/1.1 200 ") } })
+    for client in clients { client.close() }
+    world.settle()
+    let before = world.engine.upstreams.count
+    #expect(before > 16)
+    func closing() -> Int {
+      var count = 0
+      world.engine.upstreams.forEach { if world.engine.upstreams[$0].flags.contains(.closed) { count += 1 } }
+      return count
+    }
+    if all { world.config.clusters = [] } else { world.config.clusters[0].loadAssignment.localities[0].endpoints = [] }
+    world.apply()
+    #expect(closing() == 4)
+    #expect(world.run { world.server.accepted.allSatisfy(\.isOver) })
+    world.settle()
+    #expect(world.engine.upstreams.count == 0 && world.engine.hosts.count == 0)
+    #expect(world.engine.clusters.count == (all ? 0 : 1))
+  }
 }

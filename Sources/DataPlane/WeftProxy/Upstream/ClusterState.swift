@@ -174,15 +174,39 @@ extension WorkerEngine {
     let host = hosts.ref(h)
     host[].isRemoved = true
     host[].position = -1
-    while !host[].idle.isEmpty { close(upstream: host[].idle.first, .gracefully) }
-    var next = host[].multiplexed.first
-    while !next.isNone {
-      let u = next
-      next = upstreams[u].links.next
-      drain(upstream: u)
-    }
+    closeConnections(ofRemoved: h)
     if !host[].waiting.isEmpty, !clusters[host[].cluster].members[].hosts.isEmpty { moveWaiting(h) }
     if hosts.contains(h) { releaseIfUnused(host: h) }
+  }
+
+  /// Closes what nobody uses of a host that has left, and drains the rest: as much as a turn may, the rest in later turns, so that the requests
+  /// of others do not wait until ten thousand connections are closed.
+  private func closeConnections(ofRemoved h: SlabIndex) {
+    let host = hosts.ref(h)
+    if turn[].closesAt != now {
+      turn[].closesAt = now
+      turn[].closesLeft = limits.closesPerTurn
+    }
+    while turn[].closesLeft > 0, !host[].idle.isEmpty {
+      turn[].closesLeft -= 1
+      close(upstream: host[].idle.first, .gracefully)
+    }
+    while turn[].closesLeft > 0, !host[].multiplexed.isEmpty {
+      turn[].closesLeft -= 1
+      drain(upstream: host[].multiplexed.first)
+    }
+    if host[].idle.isEmpty, host[].multiplexed.isEmpty { return }
+    turn[].departing.append(h)
+    if turn[].departing.count == 1 { _ = loop.schedule(after: .zero, token: Side.departing.rawValue << 32) }
+  }
+
+  /// The next turn for hosts whose connections are still to be closed.
+  func continueDeparting() {
+    let list = turn[].departing
+    turn[].departing = []
+    turn[].closesAt = now
+    turn[].closesLeft = limits.closesPerTurn
+    for h in list where hosts.contains(h) { closeConnections(ofRemoved: h) }
   }
 
   /// A piece that named the cluster was let go.

@@ -24,11 +24,13 @@ package final class WorkerEngine: LoopHandler {
     package var handshakeTime = Duration.seconds(15)
     /// How long connections of a listener or filter chain that is gone may go on.
     package var drainTime = Duration.seconds(600)
+    /// Connections of hosts that left which one turn closes.
+    package var closesPerTurn = 256
     package init() {}
   }
 
   /// The whole slot of an event's connection, from the word the loop keeps for it.
-  enum Side: UInt64 { case downstream = 1, upstream = 2, cluster = 3 }
+  enum Side: UInt64 { case downstream = 1, upstream = 2, cluster = 3, departing = 4 }
 
   package let loop: EventLoop
   /// Number of this worker, from 0.
@@ -175,6 +177,8 @@ package final class WorkerEngine: LoopHandler {
       upstreamTimer(u)
     } else if word >> 32 == Side.cluster.rawValue {
       if let i = clusters.liveIndex(at: UInt32(truncatingIfNeeded: word)) { cleanUp(cluster: i) }
+    } else if word >> 32 == Side.departing.rawValue {
+      continueDeparting()
     } else {
       workerTimer(token)
     }
@@ -199,6 +203,10 @@ struct TurnState: ~Copyable {
   var flushUpstream: [SlabIndex] = []
   var endOfTurnAsked = false
   var spareStreams: [SlabIndex] = []
+  /// Hosts that left and have connections still to be closed; how many this turn may close, and which turn that is.
+  var departing: [SlabIndex] = []
+  var closesLeft = 0
+  var closesAt = MonotonicInstant.distantFuture
   var isDraining = false
   /// Listeners that are not to open any more.
   var stopped = StoppedListeners.none

@@ -24,7 +24,8 @@ final class ProxyWorld {
   static let proxyAddress = SocketAddress(.loopback4, port: 15001)
 
   init(
-    seed: UInt64 = 1, splits: Bool = false, window: Int = 64 << 10, security: (any SecurityFactory)? = nil
+    seed: UInt64 = 1, splits: Bool = false, window: Int = 64 << 10, security: (any SecurityFactory)? = nil,
+    limits: WorkerEngine.Limits = WorkerEngine.Limits()
   ) {
     var behaviour = MemoryBehaviour()
     behaviour.splits = splits
@@ -36,7 +37,7 @@ final class ProxyWorld {
     serverLoop = EventLoop(driver: MemoryDriver(network: network), seed: seed &+ 2)
     client = Peers(clientLoop)
     server = Peers(serverLoop)
-    engine = WorkerEngine(loop: proxyLoop, number: 0, registry: registry, seed: seed &+ 3)
+    engine = WorkerEngine(loop: proxyLoop, number: 0, registry: registry, limits: limits, seed: seed &+ 3)
     compiler = SnapshotCompiler(
       metrics: registry, logs: AccessLogFiles(workers: 1), security: security, random: RandomSource(seed: seed))
     clientLoop.handler = client
