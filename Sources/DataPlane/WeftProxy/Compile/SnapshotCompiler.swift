@@ -345,6 +345,8 @@ package final class SnapshotCompiler {
     if let keepalive = cluster.http2.keepalive {
       compiled.pingAfterIdle = keepalive.connectionIdleInterval.wholeNanoseconds
       compiled.pingInterval = keepalive.interval.wholeNanoseconds
+      compiled.pingJitter = UInt64(
+        Double(compiled.pingInterval) * min(100, max(0, keepalive.intervalJitterPercent)) / 100)
       compiled.pingTimeout = keepalive.timeout.wholeNanoseconds
     }
     if case .originalDestination(_, _, let interval) = cluster.discovery {

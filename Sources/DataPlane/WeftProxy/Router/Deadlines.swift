@@ -278,7 +278,7 @@ extension WorkerEngine {
     var next = min(slot[].deadline, slot[].lifeDeadline)
     if slot[].kind == .http2, config[].pingInterval > 0, config[].pingTimeout > 0, !slot[].flags.contains(.connecting) {
       if slot[].nextPingAt <= now {
-        slot[].nextPingAt = now.advanced(nanoseconds: Int64(clamping: config[].pingInterval))
+        slot[].nextPingAt = nextPing(config)
         if !slot[].flags.contains(.pingOutstanding) { sendPing(u, timeout: config[].pingTimeout) }
       }
       next = min(next, slot[].deadline, slot[].nextPingAt)

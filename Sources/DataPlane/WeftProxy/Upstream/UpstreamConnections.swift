@@ -75,13 +75,20 @@ extension WorkerEngine {
       slot[].h2 = H2Cell.make(role: .client, limits: limits)
       flushLater(upstream: u)
       if state[].config[].pingInterval > 0 {
-        slot[].nextPingAt = now.advanced(nanoseconds: Int64(clamping: state[].config[].pingInterval))
+        slot[].nextPingAt = nextPing(state[].config)
         arm(upstream: u, at: slot[].nextPingAt)
       }
     } else {
       state[].stats.add(.upstreamCxHTTP1Total)
     }
     freed(upstream: u)
+  }
+
+  /// When the keep-alive PING after the one of now is due.
+  func nextPing(_ config: ConfigRef<CompiledCluster>) -> MonotonicInstant {
+    let jitter = config[].pingJitter
+    let wait = config[].pingInterval &+ (jitter > 0 ? random() % (jitter &+ 1) : 0)
+    return now.advanced(nanoseconds: Int64(clamping: wait))
   }
 
   /// The connection no longer counts as being opened.

@@ -26,6 +26,8 @@ package struct CompiledCluster {
   /// HTTP/2: a PING after this much silence before the next stream, how often while streams run, and how long its answer may take.
   package var pingAfterIdle: UInt64 = 0
   package var pingInterval: UInt64 = 0
+  /// At most so much longer than `pingInterval`, by chance: many connections must not ping at the same time.
+  package var pingJitter: UInt64 = 0
   package var pingTimeout: UInt64 = 0
   package var isOriginalDestination = false
   /// One host whose address is that of the newest answer: it counts for new connections, those that are there stay.
