@@ -179,6 +179,24 @@ struct ResolverTests {
     #expect(!answered)
   }
 
+  @Test("questions whose askers gave up count against the limit for as long as they are asked")
+  func limit() throws {
+    let world = World(.epoll)
+    let loop = world.makeLoop(RecordingHandler())
+    let server = try NameServer(loop)
+    var configuration = ResolverConfiguration()
+    configuration.servers = [server.address]
+    let resolver = try SystemResolver(loop, configuration)
+    for i in 0..<SystemResolver.maximumQueries {
+      resolver.cancel(resolver.resolve(DNSQuestion("silent\(i).silent.test", .service)) { _ in })
+    }
+    var refused: WeftError.Code?
+    resolver.resolve(DNSQuestion("a.test", .ipv4)) { if case .failure(let error) = $0 { refused = error.code } }
+    #expect(world.run { refused != nil })
+    #expect(refused == .limitReached)
+    withExtendedLifetime(server) {}
+  }
+
   @Test("the fake answers from its table after its latency, in virtual time")
   func fake() {
     let world = World(.memory(seed: 1, splits: false))

@@ -445,7 +445,7 @@ package final class SnapshotCompiler {
   /// What the name of an endpoint stands for now.
   private func resolved(_ endpoint: Endpoint, _ cluster: Cluster, _ state: ConfigState) -> [IPAddress] {
     guard case .socket(let host, _) = endpoint.address, IPAddress(host) == nil else { return [] }
-    return cluster.addresses(from: state.addresses[DNSQuestion(host, cluster.dnsFamily.question)] ?? [])
+    return cluster.addresses(from: state.addresses[NameLookup(host, for: cluster).question] ?? [])
   }
 
   /// The endpoint's own name, or the one that it is looked up by.

@@ -26,7 +26,10 @@ package final class ProxyControl: LoopHandler {
   private var absentSecrets: Set<SecretKey> = []
   /// The thread that `start` was called on.
   private var thread: pthread_t?
-  private var resolver: (any Resolver)?
+  /// In place of `resolvers`, for tests.
+  private let resolver: (any Resolver)?
+  /// By whom they ask; nil: the system's.
+  private var resolvers: [ResolverConfiguration?: any Resolver] = [:]
   private var names = NameSchedule()
   /// The clusters, by their names in the statistics, that use a lookup.
   private var askers: [NameLookup: [String]] = [:]
@@ -182,13 +185,15 @@ package final class ProxyControl: LoopHandler {
     names.want(Set(askers.keys), now: loop.now)
     let wanted = Set(askers.keys.map(\.question))
     state.addresses = state.addresses.filter { wanted.contains($0.key) }
+    let asked = Set(wanted.map(\.resolver))
+    resolvers = resolvers.filter { asked.contains($0.key) }
     askDueNames()
   }
 
   private func askDueNames() {
     for lookup in names.begin(now: loop.now) {
       count(.updateAttempt, lookup)
-      guard let resolver = resolver ?? makeResolver() else {
+      guard let resolver = resolver ?? ownResolver(lookup.question.resolver) else {
         answered(lookup, .failure(WeftError(.dns, "names cannot be looked up")))
         continue
       }
@@ -201,11 +206,17 @@ package final class ProxyControl: LoopHandler {
     armNames()
   }
 
-  private func makeResolver() -> (any Resolver)? {
-    do throws(WeftError) { resolver = try SystemResolver(loop) } catch {
+  /// The resolver for a configuration, made when first asked for; those that no cluster names any more go in `refreshNames`.
+  private func ownResolver(_ configuration: ResolverConfiguration?) -> (any Resolver)? {
+    if let known = resolvers[configuration] { return known }
+    do throws(WeftError) {
+      let made = try SystemResolver(loop, configuration ?? ResolverConfiguration())
+      resolvers[configuration] = made
+      return made
+    } catch {
       log.error("names cannot be looked up", ("error", .text(error.description)))
+      return nil
     }
-    return resolver
   }
 
   private func armNames() {

@@ -15,7 +15,7 @@ package struct NameLookup: Hashable, Sendable {
   package let failureMaximum: Duration?
 
   package init(_ name: String, for cluster: Cluster) {
-    question = DNSQuestion(name, cluster.dnsFamily.question)
+    question = DNSQuestion(name, cluster.dnsFamily.question, by: cluster.dnsResolver.map(ResolverConfiguration.init))
     refreshRate = cluster.dnsRefreshRate
     respectsTimeToLive = cluster.respectDNSTTL
     failureBase = cluster.dnsFailureRefreshBase
@@ -70,5 +70,19 @@ extension Cluster.DNSFamily {
     }
     let chosen = answer.filter { $0.family == preferred }
     return chosen.isEmpty ? answer : chosen
+  }
+}
+
+extension ResolverConfiguration {
+  init(_ resolver: DNSResolver) {
+    self.init()
+    servers = resolver.servers.compactMap { address in
+      guard case .socket(let host, let port) = address, let ip = IPAddress(host) else { return nil }
+      return SocketAddress(ip, port: port == 0 ? 53 : port)
+    }
+    usesTCP = resolver.usesTCP
+    searches = resolver.searches
+    if let timeout = resolver.timeout { self.timeout = timeout }
+    if let tries = resolver.tries { self.tries = Int(tries) }
   }
 }

@@ -46,6 +46,8 @@ package struct Bootstrap: Hashable, Sendable {
   package var clustersFromADS = false
   /// Files of discovery resources that bring listeners and clusters.
   package var listenersFile: ConfigSource?
+  /// For clusters that name none.
+  package var dnsResolver: DNSResolver?
   package var clustersFile: ConfigSource?
   /// How long readiness waits for the first answer; nil: for ever.
   package var listenersFetchTimeout: Duration? = .seconds(15)

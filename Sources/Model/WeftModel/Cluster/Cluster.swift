@@ -40,9 +40,6 @@ package struct Cluster: Hashable, Sendable {
   package var maxConnectionDuration: Duration?
   package var maxRequestsPerConnection: UInt32?
   package var maxResponseHeadersBytes: UInt32 = 60 * 1024
-  package var tcpPoolIdleTimeout: Duration? = .seconds(600)
-  package var closeConnectionsOnHostHealthFailure = false
-  package var ignoreHealthOnHostRemoval = false
   package var autoSNI = false
   package var autoSANValidation = false
   /// The request header that takes the place of the authority in both; empty: none.
@@ -53,13 +50,13 @@ package struct Cluster: Hashable, Sendable {
   package var dnsFailureRefreshMax: Duration?
   package var respectDNSTTL = false
   package var dnsFamily: DNSFamily = .auto
-  package var dnsResolvers: [Address] = []
+  /// nil: the system's.
+  package var dnsResolver: DNSResolver?
 
   package var bindAddress: Address?
   package var tcpKeepalive: TCPKeepalive?
   package var socketOptions: [SocketOption] = []
   package var healthChecks: [HealthCheck] = []
-  package var waitForWarmOnInit = true
   package var trackTimeoutBudgets = false
 
   package init(name: String, discovery: Discovery = .fixed) {
@@ -70,6 +67,19 @@ package struct Cluster: Hashable, Sendable {
 
   /// The name under which statistics are kept.
   package var statName: String { altStatName.isEmpty ? name : altStatName }
+}
+
+/// Who is asked for the names of a DNS cluster, and how.
+package struct DNSResolver: Hashable, Sendable {
+  /// IP addresses and ports; empty: those of the system.
+  package var servers: [Address] = []
+  package var usesTCP = false
+  /// Whether the system's search domains are tried.
+  package var searches = true
+  /// Of the first try; later ones wait longer. nil: the default.
+  package var timeout: Duration?
+  package var tries: UInt32?
+  package init() {}
 }
 
 /// How a host is chosen.

@@ -111,7 +111,11 @@ extension Converter {
     unsupported(value.overloadManager != nil, .root, "overload_manager")
     unsupported(!value.bootstrapExtensions.isEmpty, .root, "bootstrap_extensions")
     unsupported(value.watchdogs != nil || value.watchdog != nil, .root, "watchdogs")
-    unsupported(value.typedDnsResolverConfig != nil, .root, "typed_dns_resolver_config")
+    if let resolver = value.typedDnsResolverConfig {
+      let converted = try dnsResolver(resolver, FieldPath().field("typed_dns_resolver_config"))
+      for i in out.clusters.indices where out.clusters[i].dnsResolver == nil { out.clusters[i].dnsResolver = converted }
+      out.dnsResolver = converted
+    }
     unsupported(value.applicationLogConfig != nil, .root, "application_log_config")
     unsupported(!value.headerPrefix.isEmpty, .root, "header_prefix")
     unsupported(!value.inlineHeaders.isEmpty, .root, "inline_headers")

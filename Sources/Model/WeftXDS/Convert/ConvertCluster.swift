@@ -33,9 +33,9 @@ extension Converter {
     for (i, check) in value.healthChecks.enumerated() {
       out.healthChecks.append(try healthCheck(check, at.field("health_checks").index(i)))
     }
-    out.closeConnectionsOnHostHealthFailure = value.closeConnectionsOnHostHealthFailure
-    out.ignoreHealthOnHostRemoval = value.ignoreHealthOnHostRemoval
-    out.waitForWarmOnInit = value.waitForWarmOnInit?.value ?? true
+    // A host that leaves discovery leaves at once, whatever its health: `ignore_health_on_host_removal` asks for what is done.
+    unsupported(value.closeConnectionsOnHostHealthFailure, at, "close_connections_on_host_health_failure")
+    unsupported(value.waitForWarmOnInit?.value ?? false, at, "wait_for_warm_on_init")
     out.trackTimeoutBudgets = value.trackClusterStats?.timeoutBudgets ?? false
     unsupported(!value.healthChecks.isEmpty, at, "health_checks")
     unsupported(value.lbSubsetConfig != nil, at, "lb_subset_config")
@@ -284,8 +284,46 @@ extension Converter {
     case .all: out.dnsFamily = .all
     default: out.dnsFamily = .auto
     }
-    unsupported(value.typedDnsResolverConfig != nil, at, "typed_dns_resolver_config")
-    unsupported(value.useTcpForDnsLookups, at, "use_tcp_for_dns_lookups")
+    if let resolver = value.typedDnsResolverConfig {
+      out.dnsResolver = try dnsResolver(resolver, at.field("typed_dns_resolver_config"))
+    } else if value.useTcpForDnsLookups {
+      out.dnsResolver = DNSResolver()
+      out.dnsResolver?.usesTCP = true
+    }
+  }
+
+  /// *Errors*: a resolver that is not known here, or a setting that would make others be asked than those that are named: names looked up
+  /// elsewhere than configured are a fault that nobody sees.
+  func dnsResolver(_ value: Envoy_Config_Core_V3_TypedExtensionConfig, _ at: FieldPath) throws(ConfigError)
+    -> DNSResolver
+  {
+    let path = at.field("typed_config")
+    guard let any = value.typedConfig,
+      any.holds(Envoy_Extensions_Network_DnsResolver_Cares_V3_CaresDnsResolverConfig.self)
+    else { throw unregistered(value.name, value.typedConfig?.typeUrl ?? "", path) }
+    let cares = try unpack(any, Envoy_Extensions_Network_DnsResolver_Cares_V3_CaresDnsResolverConfig.self, path)
+    var out = DNSResolver()
+    for (i, resolver) in cares.resolvers.enumerated() {
+      let at = path.field("resolvers").index(i)
+      let server = try address(resolver, at)
+      guard case .socket(let host, _) = server, IPText.parse(host) != nil else {
+        throw fail(at, "must be the address of a resolver: an IP literal and a port")
+      }
+      out.servers.append(server)
+    }
+    guard !cares.useResolversAsFallback else {
+      throw fail(path.field("use_resolvers_as_fallback"), "is not supported: the resolvers named are asked first")
+    }
+    out.usesTCP = cares.dnsResolverOptions?.useTcpForDnsLookups ?? false
+    out.searches = !(cares.dnsResolverOptions?.noDefaultSearchDomain ?? false)
+    if let seconds = cares.queryTimeoutSeconds?.value { out.timeout = .seconds(Int64(clamping: max(1, seconds))) }
+    if let tries = cares.queryTries?.value { out.tries = max(1, tries) }
+    unsupported(cares.filterUnroutableFamilies, path, "filter_unroutable_families")
+    unsupported(cares.udpMaxQueries != nil, path, "udp_max_queries")
+    unsupported(cares.rotateNameservers, path, "rotate_nameservers")
+    unsupported(cares.edns0MaxPayloadSize != nil, path, "edns0_max_payload_size")
+    unsupported(cares.maxUdpChannelDuration != nil, path, "max_udp_channel_duration")
+    return out
   }
 
   private func circuitBreakers(_ value: Envoy_Config_Cluster_V3_CircuitBreakers, _ at: FieldPath) throws(ConfigError)

@@ -13,10 +13,13 @@ package struct DNSQuestion: Hashable, Sendable {
 
   package var name: String
   package var kind: Kind
+  /// Whom to ask, and how; nil: the system's resolvers. Who has several `Resolver`s chooses by it.
+  package var resolver: ResolverConfiguration?
 
-  package init(_ name: String, _ kind: Kind = .ipv4AndIPv6) {
+  package init(_ name: String, _ kind: Kind = .ipv4AndIPv6, by resolver: ResolverConfiguration? = nil) {
     self.name = name
     self.kind = kind
+    self.resolver = resolver
   }
 }
 

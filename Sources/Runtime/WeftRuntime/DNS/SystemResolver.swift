@@ -50,6 +50,8 @@ package final class SystemResolver: Resolver {
   private var channel: ares_channel?
   private var pending: [UInt64: Query] = [:]
   private var next: UInt64 = 1
+  /// Questions that c-ares has not answered: those whose askers gave up are among them, for it goes on asking.
+  private var asked = 0
   private var timer: LoopTask?
   private var isEnding = false
 
@@ -102,6 +104,7 @@ package final class SystemResolver: Resolver {
       finish(query, .failure(refusal))
       return DNSQueryID(number: number)
     }
+    asked += 1
     let raw = unsafe Unmanaged.passRetained(query).toOpaque()
     if question.kind == .service {
       unsafe ares_query(
@@ -140,7 +143,7 @@ package final class SystemResolver: Resolver {
   package func cancel(_ id: DNSQueryID) { pending[id.number] = nil }
 
   private func refusal(of question: DNSQuestion) -> WeftError? {
-    if pending.count > Self.maximumQueries {
+    if asked >= Self.maximumQueries {
       return WeftError(.limitReached, "more than \(Self.maximumQueries) DNS questions under way")
     }
     let name = question.name.utf8
@@ -154,6 +157,7 @@ package final class SystemResolver: Resolver {
     // While the resolver is being dropped nobody waits any more.
     if status == ARES_EDESTRUCTION { return }
     let resolver = query.resolver
+    resolver.asked -= 1
     guard status == ARES_SUCCESS else {
       return resolver.finish(query, .failure(error(status, query.question.name)))
     }

@@ -40,6 +40,35 @@ struct BootstrapTests {
     #expect(yaml.bootstrap == json.bootstrap)
   }
 
+  private func resolver(_ config: String, cluster: String = "") -> [UInt8] {
+    let type = "type.googleapis.com/envoy.extensions.network.dns_resolver"
+    return Array(
+      """
+      typed_dns_resolver_config: { name: r, typed_config: { "@type": \(type).\(config) } }
+      static_resources:
+        clusters:
+        - { name: a, type: STRICT_DNS, load_assignment: { cluster_name: a }\(cluster.isEmpty ? "" : ", typed_dns_resolver_config: { name: r, typed_config: { \"@type\": \(type).\(cluster) } }") }
+      """.utf8)
+  }
+
+  @Test("own resolvers are asked; a cluster's win over the bootstrap's; what would ask others is refused")
+  func resolvers() throws {
+    let one =
+      "cares.v3.CaresDnsResolverConfig, resolvers: [{ socket_address: { address: 10.0.0.1, port_value: 5353 } }]"
+    let two = one.replacing("10.0.0.1", with: "10.0.0.2")
+    let loaded = try BootstrapLoader.load(resolver(one + ", dns_resolver_options: { use_tcp_for_dns_lookups: true }"))
+    #expect(loaded.bootstrap.clusters[0].dnsResolver?.servers == [.socket(host: "10.0.0.1", port: 5353)])
+    #expect(loaded.bootstrap.clusters[0].dnsResolver?.usesTCP == true)
+    let own = try BootstrapLoader.load(resolver(one, cluster: two))
+    #expect(own.bootstrap.clusters[0].dnsResolver?.servers == [.socket(host: "10.0.0.2", port: 5353)])
+    for bad in [
+      one + ", use_resolvers_as_fallback: true", one.replacing("10.0.0.1", with: "dns.test"),
+      "apple.v3.AppleDnsResolverConfig",
+    ] {
+      #expect(throws: ConfigError.self, "\(bad)") { try BootstrapLoader.load(resolver(bad)) }
+    }
+  }
+
   private func filters(_ more: String, perRoute: String = "") -> [UInt8] {
     Array(
       """

@@ -74,6 +74,22 @@ private final class NamedWorld {
 struct DNSClusterTests {
   private func value(_ world: NamedWorld, _ metric: ClusterMetric) -> UInt64 { world.world.value(metric) }
 
+  @Test("clusters that ask the same name by other resolvers have answers of their own")
+  func ownResolvers() throws {
+    var cluster = NamedWorld.cluster(.strictDNS)
+    let system = NameLookup("db.mesh", for: cluster).question
+    cluster.dnsResolver = DNSResolver()
+    cluster.dnsResolver?.servers = [.socket(host: "127.0.0.9", port: 53)]
+    let own = NameLookup("db.mesh", for: cluster).question
+    #expect(system != own && own.resolver?.servers.map(\.description) == ["127.0.0.9:53"])
+    let named = try NamedWorld(cluster)
+    named.resolver.answers[system] = .success(DNSAnswer(addresses: [IPAddress("127.0.0.3")!], timeToLive: .zero))
+    named.resolver.answers[own] = .success(DNSAnswer(addresses: [.loopback4], timeToLive: .zero))
+    named.control.start()
+    named.advance(.milliseconds(1))
+    #expect(named.get(named.world.connect()) == "127.0.0.1")
+  }
+
   @Test("a logical host's new address serves new connections; those it has are kept")
   func logical() throws {
     let named = try NamedWorld(NamedWorld.cluster(.logicalDNS))
