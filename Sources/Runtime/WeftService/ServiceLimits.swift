@@ -7,6 +7,8 @@ package struct ServiceLimits: Sendable {
   package var bodyBytes = 64 * 1024 * 1024
   /// Open connections of one server; further ones are closed at once.
   package var connections = 10_000
+  /// Requests of one client that wait for a connection to one address; further ones fail at once.
+  package var waitingRequests = 10_000
   /// Concurrent HTTP/2 streams of one connection (SETTINGS_MAX_CONCURRENT_STREAMS).
   package var streamsPerConnection = 1_000
   /// Bytes buffered between loop and task, per direction and stream, before the sender is held back.

@@ -5,6 +5,13 @@ package import WeftBase
 ///
 /// Lines are written once a second, sooner where a chunk is full. Without lines the thread sleeps.
 package final class AccessLogFiles: Sendable {
+  /// Where a thread writes a line before it goes to its file.
+  package final class LineInTheMaking: @unchecked Sendable {  // one thread each
+    /// A buffer that grew beyond this is let go after its line.
+    package static let keptBytes = 64 << 10
+    package var buffer = ByteBuffer(capacity: 1024)
+  }
+
   /// When lines are written, and how many may wait.
   package struct Options: Sendable {
     /// How long a line may wait, so that many are written at once.
@@ -28,6 +35,8 @@ package final class AccessLogFiles: Sendable {
   private static let lastPatience = Duration.seconds(1)
 
   private let workers: Int
+  /// Lines in the making, one for each worker and one for everybody else: as many as there are threads, however many logs there are.
+  package let lines: [LineInTheMaking]
   private let options: Options
   private let metrics: MetricsRegistry?
   private let scope: ScopeID
@@ -36,6 +45,7 @@ package final class AccessLogFiles: Sendable {
 
   package init(workers: Int, _ options: Options = Options(), metrics: MetricsRegistry? = nil) {
     self.workers = workers
+    lines = (0...workers).map { _ in LineInTheMaking() }
     self.options = options
     self.metrics = metrics
     scope = metrics?.scope(ScopeKey(.accessLogFile)) ?? ScopeID(rawValue: 0)

@@ -1,6 +1,6 @@
 /// `server.…`
 package enum ServerMetric: Int, Metric {
-  case staticUnknownFields, configRejected, connectionLimitReached
+  case staticUnknownFields, configRejected, connectionLimitReached, statScopesOverflow
   case uptime, concurrency, memoryAllocated, memoryPhysicalSize, live, totalConnections, version, state
   case initializationTimeMs
 
@@ -12,6 +12,7 @@ package enum ServerMetric: Int, Metric {
     case .staticUnknownFields: .counter("static_unknown_fields", "Unknown fields in the bootstrap")
     case .configRejected: .counter("config_rejected", "Resources that were refused")
     case .connectionLimitReached: .counter("connection_limit_reached", "Connections refused by a worker's limit")
+    case .statScopesOverflow: .counter("stat_scopes_overflow", "Statistics counted under 'overflow' for want of scopes")
     case .uptime: .gauge("uptime", "Seconds since the start")
     case .concurrency: .gauge("concurrency", "Workers")
     case .memoryAllocated: .gauge("memory_allocated", "Bytes in use")

@@ -41,6 +41,8 @@ package final class MetricsRegistry: @unchecked Sendable {
   struct Scopes {
     var numbers: [ScopeKey: ScopeID] = [:]
     var keys: [ScopeKey] = []
+    /// Scopes that were asked for past the limit, each time they were.
+    var overflows: UInt64 = 0
     var sources: [any MetricSource] = []
     var texts: [ScopeKey: [TextReadout: String]] = [:]
   }
@@ -76,6 +78,7 @@ package final class MetricsRegistry: @unchecked Sendable {
       if let known = scopes.numbers[key] { return known }
       var key = key
       if scopes.keys.count >= Self.scopeLimit - ScopeKind.allCases.count {
+        scopes.overflows += 1
         key = ScopeKey(key.kind, "overflow", key.secondName.isEmpty ? "" : "overflow")
         if let known = scopes.numbers[key] { return known }
       }
@@ -86,6 +89,9 @@ package final class MetricsRegistry: @unchecked Sendable {
       return id
     }
   }
+
+  /// How often a scope was asked for that had to share the overflow scope of its kind.
+  package var overflows: UInt64 { scopes.withLock { $0.overflows } }
 
   private func addChunk(_ number: Int) {
     let chunks = Self.scopeLimit / Self.chunkSize

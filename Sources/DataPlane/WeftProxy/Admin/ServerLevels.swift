@@ -12,6 +12,7 @@ enum ServerLevels {
     let memory = ProcessMemory.usage()
     metrics.set(ServerMetric.memoryAllocated, scope, memory.allocated)
     metrics.set(ServerMetric.memoryPhysicalSize, scope, memory.resident)
+    metrics.set(ServerMetric.statScopesOverflow, scope, metrics.overflows)
     metrics.set(ServerMetric.version, scope, number(version))
     metrics.set(ServerMetric.staticUnknownFields, scope, UInt64(unknownFields))
     let workers = server.ask { engine in

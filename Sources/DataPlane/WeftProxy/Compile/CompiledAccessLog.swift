@@ -6,17 +6,17 @@ import WeftTelemetry
 
 /// One access log: which requests, in what shape, to which file.
 ///
-/// Each worker has its own scratch buffer, so that writing a line allocates nothing and takes no lock.
-final class CompiledAccessLog: AccessLogWriter, @unchecked Sendable {  // scratch buffers belong to one worker each
+/// Each worker has a buffer for lines, shared by all logs, so that writing one allocates nothing and takes no lock.
+final class CompiledAccessLog: AccessLogWriter, @unchecked Sendable {  // lines in the making belong to one worker each
   private enum Shape { case text(FormatProgram), json(JSONProgram) }
 
   private let shape: Shape
   private let omitsEmpty: Bool
   private let filter: CompiledLogFilter?
   private let file: AccessLogFile
-  private let scratch: [LogScratch]
+  private let lines: [AccessLogFiles.LineInTheMaking]
 
-  init(_ log: AccessLog, files: AccessLogFiles, workers: Int, _ storage: SnapshotStorage) throws(ConfigError) {
+  init(_ log: AccessLog, files: AccessLogFiles, _ storage: SnapshotStorage) throws(ConfigError) {
     omitsEmpty = log.omitEmptyValues
     do throws(ConfigError) {
       switch log.format {
@@ -38,7 +38,7 @@ final class CompiledAccessLog: AccessLogWriter, @unchecked Sendable {  // scratc
     do throws(WeftError) { file = try files.file(target) } catch {
       throw ConfigError(path: FieldPath().field("path"), error.message)
     }
-    scratch = (0...workers).map { _ in LogScratch() }
+    lines = files.lines
   }
 
   private static func build(
@@ -67,19 +67,16 @@ final class CompiledAccessLog: AccessLogWriter, @unchecked Sendable {  // scratc
 
   func write<S: AccessLogSource>(_ source: S, worker: Int) {
     if let filter, !filter.allows(source) { return }
-    scratch[worker].buffer.removeAll()
+    let line = lines[worker]
+    line.buffer.removeAll()
     switch shape {
-    case .text(let program): program.append(from: source, omitEmpty: omitsEmpty, to: &scratch[worker].buffer)
-    case .json(let program): program.append(from: source, omitEmpty: omitsEmpty, to: &scratch[worker].buffer)
+    case .text(let program): program.append(from: source, omitEmpty: omitsEmpty, to: &line.buffer)
+    case .json(let program): program.append(from: source, omitEmpty: omitsEmpty, to: &line.buffer)
     }
     // A line that finds no room is counted by the file.
-    _ = file.append(scratch[worker].buffer.view, worker: worker)
+    _ = file.append(line.buffer.view, worker: worker)
+    if line.buffer.count > AccessLogFiles.LineInTheMaking.keptBytes { line.buffer = ByteBuffer(capacity: 1024) }
   }
-}
-
-/// A worker's line in the making.
-private final class LogScratch {
-  var buffer = ByteBuffer(capacity: 1024)
 }
 
 /// A compiled access-log filter.

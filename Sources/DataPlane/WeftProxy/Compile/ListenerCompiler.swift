@@ -171,7 +171,7 @@ struct ListenerCompiler {
     for (i, log) in logs.enumerated() {
       do throws(ConfigError) {
         writers.append(
-          try CompiledAccessLog(log, files: self.logs, workers: metrics.workers, storage))
+          try CompiledAccessLog(log, files: self.logs, storage))
       } catch {
         throw error.inside(FieldPath().field("access_log").index(i).field("typed_config"))
       }

@@ -41,6 +41,10 @@ final class AddressPool {
 
   func submit(_ exchange: ClientLoopExchange) {
     guard !isClosed else { return exchange.end(.shutDown) }
+    guard waiting.count < configuration.limits.waitingRequests else {
+      return exchange.end(
+        .limitExceeded("\(configuration.limits.waitingRequests) requests wait for a connection already"))
+    }
     exchange.pool = self
     waiting.append(exchange)
     dispatch()

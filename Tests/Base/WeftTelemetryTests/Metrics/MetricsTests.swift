@@ -147,6 +147,7 @@ struct MetricsTests {
     for i in 0..<MetricsRegistry.scopeLimit + 100 { last = registry.scope(ScopeKey(.cluster, "\(i)")) }
     #expect(last == registry.scope(ScopeKey(.cluster, "another")))
     #expect(Int(last.rawValue) < MetricsRegistry.scopeLimit)
+    #expect(registry.overflows == UInt64(101 + ScopeKind.allCases.count))
   }
 }
 

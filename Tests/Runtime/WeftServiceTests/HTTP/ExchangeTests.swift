@@ -36,6 +36,34 @@ struct ExchangeTests {
     }
   }
 
+  @Test("requests beyond the limit of those that wait for a connection fail at once")
+  func waitingLimit() async throws {
+    var limits = ServiceLimits()
+    limits.connectionsPerAddress = 1
+    limits.waitingRequests = 2
+    let gate = Gate()
+    try await Loopback.run(.http1, clientLimits: limits) { request, responder in
+      await gate.wait()
+      try await responder.send("ok")
+    } _: { loopback in
+      try await withThrowingTaskGroup(of: Bool.self) { group in
+        for _ in 0..<6 {
+          group.addTask {
+            do { return try await loopback.send().text == "ok" } catch ServiceError.limitExceeded { return false }
+          }
+        }
+        var failed = 0
+        var served = 0
+        for try await isServed in group {
+          if isServed { served += 1 } else { failed += 1 }
+          // One runs and two wait, or two wait while the connection is made.
+          if failed >= 3 { await gate.open() }
+        }
+        #expect(failed >= 3 && failed <= 4 && served == 6 - failed)
+      }
+    }
+  }
+
   @Test("large bodies cross both ways, whatever the windows", arguments: bothProtocols)
   func largeBodies(protocols: HTTPClientConfiguration.Protocols) async throws {
     let content = bytes(5_000_000)
