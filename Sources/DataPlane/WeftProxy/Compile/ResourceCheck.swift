@@ -84,7 +84,9 @@ package struct ResourceCheck: Sendable {
   }
 
   private func has(_ tls: CommonTLSContext, _ state: ConfigState) -> Bool {
-    tls.secrets.allSatisfy { reference in reference.key.map { state.secrets[$0] != nil } ?? true }
+    tls.secrets.allSatisfy { reference in
+      reference.source == nil || (reference.key.map { state.secrets[$0] != nil } ?? true)
+    }
   }
 
   /// Clusters without hosts, for those of `names` that exist.

@@ -175,9 +175,12 @@ package final class SnapshotCompiler {
         )
       }
       if !makesSecurity || state.secrets[key] != nil || state.absentSecrets.contains(key) { continue }
+      guard let source = reference.source else {
+        throw ConfigError(
+          path: FieldPath().field("transport_socket"),
+          "unknown static secret \"\(reference.name)\"; define it in static_resources.secrets or give an sds_config")
+      }
       isComplete = false
-      // A static secret is there or never comes.
-      guard let source = reference.source else { continue }
       guard let known = missingSecrets[key] else {
         missingSecrets.updateValue(source.initialFetchTimeout, forKey: key)
         continue

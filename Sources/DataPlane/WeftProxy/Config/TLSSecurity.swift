@@ -11,6 +11,9 @@ package import WeftUpstream
 /// A context is made once per content: what says the same with the same certificates, keys and authorities shares it, whatever cluster or
 /// listener it belongs to and wherever the bytes came from. It goes with its last user.
 package struct TLSSecurity: SecurityFactory {
+  /// Sessions that a client context keeps to resume, one per server name.
+  private static let keptSessions = 256
+
   private let contexts = TLSContextCache()
 
   package init() {}
@@ -52,7 +55,8 @@ package struct TLSSecurity: SecurityFactory {
       names = []
     }
     configuration.resumption = context.maxSessionKeys > 0
-    configuration.maximumKeptSessions = Int(context.maxSessionKeys)
+    // Kept by server name, for all clusters that share the context.
+    configuration.maximumKeptSessions = max(Self.keptSessions, Int(context.maxSessionKeys))
     let (made, digest) = try contexts.context(configuration, names)
     var hasher = StableHasher()
     hasher.combine(bytes: digest)

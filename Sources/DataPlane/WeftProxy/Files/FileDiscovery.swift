@@ -119,6 +119,8 @@ package final class FileDiscovery {
     var watched = Set(places.map { $0.value.isEmpty ? Self.directory(of: $0.key.path) : $0.value })
     fillSecrets(&state, &places, &watched)
     contents = contents.filter { places[$0.key] != nil }
+    // What nobody asks for any more is read again when somebody does.
+    read.formIntersection(places.keys)
     if watched != directories {
       directories = watched
       unwatched = watch?.follow(watched) ?? []

@@ -150,6 +150,16 @@ struct SecretTests {
     #expect(after.missingSecrets == [Self.key("s"): .seconds(15)])
   }
 
+  @Test("a static secret that the bootstrap does not have is refused: nobody can bring it")
+  func unknownStatic() {
+    var state = ConfigState()
+    state.clusters = [Self.cluster("c0", secret: "s")]
+    state.clusters[0].tls?.common.certificateSecrets[0].source = nil
+    let compilation = compiler().compile(state)
+    #expect(compilation.rejections.first?.description.contains("unknown static secret \"s\"") ?? false)
+    #expect(compilation.missingSecrets.isEmpty)
+  }
+
   @Test("a secret from a service of its own is refused by name")
   func ownService() {
     var state = ConfigState()

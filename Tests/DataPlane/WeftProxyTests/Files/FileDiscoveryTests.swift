@@ -91,6 +91,12 @@ struct FileDiscoveryTests {
     #expect(metrics.value(SubscriptionMetric.updateRejected, metrics.scope(ScopeKey(.cds))) == 2)
     write("cds.yaml", "resources: []")
     #expect(filled(files).clusters.isEmpty)
+    // Endpoints that nobody asked for in between are there for the next who does.
+    var asks = ConfigState()
+    asks.clusters = [Cluster(name: "a", discovery: .eds(serviceName: "", source: ConfigSource(.path(endpoints))))]
+    var again = asks
+    files.fill(&again)
+    #expect(again.endpoints["a"] != nil)
     // What the bootstrap fixed wins.
     var base = ConfigState()
     base.listeners = [Listener(name: "l", address: .pipe(path: "/own"))]
