@@ -359,13 +359,6 @@ extension WorkerEngine {
     }
   }
 
-  /// Calls `body` for each stream of an HTTP/2 connection; `body` may end the stream it is given.
-  func forEachStream(ofDownstream d: SlabIndex, _ body: (SlabIndex) -> Void) {
-    forEachStream(downstreams[d].h2) { s in
-      if streams[s].downstream == d { body(s) }
-    }
-  }
-
   func pauseReading(downstream d: SlabIndex) {
     let slot = downstreams.ref(d)
     if slot[].flags.contains(.readPaused) || slot[].flags.contains(.closed) { return }

@@ -54,7 +54,7 @@ extension WorkerEngine {
     arm(downstream: d, at: now.advanced(nanoseconds: Int64(clamping: manager[].idleTimeout)))
   }
 
-  private func earliest(_ s: SlabIndex) -> MonotonicInstant {
+  func earliest(_ s: SlabIndex) -> MonotonicInstant {
     let stream = streams.ref(s)
     var deadline = min(stream[].totalDeadline, stream[].tryDeadline, stream[].lifeDeadline)
     deadline = min(deadline, stream[].requestDeadline, stream[].retryAt)

@@ -51,6 +51,7 @@ extension WorkerEngine {
     let id = stream[].downstreamID
     let credit = stream[].requestCredit
     let snapshot = stream[].snapshot
+    if slot[].kind == .http2 { streams.unlinkSibling(s, &slot[].streams) }
     streams.remove(s)
     slot[].active &-= 1
     release(snapshot: snapshot)
@@ -77,6 +78,7 @@ extension WorkerEngine {
     if stream[].keepsResponseHead { stream[].lastHost = slot[].address }
     slot[].active &-= 1
     if slot[].kind == .http2 {
+      streams.unlink(s, &slot[].streams)
       let id = stream[].upstreamID
       if reusable || orderly {
         slot[].h2[].consumed(id, stream[].responseCredit)

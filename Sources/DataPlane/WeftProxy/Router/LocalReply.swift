@@ -10,10 +10,11 @@ import WeftUpstream
 extension WorkerEngine {
   /// Answers the request with `status` and `body` in place of an upstream. Ends the stream.
   ///
-  /// `body` must be static or configuration; `location` may lie in the request's arena.
+  /// `body` must be static or configuration; `location` may lie in the request's arena. `grpcStatus` is what gRPC clients are told where
+  /// `status` does not say it.
   func localReply(
     _ s: SlabIndex, _ status: UInt16, _ body: ByteView, details: StaticString, location: ByteView? = nil,
-    overloaded: Bool = false
+    overloaded: Bool = false, grpcStatus: UInt16? = nil
   ) {
     let stream = streams.ref(s)
     stream[].details = ByteView(details)
@@ -24,20 +25,18 @@ extension WorkerEngine {
     if stream[].flags.contains(.responseStarted) { return abort(s, byClient: false) }
     let head = responseHead
     if stream[].flags.contains(.isGRPC) {
-      // gRPC has its errors in trailers of a response that is otherwise fine.
-      head.startResponse(200, framing: .length(0))
-      head.append(.contentType, ByteView("application/grpc"))
-      let grpcStatus = GRPCStatusMapping.grpcStatus(of: status)
-      head.append(.grpcStatus, head.decimal(UInt64(grpcStatus)))
-      if !body.isEmpty { head.append(.grpcMessage, body) }
-      stream[].grpcStatus = Int32(grpcStatus)
+      startGRPCFailure(s, head, grpcStatus ?? GRPCStatusMapping.grpcStatus(of: status))
+      if !body.isEmpty { head.append(.grpcMessage, GRPCMessage.encoded(body, scratch: head)) }
+    } else if Self.forbidsContent(status) {
+      head.startResponse(status, framing: .none)
     } else {
       head.startResponse(status, framing: .length(UInt64(body.count)))
       if !body.isEmpty { head.append(.contentType, ByteView("text/plain")) }
     }
     if let location { head.append(.location, head.copy(location)) }
     if overloaded { head.append(.envoyOverloaded, ByteView("true")) }
-    let hasBody = !body.isEmpty && !stream[].flags.contains(.isGRPC) && !stream[].flags.contains(.isHEAD)
+    let hasBody =
+      !body.isEmpty && stream[].flags.isDisjoint(with: [.isGRPC, .isHEAD]) && !Self.forbidsContent(status)
     stream[].flags.insert(.responseEnded)
     decorate(s, head)
     if !hasBody { return passResponseHead(s, head, end: true) }
@@ -59,6 +58,37 @@ extension WorkerEngine {
     responseSent(s)
   }
 
+  /// Statuses whose answers end with their head (RFC 9110 §15.3.5, §15.3.6, §15.4.5): what followed would be read as the next answer.
+  private static func forbidsContent(_ status: UInt16) -> Bool {
+    status == 204 || status == 205 || status == 304 || status < 200
+  }
+
+  /// gRPC has its errors in trailers of a response that is otherwise fine.
+  private func startGRPCFailure(_ s: SlabIndex, _ head: MessageHead, _ status: UInt16) {
+    head.startResponse(200, framing: .length(0))
+    head.append(.contentType, ByteView("application/grpc"))
+    head.append(.grpcStatus, head.decimal(UInt64(status)))
+    streams[s].grpcStatus = Int32(status)
+  }
+
+  /// The answer of last resort: no content, no field of configuration, nothing that could not be written. Ends the stream.
+  func plainReply(_ s: SlabIndex, _ status: UInt16, details: StaticString) {
+    let stream = streams.ref(s)
+    stream[].details = ByteView(details)
+    stream[].flags.insert([.localReply, .responseEnded])
+    // A tunnel that was granted but cannot be told of is none.
+    stream[].flags.remove(.tunnel)
+    detach(s, reusable: false)
+    let head = responseHead
+    if stream[].flags.contains(.isGRPC) {
+      startGRPCFailure(s, head, GRPCStatusMapping.grpcStatus(of: status))
+    } else {
+      head.startResponse(status, framing: .length(0))
+    }
+    head.append(.date, dateText(), flags: .sound)
+    passResponseHead(s, head, end: true, isPlain: true)
+  }
+
   /// `100 Continue`, sent by us: the client may go on before any upstream has said so.
   func sendContinue(_ s: SlabIndex) {
     let stream = streams.ref(s)
@@ -73,4 +103,36 @@ extension WorkerEngine {
       H1Encoder.writeContinue(to: &stage[].buffer)
     }
   }
+}
+
+/// The text of `grpc-message`.
+enum GRPCMessage {
+  private static var digits: StaticString { "0123456789ABCDEF" }
+
+  /// `text` with every byte but printable ASCII, and the percent sign, as `%XX`; itself when it has none of these.
+  /// *Source*: gRPC over HTTP/2, "Percent-Encoded".
+  static func encoded(_ text: ByteView, scratch head: MessageHead) -> ByteView {
+    var escapes = 0
+    for i in 0..<text.count where !isPlain(text[i]) { escapes += 1 }
+    if escapes == 0 { return text }
+    let digits = ByteView(Self.digits)
+    return unsafe head.build(text.count + 2 * escapes) { room in
+      var n = 0
+      for i in 0..<text.count {
+        let byte = text[i]
+        if isPlain(byte) {
+          unsafe room[n] = byte
+          n += 1
+        } else {
+          unsafe room[n] = UInt8(ascii: "%")
+          unsafe room[n + 1] = digits[Int(byte >> 4)]
+          unsafe room[n + 2] = digits[Int(byte & 15)]
+          n += 3
+        }
+      }
+      return n
+    }
+  }
+
+  private static func isPlain(_ byte: UInt8) -> Bool { byte >= 0x20 && byte <= 0x7e && byte != UInt8(ascii: "%") }
 }

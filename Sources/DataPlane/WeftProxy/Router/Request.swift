@@ -17,6 +17,7 @@ extension WorkerEngine {
         Stream(downstream: d, downstreamID: id, snapshot: slot[].snapshot, random: random(), now: now))
     else { return nil }
     retain(snapshot: slot[].snapshot)
+    if slot[].kind == .http2 { streams.pushLastSibling(s, &slot[].streams) }
     slot[].active &+= 1
     slot[].requests &+= 1
     if let stats = slot[].stats {

@@ -57,6 +57,7 @@ extension WorkerEngine {
     if head.status == 100, !(downstreams[stream[].downstream].manager?[].proxiesContinue ?? false) { return }
     head.removeHopByHop()
     let slot = downstreams.ref(stream[].downstream)
+    // One that the client's version has no form for is left out: the final answer does not depend on it.
     if slot[].kind == .http2 {
       slot[].h2[].sendResponse(stream[].downstreamID, head, endStream: false)
       flushLater(downstream: stream[].downstream)
@@ -100,23 +101,29 @@ extension WorkerEngine {
     if !head.contains(.date) { head.append(.date, dateText(), flags: .sound) }
   }
 
-  /// Encodes a final head for the client. May end the stream when nothing follows.
-  func passResponseHead(_ s: SlabIndex, _ head: MessageHead, end: Bool) {
+  /// Encodes a final head for the client; `isPlain` says that nothing in it can be refused. May end the stream when nothing follows.
+  func passResponseHead(_ s: SlabIndex, _ head: MessageHead, end: Bool, isPlain: Bool = false) {
     let stream = streams.ref(s)
-    stream[].flags.insert(.responseStarted)
-    stream[].responseStartedAt = now
-    stream[].status = head.status
-    if stream[].keepsResponseHead { stream[].responseHead = StoredHead(head, pool: pool) }
-    if stream[].flags.contains(.clientGone) { return }
+    let status = head.status
+    stream[].status = status
+    if stream[].keepsResponseHead {
+      stream[].responseHead?.release(to: pool)
+      stream[].responseHead = StoredHead(head, pool: pool)
+    }
+    if stream[].flags.contains(.clientGone) { return began(s) }
     let d = stream[].downstream
     let slot = downstreams.ref(d)
-    countResponse(slot, head.status)
     if slot[].kind == .http2 {
-      if head.status == 101 { head.becomeExtendedConnectAnswer() }
+      if status == 101 { head.becomeExtendedConnectAnswer() }
       let bare = end && stream[].responseTrailers == nil
       let sent = slot[].h2[].sendResponse(stream[].downstreamID, head, endStream: bare)
       flushLater(downstream: d)
-      if !sent { return clientGone(s) }
+      if !sent {
+        // The codec has the stream, so it is the head that cannot be sent.
+        return slot[].h2[].contains(stream[].downstreamID) ? unsendableResponse(s, isPlain) : clientGone(s)
+      }
+      began(s)
+      countResponse(slot, status)
       if bare { return responseSent(s) }
       return
     }
@@ -147,11 +154,10 @@ extension WorkerEngine {
     do throws(H1EncodeError) {
       try H1Encoder.writeResponse(head, options: options, to: &stage[].buffer)
     } catch {
-      // An HTTP/2 upstream sent what no HTTP/1 line can hold, and nothing was written yet.
-      stream[].flags.remove(.responseStarted)
-      stream[].responseFlags.insert(.upstreamProtocolError)
-      return upstreamReset(s, .protocolError)
+      return unsendableResponse(s, isPlain)
     }
+    began(s)
+    countResponse(slot, status)
     if tunnel {
       // What was a complete request is the beginning of a conversation.
       stream[].flags.remove([.requestEnded, .requestSent])
@@ -159,6 +165,23 @@ extension WorkerEngine {
       resumeReading(downstream: d)
     }
     if end || stream[].flags.contains(.isHEAD) && !tunnel { responseEnded(s) }
+  }
+
+  /// The final head was passed to the client.
+  @inline(__always)
+  private func began(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    stream[].flags.insert(.responseStarted)
+    stream[].responseStartedAt = now
+  }
+
+  /// The client's version of HTTP has no form for this head, and nothing of it was written. The client gets the plainest answer there is,
+  /// which always has one. Ends the stream, and no endpoint is to blame: decoders let only sound fields in, so the field that cannot be
+  /// written comes from configuration.
+  @inline(never)
+  private func unsendableResponse(_ s: SlabIndex, _ isPlain: Bool) {
+    if isPlain { return abort(s, byClient: false) }
+    plainReply(s, 500, details: "response_unserialisable")
   }
 
   /// Whether an HTTP/1 client's connection goes on after this response.

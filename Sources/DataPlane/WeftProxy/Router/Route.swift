@@ -218,7 +218,7 @@ extension WorkerEngine {
     let host = hosts.ref(h)
     stream[].host = h
     stream[].flags.insert(.counted)
-    stream[].attempts += 1
+    if stream[].attempts < .max { stream[].attempts += 1 }
     host[].activeRequests += 1
     host[].numbers.requestsTotal &+= 1
     rewriteHostAutomatically(s, head)
@@ -317,11 +317,13 @@ extension WorkerEngine {
     let ended = !head.hasContent && stream[].requestTrailers == nil && !stream[].flags.contains(.wantsTunnel)
     if slot[].kind == .http2 {
       guard let id = slot[].h2[].sendRequest(head, endStream: ended, user: s.rawValue, now: now) else {
+        // Configuration or an old client made of it what HTTP/2 cannot carry, an empty authority for example.
         slot[].active &-= 1
         stream[].upstream = .none
-        return upstreamReset(s, .protocolError)
+        return unsendableRequest(s, "http2.unserialisable_request")
       }
       stream[].upstreamID = id
+      streams.pushLast(s, &slot[].streams)
       flushLater(upstream: u)
       if slot[].h2[].availableStreams == 0 { unlist(upstream: u) }
     } else {
@@ -344,10 +346,9 @@ extension WorkerEngine {
         try H1Encoder.writeRequest(
           head, options: H1HeadOptions(connection: upgrade ? .upgrade : .persist), to: &stage[].buffer)
       } catch {
-        // It came over HTTP/2 in a form that no HTTP/1 line can hold.
+        // It came over HTTP/2, or was changed here, in a form that no HTTP/1 line can hold.
         detach(s, reusable: true)
-        stream[].responseFlags.insert(.downstreamProtocolError)
-        return localReply(s, 400, .empty, details: "http1.unserialisable_request")
+        return unsendableRequest(s, "http1.unserialisable_request")
       }
       // Only now: a connection whose request was never written must not wait for its response.
       slot[].decoder.expectResponse(to: head.method, upgradeRequested: tunnel && head.method != .connect)
@@ -356,5 +357,13 @@ extension WorkerEngine {
     if ended { stream[].flags.insert(.requestSent) }
     armTry(s)
     if stream[].requestBody.unsent > 0 || (stream[].flags.contains(.requestEnded) && !ended) { pumpRequest(s) }
+  }
+
+  /// The upstream's version of HTTP has no form for this request. No other endpoint would take it, and none is to blame.
+  private func unsendableRequest(_ s: SlabIndex, _ details: StaticString) {
+    let stream = streams.ref(s)
+    uncount(s)
+    stream[].responseFlags.insert(.downstreamProtocolError)
+    localReply(s, 400, .empty, details: details)
   }
 }

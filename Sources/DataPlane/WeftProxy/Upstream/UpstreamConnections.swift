@@ -249,30 +249,7 @@ extension WorkerEngine {
       let s = slot[].stream
       if slot[].kind == .tcp { upstreamLostTCP(s) } else { upstreamReset(s, reason) }
     }
-    if slot[].kind == .http2, !slot[].h2.isNone {
-      forEachStream(ofUpstream: u) { upstreamReset($0, reason) }
-    }
-  }
-
-  /// Calls `body` for each stream of an HTTP/2 connection; `body` may end streams.
-  func forEachStream(ofUpstream u: SlabIndex, _ body: (SlabIndex) -> Void) {
-    forEachStream(upstreams[u].h2) { s in
-      if streams[s].upstream == u { body(s) }
-    }
-  }
-
-  /// Streams are collected first: ending one moves others in the connection's table.
-  func forEachStream(_ h2: H2Cell, _ body: (SlabIndex) -> Void) {
-    if h2.isNone { return }
-    var list = turn[].spareStreams
-    turn[].spareStreams = []
-    var cursor = 0
-    while let id = h2[].nextStream(after: &cursor) {
-      if let word = h2[].user(id), word != 0 { list.append(SlabIndex(rawValue: word)) }
-    }
-    for s in list where streams.contains(s) { body(s) }
-    list.removeAll(keepingCapacity: true)
-    turn[].spareStreams = list
+    if slot[].kind == .http2 { forEachStream(ofUpstream: u) { upstreamReset($0, reason) } }
   }
 
   // MARK: End

@@ -64,6 +64,8 @@ package struct DownstreamConnection: BitwiseCopyable {
   package var h2 = H2Cell.none
   /// HTTP/1 and TCP: the stream in progress.
   package var stream = SlabIndex.none
+  /// HTTP/2: the streams in progress, oldest first, whether or not the codec still knows them.
+  package var streams = SlotList()
   package var active: UInt32 = 0
   package var requests: UInt32 = 0
   package var accepted: MonotonicInstant

@@ -87,8 +87,10 @@ package struct Stream: Linked {
   package var upstreamID: H2StreamID = 0
   package var flags: Flags = []
   package var responseFlags = ResponseFlags()
-  /// In its host's waiting list.
+  /// In its host's waiting list; later, where that speaks HTTP/2, among the streams of its upstream connection.
   package var links = SlotLinks()
+  /// Among the streams of its HTTP/2 client.
+  package var siblings = SlotLinks()
 
   package var snapshot: UInt32
   var route: ConfigRef<CompiledRoute>?

@@ -52,13 +52,15 @@ package struct UpstreamConnection: Linked {
   package var h2 = H2Cell.none
   /// The stream it carries (HTTP/1, TCP).
   package var stream = SlabIndex.none
+  /// HTTP/2: the streams it carries, oldest first, whether or not the codec still knows them.
+  package var streams = SlotList()
   /// Streams it carries now, and has carried.
   package var active: UInt32 = 0
   package var served: UInt32 = 0
   /// How many it may carry in its life.
   package var mostServed: UInt32 = .max
   /// Streams it was counted to be able to carry while it connects.
-  package var expectedCapacity: UInt32 = 1
+  package var expectedCapacity: UInt32 = 0
   package var created: MonotonicInstant
   package var idleSince: MonotonicInstant
   /// End of the connect time-out, later the answer to a PING that is due.

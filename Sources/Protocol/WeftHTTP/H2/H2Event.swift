@@ -37,7 +37,8 @@ package enum H2Event {
   /// Server: a request's fields exceed the limits. The scratch is empty; answer 431 and reset, or just reset.
   case headersTooLarge(stream: H2StreamID)
   /// The stream ended early: the peer reset it, or (`byPeer` false) we did because of what the peer sent. Its slot is
-  /// readable (`user`) until the next call of `next`.
+  /// readable (`user`) until the next call of `next`. Told of every stream that ends so, even of the one whose end is too much for the
+  /// connection: `connectionError` follows it.
   case reset(stream: H2StreamID, code: H2ErrorCode, byPeer: Bool)
   /// The peer will not process streams above `lastStream`; those are safe to retry elsewhere. A first notice has 2³¹−1.
   case goAway(lastStream: H2StreamID, code: H2ErrorCode)

@@ -50,7 +50,10 @@ extension H2Connection {
         event = self.frame(frame, payload, head, now.nanoseconds)
       }
       if flood.outboundControl > limits.http2.maxOutboundControlFrames, failure == nil {
-        return fail(.enhanceYourCalm, .outboundFlood)
+        condemn(.enhanceYourCalm, .outboundFlood)
+        // A stream that this frame ended is told of first: the owner cannot find it any more when it ends those that are left.
+        if let event, case .reset = event { return event }
+        continue
       }
       if let event { return event }
     }
@@ -65,12 +68,16 @@ extension H2Connection {
     return true
   }
 
-  /// Queues GOAWAY and makes the state final.
+  /// Queues GOAWAY and makes the state final: the next event is the connection error.
+  private mutating func condemn(_ code: H2ErrorCode, _ detail: H2ErrorDetail) {
+    guard failure == nil else { return }
+    writeGoAway(role == .server ? lastPeer : 0, code)
+    failure = (code, detail)
+  }
+
+  /// Ends the connection at once. Not for a frame that has ended a stream the owner knows: that is told first.
   mutating func fail(_ code: H2ErrorCode, _ detail: H2ErrorDetail) -> H2Event {
-    if failure == nil {
-      writeGoAway(role == .server ? lastPeer : 0, code)
-      failure = (code, detail)
-    }
+    condemn(code, detail)
     return .connectionError(code, detail)
   }
 
@@ -83,7 +90,7 @@ extension H2Connection {
     let age = now &- streams[i].openedAt
     retire(i)
     streams[i].flags.insert([.dead, .remoteClosed, .localClosed])
-    if role == .server, flood.reset(age: age, limits.http2) { return fail(.enhanceYourCalm, .rapidReset) }
+    if role == .server, flood.reset(age: age, limits.http2) { condemn(.enhanceYourCalm, .rapidReset) }
     dead = id
     return .reset(stream: id, code: code, byPeer: false)
   }
@@ -434,9 +441,7 @@ extension H2Connection {
     let wasClosed = streams[i].flags.isSuperset(of: .closed)
     retire(i)
     streams[i].flags.insert([.dead, .remoteClosed, .localClosed])
-    if role == .server, !wasClosed, flood.reset(age: age, limits.http2) {
-      return fail(.enhanceYourCalm, .rapidReset)
-    }
+    if role == .server, !wasClosed, flood.reset(age: age, limits.http2) { condemn(.enhanceYourCalm, .rapidReset) }
     dead = id
     return .reset(stream: id, code: H2ErrorCode(rawValue: payload.loadBigEndianUInt32(at: 0)), byPeer: true)
   }

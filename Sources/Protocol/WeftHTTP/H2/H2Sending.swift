@@ -121,17 +121,13 @@ extension H2Connection {
   }
 
   /// Server: sends a response head; informational ones may precede the final one. False if the stream is gone or has its
-  /// final head, or the head cannot be sent (the stream is then reset with INTERNAL_ERROR).
+  /// final head, or if HTTP/2 cannot carry the head: nothing has happened then, and another head may be sent in its place.
   @discardableResult
   package mutating func sendResponse(_ stream: H2StreamID, _ head: MessageHead, endStream: Bool) -> Bool {
     guard failure == nil, let i = streams.find(stream),
       streams[i].flags.isDisjoint(with: [.headSent, .localClosed, .dead])
     else { return false }
-    guard Self.isSendable(head, request: false) else {
-      writeReset(stream, .internalError)
-      drop(i)
-      return false
-    }
+    guard Self.isSendable(head, request: false) else { return false }
     if !head.isInformational { streams[i].flags.insert(.headSent) }
     let at = beginBlock(stream)
     writeStatus(head.status)
