@@ -74,6 +74,8 @@ final class SimProxy {
       kept += stream.requestBody.footprint + stream.responseBody.footprint
     }
     if kept > engine.pool.lentBytes { world.fail("\(name): streams hold more than the pool has lent") }
+    let broken = engine.checkInvariants()
+    if !broken.isEmpty { world.fail("\(name): \(broken.joined(separator: "; "))") }
   }
 
   func value(_ metric: HTTPMetric, _ scope: String) -> UInt64 {

@@ -1,0 +1,303 @@
+// Invariants: what is true of a worker's slots between any two events. Tests and the simulation look after every step; nothing else does.
+//
+// Not told here, because one worker cannot know it: the levels of circuit breakers and budgets (shared between workers), statistics (shared
+// by scope), and that every pooled block has exactly one owner (the pool does not say who has taken what).
+
+import WeftBase
+import WeftHTTP
+import WeftRuntime
+import WeftUpstream
+
+/// Who lists what, and how many there are: filled by one walk over all slots.
+private struct Census {
+  /// The client, or upstream connection, in whose list a stream is; the host in whose queue it is.
+  var client: [SlabIndex: SlabIndex] = [:]
+  var carrier: [SlabIndex: SlabIndex] = [:]
+  var queue: [SlabIndex: SlabIndex] = [:]
+  /// The host in whose idle or multiplexed list a connection is.
+  var idle: [SlabIndex: SlabIndex] = [:]
+  var multiplexed: [SlabIndex: SlabIndex] = [:]
+  var hosts: [SlabIndex: HostCensus] = [:]
+  /// Requests, and hosts, of a cluster.
+  var clusters: [SlabIndex: (requests: Int32, hosts: Int32)] = [:]
+}
+
+private struct HostCensus: Equatable {
+  var requests: UInt32 = 0
+  var connections: UInt32 = 0
+  var connecting: UInt32 = 0
+  var http2Connections: UInt32 = 0
+  var expectedCapacity: UInt32 = 0
+}
+
+extension WorkerEngine {
+  /// What is not as it must be between events, in words; empty when all is well.
+  ///
+  /// *Cost*: looks at every slot a few times, and allocates. Never called while serving.
+  package func checkInvariants() -> [String] {
+    var found = Violations()
+    var census = Census()
+    take(&census, &found)
+    streams.forEach { check(stream: $0, census, &found) }
+    downstreams.forEach { check(downstream: $0, &found) }
+    upstreams.forEach { check(upstream: $0, census, &found) }
+    hosts.forEach { check(host: $0, census, &found) }
+    clusters.forEach { check(cluster: $0, census, &found) }
+    checkSnapshots(&found)
+    checkListeners(&found)
+    return found.words
+  }
+
+  private func take(_ census: inout Census, _ found: inout Violations) {
+    downstreams.forEach { d in
+      for s in streamList(downstreams[d].streams, "client \(d.index)", { streams[$0].siblings }, &found) {
+        census.client[s] = d
+      }
+    }
+    upstreams.forEach { u in
+      let slot = upstreams[u]
+      for s in streamList(slot.streams, "upstream \(u.index)", { streams[$0].links }, &found) { census.carrier[s] = u }
+      var host = census.hosts[slot.host] ?? HostCensus()
+      host.connections += 1
+      if slot.kind == .http2 { host.http2Connections += 1 }
+      if slot.flags.contains(.connecting) {
+        host.connecting += 1
+        host.expectedCapacity += slot.expectedCapacity
+      }
+      census.hosts[slot.host] = host
+    }
+    hosts.forEach { h in
+      let host = hosts[h]
+      for s in streamList(host.waiting, "host \(h.index)", { streams[$0].links }, &found) { census.queue[s] = h }
+      for u in connectionList(host.idle, h, &found) { census.idle[u] = h }
+      for u in connectionList(host.multiplexed, h, &found) { census.multiplexed[u] = h }
+      census.clusters[host.cluster, default: (0, 0)].hosts += 1
+    }
+    streams.forEach { s in
+      if !streams[s].cluster.isNone { census.clusters[streams[s].cluster, default: (0, 0)].requests += 1 }
+      if !streams[s].host.isNone { census.hosts[streams[s].host, default: HostCensus()].requests += 1 }
+    }
+  }
+
+  /// Every stream has a client that knows it, and what it names is there and names it back.
+  private func check(stream s: SlabIndex, _ census: Census, _ found: inout Violations) {
+    let stream = streams[s]
+    let flags = stream.flags
+    guard downstreams.contains(stream.downstream) else { return found.add("stream \(s.index) outlives its client") }
+    let d = downstreams[stream.downstream]
+    found.expect(
+      d.kind == .http2 ? census.client[s] == stream.downstream : d.stream == s,
+      "stream \(s.index) is unknown to its client")
+    if d.kind == .http2, !d.h2.isNone, d.isOpen, !d.h2[].contains(stream.downstreamID) {
+      found.expect(
+        flags.contains(.responseSent) && flags.contains(.tunnel), "stream \(s.index) ended on the wire, and lives on")
+    }
+    if stream.upstream.isNone {
+      found.expect(census.carrier[s] == nil, "stream \(s.index) is listed by a connection it does not name")
+    } else if upstreams.contains(stream.upstream) {
+      let u = upstreams[stream.upstream]
+      found.expect(
+        u.kind == .http2 ? census.carrier[s] == stream.upstream : u.stream == s,
+        "stream \(s.index) is unknown to its upstream connection")
+      found.expect(u.kind == .tcp || u.host == stream.host, "stream \(s.index) runs on another host's connection")
+    } else {
+      found.add("stream \(s.index) names an upstream connection that is gone")
+    }
+    found.expect(
+      stream.cluster.isNone || clusters.contains(stream.cluster), "stream \(s.index) names a cluster that is gone")
+    found.expect(stream.host.isNone || hosts.contains(stream.host), "stream \(s.index) names a host that is gone")
+    found.expect(
+      stream.host.isNone != (flags.contains(.counted) || flags.contains(.tcpCounted)),
+      "stream \(s.index) has a host without being counted there, or the other way round")
+    let isWaiting = flags.contains(.waiting)
+    found.expect(
+      census.queue[s] == (isWaiting ? stream.host : nil), "stream \(s.index) is in the wrong queue, or in none")
+    found.expect(!isWaiting || stream.upstream.isNone, "stream \(s.index) waits and runs at once")
+    found.expect(
+      !flags.contains(.countedRetry) || !stream.cluster.isNone, "stream \(s.index) retries without a cluster")
+    found.expect(
+      !flags.contains(.holdsRequest) || flags.contains(.counted),
+      "stream \(s.index) holds a request it is not counted for")
+    found.expect(
+      stream.retryAt == .distantFuture || (stream.upstream.isNone && !isWaiting),
+      "stream \(s.index) has an attempt under way and another one coming")
+    if d.isOpen, d.kind == .http1 || d.kind == .http2 {
+      // A timer may be early, when deadlines have moved on; late it may not be.
+      found.expect(d.timer.at <= earliest(s), "nothing will wake stream \(s.index) at its deadline")
+    }
+  }
+
+  /// A client's streams are its own, and counted.
+  private func check(downstream i: SlabIndex, _ found: inout Violations) {
+    let d = downstreams[i]
+    var s = d.streams.first
+    while !s.isNone, streams.contains(s) {
+      found.expect(streams[s].downstream == i, "client \(i.index) lists another's stream")
+      s = streams[s].siblings.next
+    }
+    if d.kind == .http2 {
+      found.expect(d.stream.isNone, "client \(i.index) has one stream beside its list")
+      found.expect(
+        d.active == d.streams.count, "client \(i.index) counts \(d.active) streams and has \(d.streams.count)")
+    } else {
+      found.expect(d.streams.isEmpty, "client \(i.index) has a list without HTTP/2")
+      found.expect(d.active == (d.stream.isNone ? 0 : 1), "client \(i.index) counts \(d.active) streams")
+      if !d.stream.isNone {
+        found.expect(
+          streams.contains(d.stream) && streams[d.stream].downstream == i,
+          "client \(i.index) names no stream of its own")
+      }
+    }
+    guard d.kind == .http2, d.isOpen, !d.h2.isNone else { return }
+    var cursor = 0
+    while let id = d.h2[].nextStream(after: &cursor) {
+      guard let word = d.h2[].user(id), word != 0 else { continue }
+      let s = SlabIndex(rawValue: word)
+      if streams.contains(s) {
+        found.expect(
+          streams[s].downstream == i && streams[s].downstreamID == id, "client \(i.index) mixes up stream \(id)")
+      }
+    }
+  }
+
+  /// An upstream connection is in the list its state calls for, and its streams name it.
+  private func check(upstream i: SlabIndex, _ census: Census, _ found: inout Violations) {
+    let u = upstreams[i]
+    var s = u.streams.first
+    while !s.isNone, streams.contains(s) {
+      found.expect(streams[s].upstream == i, "upstream \(i.index) lists another's stream")
+      s = streams[s].links.next
+    }
+    if u.kind == .http2 {
+      found.expect(u.stream.isNone, "upstream \(i.index) has one stream beside its list")
+      found.expect(
+        u.active == u.streams.count, "upstream \(i.index) counts \(u.active) streams and has \(u.streams.count)")
+    } else {
+      found.expect(u.streams.isEmpty, "upstream \(i.index) has a list without HTTP/2")
+      found.expect(u.active == (u.stream.isNone ? 0 : 1), "upstream \(i.index) counts \(u.active) streams")
+      if !u.stream.isNone {
+        found.expect(
+          streams.contains(u.stream) && streams[u.stream].upstream == i,
+          "upstream \(i.index) names no stream of its own")
+      }
+    }
+    guard hosts.contains(u.host) else { return found.add("upstream \(i.index) outlives its host") }
+    found.expect(
+      census.idle[i] == (u.list == .idle ? u.host : nil), "upstream \(i.index) is not in the idle list it names")
+    found.expect(
+      census.multiplexed[i] == (u.list == .multiplexed ? u.host : nil),
+      "upstream \(i.index) is not in the multiplexed list it names")
+    if u.list != .none {
+      found.expect(
+        u.flags.isDisjoint(with: [.closed, .draining, .connecting]), "upstream \(i.index) is on offer and cannot be had"
+      )
+      found.expect((u.kind == .http2) == (u.list == .multiplexed), "upstream \(i.index) is in the wrong list")
+      found.expect(u.list != .idle || u.stream.isNone, "upstream \(i.index) is idle and busy")
+    }
+    if u.kind == .http1, u.stream.isNone, u.flags.isDisjoint(with: [.closed, .connecting]) {
+      found.expect(u.list == .idle, "upstream \(i.index) serves nobody and is on offer to nobody")
+    }
+  }
+
+  /// A host's books agree with the connections and streams there are.
+  private func check(host i: SlabIndex, _ census: Census, _ found: inout Violations) {
+    let host = hosts[i]
+    guard clusters.contains(host.cluster) else { return found.add("host \(i.index) outlives its cluster") }
+    let counted = HostCensus(
+      requests: host.activeRequests, connections: host.connections, connecting: host.connecting,
+      http2Connections: host.http2Connections, expectedCapacity: host.expectedCapacity)
+    let there = census.hosts[i] ?? HostCensus()
+    found.expect(counted == there, "host \(i.index) counts \(counted) and has \(there)")
+    if host.position >= 0, host.whole.isNone {
+      let list = clusters[host.cluster].members[].hosts
+      found.expect(
+        Int(host.position) < list.count && list[Int(host.position)] == i, "host \(i.index) is not where it says it is")
+    }
+  }
+
+  private func check(cluster i: SlabIndex, _ census: Census, _ found: inout Violations) {
+    let cluster = clusters[i]
+    let there = census.clusters[i] ?? (0, 0)
+    found.expect(
+      cluster.activeRequests == there.requests,
+      "cluster \(i.index): \(cluster.activeRequests) of \(there.requests) requests")
+    found.expect(cluster.hostSlots == there.hosts, "cluster \(i.index): \(cluster.hostSlots) of \(there.hosts) hosts")
+    for h in cluster.members[].hosts { found.expect(hosts.contains(h), "cluster \(i.index) names a host that is gone") }
+  }
+
+  /// A snapshot is there for as long as something names it.
+  private func checkSnapshots(_ found: inout Violations) {
+    var users = [Int](repeating: 0, count: configuration[].snapshots.count)
+    func name(_ i: UInt32, _ who: String) {
+      guard Int(i) < users.count, configuration[].snapshots[Int(i)] != nil else {
+        return found.add("\(who) names a configuration that is gone")
+      }
+      users[Int(i)] += 1
+    }
+    streams.forEach { name(streams[$0].snapshot, "stream \($0.index)") }
+    downstreams.forEach { name(downstreams[$0].snapshot, "client \($0.index)") }
+    for entry in listenerTable[].entries where !entry.isFree { name(entry.snapshot, "listener \(entry.name)") }
+    for i in users.indices where configuration[].snapshots[i] != nil {
+      let counted = configuration[].uses[i].users
+      found.expect(counted == users[i], "configuration \(i) counts \(counted) users and has \(users[i])")
+    }
+  }
+
+  private func checkListeners(_ found: inout Violations) {
+    var connections = [Int](repeating: 0, count: listenerTable[].entries.count)
+    downstreams.forEach {
+      if Int(downstreams[$0].listener) < connections.count { connections[Int(downstreams[$0].listener)] += 1 }
+    }
+    for (i, entry) in listenerTable[].entries.enumerated() where !entry.isFree {
+      found.expect(
+        entry.connections == connections[i],
+        "listener \(entry.name) counts \(entry.connections) connections and has \(connections[i])")
+    }
+  }
+
+  // MARK: Lists
+
+  /// The streams of a list, whose links must agree both ways and with its count.
+  private func streamList(
+    _ list: SlotList, _ owner: @autoclosure () -> String, _ links: (SlabIndex) -> SlotLinks, _ found: inout Violations
+  ) -> [SlabIndex] {
+    walk(list, owner, limit: streams.count, { streams.contains($0) }, links, &found)
+  }
+
+  private func connectionList(_ list: SlotList, _ h: SlabIndex, _ found: inout Violations) -> [SlabIndex] {
+    walk(
+      list, { "host \(h.index)" }, limit: upstreams.count, { upstreams.contains($0) }, { upstreams[$0].links }, &found)
+  }
+
+  private func walk(
+    _ list: SlotList, _ owner: () -> String, limit: Int, _ isLive: (SlabIndex) -> Bool,
+    _ links: (SlabIndex) -> SlotLinks, _ found: inout Violations
+  ) -> [SlabIndex] {
+    var result: [SlabIndex] = []
+    var previous = SlabIndex.none
+    var next = list.first
+    while !next.isNone {
+      guard isLive(next), result.count < limit else {
+        found.add("\(owner()) has a list with a dead slot in it, or a ring")
+        return result
+      }
+      found.expect(links(next).previous == previous, "\(owner()) has a list that does not lead back")
+      result.append(next)
+      previous = next
+      next = links(next).next
+    }
+    found.expect(list.last == previous, "\(owner()) has a list with another end")
+    found.expect(Int(list.count) == result.count, "\(owner()) has a list of \(list.count) with \(result.count) in it")
+    return result
+  }
+}
+
+private struct Violations {
+  private(set) var words: [String] = []
+
+  mutating func add(_ text: String) { words.append(text) }
+
+  mutating func expect(_ holds: Bool, _ text: @autoclosure () -> String) {
+    if !holds { words.append(text()) }
+  }
+}
