@@ -267,7 +267,12 @@ struct H1RequestTests {
       ("fields", "GET / HTTP/1.1\r\nHost: a\r\n\(String(repeating: "x: 1\r\n", count: 100))\r\n", .tooManyHeaders, 431),
       (
         "trailers",
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\(String(repeating: "x: 1\r\n", count: 51))\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\(String(repeating: "x: 1\r\n", count: 101))\r\n",
+        .trailerTooLarge, 431
+      ),
+      (
+        "one trailer",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx: \(String(repeating: "a", count: 62_000))\r\n\r\n",
         .trailerTooLarge, 431
       ),
     ])

@@ -14,9 +14,9 @@ package struct HTTPLimits: Equatable, Sendable {
   package var chunkExtension = 256
   /// All chunk extensions of one body together, on top of one byte per KiB of content.
   package var chunkExtensionTotal = 16 * 1024
-  /// A trailer section, and fields in it.
-  package var trailerBytes = 16 * 1024
-  package var trailerCount = 50
+  /// A trailer section, and fields in it, may be as large as a head: gRPC puts there what others put in heads.
+  package var trailerBytes: Int { headerBytes }
+  package var trailerCount: Int { headerCount }
   /// HTTP/1 only: informational responses before the final one.
   package var informationalResponses = 16
   /// HTTP/1.0 requests are accepted; otherwise 426.
