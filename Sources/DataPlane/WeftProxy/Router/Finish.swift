@@ -195,8 +195,7 @@ extension WorkerEngine {
     let words = reason.words
     stream[].responseFlags.insert(words.flag)
     localReply(
-      s, reason == .perTryTimeout ? 504 : 503, ByteView(words.body), details: words.details,
-      overloaded: reason == .overflow)
+      s, reason.status, ByteView(words.body), details: words.details, overloaded: reason == .overflow)
   }
 
   /// Tells outlier detection what an attempt came to.

@@ -13,6 +13,15 @@ struct ResetWords {
 }
 
 extension UpstreamResetReason {
+  /// What the client gets when nothing had been sent yet.
+  var status: UInt16 {
+    switch self {
+    case .perTryTimeout: 504
+    case .protocolError: 502
+    default: 503
+    }
+  }
+
   var words: ResetWords {
     switch self {
     case .connectFailure:

@@ -205,11 +205,9 @@ extension WorkerEngine {
     if stream[].flags.contains(.responseStarted) { return upstreamReset(s, .protocolError) }
     if !stream[].host.isNone { hosts[stream[].host].numbers.requestsFailed &+= 1 }
     if clusters[stream[].cluster].hasOutlierDetection { report(s, .localFailure) }
-    // Too large a head is 503, anything else that is no HTTP 502; neither is worth another try.
-    let tooLarge = error == .headerTooLarge
+    // Not worth another try: who answers so once does so again.
     localReply(
-      s, tooLarge ? 503 : 502,
-      ByteView("upstream connect error or disconnect/reset before headers. reset reason: protocol error"),
+      s, UpstreamResetReason.protocolError.status, ByteView(UpstreamResetReason.protocolError.words.body),
       details: error.detail)
   }
 
@@ -223,7 +221,7 @@ extension WorkerEngine {
       let s = slot[].stream
       if s.isNone { return close(upstream: u, .gracefully) }
       if !streams[s].flags.contains(.upstreamAnswered) || slot[].decoder.isIdle {
-        return closeWithStreams(u, .connectionTermination)
+        return closeWithStreams(u, reasonOfLoss(u))
       }
       switch slot[].decoder.endOfInput() {
       case .end: responseEnded(s)
@@ -235,6 +233,16 @@ extension WorkerEngine {
       }
     default: closeWithStreams(u, .connectionTermination)
     }
+  }
+
+  /// What the end of a connection means for its stream: half an HTTP/1 head is a broken answer, none at all is none.
+  private func reasonOfLoss(_ u: SlabIndex) -> UpstreamResetReason {
+    let slot = upstreams.ref(u)
+    guard slot[].kind == .http1, !slot[].stream.isNone, slot[].flags.contains(.responseStarted),
+      !streams[slot[].stream].flags.contains(.upstreamAnswered)
+    else { return .connectionTermination }
+    clusters[hosts[slot[].host].cluster].stats.add(.upstreamCxProtocolError)
+    return .protocolError
   }
 
   /// Closes a connection whose streams cannot go on.
@@ -302,7 +310,7 @@ extension WorkerEngine {
     host[].connections -= 1
     if slot[].kind == .http2 { host[].http2Connections -= 1 }
     let tcp = slot[].kind == .tcp
-    resetStreams(u, wasConnecting ? (timedOut ? .connectTimeout : .connectFailure) : .connectionTermination)
+    resetStreams(u, wasConnecting ? (timedOut ? .connectTimeout : .connectFailure) : reasonOfLoss(u))
     if !slot[].timer.id.isNone { loop.cancel(slot[].timer.id) }
     slot[].h2.free()
     upstreams.remove(u)
