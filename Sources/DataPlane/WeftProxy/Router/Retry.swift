@@ -25,7 +25,7 @@ extension WorkerEngine {
     let matches = route[].matchesRetriableHeader(head) || (stream[].ownRetry?.matches(head) ?? false)
     let wanted =
       rules.wantsRetry(
-        status: head.status, grpcStatus: end ? stream[].grpcStatus : -1, rateLimited: limited,
+        status: head.status, grpcStatus: stream[].grpcStatus, rateLimited: limited,
         matchesRetriableHeader: matches)
     guard wanted, canReplay(s) else { return false }
     let interval = route[].resetHeaders.isEmpty ? nil : askedInterval(head, route, rules)
