@@ -73,6 +73,18 @@ extension WorkerEngine {
     stream[].flags.contains(.requestStarted) && !stream[].flags.contains(.responseEnded)
   }
 
+  /// All of the answer is here: what was to be waited for has come, an endpoint's answer or one made here. How long the client takes to read
+  /// it is the business of the idle time-out and of the stream's longest life.
+  @inline(__always)
+  func answerComplete(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    stream[].flags.insert(.responseEnded)
+    stream[].totalDeadline = .distantFuture
+    stream[].tryDeadline = .distantFuture
+    stream[].requestDeadline = .distantFuture
+    stream[].retryAt = .distantFuture
+  }
+
   // MARK: Firing
 
   func downstreamTimer(_ d: SlabIndex) {
@@ -147,7 +159,9 @@ extension WorkerEngine {
       stream[].details = ByteView("response_timeout")
       return abort(s, byClient: false)
     }
-    localReply(s, 504, ByteView("upstream request timeout"), details: "response_timeout")
+    localReply(
+      s, 504, ByteView("upstream request timeout"), details: "response_timeout",
+      grpcStatus: stream[].timeoutIsClients ? GRPCStatusMapping.deadlineExceeded : nil)
   }
 
   private func tryTimedOut(_ s: SlabIndex) {
@@ -171,7 +185,7 @@ extension WorkerEngine {
     }
     localReply(
       s, stream[].flags.contains(.requestEnded) ? 504 : 408, ByteView("downstream duration timeout"),
-      details: "max_duration_timeout")
+      details: "max_duration_timeout", grpcStatus: GRPCStatusMapping.deadlineExceeded)
   }
 
   private func idleTimedOut(stream s: SlabIndex) {

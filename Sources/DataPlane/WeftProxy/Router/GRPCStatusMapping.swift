@@ -2,6 +2,9 @@
 
 /// What one protocol's status means in the other.
 enum GRPCStatusMapping {
+  /// The time that the client or the configuration gave the call is over: asking again would take as long.
+  static var deadlineExceeded: UInt16 { 4 }
+
   /// The gRPC status of a response that is none of gRPC's. *Source*: gRPC, "HTTP to gRPC Status Code Mapping".
   static func grpcStatus(of httpStatus: UInt16) -> UInt16 {
     switch httpStatus {

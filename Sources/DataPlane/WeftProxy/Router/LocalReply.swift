@@ -37,7 +37,7 @@ extension WorkerEngine {
     if overloaded { head.append(.envoyOverloaded, ByteView("true")) }
     let hasBody =
       !body.isEmpty && stream[].flags.isDisjoint(with: [.isGRPC, .isHEAD]) && !Self.forbidsContent(status)
-    stream[].flags.insert(.responseEnded)
+    answerComplete(s)
     decorate(s, head)
     if !hasBody { return passResponseHead(s, head, end: true) }
     passResponseHead(s, head, end: false)
@@ -75,7 +75,8 @@ extension WorkerEngine {
   func plainReply(_ s: SlabIndex, _ status: UInt16, details: StaticString) {
     let stream = streams.ref(s)
     stream[].details = ByteView(details)
-    stream[].flags.insert([.localReply, .responseEnded])
+    stream[].flags.insert(.localReply)
+    answerComplete(s)
     // A tunnel that was granted but cannot be told of is none.
     stream[].flags.remove(.tunnel)
     detach(s, reusable: false)

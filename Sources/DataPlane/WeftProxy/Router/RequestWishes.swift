@@ -55,6 +55,7 @@ extension WorkerEngine {
     if let asked {
       stream[].timeout = asked
       stream[].boundsAnswerOnly = false
+      stream[].timeoutIsClients = false
     }
     if let perTry = milliseconds(head, .envoyPerTryTimeout) { stream[].tryTimeout = perTry }
     head.remove(.envoyUpstreamTimeout)
@@ -76,6 +77,7 @@ extension WorkerEngine {
     timeout = timeout > route[].grpcTimeoutOffset ? timeout - route[].grpcTimeoutOffset : 1
     streams[s].timeout = timeout
     streams[s].boundsAnswerOnly = false
+    streams[s].timeoutIsClients = true
   }
 
   /// `x-envoy-expected-rq-timeout-ms`: how long the upstream's answer will be waited for.

@@ -35,7 +35,7 @@ extension WorkerEngine {
       giveRetry(s)
       if status < 500 { state[].stats.add(.upstreamRqRetrySuccess) }
     }
-    if end { stream[].flags.insert(.responseEnded) }
+    if end { answerComplete(s) }
 
     stream[].status = status
     head.removeHopByHop(keepUpgrade: stream[].flags.contains(.tunnel))
@@ -230,7 +230,7 @@ extension WorkerEngine {
   func responseData(_ s: SlabIndex, _ data: ByteView, end: Bool) {
     let stream = streams.ref(s)
     stream[].lastActivity = now
-    if end { stream[].flags.insert(.responseEnded) }
+    if end { answerComplete(s) }
     if stream[].flags.contains(.clientGone) {
       creditResponse(s, data.count)
       return
@@ -297,7 +297,7 @@ extension WorkerEngine {
   /// All of the response has arrived. May end the stream.
   func responseEnded(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    stream[].flags.insert(.responseEnded)
+    answerComplete(s)
     if stream[].flags.contains(.responseSent) { return }
     if stream[].flags.contains(.clientGone) { return finish(s) }
     if stream[].responseBody.unsent > 0 { return }

@@ -170,7 +170,10 @@ extension WorkerEngine {
   @discardableResult
   private func setTotalDeadline(_ s: SlabIndex) -> Bool {
     let stream = streams.ref(s)
-    guard stream[].timeout > 0, stream[].totalDeadline == .distantFuture else { return false }
+    guard stream[].timeout > 0, stream[].totalDeadline == .distantFuture, !stream[].flags.contains(.responseEnded)
+    else {
+      return false
+    }
     stream[].totalDeadline = now.advanced(nanoseconds: Int64(clamping: stream[].timeout))
     return true
   }

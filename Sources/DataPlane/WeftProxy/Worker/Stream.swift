@@ -144,6 +144,8 @@ package struct Stream: Linked {
   package var timeout: UInt64 = 0
   /// `timeout` was not configured: it is for answers that do not come, not for answers that take long.
   package var boundsAnswerOnly = false
+  /// `timeout` is the client's own deadline, its `grpc-timeout`.
+  package var timeoutIsClients = false
   package var tryTimeout: UInt64 = 0
   package var idleTimeout: UInt64 = 0
   package var tryIdleTimeout: UInt64 = 0

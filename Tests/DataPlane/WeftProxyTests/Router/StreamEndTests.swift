@@ -278,6 +278,88 @@ struct StreamEndTests {
     }
     world.expectClean()
   }
+
+  // MARK: Answers that break off
+
+  @Test(
+    "an upstream that breaks off in its head, or makes it too large, is a bad gateway",
+    arguments: [
+      "HTTP/1.1 200 OK\r\nx-a", "HTTP/1.1 2", "HTTP/1.1 200 OK\r\nx: \(String(repeating: "a", count: 70_000))",
+    ],
+    [CloseMode.gracefully, .reset])
+  func brokenHead(head: String, mode: CloseMode) {
+    let world = ProxyWorld(window: 1 << 20)
+    world.simple()
+    let client = world.connect()
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+    #expect(world.run { world.server.accepted.first?.text.hasSuffix("\r\n\r\n") ?? false })
+    world.server.accepted[0].send(head)
+    world.settle()
+    if mode == .reset { world.server.accepted[0].reset() } else { world.server.accepted[0].close() }
+    #expect(world.run { HTTP1Text(client.received) != nil })
+    #expect(HTTP1Text(client.received)?.status == 502)
+    #expect(world.value(ClusterMetric.upstreamCxProtocolError) == 1)
+    world.settle()
+    world.expectClean()
+  }
+
+  @Test("an upstream that ends without a byte is still a 503", arguments: [CloseMode.gracefully, .reset])
+  func noHead(mode: CloseMode) {
+    let world = ProxyWorld()
+    world.simple()
+    let client = world.connect()
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+    #expect(world.run { world.server.accepted.first?.text.hasSuffix("\r\n\r\n") ?? false })
+    if mode == .reset { world.server.accepted[0].reset() } else { world.server.accepted[0].close() }
+    #expect(world.run { HTTP1Text(client.received)?.status == 503 })
+    world.expectClean()
+  }
+
+  // MARK: gRPC
+
+  @Test("trailers are as large as heads may be", arguments: Version.allCases, Version.allCases)
+  func largeTrailers(client: Version, server: Version) {
+    let world = ProxyWorld(window: 1 << 20)
+    world.simple(upstream: server)
+    let details = String(repeating: "d", count: 40_000)
+    let ends = Ends(world, client: client, server: server) { _ in
+      (200, [1, 2, 3], true, [("grpc-status", "5"), ("grpc-status-details-bin", details)])
+    }
+    let seen = ends.exchange(.post, body: [1])
+    #expect(seen?.trailer("grpc-status") == "5")
+    #expect(seen?.trailer("grpc-status-details-bin") == details)
+    world.expectClean()
+  }
+
+  @Test(
+    "a gRPC status in a head is a reason to try again, with content behind it or without", arguments: [true, false])
+  func grpcRetry(hasContent: Bool) {
+    let world = ProxyWorld()
+    world.simple(
+      upstream: .two,
+      route: { route in
+        var policy = RetryPolicy(retryOn: [.unavailable])
+        policy.maxRetries = 1
+        route.retryPolicy = policy
+      })
+    var asked = 0
+    world.server.onAccept = { peer in
+      let server = H2Peer(.server, peer)
+      server.onRequest = { [unowned server] id, _ in
+        asked += 1
+        server.respond(
+          id, fields: [("content-type", "application/grpc"), ("grpc-status", asked == 1 ? "14" : "0")],
+          body: hasContent ? [1] : nil)
+      }
+    }
+    let client = H2Peer(.client, world.connect())
+    let id = client.request(.post, "/", fields: [("content-type", "application/grpc")], body: [1])
+    #expect(world.run { client.messages[id]?.ended ?? false })
+    #expect(asked == 2)
+    #expect(client.messages[id]?.first("grpc-status") == "0")
+    world.settle()
+    world.expectClean()
+  }
 }
 
 extension String {

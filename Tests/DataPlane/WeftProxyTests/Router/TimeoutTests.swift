@@ -58,6 +58,78 @@ struct TimeoutTests {
     world.expectClean()
   }
 
+  /// What a client that reads late gets, and what ends early.
+  enum LateAnswer: CaseIterable { case fromUpstream, local, localWhileRetryWaits }
+
+  @Test("an answer that is complete is not cut because its client reads it late", arguments: LateAnswer.allCases)
+  func completeAnswer(answer: LateAnswer) {
+    let world = ProxyWorld()
+    world.simple(
+      upstream: .two, manager: { $0.requestTimeout = .seconds(3) },
+      route: { route in
+        route.timeout = .seconds(2)
+        var policy = RetryPolicy(retryOn: [.serverError])
+        policy.maxRetries = 9
+        policy.backoffBase = .seconds(100)
+        policy.backoffMax = .seconds(100)
+        route.retryPolicy = policy
+      })
+    world.config.clusters[0].outlierDetection = OutlierDetection()
+    world.apply()
+    var asked = 0
+    world.server.onAccept = { peer in
+      let server = H2Peer(.server, peer)
+      server.onRequest = { [unowned server] id, _ in
+        asked += 1
+        switch answer {
+        case .fromUpstream: server.respond(id, body: pattern(50_000))
+        case .local: break
+        case .localWhileRetryWaits: server.respond(id, 503, body: nil)
+        }
+      }
+    }
+    var limits = HTTPLimits()
+    limits.http2.initialStreamWindow = 0
+    let client = H2Peer(.client, world.connect(), limits: limits)
+    // The window holds from the SETTINGS on.
+    world.settle()
+    let id = client.request(.get, "/")
+    world.advance(by: .seconds(1))
+    world.advance(by: .seconds(150))
+    #expect(client.messages[id]?.resetCode == nil)
+    #expect(client.messages[id]?.status == (answer == .fromUpstream ? 200 : 504))
+    #expect(world.value(ClusterMetric.upstreamRqTimeout) == (answer == .fromUpstream ? 0 : 1))
+    #expect(asked == 1)
+    world.client.all[0].reset()
+    world.settle()
+    world.expectClean()
+  }
+
+  @Test("the client's own deadline ends as gRPC's DEADLINE_EXCEEDED, the route's as UNAVAILABLE")
+  func grpcDeadline() {
+    for (field, status) in [("grpc-timeout: 100m\r\n", "4"), ("", "14")] {
+      let world = ProxyWorld()
+      world.simple(route: {
+        $0.timeout = .seconds(2)
+        $0.grpcTimeoutHeaderMax = .zero
+      })
+      let client = world.connect()
+      client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\n\(field)content-length: 0\r\n\r\n")
+      world.advance(by: .seconds(3))
+      #expect(HTTP1Text(client.received)?.first("grpc-status") == status)
+    }
+  }
+
+  @Test("the end of a stream's longest life is DEADLINE_EXCEEDED to gRPC")
+  func grpcLongestLife() {
+    let world = ProxyWorld()
+    world.simple(manager: { $0.maxStreamDuration = .seconds(1) })
+    let client = world.connect()
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\ncontent-length: 0\r\n\r\n")
+    world.advance(by: .seconds(3))
+    #expect(HTTP1Text(client.received)?.first("grpc-status") == "4")
+  }
+
   @Test("the default ends a request whose answer does not begin")
   func noAnswer() {
     let world = ProxyWorld()
