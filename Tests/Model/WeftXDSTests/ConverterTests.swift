@@ -84,6 +84,30 @@ struct ConverterTests {
     #expect(converter.warnings.map(\.path.description) == ["virtual_hosts[0].routes[0].route.retry_policy.retry_on"])
   }
 
+  @Test(
+    "a text of a route that becomes part of a head holds no line break",
+    arguments: [
+      (#""route":{"cluster":"c","prefix_rewrite":"/a\nb"}"#, "route.prefix_rewrite"),
+      (#""route":{"cluster":"c","host_rewrite_literal":"a\rb"}"#, "route.host_rewrite_literal"),
+      (
+        #""route":{"cluster":"c","regex_rewrite":{"pattern":{"regex":"/u"},"substitution":"/a\nb"}}"#,
+        "route.regex_rewrite.substitution"
+      ),
+      (#""redirect":{"host_redirect":"a\nb"}"#, "redirect.host_redirect"),
+      (#""redirect":{"path_redirect":"/a\nb"}"#, "redirect.path_redirect"),
+      (#""redirect":{"prefix_rewrite":"/a\u0000b"}"#, "redirect.prefix_rewrite"),
+      (#""redirect":{"scheme_redirect":"a\nb"}"#, "redirect.scheme_redirect"),
+    ])
+  func headTexts(action: String, path: String) throws {
+    let message = try Envoy_Config_Route_V3_RouteConfiguration(
+      json: try JSONValue(
+        parsing: #"{"name":"r","virtual_hosts":[{"name":"v","domains":["*"],"routes":[{"match":{"prefix":"/"},"#
+          + action + "}]}]}"), options: JSONDecodingOptions(registry: TypeRegistry(EnvoyTypes.all)))
+    var refusal = ""
+    do { _ = try Converter().routeConfiguration(message) } catch { refusal = "\(error)" }
+    #expect(refusal.contains("routes[0].\(path): must not hold line breaks or NUL"), "\(refusal)")
+  }
+
   @Test("endpoints: weights, health, locality, canary")
   func endpoints() throws {
     let message = try Envoy_Config_Endpoint_V3_ClusterLoadAssignment(

@@ -183,11 +183,14 @@ extension Converter {
     guard value.prefixRewrite.isEmpty || value.regexRewrite == nil else {
       throw fail(at.field("regex_rewrite"), "only one of prefix_rewrite and regex_rewrite may be set")
     }
-    if !value.prefixRewrite.isEmpty { out.prefixRewrite = value.prefixRewrite }
+    if !value.prefixRewrite.isEmpty {
+      out.prefixRewrite = try headText(value.prefixRewrite, at.field("prefix_rewrite"))
+    }
     out.regexRewrite = try value.regexRewrite.map { (r) throws(ConfigError) in try rewrite(r, at.field("regex_rewrite"))
     }
     switch value.hostRewriteSpecifier {
-    case .hostRewriteLiteral(let host), .hostRewrite(let host): out.hostRewrite = .literal(host)
+    case .hostRewriteLiteral(let host), .hostRewrite(let host):
+      out.hostRewrite = .literal(try headText(host, at.field("host_rewrite_literal")))
     case .autoHostRewrite(let flag): out.hostRewrite = flag.value ? .automatic : .none
     case .hostRewriteHeader(let name): out.hostRewrite = .header(name)
     case .hostRewritePathRegex(let regex):
@@ -254,7 +257,9 @@ extension Converter {
         add: entry.requestHeadersToAdd, remove: entry.requestHeadersToRemove, path, "request")
       converted.headers.response = try mutations(
         add: entry.responseHeadersToAdd, remove: entry.responseHeadersToRemove, path, "response")
-      if case .hostRewriteLiteral(let host)? = entry.hostRewriteSpecifier { converted.hostRewriteLiteral = host }
+      if case .hostRewriteLiteral(let host)? = entry.hostRewriteSpecifier {
+        converted.hostRewriteLiteral = try headText(host, path.field("host_rewrite_literal"))
+      }
       unsupported(entry.metadataMatch != nil, path, "metadata_match")
       unsupported(!entry.typedPerFilterConfig.isEmpty, path, "typed_per_filter_config")
       out.entries.append(converted)
@@ -278,17 +283,17 @@ extension Converter {
     var out = Redirect()
     switch value.schemeRewriteSpecifier {
     case .httpsRedirect(let flag): out.https = flag
-    case .schemeRedirect(let scheme): out.scheme = scheme
+    case .schemeRedirect(let scheme): out.scheme = try headText(scheme, at.field("scheme_redirect"))
     case nil: break
     }
-    out.host = value.hostRedirect
+    out.host = try headText(value.hostRedirect, at.field("host_redirect"))
     guard value.portRedirect <= 65_535 else {
       throw fail(at.field("port_redirect"), "must be 0 to 65535, is \(value.portRedirect)")
     }
     out.port = UInt16(value.portRedirect)
     switch value.pathRewriteSpecifier {
-    case .pathRedirect(let path): out.path = .path(path)
-    case .prefixRewrite(let prefix): out.path = .prefix(prefix)
+    case .pathRedirect(let path): out.path = .path(try headText(path, at.field("path_redirect")))
+    case .prefixRewrite(let prefix): out.path = .prefix(try headText(prefix, at.field("prefix_rewrite")))
     case .regexRewrite(let regex): out.path = .regex(try rewrite(regex, at.field("regex_rewrite")))
     case nil: break
     }

@@ -260,7 +260,15 @@ package final class Converter {
     -> RegexRewrite
   {
     guard let pattern = value.pattern else { throw fail(at.field("pattern"), "is required") }
-    return RegexRewrite(pattern: try regex(pattern, at.field("pattern")), substitution: value.substitution)
+    return RegexRewrite(
+      pattern: try regex(pattern, at.field("pattern")),
+      substitution: try headText(value.substitution, at.field("substitution")))
+  }
+
+  /// A text that becomes part of a head: one line of it could become two.
+  func headText(_ text: String, _ at: FieldPath) throws(ConfigError) -> String {
+    guard HeaderText.isValue(text) else { throw fail(at, "must not hold line breaks or NUL") }
+    return text
   }
 
   func string(_ value: Envoy_Type_Matcher_V3_StringMatcher, _ at: FieldPath) throws(ConfigError) -> StringMatcher {
