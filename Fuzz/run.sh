@@ -7,10 +7,10 @@ cd "$(dirname "$0")/.."
 target=${1:-}
 seconds=${2:-60}
 case "$target" in
-  http1 | http2 | hpack) modules="Base/WeftBase Protocol/WeftHTTP" ;;
+  http1 | http2 | hpack | preamble) modules="Base/WeftBase Protocol/WeftHTTP" ;;
   protobuf) modules="Base/WeftBase Protocol/WeftProtobuf" ;;
   yaml) modules="Base/WeftBase Base/WeftYAML" ;;
-  *) echo "usage: Fuzz/run.sh http1|http2|hpack|protobuf|yaml [SECONDS]" >&2; exit 2 ;;
+  *) echo "usage: Fuzz/run.sh http1|http2|hpack|preamble|protobuf|yaml [SECONDS]" >&2; exit 2 ;;
 esac
 
 out=.build/fuzz/$target

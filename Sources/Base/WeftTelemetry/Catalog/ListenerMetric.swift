@@ -2,7 +2,7 @@
 package enum ListenerMetric: Int, Metric {
   case downstreamCxTotal, downstreamCxDestroy, downstreamCxOverflow
   case downstreamPreCxTimeout, downstreamGlobalCxOverflow, downstreamListenerFilterRemoteClose
-  case downstreamCxTransportSocketConnectTimeout, noFilterChainMatch
+  case downstreamListenerFilterError, downstreamCxTransportSocketConnectTimeout, noFilterChainMatch
   case sslHandshake, sslConnectionError, sslSessionReused, sslNoCertificate, sslFailVerifyNoCert, sslFailVerifyError
   case sslFailVerifySAN, sslFailVerifyCertHash, sslSecretsNotReady, sslUpdateBySDS
   case downstreamCxActive
@@ -21,6 +21,8 @@ package enum ListenerMetric: Int, Metric {
       .counter("downstream_global_cx_overflow", "Connections refused by the global limit")
     case .downstreamListenerFilterRemoteClose:
       .counter("downstream_listener_filter_remote_close", "Connections closed while a listener filter waited")
+    case .downstreamListenerFilterError:
+      .counter("downstream_listener_filter_error", "Connections refused by a listener filter")
     case .downstreamCxTransportSocketConnectTimeout:
       .counter("downstream_cx_transport_socket_connect_timeout", "Connections whose TLS handshake took too long")
     case .noFilterChainMatch: .counter("no_filter_chain_match", "Connections that matched no filter chain")

@@ -59,6 +59,7 @@ package enum ScopeKind: UInt8, CaseIterable, Sendable {
   case server, clusterManager, listenerManager, controlPlane, accessLogFile
   case cds, lds, rds
   case cluster, http, listener, listenerHTTP, tcp
+  case tlsInspector, httpInspector, proxyProtocol, root
 }
 
 /// The buckets of every histogram, in milliseconds; Envoy's defaults.

@@ -32,6 +32,10 @@ package struct StatSnapshot: Sendable {
       case .listener: read(ListenerMetric.self, id, key, touched, registry)
       case .listenerHTTP: read(ListenerHTTPMetric.self, id, key, touched, registry)
       case .tcp: read(TCPMetric.self, id, key, touched, registry)
+      case .tlsInspector: read(TLSInspectorMetric.self, id, key, touched, registry)
+      case .httpInspector: read(HTTPInspectorMetric.self, id, key, touched, registry)
+      case .proxyProtocol: read(ProxyProtocolMetric.self, id, key, touched, registry)
+      case .root: read(RootMetric.self, id, key, touched, registry)
       }
     }
     for (key, texts) in contents.texts {
@@ -116,6 +120,10 @@ extension ScopeKey {
     case .listener: "listener.\(name)."
     case .listenerHTTP: "listener.\(name).http.\(second)."
     case .tcp: "tcp.\(name)."
+    case .tlsInspector: "tls_inspector."
+    case .httpInspector: "http_inspector."
+    case .proxyProtocol: name.isEmpty ? "proxy_proto." : "proxy_proto.\(name)."
+    case .root: ""
     }
   }
 
@@ -135,13 +143,20 @@ extension ScopeKey {
     case .listener: "envoy_listener_"
     case .listenerHTTP: "envoy_listener_http_"
     case .tcp: "envoy_tcp_"
+    case .tlsInspector: "envoy_tls_inspector_"
+    case .httpInspector: "envoy_http_inspector_"
+    case .proxyProtocol: "envoy_proxy_proto_"
+    case .root: "envoy_"
     }
   }
 
   /// The labels that Envoy's tag extraction takes out of the name.
   package var labels: [(name: String, value: String)] {
     switch kind {
-    case .server, .clusterManager, .listenerManager, .controlPlane, .accessLogFile, .cds, .lds: []
+    case .server, .clusterManager, .listenerManager, .controlPlane, .accessLogFile, .cds, .lds, .tlsInspector,
+      .httpInspector, .root:
+      []
+    case .proxyProtocol: name.isEmpty ? [] : [("envoy_proxy_protocol_prefix", Self.sanitized(name))]
     case .rds:
       [
         ("envoy_http_conn_manager_prefix", Self.sanitized(name)),

@@ -60,8 +60,11 @@ package struct CompiledListener {
   package var address: SocketAddress
   package var options: ListenOptions
   package var bindsToPort: Bool
-  package var inspectsTLS: Bool
+  /// In their order; the original destination is asked for at accept.
+  var filters: [CompiledListenerFilter] = []
   package var restoresOriginalDestination: Bool
+  /// Connections whose original destination is not asked for.
+  var originalDestinationDisabled: ListenerFilter.Predicate?
   package var usesOriginalDestination: Bool
   package var filtersTimeout: UInt64
   package var continuesOnFiltersTimeout: Bool
@@ -81,7 +84,6 @@ package struct CompiledListener {
     self.address = address
     self.options = ListenOptions()
     self.bindsToPort = config.bindToPort
-    self.inspectsTLS = false
     self.restoresOriginalDestination = false
     self.usesOriginalDestination = config.useOriginalDestination
     self.filtersTimeout = UInt64(clamping: config.listenerFiltersTimeout.nanoseconds)
@@ -90,6 +92,11 @@ package struct CompiledListener {
     self.match = nil
     self.stats = stats
     self.config = config
+  }
+
+  /// Whether where the client of a connection to `local` meant to go is to be found out.
+  func restoresDestination(of local: SocketAddress) -> Bool {
+    restoresOriginalDestination && !(originalDestinationDisabled?.matches(port: local.port) ?? false)
   }
 }
 

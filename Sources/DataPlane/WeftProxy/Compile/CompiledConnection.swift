@@ -4,22 +4,26 @@ package import WeftModel
 package import WeftRuntime
 package import WeftTelemetry
 
-/// What of a connection its filter chain depends on.
-package struct FilterChainInput {
+/// What is known of a connection before its filter chain is chosen: from its socket, then from its listener filters.
+package struct ConnectionFacts {
   package var destination: SocketAddress
   package var source: SocketAddress
-  package var directSource: SocketAddress
-  package var isTLS: Bool
-  package var serverName: String
-  package var applicationProtocols: [String]
+  /// The peer of the socket, whatever a PROXY protocol header says.
+  package let directSource: SocketAddress
+  package var isTLS = false
+  package var serverName = ""
+  package var applicationProtocols: [String] = []
+  /// What filters found for others to use.
+  package var values: [ConnectionValue] = []
+  /// Bytes that the filter at work was shown before.
+  var seen = 0
+  let worker: Int
 
-  package init(destination: SocketAddress, source: SocketAddress) {
+  package init(destination: SocketAddress, source: SocketAddress, worker: Int = 0) {
     self.destination = destination
     self.source = source
-    self.directSource = source
-    self.isTLS = false
-    self.serverName = ""
-    self.applicationProtocols = []
+    directSource = source
+    self.worker = worker
   }
 }
 

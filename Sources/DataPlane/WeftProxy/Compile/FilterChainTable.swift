@@ -56,7 +56,7 @@ package struct FilterChainTable {
 
   /// Position of the chain in `CompiledListener.chains`; −1 when none matches. *Cost*: one pass over the chains, per
   /// connection.
-  package func match(_ input: FilterChainInput) -> Int32 {
+  package func match(_ input: ConnectionFacts) -> Int32 {
     let name = input.serverName.lowercased()
     let destination = input.destination.ipBytes
     let source = input.source.ipBytes
@@ -118,7 +118,7 @@ extension FilterChainTable.Chain {
   }
 }
 
-extension FilterChainInput {
+extension ConnectionFacts {
   fileprivate var transportProtocol: String { isTLS ? "tls" : "raw_buffer" }
 }
 

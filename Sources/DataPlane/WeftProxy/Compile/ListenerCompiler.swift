@@ -44,10 +44,18 @@ struct ListenerCompiler {
     compiled.options.freeBind = listener.freebind
     compiled.options.accepted.watermarks = Watermarks(high: max(4096, Int(listener.perConnectionBufferLimitBytes)))
     if let keepalive = listener.tcpKeepalive { compiled.options.accepted.keepalive = Keepalive(keepalive) }
-    compiled.inspectsTLS = listener.listenerFilters.contains { if case .tlsInspector = $0 { true } else { false } }
+    for filter in listener.listenerFilters {
+      switch filter.kind {
+      case .tlsInspector(let settings): compiled.add(TLSInspector(settings, metrics), filter)
+      case .httpInspector: compiled.add(HTTPInspector(metrics), filter)
+      case .proxyProtocol(let settings): compiled.add(ProxyProtocolFilter(settings, metrics), filter)
+      case .originalDestination:
+        compiled.restoresOriginalDestination = true
+        compiled.originalDestinationDisabled = filter.disabled
+      }
+    }
     // A listener that hands connections on has to know where they were going, as Envoy's does without the filter.
-    compiled.restoresOriginalDestination =
-      listener.useOriginalDestination || listener.listenerFilters.contains(.originalDestination)
+    if listener.useOriginalDestination { compiled.restoresOriginalDestination = true }
     let hasMatches = listener.filterChains.contains { $0.match != FilterChainMatch() }
     if hasMatches || listener.filterChains.count != 1 {
       compiled.match = try FilterChainTable(
@@ -239,6 +247,12 @@ struct ListenerCompiler {
     compiled.accessLogs = try accessLogs(manager.accessLogs)
     compiled.hasAccessLogs = !compiled.accessLogs.isEmpty
     return compiled
+  }
+}
+
+extension CompiledListener {
+  fileprivate mutating func add(_ filter: any ListenerInspector, _ configured: ListenerFilter) {
+    filters.append(CompiledListenerFilter(filter: filter, disabled: configured.disabled))
   }
 }
 

@@ -15,7 +15,7 @@ extension WorkerEngine {
     var position = listenerTable[].position(of: listener)
     guard position >= 0, configuration[].current != .max else { return loop.close(c, .reset) }
     var local = loop.localAddress(c)
-    if listenerTable[].entries[position].config[].restoresOriginalDestination,
+    if listenerTable[].entries[position].config[].restoresDestination(of: local),
       let original = loop.originalDestination(c)
     {
       local = original
@@ -34,12 +34,9 @@ extension WorkerEngine {
       stats.add(.downstreamCxOverflow)
       return loop.close(c, .reset)
     }
-    var slot = DownstreamConnection(
+    let slot = DownstreamConnection(
       connection: c, listener: UInt32(position), snapshot: snapshot, peer: peer, local: local,
       decoder: H1Decoder(role: .request, limits: HTTPLimits()), now: now)
-    scratch[].removeAll()
-    peer.ip.unmapped.write(to: &scratch[])
-    slot.peerText = ShortText(scratch[].view)
     guard let d = downstreams.insert(slot) else {
       stats.add(.downstreamGlobalCxOverflow)
       return loop.close(c, .reset)
@@ -48,16 +45,10 @@ extension WorkerEngine {
     listenerTable[].entries[position].connections += 1
     retain(snapshot: snapshot)
     loop.setUser(c, Self.word(.downstream, d))
-    if compiled[].inspectsTLS {
-      if compiled[].filtersTimeout > 0 {
-        downstreams[d].headDeadline = now.advanced(nanoseconds: Int64(clamping: compiled[].filtersTimeout))
-        arm(downstream: d, at: downstreams[d].headDeadline)
-      }
-      return
-    }
-    var input = FilterChainInput(destination: local, source: peer)
-    input.isTLS = false
-    enterChain(d, compiled[].match?.match(input) ?? (compiled[].chains.isEmpty ? -1 : 0))
+    namePeer(d)
+    if !compiled[].filters.isEmpty { return startInspection(d, compiled) }
+    let facts = ConnectionFacts(destination: local, source: peer, worker: number)
+    enterChain(d, compiled[].match?.match(facts) ?? (compiled[].chains.isEmpty ? -1 : 0))
   }
 
   /// Puts a connection into its filter chain.
@@ -213,25 +204,6 @@ extension WorkerEngine {
     }
   }
 
-  /// The listener filters' part: finds out what the connection speaks before its filter chain is chosen.
-  private func inspect(_ d: SlabIndex, _ bytes: ByteView) -> Int {
-    let slot = downstreams.ref(d)
-    let compiled = listenerTable[].entries[Int(slot[].listener)].config
-    var input = FilterChainInput(destination: slot[].local, source: slot[].peer)
-    switch ClientHello.read(bytes) {
-    case .needMore: return 0
-    case .notTLS: break
-    case .hello(let hello):
-      input.isTLS = true
-      input.serverName = hello.serverName
-      input.applicationProtocols = hello.protocols
-    }
-    enterChain(d, compiled[].match?.match(input) ?? (compiled[].chains.isEmpty ? -1 : 0))
-    if slot[].flags.contains(.closed) { return bytes.count }
-    // Bytes left unconsumed go to the session that was just started.
-    return slot[].flags.contains(.transportStarted) ? 0 : downstreamReceived(d, bytes)
-  }
-
   // MARK: End
 
   /// Begins to close; `downstreamClosed` follows. Streams in flight end there.
@@ -297,7 +269,9 @@ extension WorkerEngine {
     if slot[].flags.contains(.transportStarted), let session = loop.transport(slot[].connection) {
       session.handshake.countFault(in: listenerStats)
     }
-    if slot[].kind == .unmatched, !byUs { listenerStats.add(.downstreamListenerFilterRemoteClose) }
+    inspections[][d.index] = nil
+    connectionValues[][d.index] = nil
+    if slot[].kind == .unmatched, !byUs || slot[].flags.contains(.readEnded) { listenerStats.add(.downstreamListenerFilterRemoteClose) }
     listenerStats.subtract(.downstreamCxActive)
     listenerStats.add(.downstreamCxDestroy)
     listenerStats.record(.downstreamCxLengthMs, lived)

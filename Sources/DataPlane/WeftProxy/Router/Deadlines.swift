@@ -215,16 +215,8 @@ extension WorkerEngine {
       return close(downstream: d, .gracefully)
     default: break
     }
-    let listener = listenerTable[].entries[Int(slot[].listener)]
-    if slot[].kind != .unmatched {
-      listener.stats.add(.downstreamCxTransportSocketConnectTimeout)
-      return close(downstream: d, .reset)
-    }
-    listener.stats.add(.downstreamPreCxTimeout)
-    if listener.config[].continuesOnFiltersTimeout {
-      let input = FilterChainInput(destination: slot[].local, source: slot[].peer)
-      return enterChain(d, listener.config[].match?.match(input) ?? 0)
-    }
+    if slot[].kind == .unmatched { return inspectionTimedOut(d) }
+    listenerTable[].entries[Int(slot[].listener)].stats.add(.downstreamCxTransportSocketConnectTimeout)
     close(downstream: d, .reset)
   }
 

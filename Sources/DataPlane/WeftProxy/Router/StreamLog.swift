@@ -93,7 +93,7 @@ extension WorkerEngine {
     // Behind another proxy the client is whom that one saw; its port is not known.
     record.downstreamRemote =
       stream[].remote.map { LogAddress(SocketAddress($0.unmapped, port: 0)) } ?? LogAddress(slot[].peer)
-    record.downstreamDirectRemote = LogAddress(slot[].peer)
+    record.downstreamDirectRemote = LogAddress(slot[].directPeer)
     record.downstreamLocal = LogAddress(slot[].local)
     record.downstreamDirectLocal = LogAddress(slot[].local)
     if !stream[].upstream.isNone {

@@ -74,9 +74,11 @@ package struct DownstreamConnection: BitwiseCopyable {
   package var headDeadline = MonotonicInstant.distantFuture
   package var drainDeadline = MonotonicInstant.distantFuture
   package var timer = LazyTimer()
-  /// The address of the peer, and the address the client meant.
+  /// The address of the client, and the address it meant; where listener filters found others than the socket's, those.
   package var peer: SocketAddress
   package var local: SocketAddress
+  /// The socket's peer.
+  package let directPeer: SocketAddress
   /// The peer's address as `x-forwarded-for` shows it.
   var peerText = ShortText()
   /// What it adds to `x-forwarded-client-cert`, once it was asked for.
@@ -93,6 +95,7 @@ package struct DownstreamConnection: BitwiseCopyable {
     self.listener = listener
     self.snapshot = snapshot
     self.peer = peer
+    directPeer = peer
     self.local = local
     self.decoder = decoder
     self.accepted = now

@@ -59,6 +59,9 @@ package final class WorkerEngine: LoopHandler {
   let turn: Cell<TurnState>
   let configuration: Cell<WorkerConfiguration>
   let listenerTable: Cell<ListenerSet>
+  /// Connections whose listener filters are at work, by slot; and what those found for others, as long as the connection lives.
+  let inspections: Cell<[UInt32: Inspection]>
+  let connectionValues: Cell<[UInt32: [ConnectionValue]]>
   let clusterNames: Cell<[ClusterKey: SlabIndex]>
   /// Listeners that could not be opened, and why.
   let listenerFailures: Cell<[(name: String, reason: String)]>
@@ -87,6 +90,8 @@ package final class WorkerEngine: LoopHandler {
     turn = Cell(TurnState(random: RandomSource(seed: seed == 0 ? loop.random() : seed)))
     configuration = Cell(WorkerConfiguration())
     listenerTable = Cell(ListenerSet())
+    inspections = Cell([:])
+    connectionValues = Cell([:])
     clusterNames = Cell([:])
     listenerFailures = Cell([])
     scratch = Cell(ByteBuffer(capacity: 1024))
@@ -98,6 +103,8 @@ package final class WorkerEngine: LoopHandler {
     turn.free()
     configuration.free()
     listenerTable.free()
+    inspections.free()
+    connectionValues.free()
     clusterNames.free()
     listenerFailures.free()
     scratch.free()

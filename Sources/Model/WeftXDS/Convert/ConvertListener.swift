@@ -46,8 +46,11 @@ extension Converter {
     }
     for (i, filter) in value.listenerFilters.enumerated() {
       let path = at.field("listener_filters").index(i)
-      if let converted = try listenerFilter(filter, path) { out.listenerFilters.append(converted) }
-      unsupported(filter.filterDisabled != nil, path, "filter_disabled")
+      let kind = try listenerFilter(filter, path)
+      let disabled = try filter.filterDisabled.map { (p) throws(ConfigError) in
+        try predicate(p, path.field("filter_disabled"))
+      }
+      out.listenerFilters.append(ListenerFilter(kind, disabled: disabled))
     }
     if let time = try duration(value.listenerFiltersTimeout, at.field("listener_filters_timeout")) {
       out.listenerFiltersTimeout = time
@@ -85,32 +88,102 @@ extension Converter {
   }
 
   private func listenerFilter(_ value: Envoy_Config_Listener_V3_ListenerFilter, _ at: FieldPath) throws(ConfigError)
-    -> ListenerFilter?
+    -> ListenerFilter.Kind
   {
     let name = try required(value.name, at.field("name"))
     guard case .typedConfig(let any)? = value.configType else {
       if case .configDiscovery? = value.configType { throw fail(at.field("config_discovery"), "is not supported") }
-      // The well-known names stand for their default configuration.
-      switch name {
-      case "envoy.filters.listener.tls_inspector": return .tlsInspector
-      case "envoy.filters.listener.http_inspector": return .httpInspector
-      case "envoy.filters.listener.original_dst": return .originalDestination
-      case "envoy.filters.listener.proxy_protocol": return .proxyProtocol(allowRequestsWithoutHeader: false)
-      default: throw unregistered(name, "", at)
-      }
+      throw unregistered(name, "", at)
     }
     let path = at.field("typed_config")
     switch Self.typeName(any.typeUrl) {
-    case "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector": return .tlsInspector
+    case Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector.schema.name:
+      return .tlsInspector(
+        try tlsInspector(
+          try unpack(any, Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector.self, path), path))
     case "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector": return .httpInspector
     case "envoy.extensions.filters.listener.original_dst.v3.OriginalDst": return .originalDestination
-    case "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol":
-      let config = try unpack(any, Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.self, path)
-      unsupported(!config.rules.isEmpty, path, "rules")
-      return .proxyProtocol(allowRequestsWithoutHeader: config.allowRequestsWithoutProxyProtocol)
+    case Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.schema.name:
+      return .proxyProtocol(
+        try proxyProtocol(
+          try unpack(any, Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.self, path), path))
     default: throw unregistered(name, any.typeUrl, path)
     }
   }
+
+  private func tlsInspector(
+    _ value: Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector, _ at: FieldPath
+  ) throws(ConfigError) -> ListenerFilter.TLSInspector {
+    var out = ListenerFilter.TLSInspector()
+    if let most = value.maxClientHelloSize?.value {
+      guard (256...16_384).contains(most) else {
+        throw fail(at.field("max_client_hello_size"), "must be 256 to 16384, is \(most)")
+      }
+      out.maximumClientHelloBytes = Int(most)
+    }
+    out.closesOnErrors = value.closeConnectionOnClientHelloParsingErrors
+    unsupported(value.enableJa3Fingerprinting?.value ?? false, at, "enable_ja3_fingerprinting")
+    unsupported(value.enableJa4Fingerprinting?.value ?? false, at, "enable_ja4_fingerprinting")
+    // initial_read_buffer_size: what has come is looked at, however much that is.
+    return out
+  }
+
+  private func proxyProtocol(
+    _ value: Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol, _ at: FieldPath
+  ) throws(ConfigError) -> ListenerFilter.ProxyProtocol {
+    var out = ListenerFilter.ProxyProtocol()
+    out.allowsRequestsWithoutHeader = value.allowRequestsWithoutProxyProtocol
+    out.allowsText = !value.disallowedVersions.contains(.v1)
+    out.allowsBinary = !value.disallowedVersions.contains(.v2)
+    out.statPrefix = value.statPrefix
+    for (i, rule) in value.rules.enumerated() {
+      let path = at.field("rules").index(i)
+      guard rule.tlvType < 256 else { throw fail(path.field("tlv_type"), "must be below 256, is \(rule.tlvType)") }
+      guard let target = rule.onTlvPresent else { continue }
+      out.rules.append(
+        ListenerFilter.ProxyProtocol.Rule(
+          type: UInt8(rule.tlvType),
+          space: target.metadataNamespace.isEmpty ? "envoy.filters.listener.proxy_protocol" : target.metadataNamespace,
+          key: try required(target.key, path.field("on_tlv_present").field("key"))))
+    }
+    // They are kept with the connection, where nothing reads them yet.
+    unsupported(!value.rules.isEmpty, at, "rules")
+    unsupported(value.passThroughTlvs != nil, at, "pass_through_tlvs")
+    return out
+  }
+
+  private func predicate(
+    _ value: Envoy_Config_Listener_V3_ListenerFilterChainMatchPredicate, _ at: FieldPath, depth: Int = 0
+  ) throws(ConfigError) -> ListenerFilter.Predicate {
+    guard depth < Self.maximumPredicateDepth else {
+      throw fail(at, "is nested deeper than \(Self.maximumPredicateDepth)")
+    }
+    func all(
+      _ set: Envoy_Config_Listener_V3_ListenerFilterChainMatchPredicate.MatchSet, _ name: String
+    ) throws(ConfigError) -> [ListenerFilter.Predicate] {
+      let at = at.field(name).field("rules")
+      guard set.rules.count >= 2 else { throw fail(at, "needs at least two rules") }
+      var out: [ListenerFilter.Predicate] = []
+      for (i, rule) in set.rules.enumerated() { out.append(try predicate(rule, at.index(i), depth: depth + 1)) }
+      return out
+    }
+    switch value.rule {
+    case .orMatch(let set): return .anyOf(try all(set, "or_match"))
+    case .andMatch(let set): return .all(try all(set, "and_match"))
+    case .notMatch(let inner): return .not(try predicate(inner, at.field("not_match"), depth: depth + 1))
+    case .anyMatch(let isAny):
+      guard isAny else { throw fail(at.field("any_match"), "must be true") }
+      return .any
+    case .destinationPortRange(let range):
+      guard range.start <= range.end else {
+        throw fail(at.field("destination_port_range"), "ends before it starts: \(range.start) to \(range.end)")
+      }
+      return .destinationPorts(range.start..<range.end)
+    case nil: throw fail(at, "needs one of or_match, and_match, not_match, any_match, destination_port_range")
+    }
+  }
+
+  private static var maximumPredicateDepth: Int { 16 }
 
   func filterChain(_ value: Envoy_Config_Listener_V3_FilterChain, _ at: FieldPath) throws(ConfigError) -> FilterChain {
     var out = FilterChain(name: value.name)

@@ -18,15 +18,17 @@ package struct ClientHello: Hashable, Sendable {
     case needMore
     /// Not TLS, or a broken ClientHello; the text says what is wrong.
     case notTLS(String)
+    /// Larger than allowed, by its own word.
+    case tooLarge(Int)
     case hello(ClientHello)
   }
 
-  /// Largest ClientHello read. *Units*: bytes of handshake message.
+  /// Largest ClientHello read where nobody says otherwise; Envoy's tls_inspector stops at 16 KiB. *Units*: bytes of handshake message.
   package static var maximumBytes: Int { 65_536 }
 
   /// Reads a ClientHello from the first bytes of a connection, consuming none. It may be spread over many records.
   /// *Cost*: while bytes are missing only record headers are looked at.
-  package static func read(_ bytes: ByteView) -> Reading {
+  package static func read(_ bytes: ByteView, limit: Int = maximumBytes) -> Reading {
     if bytes.isEmpty { return .needMore }
     if bytes[0] != 22 { return .notTLS("not a TLS handshake record (first byte \(bytes[0]))") }
     if bytes.count > 1, bytes[1] != 3 { return .notTLS("not a TLS record version") }
@@ -49,7 +51,7 @@ package struct ClientHello: Hashable, Sendable {
     }
     guard header.count == 4 else { return .needMore }
     let length = messageLength(header)
-    if length > maximumBytes { return .notTLS("a ClientHello of \(length) bytes") }
+    if length > limit { return .tooLarge(length) }
     if have < 4 + length { return .needMore }
     return parse(message(in: bytes, length))
   }

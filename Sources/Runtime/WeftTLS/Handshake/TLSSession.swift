@@ -321,6 +321,8 @@ package final class TLSSession: TransportSession {
     case .needMore: return false
     case .notTLS(let reason):
       fail("TLS_error:|\(reason):TLS_error_end", .wire)
+    case .tooLarge(let length):
+      fail("TLS_error:|a ClientHello of \(length) bytes:TLS_error_end", .wire)
     case .hello(let hello):
       serverName = hello.serverName
       if let context = select?(hello) {

@@ -18,8 +18,8 @@ struct FilterChainTableTests {
     to destination: String = "10.1.2.3:443", from source: String = "192.168.0.9:5000", sni: String = "",
     tls: Bool = false,
     alpn: [String] = []
-  ) -> FilterChainInput {
-    var input = FilterChainInput(
+  ) -> ConnectionFacts {
+    var input = ConnectionFacts(
       destination: SocketAddress(destination) ?? .loopback(port: 0), source: SocketAddress(source) ?? .loopback(port: 0)
     )
     input.serverName = sni

@@ -1,0 +1,43 @@
+import WeftBase
+import WeftModel
+import WeftTLS
+import WeftTelemetry
+
+/// Finds out whether a connection begins TLS, for which name and with which protocols. Takes nothing.
+final class TLSInspector: ListenerInspector {
+  private let metrics: MetricsRegistry
+  private let scope: ScopeID
+  private let settings: ListenerFilter.TLSInspector
+  /// A ClientHello may come in many records, each with a head of its own.
+  var limit: Int { 2 * settings.maximumClientHelloBytes + (1 << 10) }
+
+  init(_ settings: ListenerFilter.TLSInspector, _ metrics: MetricsRegistry) {
+    self.settings = settings
+    self.metrics = metrics
+    scope = metrics.scope(ScopeKey(.tlsInspector))
+  }
+
+  func inspect(_ bytes: ByteView, _ facts: inout ConnectionFacts) -> ListenerFilterVerdict {
+    let reading = ClientHello.read(bytes, limit: settings.maximumClientHelloBytes)
+    if reading == .needMore { return .needMore }
+    let stats = metrics.block(TLSInspectorMetric.self, scope, worker: facts.worker)
+    switch reading {
+    case .needMore: return .needMore
+    case .tooLarge:
+      stats.add(.clientHelloTooLarge)
+      return .refuse
+    case .notTLS:
+      stats.add(.tlsNotFound)
+      // What begins as a handshake and is none.
+      return settings.closesOnErrors && bytes.first == 22 ? .refuse : .done(taking: 0)
+    case .hello(let hello):
+      stats.add(.tlsFound)
+      stats.add(hello.serverName.isEmpty ? .sniNotFound : .sniFound)
+      stats.add(hello.protocols.isEmpty ? .alpnNotFound : .alpnFound)
+      facts.isTLS = true
+      facts.serverName = hello.serverName
+      facts.applicationProtocols = hello.protocols
+      return .done(taking: 0)
+    }
+  }
+}
