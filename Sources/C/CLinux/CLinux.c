@@ -143,6 +143,12 @@ int weft_set_buffers(int fd, int bytes) {
   return result == 0 ? set_int(fd, SOL_SOCKET, SO_RCVBUF, bytes) : result;
 }
 
+int weft_set_fast_open(int fd, int queue) { return set_int(fd, IPPROTO_TCP, TCP_FASTOPEN, queue); }
+
+int weft_set_option(int fd, int level, int name, const void *value, uint32_t length) {
+  return (int)checked(setsockopt(fd, level, name, value, length));
+}
+
 int weft_epoll_create(void) { return (int)checked(epoll_create1(EPOLL_CLOEXEC)); }
 
 static int epoll_change(int poller, int operation, int fd, uint32_t events, uint64_t key) {

@@ -162,4 +162,36 @@ struct ListeningTests {
     }
     #expect(server.connections.count == 1, "the second worker's socket is the one behind the path")
   }
+
+  @Test("a listener takes no more connections in one turn than it says", arguments: [(0, 5), (2, 2)])
+  func acceptsPerTurn(_ most: Int, _ accepted: Int) throws {
+    let world = World(.memory(seed: 1, splits: false))
+    let (server, client) = (RecordingHandler(), RecordingHandler())
+    let (serverLoop, clientLoop) = (world.makeLoop(server), world.makeLoop(client))
+    var options = ListenOptions()
+    options.acceptsPerTurn = most
+    let id = try serverLoop.listen(on: .loopback(port: 0), options)
+    for _ in 0..<5 { _ = clientLoop.connect(to: serverLoop.address(of: id)) }
+    _ = clientLoop.turn()
+    _ = serverLoop.turn()
+    #expect(server.connections.count == accepted)
+    #expect(world.run { server.connections.count == 5 })
+  }
+
+  @Test("options of a listener reach the kernel, and one it refuses is told by its numbers")
+  func raw() throws {
+    let loop = loop()
+    defer { loop.shutdown() }
+    var options = ListenOptions()
+    options.fastOpenQueue = 16
+    let number = unsafe withUnsafeBytes(of: Int32(1)) { unsafe Array($0) }
+    options.raw = [
+      RawSocketOption(level: SOL_SOCKET, name: SO_KEEPALIVE, value: number),
+      RawSocketOption(level: Int32(IPPROTO_TCP), name: TCP_NODELAY, value: number, stage: .afterListen),
+    ]
+    _ = try loop.listen(on: .loopback(port: 0), options)
+    options.raw = [RawSocketOption(level: SOL_SOCKET, name: 9999, value: number, stage: .afterBind)]
+    let said = message { _ = try loop.listen(on: .loopback(port: 0), options) }
+    #expect(said.hasPrefix("socket option \(SOL_SOCKET)/9999 on 127.0.0.1:0: "))
+  }
 }

@@ -4,7 +4,7 @@ package enum HTTPMetric: Int, Metric {
   case downstreamCxUpgradesTotal, downstreamCxDestroy, downstreamCxDestroyLocal, downstreamCxDestroyRemote
   case downstreamCxDestroyActiveRq, downstreamCxDestroyLocalActiveRq, downstreamCxDestroyRemoteActiveRq
   case downstreamCxDrainClose, downstreamCxIdleTimeout, downstreamCxMaxDurationReached, downstreamCxMaxRequestsReached
-  case downstreamCxProtocolError, downstreamCxDelayedCloseTimeout
+  case downstreamCxProtocolError, downstreamCxDelayedCloseTimeout, downstreamCxHTTP2KeepaliveTimeout
   case downstreamCxRxBytesTotal, downstreamCxTxBytesTotal
   case downstreamFlowControlPausedReading, downstreamFlowControlResumedReading
   case downstreamRqTotal, downstreamRqHTTP1Total, downstreamRqHTTP2Total, downstreamRqCompleted
@@ -37,6 +37,8 @@ package enum HTTPMetric: Int, Metric {
       .counter("downstream_cx_destroy_local_active_rq", "Connections closed by the proxy with a request on them")
     case .downstreamCxDestroyRemoteActiveRq:
       .counter("downstream_cx_destroy_remote_active_rq", "Connections closed by the client with a request on them")
+    case .downstreamCxHTTP2KeepaliveTimeout:
+      .counter("downstream_cx_http2_keepalive_timeout", "HTTP/2 connections closed because a PING went unanswered")
     case .downstreamCxDrainClose: .counter("downstream_cx_drain_close", "Connections closed by draining")
     case .downstreamCxIdleTimeout: .counter("downstream_cx_idle_timeout", "Connections closed because they were idle")
     case .downstreamCxMaxDurationReached:

@@ -44,6 +44,8 @@ int weft_set_free_bind(int socket);
 int weft_set_v6_only(int socket, int on);
 int weft_set_mark(int socket, unsigned mark);
 int weft_set_buffers(int socket, int bytes);
+int weft_set_fast_open(int socket, int queue);
+int weft_set_option(int socket, int level, int name, const void *value, uint32_t length);
 
 int weft_epoll_create(void);
 int weft_epoll_add(int poller, int fd, uint32_t events, uint64_t key);

@@ -60,6 +60,8 @@ package struct CompiledListener {
   package var address: SocketAddress
   package var options: ListenOptions
   package var bindsToPort: Bool
+  /// Takes connections past the worker's soft limit.
+  var ignoresGlobalLimit = false
   /// In their order; the original destination is asked for at accept.
   var filters: [CompiledListenerFilter] = []
   package var restoresOriginalDestination: Bool

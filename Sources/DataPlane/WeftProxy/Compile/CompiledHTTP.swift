@@ -3,6 +3,7 @@
 package import WeftBase
 package import WeftHTTP
 package import WeftModel
+import WeftRuntime
 package import WeftTelemetry
 package import WeftUpstream
 
@@ -28,6 +29,12 @@ package struct CompiledHTTPManager {
   package var maxConnectionDuration: UInt64 = 0
   package var maxStreamDuration: UInt64 = 0
   package var drainTimeout: UInt64 = 0
+  /// How long a closed connection waits for the client's end.
+  package var lingerTime = EventLoop.lingerTime
+  /// PINGs to HTTP/2 clients: how often, how long one may stay unanswered while nothing comes, and by how much they are spread.
+  package var pingInterval: UInt64 = 0
+  package var pingTimeout: UInt64 = 0
+  package var pingJitterPercent: UInt64 = 0
   package var maxRequestsPerConnection: UInt32 = .max
   package var bufferLimit: Int = 1 << 20
 

@@ -34,12 +34,17 @@ struct ListenerCompiler {
     hasher.combine(listener.reusePort)
     hasher.combine(listener.tcpBacklog)
     hasher.combine(listener.tcpFastOpenQueueLength)
+    hasher.combine(listener.maxConnectionsToAcceptPerSocketEvent)
     hasher.combine(listener.socketOptions)
     var compiled = CompiledListener(
       name: storage.text(listener.name), socketIdentity: hasher.finish(), address: address,
       chains: chains, stats: stats, config: listener)
     compiled.options.sharing = listener.reusePort ? .reusePort : .oneSocket
     if let backlog = listener.tcpBacklog { compiled.options.backlog = Int(backlog) }
+    compiled.options.fastOpenQueue = Int32(clamping: listener.tcpFastOpenQueueLength ?? 0)
+    compiled.options.raw = listener.socketOptions.map(RawSocketOption.init)
+    compiled.options.acceptsPerTurn = Int(listener.maxConnectionsToAcceptPerSocketEvent ?? 0)
+    compiled.ignoresGlobalLimit = listener.ignoreGlobalConnectionLimit
     compiled.options.transparent = listener.transparent
     compiled.options.freeBind = listener.freebind
     compiled.options.accepted.watermarks = Watermarks(high: max(4096, Int(listener.perConnectionBufferLimitBytes)))
@@ -215,6 +220,12 @@ struct ListenerCompiler {
     compiled.maxConnectionDuration = manager.maxConnectionDuration.wholeNanoseconds
     compiled.maxStreamDuration = manager.maxStreamDuration.wholeNanoseconds
     compiled.drainTimeout = manager.drainTimeout.wholeNanoseconds
+    compiled.lingerTime = manager.delayedCloseTimeout ?? .zero
+    if let keepalive = manager.http2.keepalive, let interval = keepalive.interval {
+      compiled.pingInterval = UInt64(clamping: interval.nanoseconds)
+      compiled.pingTimeout = UInt64(clamping: keepalive.timeout.nanoseconds)
+      compiled.pingJitterPercent = UInt64(clamping: Int64(keepalive.intervalJitterPercent))
+    }
     compiled.maxRequestsPerConnection = manager.maxRequestsPerConnection.flatMap { $0 == 0 ? nil : $0 } ?? .max
     compiled.bufferLimit = Int(listener.perConnectionBufferLimitBytes)
     compiled.useRemoteAddress = manager.useRemoteAddress
@@ -291,6 +302,24 @@ extension HTTP2Limits {
     allowsExtendedConnect = options.allowConnect
     maxOutboundControlFrames = Int(options.maxOutboundControlFrames)
     maxEmptyFrames = Int(options.maxConsecutiveEmptyFrames)
+  }
+}
+
+extension RawSocketOption {
+  init(_ option: SocketOption) {
+    let value: [UInt8]
+    switch option.value {
+    case .integer(let number):
+      value = unsafe withUnsafeBytes(of: Int32(clamping: number)) { unsafe Array($0) }
+    case .bytes(let bytes): value = bytes
+    }
+    let stage: RawSocketOption.Stage =
+      switch option.stage {
+      case .prebind: .beforeBind
+      case .bound: .afterBind
+      case .listening: .afterListen
+      }
+    self.init(level: Int32(clamping: option.level), name: Int32(clamping: option.name), value: value, stage: stage)
   }
 }
 

@@ -85,6 +85,11 @@ package struct RouteTable: BitwiseCopyable {
   /// Whether any route allows an upgrade that its connection manager may not know of.
   var allowsUpgrades: Bool { routes.indices.contains { !routes[$0][].upgrades.isEmpty } }
 
+  /// Whether any virtual host is the request's.
+  func knowsHost(of head: MessageHead) -> Bool {
+    hosts.find(ignoresPort ? head.authority.withoutPort : head.authority) >= 0
+  }
+
   /// Position of the route in `routes`; −1 when none matches.
   /// *Cost*: one hash for the host, then one comparison per route; no allocation unless a route looks at a repeated
   /// header.

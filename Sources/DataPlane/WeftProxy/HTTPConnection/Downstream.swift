@@ -34,6 +34,10 @@ extension WorkerEngine {
       stats.add(.downstreamCxOverflow)
       return loop.close(c, .reset)
     }
+    if downstreams.count >= limits.acceptedConnections, !compiled[].ignoresGlobalLimit {
+      stats.add(.downstreamGlobalCxOverflow)
+      return loop.close(c, .reset)
+    }
     let slot = DownstreamConnection(
       connection: c, listener: UInt32(position), snapshot: snapshot, peer: peer, local: local,
       decoder: H1Decoder(role: .request, limits: HTTPLimits()), now: now)
@@ -102,6 +106,7 @@ extension WorkerEngine {
         stats.add(.downstreamCxSSLActive)
       }
       slot[].kind = .http
+      if manager[].lingerTime != EventLoop.lingerTime { loop.setLingerTime(slot[].connection, manager[].lingerTime) }
       slot[].decoder = H1Decoder(role: .request, limits: manager[].limits)
       // Behind TLS nothing may be written before the handshake is done: `downstreamSecured` starts the codec.
       if !slot[].flags.contains(.secure) { startConfiguredCodec(d, manager) }
@@ -175,6 +180,7 @@ extension WorkerEngine {
     slot[].stats?.add(.downstreamCxHTTP2Total)
     slot[].stats?.add(.downstreamCxHTTP2Active)
     flushLater(downstream: d)
+    if manager[].pingInterval > 0 { armPing(d, manager) }
     // Its listener has begun to drain meanwhile.
     if slot[].flags.contains(.lastRequest) { beginDrain(downstream: d) }
   }

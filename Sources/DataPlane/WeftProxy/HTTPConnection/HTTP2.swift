@@ -49,7 +49,9 @@ extension WorkerEngine {
         slot[].flags.insert(.closing)
         if slot[].active == 0 { close(downstream: d, .gracefully) }
       case .settings: break
-      case .pong(let payload): drainAnswered(downstream: d, payload)
+      case .pong(let payload):
+        if payload == Self.alivePing { slot[].pingDeadline = .distantFuture }
+        drainAnswered(downstream: d, payload)
       case .connectionError(_, let detail):
         slot[].flags.insert([.closing, .protocolError])
         slot[].stats?.add(.downstreamCxProtocolError)
@@ -77,6 +79,45 @@ extension WorkerEngine {
       slot[].headDeadline = .distantFuture
     }
     if isOwed { headBegan(d) }
+  }
+
+  private static var alivePing: UInt64 { 0x7765_6674_616c_6976 }
+
+  /// When the next PING of `connection_keepalive` goes.
+  func armPing(_ d: SlabIndex, _ manager: ConfigRef<CompiledHTTPManager>) {
+    let slot = downstreams.ref(d)
+    let spread = manager[].pingInterval / 100 * manager[].pingJitterPercent
+    let interval = manager[].pingInterval + (spread > 0 ? random() % spread : 0)
+    slot[].nextPingAt = now.advanced(nanoseconds: Int64(clamping: interval))
+    arm(downstream: d, at: slot[].nextPingAt)
+  }
+
+  /// Sends the PING that is due, and ends a connection that has answered none and sent nothing else. *Returns*: when to look again.
+  func ping(_ d: SlabIndex) -> MonotonicInstant {
+    let slot = downstreams.ref(d)
+    guard slot[].nextPingAt != .distantFuture, let manager = slot[].manager else { return .distantFuture }
+    let frames = UInt32(truncatingIfNeeded: slot[].h2[].framesReceived)
+    if slot[].pingDeadline <= now {
+      if frames == slot[].framesAtPing {
+        slot[].stats?.add(.downstreamCxHTTP2KeepaliveTimeout)
+        endStreams(ofDownstream: d)
+        close(downstream: d, .reset)
+        return .distantFuture
+      }
+      // Whoever sends anything is there; its answer may be behind it.
+      slot[].framesAtPing = frames
+      slot[].pingDeadline = now.advanced(nanoseconds: Int64(clamping: manager[].pingTimeout))
+    }
+    if slot[].nextPingAt <= now {
+      if slot[].pingDeadline == .distantFuture {
+        slot[].h2[].ping(Self.alivePing)
+        slot[].framesAtPing = frames
+        slot[].pingDeadline = now.advanced(nanoseconds: Int64(clamping: manager[].pingTimeout))
+        flushLater(downstream: d)
+      }
+      armPing(d, manager)
+    }
+    return min(slot[].nextPingAt, slot[].pingDeadline)
   }
 
   /// The stream of a number.

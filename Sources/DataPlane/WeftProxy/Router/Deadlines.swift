@@ -106,6 +106,10 @@ extension WorkerEngine {
     if slot[].kind == .http2 { forEachStream(ofDownstream: d) { expire($0) } }
     if slot[].flags.contains(.closed) { return }
     var next = min(slot[].headDeadline, slot[].drainDeadline)
+    if slot[].kind == .http2 {
+      next = min(next, ping(d))
+      if slot[].flags.contains(.closed) { return }
+    }
     if slot[].active == 0 {
       if let manager = slot[].manager, manager[].idleTimeout > 0 {
         let idleEnd = slot[].idleSince.advanced(nanoseconds: Int64(clamping: manager[].idleTimeout))

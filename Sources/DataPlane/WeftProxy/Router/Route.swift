@@ -23,6 +23,7 @@ extension WorkerEngine {
       slot[].stats?.add(.noRoute)
       keepForLog(s, head)
       stream[].responseFlags.insert(.noRouteFound)
+      if isMisdirected(head, slot, table) { return localReply(s, 421, .empty, details: "misdirected_request") }
       return localReply(s, 404, .empty, details: "route_not_found")
     }
     let route = table[].routes[Int(position)]
@@ -50,6 +51,17 @@ extension WorkerEngine {
       stream[].responseFlags.insert(.noRouteFound)
       localReply(s, 404, .empty, details: "route_not_found")
     }
+  }
+
+  /// Whether a connection that was made for one name of its certificate is used for another one, which may well be served on a connection of
+  /// its own: browsers do that with HTTP/2. 421 makes them try again there; Envoy's 404 they show. *Source*: RFC 9110, 15.5.20.
+  private func isMisdirected(
+    _ head: MessageHead, _ slot: SlotRef<DownstreamConnection>, _ table: ConfigRef<RouteTable>
+  ) -> Bool {
+    guard slot[].flags.contains(.secure), !table[].knowsHost(of: head),
+      let name = loop.transport(slot[].connection)?.serverName, !name.isEmpty
+    else { return false }
+    return name.withByteView { !$0.equalsIgnoringCase(head.authority.withoutPort) }
   }
 
   /// The log shows requests that were never forwarded, too.

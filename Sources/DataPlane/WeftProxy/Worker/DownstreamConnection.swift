@@ -74,6 +74,10 @@ package struct DownstreamConnection: BitwiseCopyable {
   package var headDeadline = MonotonicInstant.distantFuture
   package var drainDeadline = MonotonicInstant.distantFuture
   package var timer = LazyTimer()
+  /// HTTP/2 with `connection_keepalive`: when the next PING goes, when the last one has been unanswered too long, and what had come before it.
+  var nextPingAt = MonotonicInstant.distantFuture
+  var pingDeadline = MonotonicInstant.distantFuture
+  var framesAtPing: UInt32 = 0
   /// The address of the client, and the address it meant; where listener filters found others than the socket's, those.
   package var peer: SocketAddress
   package var local: SocketAddress

@@ -14,6 +14,9 @@ package final class WorkerEngine: LoopHandler {
   /// What the worker allows itself. Reaching one is counted.
   package struct Limits: Sendable {
     package var downstreamConnections = 1 << 20
+    /// Connections of clients past which new ones are refused at once, except those of listeners with `ignore_global_conn_limit`: what is
+    /// left is for them and for upstreams.
+    package var acceptedConnections = (1 << 20) / 8 * 7
     package var upstreamConnections = 1 << 20
     package var streams = 1 << 20
     package var hosts = 1 << 20

@@ -60,7 +60,6 @@ package struct HTTPConnectionManager: Hashable, Sendable {
   package var portStripping: PortStripping = .none
   package var stripTrailingHostDot = false
   package var proxy100Continue = false
-  package var streamErrorOnInvalidHTTP = false
   /// `websocket`, `CONNECT`, …; in lower case.
   package var upgrades: [UpgradeConfiguration] = []
 
@@ -148,7 +147,6 @@ package struct HTTP2Options: Hashable, Sendable {
   package var initialStreamWindowBytes: UInt32 = 16 << 20
   package var initialConnectionWindowBytes: UInt32 = 24 << 20
   package var allowConnect = false
-  package var maxOutboundFrames: UInt32 = 10_000
   package var maxOutboundControlFrames: UInt32 = 1_000
   package var maxConsecutiveEmptyFrames: UInt32 = 1
   package var keepalive: Keepalive?

@@ -1,11 +1,6 @@
 /// An address that accepts connections, and what becomes of them.
 package struct Listener: Hashable, Sendable {
   package enum TrafficDirection: Hashable, Sendable { case unspecified, inbound, outbound }
-  package enum DrainType: Hashable, Sendable {
-    case standard
-    /// Drains on removal and modification only, not when health checks are failed by hand.
-    case modifyOnly
-  }
 
   package var name: String
   package var address: Address
@@ -31,7 +26,6 @@ package struct Listener: Hashable, Sendable {
   package var tcpKeepalive: TCPKeepalive?
   package var socketOptions: [SocketOption] = []
   package var trafficDirection: TrafficDirection = .unspecified
-  package var drainType: DrainType = .standard
   package var ignoreGlobalConnectionLimit = false
   package var maxConnections: UInt32?
   package var maxConnectionsToAcceptPerSocketEvent: UInt32?

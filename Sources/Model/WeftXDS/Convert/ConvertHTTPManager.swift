@@ -93,7 +93,8 @@ extension Converter {
       }
     }
     out.proxy100Continue = value.proxy100Continue
-    out.streamErrorOnInvalidHTTP = value.streamErrorOnInvalidHttpMessage?.value ?? false
+    // A bad message ends its stream over HTTP/2, and its connection over HTTP/1, whatever this says.
+    unsupported(value.streamErrorOnInvalidHttpMessage?.value ?? false, at, "stream_error_on_invalid_http_message")
   }
 
   private func identity(
@@ -263,7 +264,6 @@ extension Converter {
       out.initialConnectionWindowBytes = window
     }
     out.allowConnect = value.allowConnect
-    if let frames = value.maxOutboundFrames?.value { out.maxOutboundFrames = frames }
     if let frames = value.maxOutboundControlFrames?.value { out.maxOutboundControlFrames = frames }
     if let frames = value.maxConsecutiveInboundFramesWithEmptyPayload?.value { out.maxConsecutiveEmptyFrames = frames }
     if let keepalive = value.connectionKeepalive {
@@ -278,6 +278,8 @@ extension Converter {
         keepalive.intervalJitter, path.field("interval_jitter"), default: 15)
       out.keepalive = converted
     }
+    // What is queued is bounded in bytes, and in frames where the peer can ask for them (max_outbound_control_frames).
+    unsupported(value.maxOutboundFrames != nil, at, "max_outbound_frames")
     unsupported(value.allowMetadata, at, "allow_metadata")
     unsupported(!value.customSettingsParameters.isEmpty, at, "custom_settings_parameters")
     return out

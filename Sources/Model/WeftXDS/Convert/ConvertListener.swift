@@ -70,13 +70,16 @@ extension Converter {
     case .outbound: out.trafficDirection = .outbound
     default: out.trafficDirection = .unspecified
     }
-    out.drainType = value.drainType == .modifyOnly ? .modifyOnly : .standard
+    // drain_type: a listener with MODIFY_ONLY does not drain when health checks are failed by hand. Nothing fails them here.
     out.ignoreGlobalConnectionLimit = value.ignoreGlobalConnLimit
-    out.maxConnectionsToAcceptPerSocketEvent = value.maxConnectionsToAcceptPerSocketEvent?.value
+    if let most = value.maxConnectionsToAcceptPerSocketEvent?.value {
+      guard most > 0 else {
+        throw fail(at.field("max_connections_to_accept_per_socket_event"), "must be 1 or more, is 0")
+      }
+      out.maxConnectionsToAcceptPerSocketEvent = most
+    }
     if case .exactBalance? = value.connectionBalanceConfig?.balanceType { out.exactBalance = true }
     out.accessLogs = try accessLogs(value.accessLog, at.field("access_log"))
-    unsupported(!out.socketOptions.isEmpty, at, "socket_options")
-    unsupported(out.tcpFastOpenQueueLength != nil, at, "tcp_fast_open_queue_length")
     unsupported(value.connectionBalanceConfig != nil, at, "connection_balance_config")
     unsupported(!out.accessLogs.isEmpty, at, "access_log")
     unsupported(value.apiListener != nil, at, "api_listener")

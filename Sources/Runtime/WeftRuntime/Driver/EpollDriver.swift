@@ -175,19 +175,36 @@ package final class EpollDriver: Driver {
     guard socket >= 0 else { throw .system("socket for \(address)", -socket) }
     do throws(WeftError) {
       try configure(listener: socket, address, options, reusePort: reusePort)
+      try set(options.raw, .beforeBind, on: socket, address)
       let length = bytes.write(address)
       let bound = unsafe weft_bind(socket, bytes.base, length)
       if bound < 0 { throw .cannotBind(address, -bound) }
       if let path = address.unixPath, !path.hasPrefix("@") {
         try Self.check("chmod \(path)", unsafe weft_change_mode(path, options.unixMode))
       }
+      try set(options.raw, .afterBind, on: socket, address)
+      if options.fastOpenQueue > 0, !address.isUnix {
+        try Self.check("TCP_FASTOPEN on \(address)", weft_set_fast_open(socket, options.fastOpenQueue))
+      }
       // Of two that bound at the same time without SO_REUSEPORT only one may listen.
       let listening = weft_listen(socket, Int32(options.backlog))
       if listening < 0 { throw .cannotBind(address, -listening) }
+      try set(options.raw, .afterListen, on: socket, address)
       return socket
     } catch {
       _ = weft_close(socket)
       throw error
+    }
+  }
+
+  private func set(
+    _ options: [RawSocketOption], _ stage: RawSocketOption.Stage, on socket: Int32, _ address: SocketAddress
+  ) throws(WeftError) {
+    for option in options where option.stage == stage {
+      let result = unsafe option.value.withUnsafeBytes { value in
+        unsafe weft_set_option(socket, option.level, option.name, value.baseAddress, UInt32(value.count))
+      }
+      try Self.check("socket option \(option.level)/\(option.name) on \(address)", result)
     }
   }
 

@@ -88,6 +88,8 @@ struct Connection: BitwiseCopyable {
   var low: UInt32
   var reason = CloseReason(.ended)
   var lingerTimer = TimerID.none
+  /// How long a graceful close waits for the peer's FIN.
+  var lingerMilliseconds = UInt32(clamping: EventLoop.lingerTime.wholeMilliseconds)
   var listener: ListenerID
 
   init(socket: Int32, flags: Flags, user: UInt64, watermarks: Watermarks, listener: ListenerID) {

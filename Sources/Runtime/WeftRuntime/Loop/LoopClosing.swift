@@ -4,7 +4,8 @@ import Glibc
 import WeftBase
 
 extension EventLoop {
-  /// How long a graceful close waits for the peer's FIN once everything has left. *Source*: Envoy's delayed_close_timeout.
+  /// How long a graceful close waits for the peer's FIN once everything has left, where `setLingerTime` says nothing. *Source*: Envoy's
+  /// delayed_close_timeout.
   package static var lingerTime: Duration { .seconds(1) }
   /// How long a graceful close bears a peer that takes nothing of what is still to be sent.
   package static var stallTime: Duration { .seconds(30) }
@@ -16,6 +17,12 @@ extension EventLoop {
     case .reset: end(c, CloseReason(.localReset), reset: true)
     case .gracefully: if !c.it.flags.contains(.closing) { beginClosing(c, CloseReason(.ended)) }
     }
+  }
+
+  /// How long the graceful close of `c` waits for the peer's FIN; zero does not wait.
+  package func setLingerTime(_ c: ConnectionID, _ time: Duration) {
+    guard let c = reference(c) else { return }
+    c.it.lingerMilliseconds = UInt32(clamping: time.wholeMilliseconds)
   }
 
   /// Drains the queue, then FIN, then waits for the peer's FIN while input is discarded (unread input would turn our close into a reset
@@ -40,7 +47,7 @@ extension EventLoop {
 
   /// Bounds a graceful close: the linger second runs from when the output has drained, not from when the close was asked for.
   func armLinger(_ c: ConnectionReference) {
-    let time = c.it.queue.isEmpty ? Self.lingerTime : Self.stallTime
+    let time = c.it.queue.isEmpty ? .milliseconds(c.it.lingerMilliseconds) : Self.stallTime
     c.it.lingerTimer = lingering.schedule(at: now + time, token: c.id.rawValue)
   }
 

@@ -53,6 +53,10 @@ extension EventLoop {
 
   func acceptAll(_ listener: ListenerID, _ handler: any LoopHandler) {
     var budget = limits.acceptsPerTurn
+    if listeners.contains(listener.slot) {
+      let own = listenOptions[listeners[listener.slot].options].acceptsPerTurn
+      if own > 0 { budget = min(budget, own) }
+    }
     var peer = SocketAddress.unnamedUnix
     // The handler may stop the listener from inside `accepted`.
     while budget > 0, listeners.contains(listener.slot) {

@@ -51,6 +51,23 @@ package struct ConnectionOptions: Hashable, Sendable {
   package init() {}
 }
 
+/// An option for `setsockopt`, by its numbers.
+package struct RawSocketOption: Hashable, Sendable {
+  /// When it is set.
+  package enum Stage: Hashable, Sendable { case beforeBind, afterBind, afterListen }
+  package var level: Int32
+  package var name: Int32
+  package var value: [UInt8]
+  package var stage: Stage
+
+  package init(level: Int32, name: Int32, value: [UInt8], stage: Stage = .beforeBind) {
+    self.level = level
+    self.name = name
+    self.value = value
+    self.stage = stage
+  }
+}
+
 /// Options of a listener.
 package struct ListenOptions: Hashable, Sendable {
   /// How the loops of this process may listen at one address together. Another process never may.
@@ -65,6 +82,12 @@ package struct ListenOptions: Hashable, Sendable {
 
   package var sharing = Sharing.none
   package var backlog = 4096
+  /// TCP_FASTOPEN: how many connections may wait that have sent data with their SYN; 0 leaves it off.
+  package var fastOpenQueue: Int32 = 0
+  /// Connections accepted in one turn, if fewer than `Limits.acceptsPerTurn`; 0 says nothing.
+  package var acceptsPerTurn = 0
+  /// Options set as they are, in their order.
+  package var raw: [RawSocketOption] = []
   /// IP_TRANSPARENT: accept connections to foreign addresses (TPROXY); needs CAP_NET_ADMIN.
   package var transparent = false
   /// IP_FREEBIND: listen on addresses the machine does not have yet.
