@@ -48,8 +48,16 @@ package struct AdminPages {
   ]
 
   /// Answers `method` on `target` (path and query). `origin` and `host` are the request's headers: a browser tells with `Origin` on behalf of
-  /// which page it asks, and a page from elsewhere must not change anything here.
-  package func respond(method: String, target: String, origin: String? = nil, host: String = "") -> AdminResponse {
+  /// which page it asks, and a page from elsewhere must not change anything here. `isLocal`: the page is bound to a loopback address.
+  ///
+  /// A page from elsewhere can give its own name our address (DNS rebinding), and is then of the same origin: a browser may change something
+  /// only by a name that cannot be made to mean us, and on a loopback address nobody has business by another.
+  package func respond(
+    method: String, target: String, origin: String? = nil, host: String = "", isLocal: Bool = false
+  ) -> AdminResponse {
+    if isLocal || origin != nil, !host.isEmpty, !Self.isOwnName(host) {
+      return AdminResponse(status: 403, body: "Ask by an IP address or as localhost, not as \(Self.printable(host)).\n")
+    }
     let query = AdminQuery(target)
     let path = query.path.count > 1 && query.path.hasSuffix("/") ? String(query.path.dropLast()) : query.path
     if path == "/" { return help() }
@@ -255,6 +263,18 @@ package struct AdminPages {
   /// Text from outside without control characters.
   static func printable(_ text: String) -> String {
     String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7f ? "?" : $0 }))
+  }
+
+  /// An IP address, or `localhost`; with a port or without.
+  private static func isOwnName(_ host: String) -> Bool {
+    var name = Substring(host)
+    if let colon = name.lastIndex(of: ":"), name[name.index(after: colon)...].allSatisfy(\.isNumber),
+      name.first == "[" ? name[..<colon].hasSuffix("]") : !name[..<colon].contains(":")
+    {
+      name = name[..<colon]
+    }
+    if name.first == "[", name.last == "]" { name = name.dropFirst().dropLast() }
+    return name.lowercased() == "localhost" || IPAddress(String(name)) != nil
   }
 
   private static func isSame(_ origin: String, _ host: String) -> Bool {

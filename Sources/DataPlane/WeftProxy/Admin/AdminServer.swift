@@ -1,4 +1,5 @@
 // The admin pages on a socket. Cold path.
+import WeftRuntime
 package import WeftService
 package import WeftTelemetry
 
@@ -27,12 +28,15 @@ package struct AdminServer: Sendable {
 
   /// Serves until the server is shut down or the task cancelled.
   package func run() async {
+    let isLocal = server.addresses.allSatisfy { address in
+      if case .tcp(let host, _) = address { IPAddress(host)?.isLoopback ?? false } else { false }
+    }
     await server.run { request, responder in
       let parts = AdminPages.parts(of: request.head.target)
       let pages = AdminPages(await status(parts), metrics: metrics, log: log)
       let answer = pages.respond(
         method: request.head.method, target: request.head.target, origin: request.head.headers["origin"],
-        host: request.head.authority)
+        host: request.head.authority, isLocal: isLocal)
       let headers: HTTPHeaders = [
         "content-type": answer.contentType, "cache-control": "no-cache, max-age=0", "x-content-type-options": "nosniff",
       ]

@@ -52,6 +52,28 @@ struct AdminPagesTests {
     #expect(own.action == .quit)
   }
 
+  @Test("a page that has made its own name mean our address can change nothing, and reads nothing of a loopback page")
+  func rebinding() {
+    let pages = Self.pages()
+    for host in [
+      "evil.example:15000", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "[::1].evil",
+    ] {
+      let post = pages.respond(method: "POST", target: "/quitquitquit", origin: "http://\(host)", host: host)
+      #expect(post.status == 403 && post.action == nil, "\(host)")
+      #expect(pages.respond(method: "GET", target: "/config_dump", host: host, isLocal: true).status == 403, "\(host)")
+      #expect(pages.respond(method: "GET", target: "/stats", host: host).status == 200, "scraped by name")
+    }
+    for host in ["127.0.0.1:15000", "localhost:15000", "LOCALHOST", "[::1]:15000", "[::1]", "10.0.0.7", ""] {
+      #expect(pages.respond(method: "GET", target: "/stats", host: host, isLocal: true).status == 200, "\(host)")
+      if host.isEmpty { continue }
+      let post = pages.respond(
+        method: "POST", target: "/quitquitquit", origin: "http://\(host)", host: host, isLocal: true)
+      #expect(post.action == .quit, "\(host)")
+    }
+    // A program, no browser.
+    #expect(pages.respond(method: "POST", target: "/quitquitquit", host: "proxy.example").action == .quit)
+  }
+
   @Test("actions carry their options")
   func actions() {
     let pages = Self.pages()
