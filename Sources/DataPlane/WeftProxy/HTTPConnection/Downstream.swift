@@ -11,9 +11,10 @@ import WeftUpstream
 extension WorkerEngine {
   // MARK: Arrival
 
-  func downstreamAccepted(_ c: ConnectionID, _ listener: ListenerID, _ peer: SocketAddress) {
+  /// *Returns*: whether it is a client's connection now; else it was closed.
+  func downstreamAccepted(_ c: ConnectionID, _ listener: ListenerID, _ peer: SocketAddress) -> Bool {
     var position = listenerTable[].position(of: listener)
-    guard position >= 0, configuration[].current != .max else { return loop.close(c, .reset) }
+    guard position >= 0, configuration[].current != .max else { return refused(c) }
     var local = loop.localAddress(c)
     if listenerTable[].entries[position].config[].restoresDestination(of: local),
       let original = loop.originalDestination(c)
@@ -32,27 +33,36 @@ extension WorkerEngine {
     stats.add(.downstreamCxTotal)
     if listenerTable[].entries[position].connections >= listenerTable[].entries[position].maximum {
       stats.add(.downstreamCxOverflow)
-      return loop.close(c, .reset)
+      return refused(c)
     }
     if downstreams.count >= limits.acceptedConnections, !compiled[].ignoresGlobalLimit {
       stats.add(.downstreamGlobalCxOverflow)
-      return loop.close(c, .reset)
+      return refused(c)
     }
     let slot = DownstreamConnection(
       connection: c, listener: UInt32(position), snapshot: snapshot, peer: peer, local: local,
       decoder: H1Decoder(role: .request, limits: HTTPLimits()), now: now)
     guard let d = downstreams.insert(slot) else {
       stats.add(.downstreamGlobalCxOverflow)
-      return loop.close(c, .reset)
+      return refused(c)
     }
     stats.add(.downstreamCxActive)
     listenerTable[].entries[position].connections += 1
     retain(snapshot: snapshot)
     loop.setUser(c, Self.word(.downstream, d))
     namePeer(d)
-    if !compiled[].filters.isEmpty { return startInspection(d, compiled) }
+    if !compiled[].filters.isEmpty {
+      startInspection(d, compiled)
+      return true
+    }
     let facts = ConnectionFacts(destination: local, source: peer, worker: number)
     enterChain(d, compiled[].match?.match(facts) ?? (compiled[].chains.isEmpty ? -1 : 0))
+    return true
+  }
+
+  private func refused(_ c: ConnectionID) -> Bool {
+    loop.close(c, .reset)
+    return false
   }
 
   /// Puts a connection into its filter chain.
@@ -277,7 +287,9 @@ extension WorkerEngine {
     }
     inspections[][d.index] = nil
     connectionValues[][d.index] = nil
-    if slot[].kind == .unmatched, !byUs || slot[].flags.contains(.readEnded) { listenerStats.add(.downstreamListenerFilterRemoteClose) }
+    if slot[].kind == .unmatched, !byUs || slot[].flags.contains(.readEnded) {
+      listenerStats.add(.downstreamListenerFilterRemoteClose)
+    }
     listenerStats.subtract(.downstreamCxActive)
     listenerStats.add(.downstreamCxDestroy)
     listenerStats.record(.downstreamCxLengthMs, lived)
@@ -287,6 +299,7 @@ extension WorkerEngine {
     releaseCertificateText(slot)
     release(snapshot: slot[].snapshot)
     downstreams.remove(d)
+    balance[]?.left(number)
     listenerTable[].entries[listener].connections -= 1
     if listenerTable[].entries[listener].connections == 0 { retireListener(listener) }
   }

@@ -22,6 +22,7 @@ package final class ProxyServer: Sendable {
   package let registry: MetricsRegistry
   private let workers: [Worker]
   private let mailboxes: [Mailbox]
+  private let balance: ConnectionBalance?
   private let draining = Atomic(false)
 
   package init(_ options: Options, registry: MetricsRegistry) throws {
@@ -40,13 +41,21 @@ package final class ProxyServer: Sendable {
     }
     self.workers = workers
     self.mailboxes = mailboxes
+    let balance = mailboxes.count > 1 ? ConnectionBalance(mailboxes) : nil
+    self.balance = balance
+    forEachWorker { $0.balance[] = balance }
   }
 
   package var concurrency: Int { workers.count }
 
   /// Hands a snapshot to every worker, which takes it over between two turns.
   package func apply(_ snapshot: Snapshot) {
-    forEachWorker { $0.apply(snapshot) }
+    let balance = balance
+    balance?.change()
+    forEachWorker {
+      $0.apply(snapshot)
+      balance?.changed()
+    }
   }
 
   /// Runs `body` on every worker's thread, without waiting for it.
@@ -77,12 +86,15 @@ package final class ProxyServer: Sendable {
   /// still served and told to go elsewhere. Returns at once.
   package func drainListeners(inboundOnly: Bool, gracefully: Bool) {
     draining.store(true, ordering: .relaxed)
+    // For good: some listeners are ended before others.
+    balance?.change()
     forEachWorker { $0.drainListeners(inboundOnly: inboundOnly, gracefully: gracefully) }
   }
 
   /// Drains every worker (see `WorkerEngine.drain`) and waits until all are empty or `limit` has passed.
   package func drain(for limit: Duration) {
     draining.store(true, ordering: .relaxed)
+    balance?.change()
     var waiting: [Handover<Bool>] = []
     for mailbox in mailboxes {
       let handover = Handover<Bool>()

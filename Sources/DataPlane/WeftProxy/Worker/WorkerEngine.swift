@@ -65,6 +65,8 @@ package final class WorkerEngine: LoopHandler {
   /// Connections whose listener filters are at work, by slot; and what those found for others, as long as the connection lives.
   let inspections: Cell<[UInt32: Inspection]>
   let connectionValues: Cell<[UInt32: [ConnectionValue]]>
+  /// What the workers of a process know of each other's connections; nil where there is one worker.
+  let balance: Cell<ConnectionBalance?>
   let clusterNames: Cell<[ClusterKey: SlabIndex]>
   /// Listeners that could not be opened, and why.
   let listenerFailures: Cell<[(name: String, reason: String)]>
@@ -95,6 +97,7 @@ package final class WorkerEngine: LoopHandler {
     listenerTable = Cell(ListenerSet())
     inspections = Cell([:])
     connectionValues = Cell([:])
+    balance = Cell(nil)
     clusterNames = Cell([:])
     listenerFailures = Cell([])
     scratch = Cell(ByteBuffer(capacity: 1024))
@@ -108,6 +111,7 @@ package final class WorkerEngine: LoopHandler {
     listenerTable.free()
     inspections.free()
     connectionValues.free()
+    balance.free()
     clusterNames.free()
     listenerFailures.free()
     scratch.free()
@@ -133,7 +137,7 @@ package final class WorkerEngine: LoopHandler {
   }
 
   package func accepted(_ c: ConnectionID, on listener: ListenerID, from peer: SocketAddress) {
-    downstreamAccepted(c, listener, peer)
+    if downstreamAccepted(c, listener, peer) { balance[]?.came(number) }
   }
 
   package func connected(_ c: ConnectionID) {

@@ -147,6 +147,7 @@ package struct HTTP2Options: Hashable, Sendable {
   package var initialStreamWindowBytes: UInt32 = 16 << 20
   package var initialConnectionWindowBytes: UInt32 = 24 << 20
   package var allowConnect = false
+  package var maxOutboundFrames: UInt32 = 10_000
   package var maxOutboundControlFrames: UInt32 = 1_000
   package var maxConsecutiveEmptyFrames: UInt32 = 1
   package var keepalive: Keepalive?

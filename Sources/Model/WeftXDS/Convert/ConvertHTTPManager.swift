@@ -264,6 +264,7 @@ extension Converter {
       out.initialConnectionWindowBytes = window
     }
     out.allowConnect = value.allowConnect
+    if let frames = value.maxOutboundFrames?.value { out.maxOutboundFrames = frames }
     if let frames = value.maxOutboundControlFrames?.value { out.maxOutboundControlFrames = frames }
     if let frames = value.maxConsecutiveInboundFramesWithEmptyPayload?.value { out.maxConsecutiveEmptyFrames = frames }
     if let keepalive = value.connectionKeepalive {

@@ -80,7 +80,9 @@ extension Converter {
     }
     if case .exactBalance? = value.connectionBalanceConfig?.balanceType { out.exactBalance = true }
     out.accessLogs = try accessLogs(value.accessLog, at.field("access_log"))
-    unsupported(value.connectionBalanceConfig != nil, at, "connection_balance_config")
+    if case .extendBalance? = value.connectionBalanceConfig?.balanceType {
+      unsupported(true, at.field("connection_balance_config"), "extend_balance")
+    }
     unsupported(!out.accessLogs.isEmpty, at, "access_log")
     unsupported(value.apiListener != nil, at, "api_listener")
     unsupported(value.enableMptcp, at, "enable_mptcp")

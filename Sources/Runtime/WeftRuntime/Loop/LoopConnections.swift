@@ -72,21 +72,41 @@ extension EventLoop {
         default: return
         }
       }
-      let connection = Connection(
-        socket: socket, flags: [], user: 0, watermarks: options.watermarks, listener: listener)
-      guard let slot = connections.insert(connection) else {
-        unsafe state.pointee.statistics.shedConnectionLimit += 1
-        driver.close(socket, reset: true)
-        continue
-      }
-      guard driver.register(socket, key: slot.rawValue) >= 0 else {
-        driver.close(socket, reset: true)
-        connections.remove(slot)
-        continue
-      }
-      unsafe state.pointee.statistics.accepted += 1
-      handler.accepted(ConnectionID(slot), on: listener, from: peer)
+      if handler.takesAway(socket, on: listener, from: peer) { continue }
+      _ = begin(socket, on: listener, from: peer, options.watermarks, handler)
     }
+  }
+
+  /// Takes over a socket that another loop has accepted, as if it had come in on `listener` here. Not from inside a callback.
+  /// *Returns*: whether it is a connection now; else it was closed.
+  package func adopt(_ socket: Int32, on listener: ListenerID, from peer: SocketAddress) -> Bool {
+    guard let handler, listeners.contains(listener.slot) else {
+      driver.close(socket, reset: true)
+      return false
+    }
+    return begin(
+      socket, on: listener, from: peer, listenOptions[listeners[listener.slot].options].accepted.watermarks, handler)
+  }
+
+  /// Makes an accepted socket a connection.
+  private func begin(
+    _ socket: Int32, on listener: ListenerID, from peer: SocketAddress, _ watermarks: Watermarks,
+    _ handler: any LoopHandler
+  ) -> Bool {
+    let connection = Connection(socket: socket, flags: [], user: 0, watermarks: watermarks, listener: listener)
+    guard let slot = connections.insert(connection) else {
+      unsafe state.pointee.statistics.shedConnectionLimit += 1
+      driver.close(socket, reset: true)
+      return false
+    }
+    guard driver.register(socket, key: slot.rawValue) >= 0 else {
+      driver.close(socket, reset: true)
+      connections.remove(slot)
+      return false
+    }
+    unsafe state.pointee.statistics.accepted += 1
+    handler.accepted(ConnectionID(slot), on: listener, from: peer)
+    return true
   }
 
   /// Begins to connect. The outcome comes as `connected` or `closed`; `tag` is the connection's first `user`. `.none` at

@@ -93,6 +93,8 @@ package struct CloseReason: BitwiseCopyable, Hashable, Sendable {
 /// consequences in later callbacks of the same turn.
 /// *Order*: `accepted` or `connected` first (or `closed` alone when connecting fails), `closed` exactly once and last.
 package protocol LoopHandler: AnyObject {
+  /// A connection is about to come in on `listener`. *Returns*: whether the handler has taken its socket, for another loop to `adopt`.
+  func takesAway(_ socket: Int32, on listener: ListenerID, from peer: SocketAddress) -> Bool
   /// A connection has come in on `listener`. Start a transport here, or on the first bytes.
   func accepted(_ c: ConnectionID, on listener: ListenerID, from peer: SocketAddress)
   /// A connection made with `connect` is ready: established and, when it has a transport, its handshake is done.
@@ -117,6 +119,7 @@ package protocol LoopHandler: AnyObject {
 }
 
 extension LoopHandler {
+  package func takesAway(_ socket: Int32, on listener: ListenerID, from peer: SocketAddress) -> Bool { false }
   package func secured(_ c: ConnectionID) {}
   package func drained(_ c: ConnectionID) {}
   package func timer(token: UInt64) {}

@@ -343,7 +343,7 @@ struct ListenerFilterTests {
     client.send(get)
     #expect(world.run { client.text.hasSuffix("ok") })
     let stranger = world.connect()
-    stranger.send("PROXY UNKNOWN\r\nx")
+    stranger.send("PROXY UNKNOWN\r\nhello\r\n")
     #expect(world.run(for: .seconds(1)) { stranger.isOver })
     #expect(listener(world, .noFilterChainMatch) == 1)
   }

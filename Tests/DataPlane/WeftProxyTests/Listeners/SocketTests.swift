@@ -86,4 +86,72 @@ struct SocketTests {
       text += String(decoding: bytes[..<n], as: UTF8.self)
     }
   }
+
+  @Test(
+    "a hundred connections that stay are spread over the workers: nearly evenly, exactly where a listener asks for it",
+    arguments: [2, 3, 4], [false, true])
+  func balance(_ workers: Int, _ exact: Bool) throws {
+    let registry = MetricsRegistry(workers: workers)
+    let proxy = try ProxyServer(ProxyServer.Options(concurrency: workers), registry: registry)
+    defer { proxy.stop() }
+    // One address for all workers: a free one is taken once, then asked for by number.
+    let finder = EventLoop(driver: EpollDriver())
+    finder.handler = Peers(finder)
+    let found = try finder.listen(on: .loopback(port: 0))
+    let port = finder.address(of: found).port
+    finder.shutdown()
+    var listener = Listener(name: "in", address: .socket(host: "127.0.0.1", port: port))
+    listener.exactBalance = exact
+    var routes = RouteConfiguration(name: "routes")
+    routes.virtualHosts = []
+    var chain = FilterChain(name: "chain")
+    chain.filters = [.httpConnectionManager(HTTPConnectionManager(statPrefix: "test", routes: .inline(routes)))]
+    listener.filterChains = [chain]
+    var state = ConfigState()
+    state.listeners = [listener]
+    proxy.apply(SnapshotCompiler(metrics: registry, logs: AccessLogFiles(workers: workers)).compile(state).snapshot)
+    #expect(proxy.addresses().map { $0.map(\.address.port) } == Array(repeating: [port], count: workers))
+    let clients = EventLoop(driver: EpollDriver())
+    let peers = Peers(clients)
+    clients.handler = peers
+    defer { clients.shutdown() }
+    for _ in 0..<100 { _ = peers.connect(SocketAddress(.loopback4, port: port)) }
+    var counts: [Int] = []
+    for _ in 0..<2000 where counts.reduce(0, +) < 100 {
+      clients.turn(until: clients.now + .milliseconds(5))
+      counts = proxy.ask { Int($0.downstreams.count) }
+    }
+    #expect(counts.reduce(0, +) == 100)
+    let (least, most) = (counts.min() ?? 0, counts.max() ?? 0)
+    #expect(most - least <= (exact ? 1 : 2 + least / 4), "\(counts)")
+    // Every one of them is served where it is.
+    for peer in peers.all { peer.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") }
+    for _ in 0..<2000 where !peers.all.allSatisfy(\.isOver) { clients.turn(until: clients.now + .milliseconds(5)) }
+    #expect(peers.all.allSatisfy { $0.text.hasPrefix("HTTP/1.1 404 ") })
+  }
+
+  @Test("places are given to whoever has fewest, with some grace, and given back")
+  func places() {
+    let loops = (0..<3).map { _ in EventLoop(driver: EpollDriver()) }
+    let even = ConnectionBalance(loops.map(\.mailbox))
+    func accept(by worker: Int, _ mode: ConnectionBalance.Mode) -> Int {
+      let chosen = even.place(acceptedBy: worker, mode)
+      if chosen != worker { even.left(chosen) }
+      even.came(chosen)
+      return chosen
+    }
+    // Two more than the one with fewest stay.
+    #expect((0..<2).map { _ in accept(by: 0, .even) } == [0, 0])
+    #expect(accept(by: 0, .even) == 1)
+    #expect(accept(by: 0, .exact) == 2)
+    #expect(accept(by: 1, .exact) == 1)
+    // While workers change their listeners connections stay where they are accepted.
+    even.change()
+    #expect(accept(by: 0, .exact) == 0)
+    for _ in 0..<3 { even.changed() }
+    for _ in 0..<3 { even.left(0) }
+    #expect(accept(by: 1, .exact) == 0)
+    // A place that is kept counts before it is taken.
+    #expect((0..<3).map { _ in even.place(acceptedBy: 1, .exact) } == [0, 2, 1])
+  }
 }
