@@ -35,6 +35,20 @@ struct H1RequestTests {
     Exchange("blanks around a value", get("Host: a\r\nX: \t 1 2 \t\r\nY:\r\n"), "GET a / 1.1 [X=1 2|Y=]", "end"),
     Exchange("one empty line before", "\r\n" + get("Host: a\r\n"), "GET a / 1.1", "end"),
     Exchange(
+      "eight empty lines before", String(repeating: "\r\n", count: 8) + get("Host: a\r\n"), "GET a / 1.1", "end"),
+    Exchange(
+      "blanks around a length are no part of it", post("Content-Length: \t5 \r\n", "hello"),
+      "POST a / 1.1 length=5 [Content-Length=5]", "data hello", "end"),
+    Exchange(
+      "blanks around chunked are no part of it", post("Transfer-Encoding:\t chunked \r\n", "0\r\n\r\n"),
+      "POST a / 1.1 chunked [Transfer-Encoding=chunked]", "end"),
+    Exchange(
+      "what means nothing as a trailer is dropped",
+      post(
+        "Transfer-Encoding: chunked\r\n",
+        "0\r\nA: b\r\nAuthorization: b\r\nX-Envoy-Internal: true\r\nContent-Type: c\r\n\r\n"),
+      "POST a / 1.1 chunked [Transfer-Encoding=chunked]", "trailers [A=b]", "end"),
+    Exchange(
       "two pipelined requests", get("Host: a\r\n") + get("Host: b\r\n", target: "/b"), "GET a / 1.1", "end",
       "GET b /b 1.1", "end"),
     Exchange(
@@ -65,6 +79,7 @@ struct H1RequestTests {
       "GET a / 1.0 close", "end"),
     Exchange("absolute form", get("Host: a\r\n", target: "http://a/x?y"), "GET a /x?y 1.1", "end"),
     Exchange("absolute form, default port", get("Host: A\r\n", target: "http://a:80?q"), "GET a:80 /?q 1.1", "end"),
+    Exchange("absolute form: its host, not the field's", get("Host: b\r\n", target: "http://a/"), "GET a / 1.1", "end"),
     Exchange("absolute form, no path", get("Host: a\r\n", target: "HTTPS://a"), "GET a / 1.1", "end"),
     Exchange("asterisk form", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS a * 1.1", "end"),
     Exchange("an unregistered method", "BREW / HTTP/1.1\r\nHost: a\r\n\r\n", "BREW a / 1.1", "end"),
@@ -106,8 +121,6 @@ struct H1RequestTests {
     (.contentLength, Exchange("#2 sign", post("Content-Length: +5\r\n", "hello"))),
     (.contentLength, Exchange("#2 minus", post("Content-Length: -5\r\n", "hello"))),
     (.contentLength, Exchange("#2 hexadecimal", post("Content-Length: 0x5\r\n", "hello"))),
-    (.contentLength, Exchange("#2 extra blank before", post("Content-Length:  5\r\n", "hello"))),
-    (.contentLength, Exchange("#2 blank behind", post("Content-Length: 5 \r\n", "hello"))),
     (.contentLength, Exchange("#2 empty", post("Content-Length: \r\n"))),
     (.contentLength, Exchange("#2 overflow", post("Content-Length: 18446744073709551617\r\n"))),
     (.contentLength, Exchange("#2 above 2^63", post("Content-Length: 9223372036854775808\r\n"))),
@@ -120,7 +133,6 @@ struct H1RequestTests {
     (.transferEncoding, Exchange("#3 chunked twice", post("Transfer-Encoding: chunked, chunked\r\n"))),
     (.unknownTransferCoding, Exchange("#3 gzip, chunked", post("Transfer-Encoding: gzip, chunked\r\n"))),
     (.unknownTransferCoding, Exchange("#3 identity", post("Transfer-Encoding: identity\r\n"))),
-    (.transferEncoding, Exchange("#3 tab before", post("Transfer-Encoding:\tchunked\r\n"))),
     (.fieldValue, Exchange("#3 vertical tab", post("Transfer-Encoding: \u{0B}chunked\r\n"))),
     (.transferEncoding, Exchange("#3 empty", post("Transfer-Encoding: \r\n"))),
     (.transferEncoding, Exchange("#3 empty element", post("Transfer-Encoding: ,chunked\r\n"))),
@@ -139,7 +151,10 @@ struct H1RequestTests {
     (.fieldValue, Exchange("#4 NUL in a value", get("Host: a\r\nX: a\0b\r\n"))),
     (.fieldName, Exchange("#4 NUL in a name", get("Host: a\r\nX\0: a\r\n"))),
     (.fieldValue, Exchange("#4 DEL in a value", get("Host: a\r\nX: a\u{7F}\r\n"))),
-    (.leadingBlankLines, Exchange("#4 two empty lines before", "\r\n\r\n" + get("Host: a\r\n"))),
+    (
+      .leadingBlankLines,
+      Exchange("#4 nine empty lines before", String(repeating: "\r\n", count: 9) + get("Host: a\r\n"))
+    ),
     (.bareCRorLF, Exchange("#4 LF before", "\n" + get("Host: a\r\n"))),
     (.target, Exchange("#4 control byte in the target", get("Host: a\r\n", target: "/\u{01}"))),
     (.emptyFieldName, Exchange("#5 empty name", get("Host: a\r\n: x\r\n"))),
@@ -186,15 +201,6 @@ struct H1RequestTests {
         post("Transfer-Encoding: chunked\r\n", "0\r\nTransfer-Encoding: chunked\r\n\r\n"))
     ),
     (.forbiddenTrailer, Exchange("#6 Host as trailer", post("Transfer-Encoding: chunked\r\n", "0\r\nhost: b\r\n\r\n"))),
-    (
-      .forbiddenTrailer,
-      Exchange(
-        "#6 Authorization as trailer", post("Transfer-Encoding: chunked\r\n", "0\r\nA: b\r\nAuthorization: b\r\n\r\n"))
-    ),
-    (
-      .forbiddenTrailer,
-      Exchange("a mesh field as trailer", post("Transfer-Encoding: chunked\r\n", "0\r\nX-Envoy-Internal: true\r\n\r\n"))
-    ),
     (.obsoleteFold, Exchange("a folded trailer", post("Transfer-Encoding: chunked\r\n", "0\r\nA: b\r\n c\r\n\r\n"))),
     (.repeatedHost, Exchange("#14 Host twice", get("Host: a\r\nHost: a\r\n"))),
     (.missingHost, Exchange("#14 no Host", get("X: 1\r\n"))),
@@ -204,7 +210,6 @@ struct H1RequestTests {
     (.hostValue, Exchange("#14 two hosts in one", get("Host: a, b\r\n"))),
     (.hostValue, Exchange("#14 port out of range", get("Host: a:65536\r\n"))),
     (.hostValue, Exchange("#14 an unclosed bracket", get("Host: [::1\r\n"))),
-    (.hostMismatch, Exchange("#14 Host differs from the URI", get("Host: b\r\n", target: "http://a/"))),
     (.hostMismatch, Exchange("#14 Host differs from CONNECT", "CONNECT a:443 HTTP/1.1\r\nHost: b:443\r\n\r\n")),
     (.target, Exchange("CONNECT without port", "CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n")),
     (.target, Exchange("asterisk with GET", get("Host: a\r\n", target: "*"))),

@@ -25,6 +25,10 @@ struct H1ResponseTests {
       name: "no reason", text: "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n",
       expected: ["200 1.1 length=0 [Content-Length=0]", "end"]),
     Case(
+      name: "a chunk size that is padded with blanks",
+      text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2  \r\nhi\r\n0 \r\n\r\n",
+      expected: ["200 1.1 chunked [Transfer-Encoding=chunked]", "data hi", "end"]),
+    Case(
       name: "chunked", text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nT: 1\r\n\r\n",
       expected: ["200 1.1 chunked [Transfer-Encoding=chunked]", "data hi", "trailers [T=1]", "end"]),
     Case(

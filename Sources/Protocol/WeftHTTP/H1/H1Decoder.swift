@@ -282,7 +282,8 @@ package struct H1Decoder: BitwiseCopyable {
           return .chunkSize
         } else if c == 13 {
           state = .chunkSizeEnd
-        } else if c == UInt8(ascii: ";") {
+        } else if c == UInt8(ascii: ";") || (c == 32 && role == .response) {
+          // Some servers pad sizes with blanks. From a client they are refused: only who wants to be misread sends them.
           state = .chunkExtension
         } else {
           return c == 10 ? .bareCRorLF : .chunkSize

@@ -136,7 +136,7 @@ extension H1HeadParser {
     let authority = rest.prefix(end)
     rest = rest.dropFirst(end)
     guard Authority.isValid(authority, characters) else { throw .target }
-    if let host, !Self.sameAuthority(host, authority, scheme) { throw .hostMismatch }
+    // It takes the place of what `Host` says, whatever that is (RFC 9112 §3.2.2); nobody behind here sees the other one.
     let head = unsafe MessageHead(cell: cell)
     head.scheme = ByteView(scheme)
     head.authority = authority
@@ -148,14 +148,5 @@ extension H1HeadParser {
     } else {
       head.path = rest
     }
-  }
-
-  /// Equal without case and without the scheme's default port.
-  private static func sameAuthority(_ a: ByteView, _ b: ByteView, _ scheme: StaticString) -> Bool {
-    let port: StaticString = ByteView(scheme).equals("https") ? ":443" : ":80"
-    func bare(_ text: ByteView) -> ByteView {
-      text.ends(with: ByteView(port)) ? text.dropLast(port.utf8CodeUnitCount) : text
-    }
-    return bare(a).equalsIgnoringCase(bare(b))
   }
 }

@@ -47,21 +47,22 @@ struct H1HeadParser {
 
   // MARK: Start lines
 
+  /// More empty lines than this before a request are no mistake any more.
+  static var leadingEmptyLines: Int { 8 }
+
   /// Method, target and version; false when the line is not complete yet.
   @inline(__always)
   mutating func requestLine(limit: Int) throws(H1Error) -> Bool {
     if n == 0 { return false }
     var start = 0
-    // One empty line before a request line is tolerated (RFC 9112 §2.2).
-    if byte(0) == 13 || byte(0) == 10 {
-      guard byte(0) == 13 else { throw .bareCRorLF }
-      if n < 3 {
-        if n == 2, byte(1) != 10 { throw .bareCRorLF }
-        return false
-      }
-      guard byte(1) == 10 else { throw .bareCRorLF }
-      if byte(2) == 13 || byte(2) == 10 { throw .leadingBlankLines }
-      start = 2
+    // Empty lines before a request line are skipped (RFC 9112 §2.2): careless clients end their content with one.
+    while byte(start) == 13 || byte(start) == 10 {
+      guard byte(start) == 13 else { throw .bareCRorLF }
+      if start >= 2 &* Self.leadingEmptyLines { throw .leadingBlankLines }
+      if start &+ 1 == n { return false }
+      guard byte(start &+ 1) == 10 else { throw .bareCRorLF }
+      start &+= 2
+      if start == n { return false }
     }
     // Method.
     i = start
@@ -199,11 +200,15 @@ struct H1HeadParser {
       let value = view(valueStart, valueEnd)
       let plain = valueStart == colon &+ 2 && valueEnd == end && byte(colon &+ 1) == 32
       if trailers {
-        if id.isForbiddenInTrailers { throw .forbiddenTrailer }
+        switch id {
+        // Said behind the content, these would have told of other content or another host.
+        case .contentLength, .transferEncoding, .host: throw .forbiddenTrailer
+        // What means nothing in a trailer section is dropped (RFC 9110 §6.5.1).
+        default: if id.isForbiddenInTrailers { continue }
+        }
       } else if id != .other, id.rawValue <= HeaderName.expect.rawValue {
-        // In a request, blanks around the two framing values serve only smugglers.
-        let blanks = valueStart > colon &+ 2 || valueEnd != end || (valueStart > colon &+ 1 && byte(colon &+ 1) == 9)
-        if try !known(id, name, value, strict: strict, blanks: blanks) { continue }
+        // Blanks around a value are no part of it (RFC 9110 §5.5), not even around those that frame: what goes on is written anew.
+        if try !known(id, name, value, strict: strict) { continue }
       }
       unsafe cell.pointee.appendParsed(HeaderField(id: id, name: name, value: value, flags: plain ? .wireLine : []))
     }
@@ -236,23 +241,21 @@ struct H1HeadParser {
   /// Notes what a framing-relevant field says; false when it does not belong among the fields.
   @inline(never)
   private mutating func known(
-    _ id: HeaderName, _ name: ByteView, _ value: ByteView, strict: Bool, blanks: Bool
+    _ id: HeaderName, _ name: ByteView, _ value: ByteView, strict: Bool
   ) throws(H1Error) -> Bool {
     switch id {
     case .host:
       if !strict { return true }
       if host != nil { throw .repeatedHost }
-      if blanks && value.isEmpty { throw .hostValue }
       host = value
       unsafe cell.pointee.hostName = name
       return false
     case .contentLength:
       if contentLength != nil { throw .repeatedContentLength }
-      if strict && blanks { throw .contentLength }
       guard let length = ASCII.parseDecimal(value), length <= UInt64(Int64.max) else { throw .contentLength }
       contentLength = length
     case .transferEncoding:
-      if transferEncoding != nil || (strict && blanks) { throw .transferEncoding }
+      if transferEncoding != nil { throw .transferEncoding }
       transferEncoding = value
     case .connection:
       if value.count == 10, value.equalsIgnoringCase("keep-alive") {

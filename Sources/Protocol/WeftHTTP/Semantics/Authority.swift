@@ -51,7 +51,8 @@ package struct Authority {
       }
       guard !host.isEmpty, characters.all(host, CharacterTable.host) else { return nil }
     }
-    guard let port else { return Authority(host: host, port: nil, isIPv6: isIPv6) }
+    // "host:" is an authority with an empty port (RFC 3986 §3.2.3): the scheme's own.
+    guard let port, !port.isEmpty else { return Authority(host: host, port: nil, isIPv6: isIPv6) }
     guard port.count <= 5, let number = ASCII.parseDecimal(port), number <= 65_535 else { return nil }
     return Authority(host: host, port: UInt16(number), isIPv6: isIPv6)
   }

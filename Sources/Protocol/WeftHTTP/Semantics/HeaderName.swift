@@ -14,10 +14,12 @@ package enum HeaderName: UInt8, BitwiseCopyable, CaseIterable, Sendable {
   // Routing, identity and forwarding.
   case forwardedFor, forwardedProto, forwardedHost, forwardedClientCert, forwarded, via, requestID
   case envoyExpectedTimeout, envoyUpstreamTimeout, envoyPerTryTimeout, envoyMaxRetries, envoyRetryOn, envoyRetryGRPCOn
-  case envoyAttemptCount, envoyDecoratorOperation, envoyOriginalPath, envoyInternal, envoyExternalAddress
+  case envoyAttemptCount, envoyDecoratorOperation, envoyOriginalPath, envoyOriginalHost, envoyInternal,
+    envoyExternalAddress
   case envoyDownstreamServiceCluster, envoyDownstreamServiceNode, envoyForceTrace, envoyIPTags, envoyHedgeOnTimeout
   case envoyUpstreamServiceTime, envoyUpstreamCanary, envoyOverloaded, envoyRateLimited, envoyImmediateHealthCheckFail
-  case envoyUpstreamAltStatName, envoyRetriableStatusCodes, envoyRetriableHeaderNames, envoyPeerMetadata
+  case envoyTimeoutAltResponse, envoyUpstreamAltStatName, envoyRetriableStatusCodes, envoyRetriableHeaderNames,
+    envoyPeerMetadata
   case envoyPeerMetadataID, envoyDegraded
   // Tracing.
   case traceparent, tracestate, b3, b3TraceID, b3SpanID, b3ParentSpanID, b3Sampled, b3Flags
@@ -63,6 +65,7 @@ package enum HeaderName: UInt8, BitwiseCopyable, CaseIterable, Sendable {
     case .envoyAttemptCount: "x-envoy-attempt-count"
     case .envoyDecoratorOperation: "x-envoy-decorator-operation"
     case .envoyOriginalPath: "x-envoy-original-path"
+    case .envoyOriginalHost: "x-envoy-original-host"
     case .envoyInternal: "x-envoy-internal"
     case .envoyExternalAddress: "x-envoy-external-address"
     case .envoyDownstreamServiceCluster: "x-envoy-downstream-service-cluster"
@@ -75,6 +78,7 @@ package enum HeaderName: UInt8, BitwiseCopyable, CaseIterable, Sendable {
     case .envoyOverloaded: "x-envoy-overloaded"
     case .envoyRateLimited: "x-envoy-ratelimited"
     case .envoyImmediateHealthCheckFail: "x-envoy-immediate-health-check-fail"
+    case .envoyTimeoutAltResponse: "x-envoy-upstream-rq-timeout-alt-response"
     case .envoyUpstreamAltStatName: "x-envoy-upstream-alt-stat-name"
     case .envoyRetriableStatusCodes: "x-envoy-retriable-status-codes"
     case .envoyRetriableHeaderNames: "x-envoy-retriable-header-names"

@@ -7,7 +7,8 @@ package enum EscapedSlashPolicy: UInt8, Sendable { case keep, reject, unescape }
 
 /// How paths become canonical. The defaults are the mesh's: normalise, merge slashes, keep escaped slashes.
 package struct PathNormalization: Equatable, Sendable {
-  /// Resolve dot segments, decode unreserved characters, turn `\` into `/`; refuse paths that climb above the root.
+  /// Resolve dot segments, decode unreserved characters, turn `\` into `/`. A path that climbs above the root stays there (RFC 3986
+  /// §5.2.4).
   package var normalize = true
   /// `//` becomes `/`.
   package var mergeSlashes = true
@@ -17,8 +18,8 @@ package struct PathNormalization: Equatable, Sendable {
 
   /// The canonical form of `path` (with its query, which is never changed).
   ///
-  /// Nil for a path that has none and must be answered 400: `%00`, a control byte, a bad escape with `normalize`, a dot
-  /// segment above the root or hidden behind `;`, an escaped slash when refused, a fragment.
+  /// Nil for a path that has none and must be answered 400: a control byte, `%00` with `normalize`, an escaped slash when refused, a
+  /// fragment. An escape that is none (`100%`) is text.
   /// *Cost*: one scan when the path is canonical already, as nearly all are; else a copy in the arena of `scratch`.
   package func apply(to path: ByteView, scratch: MessageHead) -> ByteView? {
     // OPTIONS *, CONNECT.
@@ -84,30 +85,34 @@ package struct PathNormalization: Equatable, Sendable {
     // First step: escapes and backslashes.
     var n = 0
     var i = 0
+    // Where a percent sign that opens no escape was written.
+    var lone = -3
     while i < end {
       var c = path[i]
       i += 1
       if c == UInt8(ascii: "%") {
         guard i + 1 < end, let high = ASCII.hexadecimalValue(path[i]), let low = ASCII.hexadecimalValue(path[i + 1])
         else {
-          if normalize { return nil }
+          lone = n
           unsafe room[n] = c
           n += 1
           continue
         }
         let decoded = high << 4 | low
         let isSlash = decoded == UInt8(ascii: "/") || decoded == UInt8(ascii: "\\")
-        if decoded == 0 { return nil }
+        if decoded == 0, normalize { return nil }
         if isSlash, escapedSlashes == .reject { return nil }
-        let decodes = isSlash ? escapedSlashes == .unescape : normalize && Self.isUnreserved(decoded)
+        var decodes = isSlash ? escapedSlashes == .unescape : normalize && Self.isUnreserved(decoded)
+        // A digit behind a lone percent sign must not make an escape of it: `%%341` would be decoded twice.
+        if n - lone <= 2, ASCII.hexadecimalValue(decoded) != nil { decodes = false }
         if decodes {
           unsafe room[n] = isSlash ? UInt8(ascii: "/") : decoded
           n += 1
         } else {
-          // Kept, with upper-case digits when normalising (RFC 3986 §6.2.2.1).
+          // Kept as it came: who signed the path signed these digits.
           unsafe room[n] = c
-          unsafe room[n + 1] = normalize ? ASCII.uppercased(path[i]) : path[i]
-          unsafe room[n + 2] = normalize ? ASCII.uppercased(path[i + 1]) : path[i + 1]
+          unsafe room[n + 1] = path[i]
+          unsafe room[n + 2] = path[i + 1]
           n += 3
         }
         i += 2
@@ -117,12 +122,9 @@ package struct PathNormalization: Equatable, Sendable {
       unsafe room[n] = c
       n += 1
     }
-    // Second step, in place: slashes, then dot segments.
+    // Second step, in place: dot segments, then slashes: to the other side `/a//../b` is `/a/b`.
+    if normalize { n = unsafe Self.removeDotSegments(room, n) }
     if mergeSlashes { n = unsafe Self.mergeSlashes(room, n) }
-    if normalize {
-      guard let k = unsafe Self.removeDotSegments(room, n) else { return nil }
-      n = k
-    }
     // The query is never touched.
     let query = path.dropFirst(end)
     for k in 0..<query.count { unsafe room[n + k] = query[k] }
@@ -145,8 +147,9 @@ package struct PathNormalization: Equatable, Sendable {
     return n
   }
 
-  /// RFC 3986 §5.2.4 in place. Nil when a segment climbs above the root or a dot segment hides behind `;`.
-  private static func removeDotSegments(_ room: UnsafeMutableRawBufferPointer, _ count: Int) -> Int? {
+  /// RFC 3986 §5.2.4 in place. A dot segment with parameters (`..;x`) is one: servers that strip parameters resolve it, and it must not
+  /// get past those that match.
+  private static func removeDotSegments(_ room: UnsafeMutableRawBufferPointer, _ count: Int) -> Int {
     var n = 0  // bytes kept, always ending before a '/'
     var i = 0
     while i < count {
@@ -160,9 +163,7 @@ package struct PathNormalization: Equatable, Sendable {
         unsafe (length == 1 || length == 2) && room[i + 1] == UInt8(ascii: ".")
         && room[i + length] == UInt8(ascii: ".")
       if dots {
-        if nameEnd != j { return nil }
-        if length == 2 {
-          if n == 0 { return nil }
+        if length == 2, n > 0 {
           repeat { n -= 1 } while unsafe n > 0 && room[n] != UInt8(ascii: "/")
         }
         if j == count {
