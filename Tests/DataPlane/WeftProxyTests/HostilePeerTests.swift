@@ -234,7 +234,7 @@ struct HostilePeerTests {
     #expect(world.run { world.server.accepted.first?.text.hasSuffix("\r\n\r\n") ?? false })
     let text = world.server.accepted.first?.text.lowercased() ?? ""
     #expect(!text.contains("x-forwarded-client-cert"))
-    #expect(text.contains("x-forwarded-for: 6.6.6.6,10.1.1.1, 127.0.0.1\r\n"))
+    #expect(text.contains("x-forwarded-for: 6.6.6.6,10.1.1.1,127.0.0.1\r\n"))
   }
 
   @Test("an HTTP/1 request does not wait behind an HTTP/2 connection in the making")

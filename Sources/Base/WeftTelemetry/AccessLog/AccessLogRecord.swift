@@ -88,7 +88,36 @@ package struct AccessLogRecord: BitwiseCopyable {
   package var upstreamRemote = LogAddress()
   package var upstreamLocal = LogAddress()
 
+  package var routeMetadata = ConstantTable<MetadataValue>()
+  package var clusterMetadata = ConstantTable<MetadataValue>()
+
   package init() {}
+}
+
+/// One value of a route's or a cluster's metadata as text, by its path `namespace:key`.
+package struct MetadataValue: BitwiseCopyable {
+  package var path: ByteView
+  package var text: ByteView
+
+  package init(path: ByteView, text: ByteView) {
+    self.path = path
+    self.text = text
+  }
+}
+
+extension ConstantTable where T == MetadataValue {
+  /// Nil when there is nothing at `path`. *Cost*: one comparison per value; metadata that formats ask for is small.
+  package func text(at path: ByteView) -> ByteView? {
+    for i in indices where self[i].path.equals(path) { return self[i].text }
+    return nil
+  }
+}
+
+extension ConstantArena {
+  /// Metadata in the form that formats ask.
+  package func metadata(_ values: [String: String]) -> ConstantTable<MetadataValue> {
+    table(values.sorted { $0.key < $1.key }.map { MetadataValue(path: text($0.key), text: text($0.value)) })
+  }
 }
 
 /// An address that becomes text only when a line needs it.
@@ -125,7 +154,14 @@ package struct LogAddress: BitwiseCopyable {
 /// `:scheme` and `:status`.
 package protocol AccessLogSource {
   var record: AccessLogRecord { get }
+  /// The first field of that name.
   func requestHeader(_ name: ByteView) -> ByteView?
+  /// The field of that name that has `number` others before it.
+  func requestHeader(_ name: ByteView, number: Int) -> ByteView?
   func responseHeader(_ name: ByteView) -> ByteView?
   func responseTrailer(_ name: ByteView) -> ByteView?
+}
+
+extension AccessLogSource {
+  package func requestHeader(_ name: ByteView, number: Int) -> ByteView? { number == 0 ? requestHeader(name) : nil }
 }

@@ -14,10 +14,13 @@ package enum FormatOperator: BitwiseCopyable, @unchecked Sendable {  // views of
   case commonDuration(from: LogMoment, to: LogMoment, divisor: Int64)
   /// `nil` numbers print as text, `true` as a number.
   case grpcStatus(style: GRPCStatusStyle)
-  /// Understood, and never known to this proxy: metadata and filter state.
+  /// `%METADATA(ROUTE|CLUSTER:…)%`, `%CLUSTER_METADATA(…)%`.
+  case metadata(MetadataOwner, path: ByteView, maxLength: Int32)
+  /// Understood, and never known to this proxy: dynamic metadata and filter state.
   case unavailable
 
   package enum OriginalPath: UInt8, BitwiseCopyable, Sendable { case current, original, originalOrCurrent }
+  package enum MetadataOwner: UInt8, BitwiseCopyable, Sendable { case route, cluster }
   package enum GRPCStatusStyle: UInt8, BitwiseCopyable, Sendable { case camel, snake, number }
 
   package struct HeaderOperand: BitwiseCopyable {

@@ -133,8 +133,9 @@ enum FormatSyntax {
       guard let value = unsafe getenv(name) else { return .literal(ByteView("-" as StaticString)) }
       let text = unsafe String(cString: value)
       return .literal(arena.text(p.maxLength >= 0 ? String(text.prefix(Int(p.maxLength))) : text))
-    case "DYNAMIC_METADATA", "CLUSTER_METADATA", "UPSTREAM_METADATA", "FILTER_STATE", "UPSTREAM_FILTER_STATE",
-      "METADATA", "VIRTUAL_CLUSTER_NAME", "TLS_JA3_FINGERPRINT", "TLS_JA4_FINGERPRINT", "UNIQUE_ID", "CUSTOM_FLAGS",
+    case "METADATA", "CLUSTER_METADATA": return try metadata(p, arena: arena)
+    case "DYNAMIC_METADATA", "UPSTREAM_METADATA", "FILTER_STATE", "UPSTREAM_FILTER_STATE", "VIRTUAL_CLUSTER_NAME",
+      "TLS_JA3_FINGERPRINT", "TLS_JA4_FINGERPRINT", "UNIQUE_ID", "CUSTOM_FLAGS",
       "UPSTREAM_TLS_VERSION", "UPSTREAM_TLS_CIPHER", "UPSTREAM_TLS_SESSION_ID", "UPSTREAM_PEER_SUBJECT",
       "UPSTREAM_PEER_ISSUER", "UPSTREAM_PEER_URI_SAN", "UPSTREAM_PEER_DNS_SAN", "UPSTREAM_LOCAL_SUBJECT",
       "UPSTREAM_LOCAL_URI_SAN", "DOWNSTREAM_PEER_IP_SAN", "DOWNSTREAM_PEER_EMAIL_SAN", "DOWNSTREAM_LOCAL_DNS_SAN",
@@ -161,6 +162,22 @@ enum FormatSyntax {
     return FormatOperator.HeaderOperand(
       name: arena.text(names[0]), alternative: names.count == 2 ? arena.text(names[1]) : .empty, maxLength: p.maxLength,
       dropQuery: dropQuery)
+  }
+
+  private static func metadata(_ p: Parsed, arena: ConstantArena) throws(ConfigError) -> FormatOperator {
+    var parts = (p.argument ?? "").split(separator: ":", omittingEmptySubsequences: false)
+    var owner = "CLUSTER"
+    if p.name == "METADATA" { owner = parts.isEmpty ? "" : String(parts.removeFirst()) }
+    guard let namespace = parts.first, !namespace.isEmpty else {
+      throw ConfigError("operator %\(p.name)(\(p.name == "METADATA" ? "TYPE:" : "")NAMESPACE:KEY)% needs a namespace")
+    }
+    let path = arena.text(parts.joined(separator: ":"))
+    switch owner {
+    case "ROUTE": return .metadata(.route, path: path, maxLength: p.maxLength)
+    case "CLUSTER": return .metadata(.cluster, path: path, maxLength: p.maxLength)
+    case "DYNAMIC", "UPSTREAM_HOST", "LISTENER", "VIRTUAL_HOST", "LISTENER_FILTER_CHAIN": return .unavailable
+    default: throw ConfigError("operator %METADATA(TYPE:…)%: \(owner) is no type of metadata")
+    }
   }
 
   private static func commonDuration(_ p: Parsed) throws(ConfigError) -> FormatOperator {

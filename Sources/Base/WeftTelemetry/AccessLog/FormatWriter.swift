@@ -84,6 +84,10 @@ enum FormatWriter {
       }
       out.append(decimal: Int(record.grpcStatus))
       return .number
+    case .metadata(let owner, let path, let maxLength):
+      let values = owner == .route ? record.routeMetadata : record.clusterMetadata
+      guard let value = values.text(at: path) else { return .missing }
+      return append(value, maxLength, escaping, &out)
     case .unavailable: return .missing
     }
   }
@@ -244,7 +248,8 @@ enum FormatWriter {
   }
 
   private static func appendFlags(_ flags: ResponseFlags, long: Bool, _ out: inout ByteBuffer) -> FormatOutcome {
-    if flags.isEmpty { return .missing }
+    // No flag is a value, too, and the same one everywhere: `-`.
+    if flags.isEmpty { out.append(UInt8(ascii: "-")) }
     var first = true
     for flag in ResponseFlag.allCases where flags.contains(flag) {
       if !first { out.append(UInt8(ascii: ",")) }

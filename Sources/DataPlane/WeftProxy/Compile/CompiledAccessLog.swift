@@ -140,7 +140,7 @@ struct CompiledLogFilter {
     case .traceable: return record.isTraced
     case .sample(let parts): return record.random % 1_000_000 < parts
     case .flags(let flags): return flags.isEmpty ? !record.flags.isEmpty : record.flags.intersects(flags)
-    case .header(let matcher): return matcher.matches(value: source.requestHeader(matcher.name))
+    case .header(let matcher): return matcher.matches(requestOf: source)
     case .grpcStatus(let statuses, let exclude):
       let status =
         record.grpcStatus >= 0

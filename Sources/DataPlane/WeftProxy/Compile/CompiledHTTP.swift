@@ -59,9 +59,8 @@ package struct CompiledHTTPManager {
   package var portStripping = HTTPConnectionManager.PortStripping.none
   package var stripsTrailingDot = false
   package var forwardsTrailersToHTTP1 = false
-  /// Lower-case names of upgrades that are allowed for every route (`websocket`), and whether CONNECT is.
+  /// Lower-case names of upgrades that are allowed for every route which says nothing of them (`websocket`, `connect`).
   package var upgrades = ConstantTable<ByteView>()
-  package var allowsConnect = false
   var internalRanges = ConstantTable<CompiledRange>()
   /// Writers of the access log; `hasAccessLogs` says without a look at the array whether there are any.
   package var accessLogs: [any AccessLogWriter] = []
@@ -90,6 +89,7 @@ package struct CompiledRoute {
   package var config: Route
   package var name = ByteView.empty
   package var virtualHost = ByteView.empty
+  package var metadata = ConstantTable<MetadataValue>()
   package var action = Action.none
 
   // forward
@@ -113,6 +113,8 @@ package struct CompiledRoute {
   package var grpcTimeoutOffset: UInt64 = 0
   package var pathRewrite = PathRewrite.none
   package var matchedPrefix: Int = 0
+  /// The prefix was matched without `;parameters`.
+  package var ignoresParameters = false
   package var prefixRewrite = ByteView.empty
   package var hostRewrite = HostRewrite.none
   package var hostRewriteText = ByteView.empty
@@ -133,8 +135,8 @@ package struct CompiledRoute {
   /// `timeout` was not configured: it ends requests that get no answer, not answers that take long.
   package var timeoutIsDefault = false
   package var bufferLimit: Int = .max
-  package var upgrades = ConstantTable<ByteView>()
-  package var allowsConnect = false
+  /// What the route says of protocols to change to, whatever the connection manager says.
+  package var upgrades = ConstantTable<Upgrade>()
   /// CONNECT ends here: what follows is passed on as TCP.
   package var terminatesConnect = false
   package var hasHashPolicies = false
@@ -150,6 +152,12 @@ package struct CompiledRoute {
   /// Header changes in Envoy's order: route, virtual host, table.
   package var requestChanges = ConstantTable<CompiledHeaderChange>()
   package var responseChanges = ConstantTable<CompiledHeaderChange>()
+
+  /// A protocol that requests may change to, or may not, by its lower-case name.
+  package struct Upgrade: BitwiseCopyable {
+    package var name: ByteView
+    package var isEnabled: Bool
+  }
 
   package struct ResetHeader: BitwiseCopyable {
     package var name: ByteView

@@ -253,7 +253,6 @@ struct ListenerCompiler {
     compiled.forwardsTrailersToHTTP1 = manager.http1.enableTrailers
     let enabled = manager.upgrades.filter(\.enabled).map { $0.type.lowercased() }
     compiled.upgrades = storage.arena.table(enabled.map { storage.text($0) })
-    compiled.allowsConnect = enabled.contains("connect")
     compiled.internalRanges = storage.arena.table(manager.internalAddressRanges.compactMap { CompiledRange($0) })
     compiled.accessLogs = try accessLogs(manager.accessLogs)
     compiled.hasAccessLogs = !compiled.accessLogs.isEmpty

@@ -87,9 +87,39 @@ struct CompiledHeaderMatcher: BitwiseCopyable {
     }
   }
 
-  func matches(_ head: MessageHead) -> Bool { matches(value: value(in: head)) }
+  /// Whether the condition holds. A field that comes several times is looked at value by value, and one that fits is enough: what else
+  /// was sent hides a value neither from a rule that admits nor from one that denies (`inverts` applies to the outcome).
+  func matches(_ head: MessageHead) -> Bool {
+    switch pseudo {
+    case .none: break
+    case .method: return matches(value: head.methodText)
+    case .path: return matches(value: head.path.isEmpty ? nil : head.path)
+    case .authority: return matches(value: head.authority.isEmpty ? nil : head.authority)
+    case .scheme: return matches(value: head.scheme.isEmpty ? nil : head.scheme)
+    }
+    guard var index = head.firstIndex(named: name) else { return matches(value: nil) }
+    let value = head.field(at: index).value
+    if kind == .present || kind == .absent || holds(value) { return matches(value: value) }
+    while let next = head.firstIndex(named: name, from: index + 1) {
+      if holds(head.field(at: next).value) { return !inverts }
+      index = next
+    }
+    return inverts
+  }
 
-  /// Whether the condition holds for the header's value, `nil` when it is absent.
+  /// The same for the request of a log line.
+  func matches<S: AccessLogSource>(requestOf source: S) -> Bool {
+    guard let first = source.requestHeader(name) else { return matches(value: nil) }
+    if kind == .present || kind == .absent || holds(first) { return matches(value: first) }
+    var number = 1
+    while let next = source.requestHeader(name, number: number) {
+      if holds(next) { return !inverts }
+      number += 1
+    }
+    return inverts
+  }
+
+  /// Whether the condition holds for a field that comes once, or, with `nil`, not at all.
   func matches(value: ByteView?) -> Bool {
     var found = value
     if found == nil, treatsMissingAsEmpty { found = .empty }
@@ -101,27 +131,19 @@ struct CompiledHeaderMatcher: BitwiseCopyable {
     }
     // A missing header never matches, also when inverted.
     guard let found else { return false }
-    let holds =
-      if kind == .string { string?.matches(found) ?? false } else {
-        integer(found).map { $0 >= start && $0 < end } ?? false
-      }
-    return holds != inverts
+    return holds(found) != inverts
   }
 
-  private func value(in head: MessageHead) -> ByteView? {
-    switch pseudo {
-    case .none: head.joinedValue(named: name)
-    case .method: head.methodText
-    case .path: head.path.isEmpty ? nil : head.path
-    case .authority: head.authority.isEmpty ? nil : head.authority
-    case .scheme: head.scheme.isEmpty ? nil : head.scheme
-    }
+  private func holds(_ value: ByteView) -> Bool {
+    if kind == .string { return string?.matches(value) ?? false }
+    return integer(value).map { $0 >= start && $0 < end } ?? false
   }
 
-  /// A whole decimal integer, with an optional minus.
+  /// A whole decimal integer, with an optional sign.
   private func integer(_ text: ByteView) -> Int64? {
     let negative = text.first == UInt8(ascii: "-")
-    guard let magnitude = ASCII.parseDecimal(negative ? text.dropFirst() : text), magnitude <= UInt64(Int64.max) else {
+    let digits = negative || text.first == UInt8(ascii: "+") ? text.dropFirst() : text
+    guard let magnitude = ASCII.parseDecimal(digits), magnitude <= UInt64(Int64.max) else {
       return nil
     }
     return negative ? -Int64(magnitude) : Int64(magnitude)

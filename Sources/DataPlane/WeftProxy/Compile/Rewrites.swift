@@ -41,10 +41,10 @@ package struct CompiledRedirect: BitwiseCopyable {
     }
   }
 
-  /// The `Location` for this request, in the head's arena. A port that is the scheme's own is left out.
-  func location(_ head: MessageHead, isSecure: Bool) -> ByteView {
-    let own = isSecure ? ByteView("https" as StaticString) : ByteView("http" as StaticString)
-    let scheme = self.scheme.isEmpty ? (head.scheme.isEmpty ? own : head.scheme) : self.scheme
+  /// The `Location` for this request, in the head's arena. The request's port is left out where it is the scheme's own; a configured one is said. The head's scheme is the client's:
+  /// behind a hop that ends TLS, `https`.
+  func location(_ head: MessageHead) -> ByteView {
+    let scheme = self.scheme.isEmpty ? head.scheme : self.scheme
     let requestHost = head.authority.withoutPort
     var port = ByteView.empty
     if self.port != 0 {
@@ -52,10 +52,9 @@ package struct CompiledRedirect: BitwiseCopyable {
     } else if host.isEmpty, requestHost.count < head.authority.count {
       port = head.authority.dropFirst(requestHost.count + 1)
       // A port that only spelled out the old scheme does not fit the new one.
-      let source = head.scheme.isEmpty ? own : head.scheme
-      if !self.scheme.isEmpty, port.equals(source.equals("https") ? "443" : "80") { port = .empty }
+      if !self.scheme.isEmpty, port.equals(head.scheme.equals("https") ? "443" : "80") { port = .empty }
+      if port.equals(scheme.equals("https") ? "443" : "80") { port = .empty }
     }
-    if port.equals(scheme.equals("https") ? "443" : "80") { port = .empty }
     let host = self.host.isEmpty ? requestHost : self.host
 
     let original = head.path
@@ -99,7 +98,7 @@ package struct CompiledRedirect: BitwiseCopyable {
 
 extension CompiledRoute {
   /// The `Location` of a redirect.
-  package func location(_ head: MessageHead, isSecure: Bool) -> ByteView { redirect.location(head, isSecure: isSecure) }
+  package func location(_ head: MessageHead) -> ByteView { redirect.location(head) }
 
   /// The path to forward, or `nil` when the route does not rewrite it. The query is kept.
   package func rewrittenPath(_ head: MessageHead) -> ByteView? {
@@ -108,13 +107,15 @@ extension CompiledRoute {
     case .prefix:
       var path = head.path
       // Parameters inside the prefix were not there when it was matched.
-      if path.prefix(matchedPrefix).contains(UInt8(ascii: ";")) {
+      if ignoresParameters, path.prefix(matchedPrefix).contains(UInt8(ascii: ";")) {
         path = PathNormalization.withoutParameters(path, scratch: head)
       }
-      return head.concatenate(prefixRewrite, path.dropFirst(min(matchedPrefix, path.count)))
+      return head.concatenate(prefixRewrite, path.dropFirst(min(matchedPrefix, path.pathWithoutQuery.count)))
     case .regex:
       let bare = head.path.pathWithoutQuery
       let new = pathRegex.replacing(bare, with: pathSubstitution, in: head)
+      // Nothing is no path: the old one stays.
+      if new.isEmpty { return nil }
       return bare.count == head.path.count ? new : head.concatenate(new, head.path.dropFirst(bare.count))
     }
   }

@@ -30,7 +30,8 @@ struct RouteCompiler {
           throw error.inside(path.field("routes").index(r))
         }
       }
-      if host.tlsRequirement == .all {
+      if host.tlsRequirement != .none {
+        range.redirectsOnlyExternal = host.tlsRequirement == .externalOnly
         range.secureRedirect = Int32(routes.count)
         conditions.append(RouteCondition())
         routes.append(storage.keep(try secureRedirect(host)))
@@ -39,7 +40,8 @@ struct RouteCompiler {
     }
     return RouteTable(
       routes: storage.arena.table(routes), conditions: storage.arena.table(conditions),
-      virtualHosts: storage.arena.table(ranges), hosts: hosts, ignoresPort: configuration.ignorePortInHostMatching)
+      virtualHosts: storage.arena.table(ranges), hosts: hosts, ignoresPort: configuration.ignorePortInHostMatching,
+      ignoresParameters: configuration.ignorePathParameters)
   }
 
   private func secureRedirect(_ host: VirtualHost) throws(ConfigError) -> CompiledRoute {
@@ -50,7 +52,7 @@ struct RouteCompiler {
     compiled.virtualHost = storage.text(host.name)
     compiled.action = .redirect
     compiled.status = redirect.status
-    compiled.redirect = try CompiledRedirect(redirect, matched: 1, storage)
+    compiled.redirect = try CompiledRedirect(redirect, matched: 0, storage)
     return compiled
   }
 
@@ -86,6 +88,7 @@ struct RouteCompiler {
     var compiled = CompiledRoute(config: route)
     compiled.name = storage.text(route.name)
     compiled.virtualHost = storage.text(host.name)
+    compiled.metadata = storage.arena.metadata(route.metadata)
     compiled.includesAttemptCount = host.includeRequestAttemptCount
     compiled.includesAttemptCountInResponse = host.includeAttemptCountInResponse
     if let limit = route.perRequestBufferLimitBytes ?? host.perRequestBufferLimitBytes {
@@ -138,7 +141,9 @@ struct RouteCompiler {
   private func matchedLength(_ match: RouteMatch) -> Int {
     switch match.path {
     case .prefix(let text), .exact(let text), .separatedPrefix(let text): text.utf8.count
-    case .regex, .connect: 0
+    // All of it, without the query.
+    case .regex: .max
+    case .connect: 0
     }
   }
 
@@ -172,6 +177,7 @@ struct RouteCompiler {
     compiled.grpcTimeoutOffset = action.grpcTimeoutHeaderOffset.wholeNanoseconds
 
     compiled.matchedPrefix = matchedLength(route.match)
+    compiled.ignoresParameters = table.ignorePathParameters
     if let prefix = action.prefixRewrite {
       compiled.pathRewrite = .prefix
       compiled.prefixRewrite = storage.text(prefix)
@@ -219,11 +225,11 @@ struct RouteCompiler {
       compiled.expectedTimeout = perTry
     }
     compiled.expectedTimeoutText = storage.text(String(max(1, compiled.expectedTimeout / 1_000_000)))
-    let enabled = action.upgrades.filter(\.enabled)
-    compiled.upgrades = storage.arena.table(enabled.map { storage.text($0.type.lowercased()) })
-    let connect = enabled.first { $0.type.lowercased() == "connect" }
-    compiled.allowsConnect = connect != nil
-    compiled.terminatesConnect = connect?.terminates ?? false
+    compiled.upgrades = storage.arena.table(
+      action.upgrades.map { CompiledRoute.Upgrade(name: storage.text($0.type.lowercased()), isEnabled: $0.enabled) })
+    compiled.terminatesConnect = action.upgrades.contains {
+      $0.enabled && $0.terminates && $0.type.lowercased() == "connect"
+    }
     compiled.hasHashPolicies = !action.hashPolicies.isEmpty
   }
 

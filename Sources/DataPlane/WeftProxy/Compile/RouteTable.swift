@@ -9,6 +9,7 @@ package import WeftUpstream
 package struct RouteInput: BitwiseCopyable {
   /// One draw per stream, the same for each evaluation: decides runtime fractions and weighted clusters.
   package var random: UInt64
+  /// The client came by https: to this listener, or to a trusted hop in front of it.
   package var isSecure: Bool
   package var clientCertificatePresented = false
   package var clientCertificateValidated = false
@@ -70,6 +71,8 @@ struct VirtualHostRange: BitwiseCopyable {
   var count: Int32
   /// Position of the redirect to https that plain requests get; −1 for none.
   var secureRedirect: Int32 = -1
+  /// Requests from inside get no such redirect.
+  var redirectsOnlyExternal = false
 }
 
 /// The routes of one route configuration. The head's path and authority must be canonical: the forms that are also
@@ -81,6 +84,8 @@ package struct RouteTable: BitwiseCopyable {
   let virtualHosts: ConstantTable<VirtualHostRange>
   let hosts: HostTable
   let ignoresPort: Bool
+  /// Paths are matched without the `;parameters` of their segments.
+  let ignoresParameters: Bool
 
   /// Whether any route allows an upgrade that its connection manager may not know of.
   var allowsUpgrades: Bool { routes.indices.contains { !routes[$0][].upgrades.isEmpty } }
@@ -99,9 +104,13 @@ package struct RouteTable: BitwiseCopyable {
     let number = hosts.find(authority)
     guard number >= 0 else { return -1 }
     let range = virtualHosts[Int(number)]
-    if range.secureRedirect >= 0, !input.isSecure { return range.secureRedirect }
-    // Parameters are no part of what is matched: who serves the path strips them, too.
-    let path = PathNormalization.withoutParameters(head.path, scratch: head).pathWithoutQuery
+    if range.secureRedirect >= 0, !input.isSecure {
+      let isExempt = range.redirectsOnlyExternal && head.first(.envoyInternal)?.equals("true") ?? false
+      if !isExempt { return range.secureRedirect }
+    }
+    var path = head.path
+    if ignoresParameters { path = PathNormalization.withoutParameters(path, scratch: head) }
+    path = path.pathWithoutQuery
     for i in range.first..<range.first + range.count where conditions[Int(i)].matches(head, path: path, input) {
       return i
     }

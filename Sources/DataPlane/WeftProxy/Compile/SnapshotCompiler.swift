@@ -341,6 +341,7 @@ package final class SnapshotCompiler {
       limits: HTTPLimits(upstreamOf: cluster), connectTimeout: cluster.connectTimeout.wholeNanoseconds)
     compiled.config.loadAssignment = model.assignment
     compiled.localityWeights = weights
+    compiled.metadata = storage.arena.metadata(cluster.metadata)
     compiled.options = ConnectionOptions(cluster)
     compiled.idleTimeout = cluster.idleTimeout.wholeNanoseconds
     compiled.maxConnectionDuration = cluster.maxConnectionDuration.wholeNanoseconds

@@ -37,7 +37,8 @@ extension WorkerEngine {
     let secure = slot[].flags.contains(.secure)
     let edge = manager[].useRemoteAddress
     let forwarded =
-      head.contains(.forwardedFor) ? head.joinedValue(named: ByteView(HeaderName.forwardedFor.text)) : nil
+      head.contains(.forwardedFor)
+      ? head.joinedValue(named: ByteView(HeaderName.forwardedFor.text)).flatMap { $0.isEmpty ? nil : $0 } : nil
     var isInternal = false
     if edge {
       if manager[].trustedHops > 0, let forwarded {
@@ -93,18 +94,17 @@ extension WorkerEngine {
   private func appendForwardedFor(_ head: MessageHead, _ slot: SlotRef<DownstreamConnection>, _ old: ByteView?) {
     let text = slot[].peerText
     // The last value is the nearest hop's: repeated fields are joined in order, or a forged first one would hide it.
-    let value = unsafe head.build((old.map { $0.count + 2 } ?? 0) + ShortText.capacity) { room in
+    let value = unsafe head.build((old.map { $0.count + 1 } ?? 0) + ShortText.capacity) { room in
       guard let base = room.baseAddress else { return 0 }
       var used = 0
       if let old {
         unsafe base.copyMemory(from: old.base, byteCount: old.count)
         unsafe base.storeBytes(of: UInt8(ascii: ","), toByteOffset: old.count, as: UInt8.self)
-        unsafe base.storeBytes(of: UInt8(ascii: " "), toByteOffset: old.count + 1, as: UInt8.self)
-        used = old.count + 2
+        used = old.count + 1
       }
       return unsafe used + text.copy(to: base + used)
     }
-    if old == nil { head.append(.forwardedFor, value, flags: .sound) } else { head.set(.forwardedFor, value) }
+    head.set(.forwardedFor, value, flags: old == nil ? .sound : [])
   }
 
   /// The client's address as text, for upstreams that count clients.

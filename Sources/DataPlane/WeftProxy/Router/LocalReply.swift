@@ -24,17 +24,20 @@ extension WorkerEngine {
     if stream[].flags.contains(.clientGone) { return finish(s) }
     if stream[].flags.contains(.responseStarted) { return abort(s, byClient: false) }
     let head = responseHead
+    // HTTP/2 says with the head that nothing follows.
+    let isHTTP2 = isHTTP2(downstream: stream[].downstream)
     if stream[].flags.contains(.isGRPC) {
       startGRPCFailure(s, head, grpcStatus ?? GRPCStatusMapping.grpcStatus(of: status))
       if !body.isEmpty { head.append(.grpcMessage, GRPCMessage.encoded(body, scratch: head)) }
     } else if Self.forbidsContent(status) {
       head.startResponse(status, framing: .none)
     } else {
-      head.startResponse(status, framing: .length(UInt64(body.count)))
+      head.startResponse(status, framing: isHTTP2 && body.isEmpty ? .none : .length(UInt64(body.count)))
       if !body.isEmpty { head.append(.contentType, ByteView("text/plain")) }
     }
     if let location { head.append(.location, head.copy(location)) }
-    if overloaded { head.append(.envoyOverloaded, ByteView("true")) }
+    let manager = downstreams[stream[].downstream].manager
+    if overloaded, !(manager?[].suppressesEnvoyHeaders ?? false) { head.append(.envoyOverloaded, ByteView("true")) }
     let hasBody =
       !body.isEmpty && stream[].flags.isDisjoint(with: [.isGRPC, .isHEAD]) && !Self.forbidsContent(status)
     answerComplete(s)

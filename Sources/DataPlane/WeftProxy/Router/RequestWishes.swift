@@ -12,7 +12,9 @@ import WeftUpstream
 
 /// Sets of names, made once per worker.
 struct RouterFields {
-  let timeouts = HeaderNameSet(.envoyUpstreamTimeout, .envoyPerTryTimeout, .envoyExpectedTimeout)
+  let timeouts = HeaderNameSet(
+    .envoyUpstreamTimeout, .envoyPerTryTimeout, .envoyExpectedTimeout, .envoyTimeoutAltResponse,
+    .envoyUpstreamAltStatName)
   let retries = HeaderNameSet(
     .envoyRetryOn, .envoyRetryGRPCOn, .envoyMaxRetries, .envoyRetriableStatusCodes, .envoyRetriableHeaderNames,
     .envoyHedgeOnTimeout)
@@ -20,9 +22,10 @@ struct RouterFields {
   let untrusted = HeaderNameSet(
     .envoyInternal, .envoyRetriableStatusCodes, .envoyRetriableHeaderNames, .envoyRetryOn, .envoyRetryGRPCOn,
     .envoyMaxRetries, .envoyUpstreamAltStatName, .envoyUpstreamTimeout, .envoyPerTryTimeout, .envoyExpectedTimeout,
-    .envoyForceTrace, .envoyIPTags, .envoyOriginalPath, .envoyHedgeOnTimeout)
+    .envoyForceTrace, .envoyIPTags, .envoyHedgeOnTimeout, .envoyTimeoutAltResponse)
   let untrustedAtEdge = HeaderNameSet(
-    .envoyDecoratorOperation, .envoyDownstreamServiceCluster, .envoyDownstreamServiceNode)
+    .envoyDecoratorOperation, .envoyDownstreamServiceCluster, .envoyDownstreamServiceNode, .envoyOriginalPath,
+    .envoyOriginalHost)
 }
 
 extension WorkerEngine {
@@ -60,6 +63,8 @@ extension WorkerEngine {
     if let perTry = milliseconds(head, .envoyPerTryTimeout) { stream[].tryTimeout = perTry }
     head.remove(.envoyUpstreamTimeout)
     head.remove(.envoyPerTryTimeout)
+    head.remove(.envoyTimeoutAltResponse)
+    head.remove(.envoyUpstreamAltStatName)
   }
 
   /// A field of milliseconds as nanoseconds; nil when it is no number.

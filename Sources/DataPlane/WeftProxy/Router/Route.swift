@@ -14,7 +14,7 @@ extension WorkerEngine {
     let d = stream[].downstream
     let slot = downstreams.ref(d)
     guard let manager = slot[].manager else { return }
-    var input = RouteInput(random: stream[].random, isSecure: slot[].flags.contains(.secure))
+    var input = RouteInput(random: stream[].random, isSecure: head.scheme.equals("https"))
     input.clientCertificatePresented = slot[].presentsCertificate
     input.clientCertificateValidated = slot[].hasVerifiedCertificate
     let table = manager[].routes
@@ -72,8 +72,7 @@ extension WorkerEngine {
   }
 
   private func redirect(_ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
-    let secure = downstreams[streams[s].downstream].flags.contains(.secure)
-    let location = route[].location(head, isSecure: secure)
+    let location = route[].location(head)
     // The location lies in the request's arena; the reply copies it into its own head before that is reused.
     localReply(s, route[].status, .empty, details: "direct_response", location: location)
   }
@@ -117,7 +116,7 @@ extension WorkerEngine {
         ? .distantFuture : stream[].started.advanced(nanoseconds: Int64(clamping: route[].maxStreamDuration))
     }
     rewrite(head, route, s)
-    if !entryHost.isEmpty { replaceHost(head, entryHost, route) }
+    if !entryHost.isEmpty { replaceHost(s, head, entryHost, route) }
     changeRequest(s, head, route)
     setRetries(s, head, route)
     // A head is kept while it may be needed again: for another attempt, while waiting, or for the log.
@@ -130,17 +129,21 @@ extension WorkerEngine {
     attempt(s, head)
   }
 
-  /// Path and host as the route rewrites them. What was there before stays visible in `x-envoy-original-path`.
+  /// Path and host as the route rewrites them. What was there before stays visible in `x-envoy-original-path` and `x-envoy-original-host`.
   private func rewrite(_ head: MessageHead, _ route: ConfigRef<CompiledRoute>, _ s: SlabIndex) {
     if route[].pathRewrite != .none, let path = route[].rewrittenPath(head) {
-      head.set(.envoyOriginalPath, head.path)
+      if !suppressesEnvoyHeaders(s) { head.set(.envoyOriginalPath, head.path) }
       head.path = path
     }
     if route[].hostRewrite != .none, route[].hostRewrite != .automatic,
       let host = route[].rewrittenHost(head, endpoint: .empty), !host.isEmpty
     {
-      replaceHost(head, host, route)
+      replaceHost(s, head, host, route)
     }
+  }
+
+  private func suppressesEnvoyHeaders(_ s: SlabIndex) -> Bool {
+    downstreams[streams[s].downstream].manager?[].suppressesEnvoyHeaders ?? false
   }
 
   private func changeRequest(_ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
@@ -164,10 +167,13 @@ extension WorkerEngine {
     let config = clusters[stream[].cluster].config
     guard position >= 0, position < config[].endpoints.count else { return }
     let name = config[].endpoints[position].hostname
-    if !name.isEmpty { replaceHost(head, name, route) }
+    if !name.isEmpty { replaceHost(s, head, name, route) }
   }
 
-  private func replaceHost(_ head: MessageHead, _ host: ByteView, _ route: ConfigRef<CompiledRoute>) {
+  private func replaceHost(
+    _ s: SlabIndex, _ head: MessageHead, _ host: ByteView, _ route: ConfigRef<CompiledRoute>
+  ) {
+    if !suppressesEnvoyHeaders(s) { head.set(.envoyOriginalHost, head.authority) }
     if route[].appendsForwardedHost {
       head.appendJoined(.forwardedHost, separator: ByteView(","), head.authority)
     }
@@ -203,6 +209,7 @@ extension WorkerEngine {
       let d = stream[].downstream
       guard let host = originalDestinationHost(stream[].cluster, downstreams[d].local) else {
         state[].stats.add(.originalDestinationHostInvalid)
+        stream[].attempts += 1
         stream[].responseFlags.insert(.noHealthyUpstream)
         return localReply(s, 503, ByteView("no healthy upstream"), details: "no_healthy_upstream")
       }
@@ -214,6 +221,7 @@ extension WorkerEngine {
       )
       guard case .host(let position, let panicking) = pick else {
         state[].stats.add(.upstreamCxNoneHealthy)
+        stream[].attempts += 1
         stream[].responseFlags.insert(.noHealthyUpstream)
         return localReply(s, 503, ByteView("no healthy upstream"), details: "no_healthy_upstream")
       }

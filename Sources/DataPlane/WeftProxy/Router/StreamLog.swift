@@ -16,7 +16,7 @@ struct StreamSource: AccessLogSource {
   func requestHeader(_ name: ByteView) -> ByteView? {
     guard let request else { return nil }
     if name.first == UInt8(ascii: ":") {
-      if name.equals(":path") { return request.path }
+      if name.equals(":path") { return request.path.isEmpty ? nil : request.path }
       if name.equals(":method") { return request.methodText }
       if name.equals(":authority") { return request.authority }
       if name.equals(":scheme") { return request.scheme }
@@ -24,6 +24,13 @@ struct StreamSource: AccessLogSource {
     }
     if name.equals("host") { return request.authority }
     return request.first(named: name)
+  }
+
+  func requestHeader(_ name: ByteView, number: Int) -> ByteView? {
+    guard let request, number > 0 else { return requestHeader(name) }
+    var index = request.firstIndex(named: name)
+    for _ in 0..<number { index = index.flatMap { request.firstIndex(named: name, from: $0 + 1) } }
+    return index.map { request.field(at: $0).value }
   }
 
   func responseHeader(_ name: ByteView) -> ByteView? { response?.first(named: name) }
@@ -47,12 +54,21 @@ extension WorkerEngine {
     var needsSource = false
     for i in changes.indices where changes[i].format != nil { needsSource = true }
     if !needsSource { return head.apply(changes, from: NoSource(), scratch: &scratch[]) }
+    var record = record(s)
     var request: MessageHead? = response == nil ? head : nil
     if response != nil, let kept = streams[s].head {
       kept.view(in: replayHead)
       request = replayHead
     }
-    let source = StreamSource(record: record(s), request: request, response: response, trailers: nil)
+    // The status is known before the client is told.
+    if let response {
+      record.status = response.status
+    } else {
+      // These go with the first attempt, and nobody has answered yet.
+      record.attempts = max(1, record.attempts)
+      record.responseCodeDetails = .empty
+    }
+    let source = StreamSource(record: record, request: request, response: response, trailers: nil)
     head.apply(changes, from: source, scratch: &scratch[])
   }
 
@@ -69,6 +85,10 @@ extension WorkerEngine {
     record.status = stream[].flags.contains(.responseStarted) ? stream[].status : 0
     record.flags = stream[].responseFlags
     record.grpcStatus = stream[].grpcStatus
+    if record.grpcStatus < 0, record.status > 0, stream[].flags.contains(.isGRPC) {
+      // An answer that carries none has failed as its HTTP status says.
+      record.grpcStatus = Int32(GRPCStatusMapping.grpcStatus(of: record.status))
+    }
     record.attempts = UInt32(stream[].attempts)
     record.startUnixNanoseconds = wallClock() &- Int64(clamping: now.nanoseconds &- start)
     record.lastDownstreamRx = since(stream[].requestEndedAt)
@@ -87,8 +107,12 @@ extension WorkerEngine {
     if let route = stream[].route {
       record.routeName = route[].name
       record.virtualHostName = route[].virtualHost
+      record.routeMetadata = route[].metadata
     }
-    if !stream[].cluster.isNone { record.upstreamCluster = clusters[stream[].cluster].config[].name }
+    if !stream[].cluster.isNone {
+      record.upstreamCluster = clusters[stream[].cluster].config[].name
+      record.clusterMetadata = clusters[stream[].cluster].config[].metadata
+    }
     if let chain = slot[].chainConfig { record.filterChainName = chain[].name }
     // Behind another proxy the client is whom that one saw; its port is not known.
     record.downstreamRemote =

@@ -25,16 +25,19 @@ extension WorkerEngine {
   @inline(never)
   func takeExtendedConnect(_ head: MessageHead) { head.becomeUpgrade() }
 
-  /// Whether connection manager or route have what the request asks for.
+  /// Whether the request gets what it asks for: the route has the last word on each protocol, allowing or refusing it; the connection
+  /// manager speaks for routes that say nothing.
   func allowsTunnel(
     _ kind: TunnelKind, _ head: MessageHead, _ manager: ConfigRef<CompiledHTTPManager>,
     _ route: ConfigRef<CompiledRoute>
   ) -> Bool {
-    if kind == .connect { return manager[].allowsConnect || route[].allowsConnect }
     // All of them, if there are several: the upstream may choose any.
-    let wanted = head.joinedValue(named: ByteView(HeaderName.upgrade.text)) ?? .empty
+    let wanted =
+      kind == .connect ? ByteView("connect") : head.joinedValue(named: ByteView(HeaderName.upgrade.text)) ?? .empty
+    for i in route[].upgrades.indices where route[].upgrades[i].name.equalsIgnoringCase(wanted) {
+      return route[].upgrades[i].isEnabled
+    }
     for i in manager[].upgrades.indices where manager[].upgrades[i].equalsIgnoringCase(wanted) { return true }
-    for i in route[].upgrades.indices where route[].upgrades[i].equalsIgnoringCase(wanted) { return true }
     return false
   }
 

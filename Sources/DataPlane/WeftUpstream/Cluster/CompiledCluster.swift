@@ -12,6 +12,7 @@ package import WeftTelemetry
 package struct CompiledCluster {
   package var config: Cluster
   package var name: ByteView
+  package var metadata = ConstantTable<MetadataValue>()
   /// Hash of everything a connection depends on: protocol, TLS, options. A change means new connections.
   package var identity: UInt64
   package var scope: ScopeID

@@ -24,6 +24,8 @@ package struct Cluster: Hashable, Sendable {
   /// Name in the statistics; `name` when empty.
   package var altStatName = ""
   package var discovery: Discovery
+  /// What formats may ask of the cluster's metadata, by its path: `namespace:key`.
+  package var metadata: [String: String] = [:]
   package var loadBalancing = LoadBalancing()
   /// Endpoints of `fixed` and DNS clusters.
   package var loadAssignment: LoadAssignment

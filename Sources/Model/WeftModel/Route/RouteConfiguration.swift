@@ -10,6 +10,8 @@ package struct RouteConfiguration: Hashable, Sendable {
   package var mostSpecificHeaderMutationsWin = false
   package var maxDirectResponseBodyBytes: UInt32 = 4096
   package var ignorePortInHostMatching = false
+  /// Routes see paths without the `;parameters` of their segments.
+  package var ignorePathParameters = false
   package init(name: String) { self.name = name }
 }
 
@@ -45,6 +47,8 @@ package struct Route: Hashable, Sendable {
   package var match: RouteMatch
   package var action: Action
   package var headers = HeaderPolicies()
+  /// What formats may ask of the route's metadata, by its path: `namespace:key`.
+  package var metadata: [String: String] = [:]
   package var perRequestBufferLimitBytes: UInt32?
   package init(match: RouteMatch, action: Action) {
     self.match = match

@@ -8,6 +8,7 @@ extension Converter {
     let name = try required(value.name, at.field("name"))
     var out = Cluster(name: name, discovery: try discovery(value, at))
     out.altStatName = value.altStatName
+    out.metadata = flattened(value.metadata)
     if let assignment = value.loadAssignment {
       if case .eds = out.discovery {
         throw fail(at.field("load_assignment"), "cannot be set for a cluster of type EDS")

@@ -31,8 +31,8 @@ extension Converter {
     out.mostSpecificHeaderMutationsWin = value.mostSpecificHeaderMutationsWins
     out.maxDirectResponseBodyBytes = value.maxDirectResponseBodySizeBytes?.value ?? 4096
     out.ignorePortInHostMatching = value.ignorePortInHostMatching
+    out.ignorePathParameters = value.ignorePathParametersInPathMatching
     unsupported(!value.requestMirrorPolicies.isEmpty, at, "request_mirror_policies")
-    unsupported(value.ignorePathParametersInPathMatching, at, "ignore_path_parameters_in_path_matching")
     unsupported(!value.typedPerFilterConfig.isEmpty, at, "typed_per_filter_config")
     unsupported(!value.vhostHeader.isEmpty, at, "vhost_header")
     unsupported(!value.internalOnlyHeaders.isEmpty, at, "internal_only_headers")
@@ -66,9 +66,7 @@ extension Converter {
     }
     switch value.requireTls {
     case .all: out.tlsRequirement = .all
-    case .externalOnly:
-      out.tlsRequirement = .externalOnly
-      warn(at.field("require_tls"), "EXTERNAL_ONLY is not supported and has no effect")
+    case .externalOnly: out.tlsRequirement = .externalOnly
     default: out.tlsRequirement = .none
     }
     out.headers.request = try mutations(
@@ -112,6 +110,7 @@ extension Converter {
     }
     var out = Route(match: try routeMatch(match, at.field("match")), action: action)
     out.name = value.name
+    out.metadata = flattened(value.metadata)
     out.headers.request = try mutations(
       add: value.requestHeadersToAdd, remove: value.requestHeadersToRemove, at, "request")
     out.headers.response = try mutations(

@@ -48,6 +48,26 @@ struct FormatTests {
     return out.view.string
   }
 
+  @Test(
+    "metadata of route and cluster, text as it stands, all else as JSON",
+    arguments: [
+      ("%METADATA(ROUTE:app:color)%", "red"), ("%METADATA(CLUSTER:app:color)%", "blue"),
+      ("%CLUSTER_METADATA(app:color)%", "blue"), ("%CLUSTER_METADATA(app:color):2%", "bl"),
+      ("%CLUSTER_METADATA(app)%", "{\"color\":\"blue\"}"), ("%METADATA(ROUTE:app:none)%", "-"),
+      ("%METADATA(DYNAMIC:app:color)%", "-"),
+    ])
+  func metadata(text: String, expected: String) throws {
+    var source = source()
+    source.record.routeMetadata = arena.metadata(["app:color": "red"])
+    source.record.clusterMetadata = arena.metadata(["app:color": "blue", "app": "{\"color\":\"blue\"}"])
+    #expect(try format(text, source) == expected)
+  }
+
+  @Test("no response flag is a value, too")
+  func noFlags() throws {
+    #expect(try format("%RESPONSE_FLAGS%", source(), omitEmpty: true) == "-")
+  }
+
   @Test("Envoy's default line")
   func standard() throws {
     #expect(

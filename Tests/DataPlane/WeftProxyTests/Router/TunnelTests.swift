@@ -450,6 +450,27 @@ struct TunnelTests {
     #expect(world.value(HTTPMetric.downstreamRqWSOnNonWSRoute) == 1)
   }
 
+  @Test(
+    "a route has the last word on upgrades, over its connection manager",
+    arguments: [(true, false, 403), (false, true, 101), (true, nil, 101), (false, nil, 403)] as [(Bool, Bool?, Int)])
+  func routeDecides(manager: Bool, route: Bool?, expected: Int) {
+    let world = ProxyWorld()
+    world.tunnels(
+      upstream: .one,
+      manager: { $0.upgrades = [UpgradeConfiguration(type: "websocket", enabled: manager)] },
+      route: { if let route { $0.upgrades = [UpgradeConfiguration(type: "websocket", enabled: route)] } })
+    let client = world.connect()
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+    if expected == 101 {
+      #expect(world.run { world.server.accepted.first?.text.contains("\r\n\r\n") ?? false })
+      world.server.accepted.first?.send(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n")
+    }
+    #expect(world.run { client.text.contains("\r\n\r\n") })
+    #expect(client.text.hasPrefix("HTTP/1.1 \(expected) "))
+    #expect(world.server.accepted.isEmpty == (expected == 403))
+  }
+
   @Test("an upgrade to cleartext HTTP/2 is left out, whatever stands beside it")
   func cleartextHTTP2() {
     for list in ["h2c", "h2c\r\nUpgrade: other", "h2c\r\nUpgrade: websocket"] {
