@@ -21,6 +21,9 @@ unit-of: setup ## one test bundle, quickly: make unit-of T=WeftHTTP F='H2 connec
 	@WEFT_TESTS=$(T) swift build --product weftPackageTests --jobs $(JOBS) 2>&1 | Tools/progress.sh
 	@WEFT_TESTS=$(T) swift test --skip-build --parallel $(if $(F),--filter '$(F)')
 
+test-diff: setup-test release ## the same configuration and requests for a real Envoy and for weft-proxy: N=routing/ some cases
+	@Tests/Differential/run.py $(N)
+
 check: setup ## format, generated code
 	@Tools/setup.sh test
 	@git ls-files '*.swift' | grep -v /Generated/ | xargs swift format lint --strict --parallel
@@ -74,4 +77,4 @@ setup-bench: setup-test ## install the peers of the benchmark
 clean: ## remove build products
 	@rm -rf .build
 
-.PHONY: help demo test unit unit-of check ci debug release release-tools fuzz sim bench gen docs golden-update setup setup-test setup-demo setup-bench clean
+.PHONY: help demo test unit unit-of test-diff check ci debug release release-tools fuzz sim bench gen docs golden-update setup setup-test setup-demo setup-bench clean

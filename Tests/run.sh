@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every test, in one run: swift-testing suites, then the cases against real partners. Ends with one closing line and fails if anything failed,
+# Every test, in one run: swift-testing suites, the cases against real partners, and the same requests for Envoy and for us. Ends with one closing line and fails if anything failed,
 # or, under CI, if a partner case was skipped.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -25,5 +25,11 @@ partners=$?
 read -r passed failed skipped <"$log.partners" || { passed=0 failed=1 skipped=0; }
 rm -f "$log.partners"
 
-echo "$((unit_passed + passed)) passed, $((unit_failed + failed)) failed, $skipped skipped"
-[ $unit -eq 0 ] && [ $partners -eq 0 ]
+echo "differential cases"
+python3 Tests/Differential/run.py --summary "$log.differential"
+differential=$?
+read -r same different left <"$log.differential" || { same=0 different=1 left=0; }
+rm -f "$log.differential"
+
+echo "$((unit_passed + passed + same)) passed, $((unit_failed + failed + different)) failed, $((skipped + left)) skipped"
+[ $unit -eq 0 ] && [ $partners -eq 0 ] && [ $differential -eq 0 ]
