@@ -10,8 +10,14 @@ package enum YAML {
       throw YAMLError(
         message: "longer than the limit of \(limits.bytes) bytes", position: YAMLPosition(line: 1, column: 1))
     }
-    let events = YAMLEvents(bytes)
-    var reader = YAMLReader(events: events, limits: limits)
+    do throws(YAMLError) { return try read(bytes, limits) } catch {
+      guard let quoted = FlowAddresses.quoted(bytes) else { throw error }
+      do throws(YAMLError) { return try read(quoted, limits) } catch _ { throw error }
+    }
+  }
+
+  private static func read(_ bytes: [UInt8], _ limits: YAMLLimits) throws(YAMLError) -> [YAMLDocument] {
+    var reader = YAMLReader(events: YAMLEvents(bytes), limits: limits)
     return try reader.stream()
   }
 

@@ -29,6 +29,24 @@ struct YAMLTests {
     #expect(try value("key: \(text)") == ["key": expected])
   }
 
+  @Test(
+    "IPv6 addresses stand in flow lists and maps without quotes, as YAML has it",
+    arguments: [
+      ("[::1]", ["::1"]), ("[2001:db8::1, fd00::/8, fd00::, ::1]", ["2001:db8::1", "fd00::/8", "fd00::", "::1"]),
+      ("{a: ::1, b: '::1', c: [::]}", ["a": "::1", "b": "::1", "c": ["::"]]),
+      ("[::1, \"a # ::2\", 'b, ::3'] # [::4]", ["::1", "a # ::2", "b, ::3"]),
+      ("[ ::ffff:10.0.0.1 , ::1\n]", ["::ffff:10.0.0.1", "::1"]),
+    ] as [(String, JSONValue)])
+  func addressesInFlow(_ text: String, _ expected: JSONValue) throws {
+    #expect(try value("x: \(text)") == ["x": expected])
+  }
+
+  @Test("what is wrong beside an address in a flow list is told as if it were not there")
+  func faultBesideAddress() {
+    #expect(throws: YAMLError.self) { try value("x: [::1") }
+    #expect(throws: YAMLError.self) { try value("x: [::1]\ny: [a, ]]") }
+  }
+
   @Test("lists, maps, block texts, comments, anchors")
   func document() throws {
     let text = """
