@@ -247,8 +247,8 @@ package final class DirectorySource: Sendable {
     var candidates: [Candidate] = []
     /// Everything a file names, valid or not, or named when it was last readable: it is not removed.
     private var named: Set<ObjectKey> = []
-    /// Texts that cannot be read: what they mention may have moved there.
-    private var broken: [[UInt8]] = []
+    /// Words of texts that cannot be read: what they mention may have moved there.
+    private var mentioned: Set<String> = []
     var problems: [Problem] = []
     var mayRemove = true
 
@@ -256,7 +256,7 @@ package final class DirectorySource: Sendable {
       for (_, file) in files.sorted(by: { $0.key < $1.key }) {
         named.formUnion(file.lastKeys ?? [])
         if let text = file.broken {
-          broken.append(text)
+          mentioned.formUnion(Self.words(text))
           if file.lastKeys == nil { mayRemove = false }
         }
         for candidate in file.candidates {
@@ -271,7 +271,15 @@ package final class DirectorySource: Sendable {
     }
 
     func keeps(_ key: ObjectKey) -> Bool {
-      named.contains(key) || broken.contains { text in String(decoding: text, as: UTF8.self).contains(key.name) }
+      named.contains(key) || mentioned.contains(key.name)
+    }
+
+    /// What could be the name of an object, each once: one pass over the text, however many objects ask.
+    private static func words(_ text: [UInt8]) -> Set<String> {
+      func isPart(_ byte: UInt8) -> Bool {
+        (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == 0x2D || byte == 0x2E
+      }
+      return Set(text.split { !isPart($0) }.map { String(decoding: $0, as: UTF8.self) })
     }
   }
 

@@ -9,6 +9,10 @@ struct EnvelopeReader {
   let locate: (FieldPath) -> SourceLocation?
   private var candidate = Candidate()
   private var problems: [Problem] = []
+  /// Problems of the object that are not told one by one.
+  private var untold: (errors: Int, warnings: Int) = (0, 0)
+  /// Problems that one object is told: to find a place in a text costs its length, and nobody reads more.
+  static let problemLimit = 100
 
   init(defaults: ConfigDefaults, locate: @escaping (FieldPath) -> SourceLocation?) {
     self.defaults = defaults
@@ -30,7 +34,7 @@ struct EnvelopeReader {
     let kind = readKind(object, base)
     let metadata = readMetadata(object["metadata"], base.field("metadata"))
     let spec = readSpec(object["spec"], kind, base)
-    if let kind, let metadata, let spec, !problems.contains(where: { $0.severity == .error }) {
+    if let kind, let metadata, let spec, !hasErrors {
       candidate.envelope = Envelope(
         apiVersion: object["apiVersion"]?.stringValue ?? "", kind: kind.name, metadata: metadata, spec: spec)
     }
@@ -45,12 +49,26 @@ struct EnvelopeReader {
 
   private mutating func finish() -> Candidate {
     candidate.problems = problems
+    for (severity, count, word) in [
+      (Finding.Severity.error, untold.errors, "errors"), (.warning, untold.warnings, "warnings"),
+    ] where count > 0 {
+      candidate.problems.append(
+        Problem(severity, at: .root, "\(count) more \(word) are not shown", location: candidate.location))
+    }
     return candidate
   }
 
-  private mutating func error(_ path: FieldPath, _ message: String) {
-    problems.append(Problem(.error, at: path, message, location: locate(path)))
+  private mutating func error(_ path: FieldPath, _ message: String) { report(Finding(.error, at: path, message)) }
+
+  private mutating func report(_ finding: Finding) {
+    guard problems.count < Self.problemLimit else {
+      if finding.severity == .error { untold.errors += 1 } else { untold.warnings += 1 }
+      return
+    }
+    problems.append(Problem(finding, location: locate(finding.path)))
   }
+
+  private var hasErrors: Bool { untold.errors > 0 || problems.contains { $0.severity == .error } }
 
   // MARK: Parts
 
@@ -100,7 +118,6 @@ struct EnvelopeReader {
       case "namespace":
         if let text = string(member.value, here), !text.isEmpty {
           metadata.namespace = text
-          if !NameRules.isDNSLabel(text) { error(here, "\"\(text)\" is not a namespace") }
         }
       case "labels":
         metadata.labels = strings(member.value, here)
@@ -119,6 +136,10 @@ struct EnvelopeReader {
     }
     candidate.name = metadata.name
     candidate.namespace = metadata.namespace
+    // One check for every way in: as written, by the address of a call, or by default.
+    if !NameRules.isDNSLabel(metadata.namespace) {
+      error(path.field("namespace"), "\"\(metadata.namespace)\" is not a namespace")
+    }
     if metadata.name.isEmpty {
       error(path.field("name"), "must be set")
     } else if metadata.name.utf8.count > 253 || !Self.isObjectName(metadata.name) {
@@ -170,9 +191,7 @@ struct EnvelopeReader {
       namespace: candidate.namespace.isEmpty ? defaults.namespace : candidate.namespace, domain: defaults.domain,
       rootNamespace: defaults.rootNamespace, regexProblem: RegexCheck.problem, formatProblem: FormatCheck.problem)
     for finding in kind.findings(value, context) {
-      let path = base.appending(finding.path)
-      problems.append(
-        Problem(finding.severity, at: path, finding.message, code: finding.code, location: locate(path)))
+      report(Finding(finding.severity, at: base.appending(finding.path), finding.message, code: finding.code))
     }
     return value
   }

@@ -25,6 +25,8 @@ package final class ConfigStore {
   /// What the store had lost when it was opened.
   package private(set) var loss: StoreLoss?
   private let lock: StoreGuard?
+  /// Objects in the store; nil until it is asked for, and after a transaction that was taken back.
+  private var objects: Int?
   private var depth = 0
   private var trimmedAt: UInt64 = 0
 
@@ -137,8 +139,12 @@ package final class ConfigStore {
     return (objects, revision)
   }
 
+  /// *Cost*: constant, but for the first time.
   package func count() throws(StoreError) -> Int {
-    Int(try sql("SELECT count(*) FROM objects")[0][0].integer)
+    if let objects { return objects }
+    let counted = Int(try sql("SELECT count(*) FROM objects")[0][0].integer)
+    objects = counted
+    return counted
   }
 
   /// Committed changes after `revision`, oldest first, at most `limit`.
@@ -205,6 +211,7 @@ package final class ConfigStore {
         throw StoreError.ownedElsewhere(key, owner: current.source)
       }
       try sql("DELETE FROM objects WHERE kind = ? AND namespace = ? AND name = ?", Self.parameters(key))
+      objects = objects.map { $0 - 1 }
       revision += 1
       current.metadata.resourceVersion = revision
       try log(.deleted, current, context)
@@ -227,6 +234,7 @@ package final class ConfigStore {
         .integer(object.metadata.generation), .integer(Int64(revision)),
         .integer(object.metadata.creationTimestamp.nanoseconds), .text(metadata), .text(spec),
       ])
+    if change == .added { objects = objects.map { $0 + 1 } }
     try log(change, object, context)
   }
 
@@ -275,6 +283,7 @@ package final class ConfigStore {
   }
 
   private func reloadCounters() throws(StoreError) {
+    objects = nil
     for row in try sql("SELECT key, value FROM meta") {
       if row[0].text == "revision" { revision = UInt64(row[1].integer) }
       if row[0].text == "compacted" { compacted = UInt64(row[1].integer) }

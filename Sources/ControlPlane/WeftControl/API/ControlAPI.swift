@@ -57,6 +57,12 @@ package struct ControlAPI: Sendable {
     if path.count == 1 { return await status(call) }
     guard path.count >= 3, path[0] == "api", path[1] == "v1" else { return .error(404, "there is nothing here") }
     let rest = Array(path[2...])
+    // The ways out (DELETE, remove) reach whatever is stored; the body of a write is checked by its reader.
+    if let namespace = call.query["namespace"], !namespace.isEmpty, !NameRules.isDNSLabel(namespace),
+      call.method != "DELETE", rest[0] != "remove"
+    {
+      return .error(400, "\"\(namespace)\" is not a namespace", path: "namespace")
+    }
     switch (rest[0], rest.count) {
     case ("apply", 1): return try await post(call) { try await apply(call, body, actor) }
     case ("diff", 1): return try await post(call) { try await diff(call, body) }

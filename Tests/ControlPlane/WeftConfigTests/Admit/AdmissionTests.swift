@@ -36,6 +36,43 @@ struct AdmissionTests {
     #expect(found.allSatisfy { $0.problems.isEmpty })
   }
 
+  @Test("a namespace is checked whether it is written or comes with the call", arguments: ["a*b", "../..", "A", "a.b"])
+  func namespaces(_ namespace: String) {
+    for candidate in read(Self.good, namespace: namespace)
+      + read(Self.good.replacing("name: good", with: "name: good, namespace: \"\(namespace)\""))
+    {
+      #expect(candidate.envelope == nil)
+      #expect(candidate.errors.map(\.path.description) == ["metadata.namespace"])
+    }
+  }
+
+  @Test("an object with countless problems is told the first hundred and how many more there are")
+  func countless() {
+    let unknown = (0..<20_000).map { "k\($0): 1" }.joined(separator: "\n")
+    let found = read(Self.good + "\n" + unknown)
+    #expect(found.count == 1)
+    #expect(found[0].envelope == nil)
+    #expect(found[0].problems.count == EnvelopeReader.problemLimit + 1)
+    #expect(found[0].problems.last?.message == "19900 more errors are not shown")
+  }
+
+  @Test("forty thousand hosts of a rule are read, and the one that overlaps is found")
+  func manyHosts() {
+    func rule(_ hosts: [String]) -> [Candidate] {
+      read(
+        """
+        apiVersion: networking.istio.io/v1
+        kind: VirtualService
+        metadata: {name: big}
+        spec: {hosts: [\(hosts.joined(separator: ", "))], http: [{route: [{destination: {host: s}}]}]}
+        """)
+    }
+    let hosts = (0..<40_000).map { "h\($0).example.com" }
+    #expect(rule(hosts).first?.errors.isEmpty == true)
+    let overlapping = rule(hosts + ["\"*.example.com\""])
+    #expect(overlapping.first?.errors.map(\.path.description) == ["spec.hosts[40000]"])
+  }
+
   @Test(
     "a broken envelope is refused with the path of what is wrong",
     arguments: [

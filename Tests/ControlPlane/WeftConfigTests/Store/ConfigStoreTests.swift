@@ -60,6 +60,39 @@ struct ConfigStoreTests {
     #expect(second.metadata.resourceVersion == 4)
   }
 
+  @Test("the number of objects is right after every write, deletion and transaction that was taken back")
+  func counts() throws {
+    struct Failed: Error {}
+    let store = try ConfigStore(path: ":memory:")
+    func check() throws { #expect(try store.count() == store.list().objects.count) }
+    try check()
+    for name in ["a", "b", "a", "c"] {
+      try store.put(F.rule(name), F.at(1))
+      try check()
+    }
+    try store.delete(F.key("b"), F.at(2))
+    try check()
+    #expect(throws: Failed.self) {
+      try store.transaction {
+        try store.put(F.rule("d"), F.at(3))
+        try store.delete(F.key("a"), F.at(3))
+        throw Failed()
+      }
+    }
+    try check()
+    try store.transaction {
+      try store.put(F.rule("e"), F.at(4))
+      #expect(throws: Failed.self) {
+        try store.transaction {
+          try store.put(F.rule("f"), F.at(4))
+          throw Failed()
+        }
+      }
+    }
+    try check()
+    #expect(try store.count() == 3)
+  }
+
   @Test("a write based on an old version is refused and leaves no trace")
   func conflict() throws {
     let store = try ConfigStore(path: ":memory:")
