@@ -1,7 +1,9 @@
+import Glibc
 import Testing
 import WeftBase
 import WeftRuntime
 import WeftTLS
+import WeftTestKit
 
 @Suite("TLS session")
 struct TLSSessionTests {
@@ -81,6 +83,32 @@ struct TLSSessionTests {
       #expect(pair.client.handshake.fault == (fits ? .none : .wrongName))
       if !fits { #expect(pair.client.failure?.contains("no subject alternative name matches '\(name)'") == true) }
     }
+  }
+
+  @Test("a client that trusts the machine's authorities finds them where OpenSSL looks, and trusts no others")
+  func systemAuthorities() throws {
+    let authority = try TestCertificates.authority()
+    let server = try TLSContext(.server(try TestCertificates.server(authority)))
+    var client = TLSConfiguration.client()
+    client.trustsSystemAuthorities = true
+    client.peerNames = [.exact(.dns, "server.test")]
+    func connect() throws -> SessionPair {
+      let pair = SessionPair(
+        client: .client(try TLSContext(client), serverName: "server.test"), server: .server(server))
+      pair.pump()
+      return pair
+    }
+    let stranger = try connect()
+    #expect(stranger.client.status != .open)
+    #expect(stranger.client.failure?.contains("certificate verify failed") == true)
+    let directory = TemporaryDirectory()
+    directory.write("ca.pem", String(decoding: authority.certificatePEM, as: UTF8.self))
+    // No other test of this process trusts the machine's authorities.
+    unsafe setenv("SSL_CERT_FILE", directory.file("ca.pem"), 1)
+    defer { unsafe unsetenv("SSL_CERT_FILE") }
+    let known = try connect()
+    #expect(known.client.status == .open, "\(known.client.failure ?? "")")
+    #expect(known.client.peerCertificate()?.isVerified == true)
   }
 
   @Test("mutual TLS shows each side the other's identity")

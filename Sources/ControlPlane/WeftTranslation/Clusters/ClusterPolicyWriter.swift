@@ -9,13 +9,7 @@ struct ClusterPolicyWriter {
   let service: Service
   let port: ServicePort
   let isGRPC: Bool
-
-  init(mesh: MeshSettings, service: Service, port: ServicePort, isGRPC: Bool) {
-    self.mesh = mesh
-    self.service = service
-    self.port = port
-    self.isGRPC = isGRPC
-  }
+  let isEnvoy: Bool
 
   func write(_ policy: EffectivePolicy, to cluster: inout Cluster) {
     cluster.connectTimeout =
@@ -243,8 +237,14 @@ struct ClusterPolicyWriter {
     _ tls: Istio_Networking_V1alpha3_ClientTLSSettings, serverName: String
   ) -> Envoy_Extensions_TransportSockets_Tls_V3_CertificateValidationContext {
     var validation = Envoy_Extensions_TransportSockets_Tls_V3_CertificateValidationContext()
-    // Without a CA of its own the rule means the machine's.
-    validation.trustedCa = .file(tls.caCertificates.isEmpty ? Self.systemCertificates : tls.caCertificates)
+    // Without a CA of its own the rule means the machine's: our proxy and gRPC libraries know where those are, Envoy wants a file.
+    if !tls.caCertificates.isEmpty {
+      validation.trustedCa = .file(tls.caCertificates)
+    } else if isEnvoy {
+      validation.trustedCa = .file(Self.systemCertificates)
+    } else {
+      validation.systemRootCerts = .init()
+    }
     if !tls.caCrl.isEmpty { validation.crl = .file(tls.caCrl) }
     var names = tls.subjectAltNames.isEmpty ? service.subjectAltNames : tls.subjectAltNames
     if names.isEmpty, !serverName.isEmpty { names = [serverName] }

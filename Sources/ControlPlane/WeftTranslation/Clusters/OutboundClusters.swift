@@ -64,7 +64,7 @@ struct OutboundClusters {
       }
     }
     let writer = ClusterPolicyWriter(
-      mesh: scope.snapshot.mesh, service: service, port: port, isGRPC: scope.proxy.isGRPC)
+      mesh: scope.snapshot.mesh, service: service, port: port, isGRPC: scope.proxy.isGRPC, isEnvoy: scope.proxy.isEnvoy)
     writer.write(effective, to: &cluster)
     cluster.metadata = metadata(subset: subset, port: port)
     resources.add(.cluster, name, cluster, origins: origins)

@@ -100,6 +100,7 @@ package struct TLSSecurity: SecurityFactory {
     if let version = Self.version(common.minimumVersion) { configuration.minimumVersion = version }
     if let version = Self.version(common.maximumVersion) { configuration.maximumVersion = version }
     guard let validation else { return false }
+    configuration.trustsSystemAuthorities = validation.trustsSystem
     if let trusted = validation.trustedCA { configuration.trustedAuthorities = [.bytes(try trusted.load())] }
     if let list = validation.revocationList { configuration.revocationLists = [.bytes(try list.load())] }
     configuration.allowsExpired = validation.allowExpired
@@ -118,7 +119,8 @@ package struct TLSSecurity: SecurityFactory {
       }
       return bytes
     }
-    return validation.trustedCA != nil || !validation.certificateHashes.isEmpty || !validation.publicKeyHashes.isEmpty
+    return validation.trustedCA != nil || validation.trustsSystem || !validation.certificateHashes.isEmpty
+      || !validation.publicKeyHashes.isEmpty
   }
 
   private static func version(_ version: CommonTLSContext.Version) -> TLSVersion? {
@@ -223,6 +225,7 @@ extension CertificateValidation {
   func merging(_ delivered: CertificateValidation) -> CertificateValidation {
     var merged = self
     if let trustedCA = delivered.trustedCA { merged.trustedCA = trustedCA }
+    merged.trustsSystem = trustsSystem || delivered.trustsSystem
     if let revocationList = delivered.revocationList { merged.revocationList = revocationList }
     merged.subjectAltNames += delivered.subjectAltNames
     merged.certificateHashes += delivered.certificateHashes

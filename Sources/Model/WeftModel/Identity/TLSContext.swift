@@ -19,7 +19,8 @@ package struct CommonTLSContext: Hashable, Sendable {
   /// Whether there is anything to check the peer's certificate with (in a secret, possibly).
   package var verifiesPeer: Bool {
     guard validationSecret == nil, let validation else { return validationSecret != nil }
-    return validation.trustedCA != nil || !validation.certificateHashes.isEmpty || !validation.publicKeyHashes.isEmpty
+    return validation.trustedCA != nil || validation.trustsSystem || !validation.certificateHashes.isEmpty
+      || !validation.publicKeyHashes.isEmpty
   }
 }
 
@@ -85,6 +86,8 @@ package struct CertificateValidation: Hashable, Sendable {
     }
   }
   package var trustedCA: DataSource?
+  /// Whether the authorities that this machine trusts (OpenSSL's default places) make a peer trusted, too.
+  package var trustsSystem = false
   /// At least one must match, if there are any.
   package var subjectAltNames: [SANMatcher] = []
   package var certificateHashes: [String] = []

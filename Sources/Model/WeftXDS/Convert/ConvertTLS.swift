@@ -197,7 +197,7 @@ extension Converter {
       throw fail(at.field("custom_validator_config"), "is not supported")
     }
     unsupported(value.maxVerifyDepth != nil, at, "max_verify_depth")
-    unsupported(value.systemRootCerts != nil, at, "system_root_certs")
+    out.trustsSystem = value.systemRootCerts != nil
     return out
   }
 

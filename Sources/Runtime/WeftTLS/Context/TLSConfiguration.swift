@@ -51,6 +51,8 @@ package struct TLSConfiguration: Sendable {
   package var identities: [TLSIdentity] = []
   /// Certificates whose issuing makes a peer trusted; several sources are added up. Empty and `verification` not `.none` is an error.
   package var trustedAuthorities: [PEMSource] = []
+  /// Whether the authorities in OpenSSL's default places (`SSL_CERT_FILE`, `SSL_CERT_DIR`, else what the build fixed) are trusted, too.
+  package var trustsSystemAuthorities = false
   package var revocationLists: [PEMSource] = []
   package var verification: PeerVerification
   /// When there are any, one must match one name of the peer's certificate. A chain that checks alone says nothing about who it is.

@@ -107,6 +107,9 @@ package final class TLSContext: @unchecked Sendable {
       })
       if count == 0 { throw WeftError(.tls, "\(source.place) holds no certificate to trust") }
     }
+    if c.trustsSystemAuthorities, unsafe X509_STORE_set_default_paths(store) != 1 {
+      throw OpenSSLError.error("the machine's certificates cannot be read")
+    }
     // An intermediate given as authority is one, also without its root.
     var flags = UInt(X509_V_FLAG_PARTIAL_CHAIN)
     for source in c.revocationLists {
@@ -124,7 +127,7 @@ package final class TLSContext: @unchecked Sendable {
       return
     case .ifPresented, .required:
       let pinned = !c.certificateHashes.isEmpty || !c.publicKeyHashes.isEmpty
-      if c.trustedAuthorities.isEmpty, !pinned, !c.acceptsUntrusted {
+      if c.trustedAuthorities.isEmpty, !c.trustsSystemAuthorities, !pinned, !c.acceptsUntrusted {
         throw WeftError(.invalidInput, "the peer is to be verified but no authority is trusted")
       }
       let required = c.verification == .required
@@ -148,7 +151,7 @@ package final class TLSContext: @unchecked Sendable {
       session = unsafe Unmanaged<TLSSession>.fromOpaque(raw).takeUnretainedValue()
     }
     var refusal: CertificateRefusal?
-    if !c.trustedAuthorities.isEmpty, unsafe X509_verify_cert(store) != 1 {
+    if !c.trustedAuthorities.isEmpty || c.trustsSystemAuthorities, unsafe X509_verify_cert(store) != 1 {
       refusal = unsafe CertificateRefusal(
         .untrusted, String(cString: X509_verify_cert_error_string(Int(X509_STORE_CTX_get_error(store)))))
     } else if let leaf = unsafe X509_STORE_CTX_get0_cert(store) {
