@@ -78,7 +78,7 @@ let package = Package(
 
     // Model
     library("WeftModel", in: "Model", ["WeftBase"]),
-    library("WeftKinds", in: "Model", ["WeftBase", "WeftProtobuf"]),
+    library("WeftKinds", in: "Model", ["WeftBase", "WeftTelemetry", "WeftProtobuf", "CRE2"]),
     library("WeftXDSMessages", in: "Model", ["WeftBase", "WeftProtobuf"]),
     library("WeftXDS", in: "Model", ["WeftBase", "WeftProtobuf", "WeftModel", "WeftXDSMessages"]),
 
@@ -98,12 +98,11 @@ let package = Package(
     library(
       "WeftConfig", in: "ControlPlane",
       [
-        "WeftBase", "WeftYAML", "WeftTelemetry", "WeftProtobuf", "WeftKinds", "WeftControlAPI", "CSQLite", "CRE2",
-        "CLinux",
+        "WeftBase", "WeftYAML", "WeftProtobuf", "WeftKinds", "WeftControlAPI", "CSQLite", "CLinux",
       ]),
     library(
       "WeftTranslation", in: "ControlPlane",
-      ["WeftBase", "WeftProtobuf", "WeftKinds", "WeftXDSMessages", "WeftControlAPI"]),
+      ["WeftBase", "WeftProtobuf", "WeftModel", "WeftKinds", "WeftXDSMessages", "WeftXDS", "WeftControlAPI"]),
     library(
       "WeftDiscovery", in: "ControlPlane",
       [

@@ -72,7 +72,9 @@ package enum Translator {
         note(UnsupportedFeatures.of(sidecar.spec), sidecar.origin)
       }
     }
-    resources.issues = issues.sorted()
+    // Where a rule's own field is named, the part it cost need not be told apart.
+    let told = Set(issues.filter { $0.leftOut != nil && $0.path != "spec" }.map(\.origin))
+    resources.issues = issues.filter { $0.leftOut == nil || $0.path != "spec" || !told.contains($0.origin) }.sorted()
   }
 }
 

@@ -58,7 +58,11 @@ struct DiscoveryStatus: ProxyStatusSource {
 
   func metrics() async -> String {
     let counters = discovery.counters
-    var text = "# HELP pilot_xds Connected proxies.\n# TYPE pilot_xds gauge\npilot_xds \(discovery.proxies().count)\n"
+    let proxies = discovery.proxies()
+    var text = "# HELP pilot_xds Connected proxies.\n# TYPE pilot_xds gauge\npilot_xds \(proxies.count)\n"
+    let parts = Set(proxies.flatMap { $0.issues.filter { $0.leftOut != nil } })
+    text += "# HELP weft_control_parts_left_out Parts of rules that proxies would refuse and are not sent.\n"
+    text += "# TYPE weft_control_parts_left_out gauge\nweft_control_parts_left_out \(parts.count)\n"
     text += "# HELP pilot_xds_pushes Responses sent, by type.\n# TYPE pilot_xds_pushes counter\n"
     for (type, count) in counters.responses.sorted(by: { $0.key < $1.key }) {
       text += "pilot_xds_pushes{type=\"\(Self.name(type).lowercased())\"} \(count)\n"

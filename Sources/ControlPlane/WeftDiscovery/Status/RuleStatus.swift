@@ -71,6 +71,19 @@ extension Session {
     let candidates = targets.filter { resources.dependencies.mayInclude($0.key) }
     if !candidates.isEmpty { noteResources(candidates, &statuses) }
     noteLosses(targets, &statuses)
+    noteParts(targets, &statuses)
+  }
+
+  /// Rules of which a part was left out of what this proxy was sent, because it would have refused it.
+  private func noteParts(_ targets: [ObjectKey: RuleTarget], _ statuses: inout [ObjectKey: RuleStatus]) {
+    for issue in resources.issues {
+      guard let place = issue.leftOut, let target = targets[issue.origin.key],
+        target.generation == nil || target.generation == issue.origin.generation
+      else { continue }
+      statuses[issue.origin.key, default: RuleStatus()].proxies[proxy.nodeID] = .refused
+      statuses[issue.origin.key]?.refusals.append(
+        .init(proxy: proxy.nodeID, type: place.type, resource: place.name, message: "\(issue.path): \(issue.message)"))
+    }
   }
 
   private func noteResources(

@@ -18,6 +18,8 @@ struct LoadAssignment {
       case (_, .none): "it has no address, and instances behind another network's gateway are not reached"
       case (.addressed, .name):
         "\"\(instance.address)\" is not an IP address; a name needs a service with resolution DNS"
+      case (_, .unixSocket) where !ResourceGuard.isSocketPath(instance.address):
+        "\"\(instance.address)\" is no path of a socket: it is a directory, or longer than a socket's address"
       case (.resolved, .unixSocket):
         "\"\(instance.address)\" is not a name; a socket needs a service with resolution STATIC"
       default: nil

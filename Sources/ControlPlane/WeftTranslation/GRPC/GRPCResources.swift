@@ -1,3 +1,4 @@
+    action.maxGrpcTimeout = nil
 import WeftBase
 import WeftControlAPI
 import WeftKinds
@@ -71,7 +72,7 @@ struct GRPCResources {
     for index in configuration.virtualHosts.indices {
       configuration.virtualHosts[index].routes = configuration.virtualHosts[index].routes.map(Self.plain)
     }
-    resources.add(.route, name, configuration, origins: own.origins)
+    resources.add(.route, name, configuration, origins: own.origins, makers: own.makers)
     sink.merge(own)
   }
 
@@ -84,7 +85,6 @@ struct GRPCResources {
       action.maxStreamDuration = limits
     }
     action.timeout = nil
-    action.maxGrpcTimeout = nil
     if let retry = action.retryPolicy {
       let known = ["cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable"]
       let words = retry.retryOn.split(separator: ",").map(String.init).filter { known.contains($0) }

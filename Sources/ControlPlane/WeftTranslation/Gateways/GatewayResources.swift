@@ -64,19 +64,26 @@ struct GatewayResources {
       var own = RouteSink()
       let name = "http.\(key.port)\(key.suffix)"
       let configuration = routes(name, usable, key, isTLS: false, &own)
-      resources.add(.route, name, configuration, origins: own.origins)
+      resources.add(.route, name, configuration, origins: own.origins, makers: own.makers)
       var chain = FilterChain()
       chain.filters = [manager(key, name)]
       listener.filterChains = [chain]
       sink.merge(own)
     } else {
-      for entry in usable { addL4(entry, key, &listener, &sink, to: &resources) }
+      for entry in usable {
+        let before = listener.filterChains.count
+        addL4(entry, key, &listener, &sink, to: &resources)
+        for chain in listener.filterChains.dropFirst(before) {
+          for name in chain.filterChainMatch?.serverNames ?? [] { sink.makers[name] = [entry.gateway.origin] }
+        }
+      }
       if listener.filterChains.contains(where: { !($0.filterChainMatch?.serverNames ?? []).isEmpty }) {
         listener.listenerFilters = [.tlsInspector]
       }
     }
     guard !listener.filterChains.isEmpty else { return }
-    resources.add(.listener, listener.name, listener, origins: usable.map(\.gateway.origin))
+    resources.add(
+      .listener, listener.name, listener, origins: usable.map(\.gateway.origin), makers: sink.makers)
   }
 
   private func manager(_ key: Key, _ routes: String) -> NetworkFilter {
@@ -104,6 +111,7 @@ struct GatewayResources {
           var virtualHost = hosts[host] ?? VirtualHost()
           virtualHost.name = ResourceName.virtualHost(host, key.port)
           virtualHost.domains = [host]
+          sink.makers[virtualHost.name, default: []].append(rule.origin)
           virtualHost.includeRequestAttemptCount = true
           if entry.server.tls?.httpsRedirect == true { virtualHost.requireTls = .all }
           virtualHost.routes = Self.catchAllsLast(virtualHost.routes + made)
@@ -131,7 +139,7 @@ struct GatewayResources {
     }
     configuration.validateClusters = Google_Protobuf_BoolValue(false)
     configuration.ignorePortInHostMatching = true
-    configuration.maxDirectResponseBodySizeBytes = Google_Protobuf_UInt32Value(1 << 20)
+    configuration.maxDirectResponseBodySizeBytes = RouteConfigurations.bodyLimit
     return configuration
   }
 
@@ -200,7 +208,7 @@ struct GatewayResources {
         return
       }
       let configuration = routes(name, [entry], key, isTLS: true, &own)
-      resources.add(.route, name, configuration, origins: own.origins)
+      resources.add(.route, name, configuration, origins: own.origins, makers: own.makers)
       sink.merge(own)
       var chain = FilterChain()
       chain.filters = [manager(key, name)]

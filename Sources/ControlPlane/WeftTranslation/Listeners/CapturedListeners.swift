@@ -25,6 +25,8 @@ struct CapturedListeners {
     /// TCP and TLS services; the first without a finer match takes the rest.
     var chains = FilterChainSet()
     var origins: [Origin] = []
+    /// Who made a chain, by its statistics prefix.
+    var makers: [String: [Origin]] = [:]
   }
 
   func addOutbound(services: [VisibleService], to resources: inout ProxyResources) -> RouteSink {
@@ -62,7 +64,7 @@ struct CapturedListeners {
   ) {
     var own = RouteSink()
     let configuration = RouteConfigurations(scope: scope).port(port, services: services, sink: &own)
-    resources.add(.route, configuration.name, configuration, origins: own.origins)
+    resources.add(.route, configuration.name, configuration, origins: own.origins, makers: own.makers)
     sink.merge(own)
   }
 
@@ -86,6 +88,7 @@ struct CapturedListeners {
     for (key, subnets) in places {
       var draft = drafts[key] ?? Draft()
       draft.origins += service.origins
+      draft.makers[cluster] = service.origins
       for chain in chains {
         var built = FilterChain()
         built.filters = [TCPFilters.filter(chain.shares, statPrefix: cluster, accessLogPath: accessLogPath)]
@@ -132,7 +135,7 @@ struct CapturedListeners {
       // What no chain asks for goes where it would go without this listener.
       listener.defaultFilterChain = shared.fallback ?? fallbackChain(name: "PassthroughFilterChain")
     }
-    resources.add(.listener, listener.name, listener, origins: draft.origins)
+    resources.add(.listener, listener.name, listener, origins: draft.origins, makers: draft.makers)
   }
 
   private func fallbackChain(name: String) -> FilterChain {

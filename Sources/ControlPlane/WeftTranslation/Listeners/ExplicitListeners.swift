@@ -56,7 +56,7 @@ struct ExplicitListeners {
       let name = ResourceName.virtualHost(host, upstream.port)
       let configuration = RouteConfigurations(scope: scope).upstream(
         host: host, port: upstream.port, authority: "\(host):\(upstream.port)", sink: &sink)
-      resources.add(.route, name, configuration, origins: sink.origins)
+      resources.add(.route, name, configuration, origins: sink.origins, makers: sink.makers)
       var chain = FilterChain()
       chain.filters = [
         HTTPConnectionManagers(side: .outbound, accessLogPath: bindings.accessLogPath).filter(
@@ -97,7 +97,8 @@ struct ExplicitListeners {
   ) -> RouteSink {
     var sink = RouteSink()
     let configuration = RouteConfigurations(scope: scope).forwardProxy(services: services, sink: &sink)
-    resources.add(.route, ResourceName.httpProxyRoutes, configuration, origins: sink.origins)
+    resources.add(
+      .route, ResourceName.httpProxyRoutes, configuration, origins: sink.origins, makers: sink.makers)
     var chain = FilterChain()
     chain.filters = [
       HTTPConnectionManagers(side: .outbound, accessLogPath: bindings.accessLogPath).filter(

@@ -1,5 +1,6 @@
 package import WeftControlAPI
 import WeftProtobuf
+import WeftXDSMessages
 
 /// Everything one proxy is given from one snapshot.
 package struct ProxyResources: Sendable {
@@ -29,6 +30,51 @@ package struct ProxyResources: Sendable {
     add(Resource(type, name, message, origins: origins))
   }
 
+  // What may hold parts of several rules, or of a rule's making, goes past the guard.
+
+  /// *Parameter* `makers`: who a virtual host is made from, by its name.
+  mutating func add(
+    _ type: ResourceType, _ name: String, _ message: RouteConfiguration, origins: [Origin],
+    makers: [String: [Origin]] = [:]
+  ) {
+    guard byType[type]?[name] == nil else { return }
+    let (kept, refusals) = ResourceGuard.kept(message)
+    note(refusals, type, name, makers, origins)
+    add(Resource(type, name, kept, origins: origins))
+  }
+
+  /// *Parameter* `makers`: who a filter chain is made from, by one of its server names or its statistics prefix.
+  mutating func add(
+    _ type: ResourceType, _ name: String, _ message: Listener, origins: [Origin], makers: [String: [Origin]] = [:]
+  ) {
+    guard byType[type]?[name] == nil else { return }
+    let (kept, refusals) = ResourceGuard.kept(message)
+    note(refusals, type, name, makers, origins)
+    if let kept { add(Resource(type, name, kept, origins: origins)) }
+  }
+
+  mutating func add(_ type: ResourceType, _ name: String, _ message: Cluster, origins: [Origin]) {
+    guard byType[type]?[name] == nil else { return }
+    if let refusal = ResourceGuard.refusal(message) {
+      note([refusal], type, name, [:], origins)
+    } else {
+      add(Resource(type, name, message, origins: origins))
+    }
+  }
+
+  private mutating func note(
+    _ refusals: [ResourceGuard.Refusal], _ type: ResourceType, _ name: String, _ makers: [String: [Origin]],
+    _ origins: [Origin]
+  ) {
+    for refusal in refusals {
+      let named = refusal.names.lazy.compactMap { makers[$0] }.first ?? origins
+      issues += Set(named).map {
+        TranslationIssue(
+          $0, "spec", "\(refusal.part) is left out: \(refusal.error)", leftOut: .init(type: type, name: name))
+      }
+    }
+  }
+
   /// Adds what a part holds; of two resources of a name the first stays.
   mutating func merge(_ part: ProxyResources) {
     for (type, resources) in part.byType {
@@ -48,11 +94,19 @@ package struct TranslationIssue: Hashable, Sendable, Comparable, CustomStringCon
   /// The field, as the rule spells it.
   package var path: String
   package var message: String
+  /// The resource in which something is missing because proxies would refuse it; nil for what is not carried out.
+  package var leftOut: Place?
 
-  package init(_ origin: Origin, _ path: String, _ message: String) {
+  package struct Place: Hashable, Sendable {
+    package var type: ResourceType
+    package var name: String
+  }
+
+  package init(_ origin: Origin, _ path: String, _ message: String, leftOut: Place? = nil) {
     self.origin = origin
     self.path = path
     self.message = message
+    self.leftOut = leftOut
   }
 
   init(_ origin: Origin, _ feature: UnsupportedFeatures.Feature) {

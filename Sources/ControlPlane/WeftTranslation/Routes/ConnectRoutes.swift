@@ -25,6 +25,7 @@ struct ConnectRoutes {
       if let chain { shares = chain.shares }
     }
     sink.origins += service.origins
+    sink.makers[ResourceName.virtualHost(service.host, port.number)] = service.origins
     sink.destinations.insert(RouteSink.Destination(host: service.host, port: port.number, subset: ""))
     var host = VirtualHost()
     host.name = ResourceName.virtualHost(service.host, port.number)

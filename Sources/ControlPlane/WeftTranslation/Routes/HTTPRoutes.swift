@@ -17,11 +17,18 @@ struct HTTPRoutes {
     var routes: [Route] = []
     sink.considered.insert(rule.key)
     defer { if !routes.isEmpty { sink.origins.append(rule.origin) } }
-    for http in rule.spec.http {
+    for (index, http) in rule.spec.http.enumerated() {
       let matches: [HTTPMatchRequest?] = http.match.isEmpty ? [nil] : http.match.map { $0 }
       for match in matches {
         if let match, !isSelected(match) { continue }
         guard let route = route(http, match, &sink) else { continue }
+        if let error = ResourceGuard.problem(route) {
+          // The virtual host falls with it; here it is known which field is to blame.
+          sink.issues.append(
+            TranslationIssue(
+              rule.origin, "spec.http[\(index)]", "a proxy would refuse it, and its virtual host is left out: \(error)",
+              leftOut: .init(type: .route, name: String(context.port))))
+        }
         routes.append(route)
         if Self.isCatchAll(route.match ?? RouteMatch()) { return routes }
       }

@@ -5,6 +5,9 @@ import WeftXDSMessages
 
 /// Route configurations for mesh traffic.
 struct RouteConfigurations {
+  /// What a rule may answer by itself.
+  static let bodyLimit = Google_Protobuf_UInt32Value(1 << 20)
+
   let scope: ProxyScope
   private var hosts: VirtualHosts { VirtualHosts(scope: scope) }
 
@@ -83,7 +86,7 @@ struct RouteConfigurations {
     if let fallback { configuration.virtualHosts.append(fallback) }
     configuration.validateClusters = Google_Protobuf_BoolValue(false)
     configuration.ignorePortInHostMatching = true
-    configuration.maxDirectResponseBodySizeBytes = Google_Protobuf_UInt32Value(1 << 20)
+    configuration.maxDirectResponseBodySizeBytes = Self.bodyLimit
     return configuration
   }
 

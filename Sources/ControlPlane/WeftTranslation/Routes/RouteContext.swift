@@ -44,6 +44,8 @@ struct RouteSink {
   /// Hosts that routes would lead to if somebody knew them.
   var awaited: Set<String> = []
   var issues: [TranslationIssue] = []
+  /// What virtual hosts and filter chains were made from, by what they can be found by.
+  var makers: [String: [Origin]] = [:]
 
   mutating func merge(_ other: RouteSink) {
     origins += other.origins
@@ -51,6 +53,7 @@ struct RouteSink {
     considered.formUnion(other.considered)
     awaited.formUnion(other.awaited)
     issues += other.issues
+    makers.merge(other.makers) { $0 + $1 }
   }
 
   struct Destination: Hashable {

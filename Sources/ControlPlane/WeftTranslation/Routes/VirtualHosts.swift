@@ -16,6 +16,7 @@ struct VirtualHosts {
     var host = host(
       service.host, port: port.number, authority: authority, clusterHost: service.host, sink: &sink)
     sink.origins += service.origins
+    if sink.makers[host.name] == nil { sink.makers[host.name] = service.origins }
     host.domains = domains ?? names(of: service)
     return host
   }
@@ -40,6 +41,7 @@ struct VirtualHosts {
     guard let rule = scope.meshRule(for: host) else { return [] }
     sink.considered.insert(rule.key)
     guard !rule.spec.http.isEmpty else { return [] }
+    sink.makers[ResourceName.virtualHost(host, port)] = [rule.origin]
     var context = RouteContext(scope: scope, port: port, gateway: nil)
     context.authority = authority
     return HTTPRoutes(context: context, rule: rule, hashing: hashPolicies).make(&sink)

@@ -33,17 +33,14 @@ package struct FilterChainTable {
   /// The default chain; −1 for none.
   private let fallback: Int32
 
-  /// *Errors*: two chains with the same match would be ambiguous. `matches[i]` is the match of chain `i`.
+  /// *Errors*: two chains whose matches overlap would be ambiguous. `matches[i]` is the match of chain `i`.
   init(_ matches: [FilterChainMatch], defaultChain: Int32 = -1) throws(ConfigError) {
-    var seen: [FilterChainMatch: Int] = [:]
+    var claims = FilterChainClaims()
     var built: [Chain] = []
     for (i, match) in matches.enumerated() {
-      if let first = seen[match] {
-        throw ConfigError(
-          path: FieldPath().field("filter_chains").index(i).field("filter_chain_match"),
-          "is the same as that of filter_chains[\(first)]; each chain must match something else")
+      do throws(ConfigError) { try claims.claim(match) } catch {
+        throw error.inside(FieldPath().field("filter_chains").index(i))
       }
-      seen[match] = i
       let names = match.serverNames.map { $0.lowercased() }
       built.append(
         Chain(

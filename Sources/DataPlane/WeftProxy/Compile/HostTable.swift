@@ -1,4 +1,5 @@
 import WeftBase
+import WeftModel
 import WeftTelemetry
 
 /// Which virtual host a `Host`/`:authority` belongs to: exact names, then `*suffix` with the longest first, then
@@ -30,42 +31,32 @@ struct HostTable: BitwiseCopyable {
   /// *Errors*: a domain that is listed twice, or a wildcard in the middle of a name. `domains[i]` are those of virtual
   /// host `i`.
   init(_ domains: [[String]], arena: ConstantArena) throws(ConfigError) {
-    var seen: [String: (host: Int, domain: Int)] = [:]
+    var claims = DomainClaims()
     var found: [Entry] = []
     var suffixes: Set<Int32> = []
     var prefixes: Set<Int32> = []
     var fallback: Int32 = -1
     for (host, names) in domains.enumerated() {
-      for (i, domain) in names.enumerated() {
-        let path = FieldPath().field("virtual_hosts").index(host).field("domains").index(i)
-        let name = domain.lowercased()
-        if let first = seen[name] {
-          throw ConfigError(
-            path: path,
-            "domain \"\(domain)\" is also in virtual_hosts[\(first.host)].domains[\(first.domain)]; each may appear once"
-          )
-        }
-        seen[name] = (host, i)
+      let spelled: [String]
+      do throws(ConfigError) { spelled = try claims.claim(names) } catch {
+        throw error.inside(FieldPath().field("virtual_hosts").index(host))
+      }
+      for name in spelled {
         if name == "*" {
           fallback = Int32(host)
           continue
         }
-        let stars = name.utf8.filter { $0 == UInt8(ascii: "*") }.count
         var entry = Entry(virtualHost: Int32(host))
-        if name.hasPrefix("*"), stars == 1 {
+        if name.hasPrefix("*") {
           entry.kind = .suffix
           entry.name = arena.text(String(name.dropFirst()))
           suffixes.insert(Int32(entry.name.count))
-        } else if name.hasSuffix("*"), stars == 1 {
+        } else if name.hasSuffix("*") {
           entry.kind = .prefix
           entry.name = arena.text(String(name.dropLast()))
           prefixes.insert(Int32(entry.name.count))
-        } else if stars == 0, !name.isEmpty {
-          entry.name = arena.text(name)
         } else {
-          throw ConfigError(
-            path: path,
-            "domain \"\(domain)\" must be a name, *suffix, prefix* or *; the wildcard stands at one end only")
+          entry.name = arena.text(name)
         }
         found.append(entry)
       }

@@ -238,12 +238,7 @@ struct RouteCompiler {
   ) throws(ConfigError) {
     let at = FieldPath().field("weighted_clusters")
     compiled.totalWeight = split.totalWeight
-    guard split.totalWeight > 0 else {
-      throw ConfigError(path: at, "sum of weights is 0; at least one cluster needs a weight of 1 or more")
-    }
-    guard split.totalWeight <= UInt64(UInt32.max) else {
-      throw ConfigError(path: at, "sum of weights is \(split.totalWeight), at most \(UInt32.max) is allowed")
-    }
+    try split.checkWeights(at)
     var entries: [CompiledRoute.WeightedCluster] = []
     var sum: UInt64 = 0
     for (i, entry) in split.entries.enumerated() {

@@ -263,12 +263,7 @@ extension Converter {
       unsupported(!entry.typedPerFilterConfig.isEmpty, path, "typed_per_filter_config")
       out.entries.append(converted)
     }
-    guard out.totalWeight > 0 else {
-      throw fail(at, "sum of weights is 0; at least one cluster needs a weight of 1 or more")
-    }
-    guard out.totalWeight <= UInt64(UInt32.max) else {
-      throw fail(at, "sum of weights is \(out.totalWeight), at most \(UInt32.max) is allowed")
-    }
+    try out.checkWeights(at)
     if case .headerName(let name)? = value.randomValueSpecifier {
       out.randomValueHeader = name
       unsupported(true, at, "header_name")
