@@ -51,6 +51,27 @@ struct SymptomTests {
     #expect(made.issues.map(\.path) == ["spec.servers.port.name"])
   }
 
+  @Test("a rule's second host that is no service is reached on the HTTP ports of the rule's other hosts")
+  func secondHosts() throws {
+    let made = try Self.translate("second-hosts")
+    let shop = "outbound|9080||shop.default.svc.cluster.local"
+    for port in ["9080", "9081"] { #expect(try Self.clusters(made, port, domain: "web.example.org") == [shop]) }
+    #expect(try Self.clusters(made, "80", domain: "web.example.org") == nil)
+    #expect(try Self.clusters(made, "80", domain: "alone.example.org")?.count == 1)
+    let proxied = try Self.translate("second-hosts-http-proxy")
+    for domain in ["web.example.org", "web.example.org:80", "web.example.org:9080", "web.example.org:9081"] {
+      #expect(try Self.clusters(proxied, "http_proxy", domain: domain) == [shop], "\(domain)")
+    }
+  }
+
+  @Test("a rule about an imported host imports no other of its hosts")
+  func importedHosts() throws {
+    let made = try Self.translate("second-hosts-sidecar")
+    let shop = "outbound|9080||shop.default.svc.cluster.local"
+    #expect(try Self.clusters(made, "9080", domain: "shop") == [shop])
+    #expect(try Self.clusters(made, "9080", domain: "web.example.org") == nil)
+  }
+
   // MARK: Endpoints
 
   private static func addresses(_ assignment: ClusterLoadAssignment?) -> Set<String> {
@@ -158,17 +179,20 @@ struct SymptomTests {
     #expect(listener.defaultFilterChain?.name == "PassthroughFilterChain")
   }
 
-  @Test("an upstream may be named service.namespace, and a Sidecar that does not import it does not hide it")
+  @Test("an upstream may be named service.namespace, and one that the Sidecar does not import leads nowhere")
   func upstreamNames() throws {
     let made = try Self.translate("universal-upstream-names")
     let reviews = "reviews.prod.svc.cluster.local"
     #expect(try Self.clusters(made, "\(reviews):9080", domain: "*") == ["outbound|9080||\(reviews)"])
-    let hidden: Cluster = try made.message(.cluster, "outbound|9080||hidden.default.svc.cluster.local")
-    #expect(!hidden.typedExtensionProtocolOptions.isEmpty)
+    let hidden = "hidden.default.svc.cluster.local"
+    #expect(made[.cluster, "outbound|9080||\(hidden)"] == nil)
+    let refusing: RouteConfiguration = try made.message(.route, "\(hidden):9080")
+    #expect(refusing.virtualHosts.map(\.name) == ["block_all"])
+    #expect(made.issues.map(\.path) == ["spec.egress"])
     // What is not known yet may come under either name.
     var hosts: Set<String> = []
     if case .only(let known) = made.dependencies.hosts { hosts = known }
-    #expect(hosts.isSuperset(of: ["later.prod.svc", "later.prod.svc.cluster.local"]))
+    #expect(hosts.isSuperset(of: ["later.prod.svc", "later.prod.svc.cluster.local", hidden]))
   }
 
   @Test("a route for some destination networks does not take an upstream's listener over")

@@ -27,13 +27,18 @@ struct VirtualServiceAnalysis {
 
   private func checkHosts(_ found: inout [Problem]) {
     guard Self.isForMesh(rule.spec) else { return }
+    // As RuleHosts of the translation has it.
+    let known = rule.hosts.compactMap { snapshot.service(named: $0, from: rule.namespace) }
+    let own = Set(known.flatMap(\.ports).filter(\.protocol.isHTTP).map(\.number))
+    let ports = own.isEmpty ? "port 80" : "port \(own.sorted().map { "\($0)" }.joined(separator: ", "))"
     for (index, host) in rule.hosts.enumerated() {
       let path = spec.field("hosts").index(index)
       if !Hostname.isWildcard(host), snapshot.service(named: host, from: rule.namespace) == nil {
         found.append(
           Problem(
             .warning, at: path,
-            "no service is known as \(host); only requests on port 80 can match\(snapshot.question(host, after: found.count))",
+            "no service is known as \(host); only requests on \(ports) can match"
+              + snapshot.question(host, after: found.count),
             code: "IST0101"))
       }
       checkRivals(host, path, &found)

@@ -1,4 +1,3 @@
-    action.maxGrpcTimeout = nil
 import WeftBase
 import WeftControlAPI
 import WeftKinds
@@ -79,6 +78,7 @@ struct GRPCResources {
   /// A gRPC library takes time limits from `max_stream_duration` and knows retries on a few statuses only.
   private static func plain(_ route: Route) -> Route {
     guard case .route(var action) = route.action else { return route }
+    action.maxStreamDuration = nil
     if let timeout = action.timeout, timeout.totalNanoseconds ?? 0 > 0 {
       var limits = RouteAction.MaxStreamDuration()
       limits.maxStreamDuration = timeout

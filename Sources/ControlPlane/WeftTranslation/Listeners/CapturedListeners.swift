@@ -50,9 +50,10 @@ struct CapturedListeners {
         sink.destinations.insert(RouteSink.Destination(host: visible.host, port: port.number, subset: ""))
       }
     }
+    let rules = RuleHosts(scope, services: services)
     for key in drafts.keys.sorted() {
       guard let draft = drafts[key] else { continue }
-      if draft.isHTTP { addRoutes(port: key.port, services: services, &sink, to: &resources) }
+      if draft.isHTTP { addRoutes(port: key.port, services: services, rules, &sink, to: &resources) }
       addListener(key, draft, to: &resources)
     }
     if !isBound { addVirtualOutbound(to: &resources) }
@@ -60,10 +61,11 @@ struct CapturedListeners {
   }
 
   private func addRoutes(
-    port: UInt16, services: [VisibleService], _ sink: inout RouteSink, to resources: inout ProxyResources
+    port: UInt16, services: [VisibleService], _ rules: RuleHosts, _ sink: inout RouteSink,
+    to resources: inout ProxyResources
   ) {
     var own = RouteSink()
-    let configuration = RouteConfigurations(scope: scope).port(port, services: services, sink: &own)
+    let configuration = RouteConfigurations(scope: scope).port(port, services: services, rules: rules, sink: &own)
     resources.add(.route, configuration.name, configuration, origins: own.origins, makers: own.makers)
     sink.merge(own)
   }

@@ -48,10 +48,13 @@ struct ExplicitListeners {
     var sink = RouteSink()
     let (host, alternatives) = scope.upstreamHost(upstream.host)
     sink.awaited = alternatives
-    // An upstream is asked for by name: a Sidecar that does not import it does not hide it. A service that nobody knows yet
-    // is taken for HTTP: the listener is there before its upstream.
+    // A service that nobody knows yet is taken for HTTP: the listener is there before its upstream.
     let spoken = scope.destination(host)?.port(upstream.port)?.protocol ?? .http
     var chains = FilterChainSet()
+    if scope.isHidden(host, port: upstream.port) {
+      addHidden(host, upstream, spoken, &sink, to: &resources)
+      return sink
+    }
     if spoken.isHTTP {
       let name = ResourceName.virtualHost(host, upstream.port)
       let configuration = RouteConfigurations(scope: scope).upstream(
@@ -69,6 +72,37 @@ struct ExplicitListeners {
     add(upstream.listen, direction: .outbound, chains, origins: sink.origins, to: &resources)
     sink.destinations.insert(RouteSink.Destination(host: host, port: upstream.port, subset: ""))
     return sink
+  }
+
+  /// An upstream that the proxy's Sidecar does not import: its port is there, and leads nowhere.
+  private func addHidden(
+    _ host: String, _ upstream: UniversalBindings.Upstream, _ spoken: PortProtocol, _ sink: inout RouteSink,
+    to resources: inout ProxyResources
+  ) {
+    // The service, once it is imported.
+    sink.awaited.insert(host)
+    var chain = FilterChain()
+    if spoken.isHTTP {
+      let name = ResourceName.virtualHost(host, upstream.port)
+      resources.add(.route, name, RouteConfigurations.refusingAll(name), origins: [])
+      chain.filters = [
+        HTTPConnectionManagers(side: .outbound, accessLogPath: bindings.accessLogPath).filter(
+          statPrefix: "outbound_\(upstream.listen.listenerName)", routes: .named(name))
+      ]
+    } else {
+      resources.add(.cluster, ResourceName.blackHole, FixedClusters.blackHole(scope.snapshot.mesh), origins: [])
+      chain.filters = [
+        TCPFilters.filter(cluster: ResourceName.blackHole, accessLogPath: bindings.accessLogPath)
+      ]
+    }
+    var chains = FilterChainSet()
+    chains.add(chain, serverNames: [], networks: [])
+    add(upstream.listen, direction: .outbound, chains, origins: [], to: &resources)
+    guard let sidecar = scope.sidecar else { return }
+    sink.issues.append(
+      TranslationIssue(
+        sidecar.origin, "spec.egress",
+        "does not import port \(upstream.port) of \(host), which the proxy has as an upstream; it leads nowhere"))
   }
 
   /// The chains of the rule that governs the host; its own cluster for what they leave over.

@@ -44,6 +44,16 @@ extension ConfigSource {
   }
 }
 
+extension RouteAction {
+  /// The time for a whole answer, zero for no limit; what a gRPC client asks for in `grpc-timeout` holds within it.
+  mutating func setTimeout(_ timeout: Google_Protobuf_Duration) {
+    self.timeout = timeout
+    var limits = RouteAction.MaxStreamDuration()
+    limits.grpcTimeoutHeaderMax = timeout
+    maxStreamDuration = limits
+  }
+}
+
 extension StringMatcher {
   static func exact(_ text: String) -> StringMatcher {
     var matcher = StringMatcher()

@@ -123,9 +123,7 @@ struct HTTPRoutes {
     }
     if let rewrite = http.rewrite { Self.rewrite(rewrite, &action) }
     if !context.proxy.isGRPC { action.requestMirrorPolicies = mirrors(http, &sink) }
-    let timeout = http.timeout ?? Google_Protobuf_Duration.none
-    action.timeout = timeout
-    action.maxGrpcTimeout = timeout
+    action.setTimeout(http.timeout ?? Google_Protobuf_Duration.none)
     action.retryPolicy = RetryDefaults.policy(http.retries, hashes: !action.hashPolicy.isEmpty)
     return action
   }

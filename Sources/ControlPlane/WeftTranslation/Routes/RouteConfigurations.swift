@@ -12,7 +12,9 @@ struct RouteConfigurations {
   private var hosts: VirtualHosts { VirtualHosts(scope: scope) }
 
   /// `9080`: all HTTP services on that port, by name.
-  func port(_ number: UInt16, services: [VisibleService], sink: inout RouteSink) -> RouteConfiguration {
+  func port(
+    _ number: UInt16, services: [VisibleService], rules: RuleHosts, sink: inout RouteSink
+  ) -> RouteConfiguration {
     var list: [VirtualHost] = []
     var known: Set<String> = []
     for visible in services {
@@ -20,7 +22,7 @@ struct RouteConfigurations {
       known.insert(visible.host)
       list.append(hosts.service(visible, port: port, sink: &sink))
     }
-    if number == 80 { list += ruleHosts(port: 80, except: services, sink: &sink) }
+    for host in rules.hosts(on: number) { ruleHost(host, port: number, &list, &sink) }
     return configuration(String(number), list, fallback: fallback(sink: &sink))
   }
 
@@ -47,33 +49,42 @@ struct RouteConfigurations {
         list.append(hosts.service(visible, port: port, domains: domains, sink: &sink))
       }
     }
-    for var host in ruleHosts(port: 80, except: services, sink: &sink) {
-      host.domains += host.domains.filter { !$0.hasPrefix("*") }.map { "\($0):80" }
-      list.append(host)
+    // A name alone means port 80.
+    let rules = RuleHosts(scope, services: services)
+    for port in rules.ports.union([80]).sorted() {
+      for host in port == 80 ? rules.all : rules.hosts(on: port) {
+        let before = list.count
+        ruleHost(host, port: port, &list, &sink)
+        guard list.count > before else { continue }
+        let named = Hostname.isWildcard(host) ? [] : ["\(host):\(port)"]
+        list[before].domains = port == 80 ? [host] + named : named
+      }
     }
+    list.removeAll { $0.domains.isEmpty }
     // There is no original destination to pass through to: what nobody knows is refused.
     var configuration = configuration(ResourceName.httpProxyRoutes, list, fallback: Self.blockAll)
     configuration.ignorePortInHostMatching = false
     return configuration
   }
 
-  /// Hosts of rules that no visible service has.
-  private func ruleHosts(port: UInt16, except services: [VisibleService], sink: inout RouteSink) -> [VirtualHost] {
-    let served = Set(services.map(\.host))
-    var result: [VirtualHost] = []
-    var seen: Set<String> = []
-    for rule in scope.meshRules() where !rule.spec.http.isEmpty {
-      for host in rule.hosts where host != "*" && !served.contains(host) && seen.insert(host).inserted {
-        var virtualHost = VirtualHost()
-        virtualHost.name = ResourceName.virtualHost(host, port)
-        virtualHost.includeRequestAttemptCount = true
-        virtualHost.domains = [host]
-        virtualHost.routes = hosts.ruleRoutes(host, port: port, sink: &sink)
-        // Nothing for this proxy and port: the host stays unknown here.
-        if !virtualHost.routes.isEmpty { result.append(virtualHost) }
-      }
-    }
-    return result
+  /// Adds a host that a rule has and no visible service.
+  private func ruleHost(_ host: String, port: UInt16, _ list: inout [VirtualHost], _ sink: inout RouteSink) {
+    var virtualHost = VirtualHost()
+    virtualHost.name = ResourceName.virtualHost(host, port)
+    virtualHost.includeRequestAttemptCount = true
+    virtualHost.domains = [host]
+    virtualHost.routes = hosts.ruleRoutes(host, port: port, sink: &sink)
+    // Nothing for this proxy and port: the host stays unknown here.
+    if !virtualHost.routes.isEmpty { list.append(virtualHost) }
+  }
+
+  /// A table that answers every request with 502.
+  static func refusingAll(_ name: String) -> RouteConfiguration {
+    var configuration = RouteConfiguration()
+    configuration.name = name
+    configuration.virtualHosts = [blockAll]
+    configuration.validateClusters = Google_Protobuf_BoolValue(false)
+    return configuration
   }
 
   private func configuration(
@@ -95,8 +106,7 @@ struct RouteConfigurations {
     guard scope.allowsUnknownHosts else { return Self.blockAll }
     var action = RouteAction()
     action.clusterSpecifier = .cluster(ResourceName.passthrough)
-    action.timeout = Google_Protobuf_Duration.none
-    action.maxGrpcTimeout = Google_Protobuf_Duration.none
+    action.setTimeout(Google_Protobuf_Duration.none)
     var route = Route()
     route.name = "allow_any"
     route.match = .everything

@@ -53,8 +53,7 @@ struct VirtualHosts {
     var action = RouteAction()
     action.clusterSpecifier = .cluster(ResourceName.outbound(port: port, host: host))
     if let authority { action.hostRewriteSpecifier = .hostRewriteLiteral(authority) }
-    action.timeout = Google_Protobuf_Duration.none
-    action.maxGrpcTimeout = Google_Protobuf_Duration.none
+    action.setTimeout(Google_Protobuf_Duration.none)
     action.hashPolicy = hashPolicies(host: host, subset: "", port: port)
     action.retryPolicy = RetryDefaults.policy(nil, hashes: !action.hashPolicy.isEmpty)
     var route = Route()

@@ -76,21 +76,33 @@ struct ProxyScope {
 
   /// The rule that governs mesh traffic of this proxy to `host`: the oldest visible one with the most specific host.
   func meshRule(for host: String) -> ConfigObject<VirtualServiceSpec>? {
-    snapshot.virtualServices.objects(mostSpecificFor: host) { isMeshRule($0) }.first
+    snapshot.virtualServices.objects(mostSpecificFor: host) { isMeshRule($0) && isImported(host, of: $0) }.first
   }
 
-  /// All mesh rules this proxy sees, oldest first.
-  func meshRules() -> [ConfigObject<VirtualServiceSpec>] { snapshot.virtualServices.all.filter { isMeshRule($0) } }
+  /// All mesh rules this proxy sees, oldest first, each with those of its hosts that a Sidecar imports.
+  func meshRules() -> [(rule: ConfigObject<VirtualServiceSpec>, hosts: [String])] {
+    snapshot.virtualServices.all.compactMap { rule in
+      guard isMeshRule(rule) else { return nil }
+      let hosts = egress.isEmpty ? rule.hosts : rule.hosts.filter { isImported($0, of: rule) }
+      return hosts.isEmpty ? nil : (rule, hosts)
+    }
+  }
 
   private func isMeshRule(_ rule: ConfigObject<VirtualServiceSpec>) -> Bool {
     let gateways = rule.spec.gateways
-    guard gateways.isEmpty || gateways.contains("mesh"), !rule.hosts.isEmpty, rule.isVisible(to: namespace) else {
-      return false
-    }
-    if egress.isEmpty { return true }
-    return rule.hosts.contains { host in
-      egress.contains { $0.imports(host, rule.namespace, port: nil, client: namespace) }
-    }
+    return (gateways.isEmpty || gateways.contains("mesh")) && !rule.hosts.isEmpty && rule.isVisible(to: namespace)
+  }
+
+  /// Host by host: that a rule speaks about an imported host, too, imports no other.
+  private func isImported(_ host: String, of rule: ConfigObject<VirtualServiceSpec>) -> Bool {
+    egress.isEmpty || egress.contains { $0.imports(host, rule.namespace, port: nil, client: namespace) }
+  }
+
+  /// Whether a service is there for this namespace and the Sidecar keeps it, or that port of it, from the proxy.
+  func isHidden(_ host: String, port: UInt16) -> Bool {
+    guard !egress.isEmpty, let service = snapshot.services.service(host, seenFrom: namespace) else { return false }
+    guard let visible = self.service(host) else { return true }
+    return service.port(port) != nil && visible.port(port) == nil
   }
 
   /// The rules for traffic to a service, merged: subsets of all, the oldest policy.
