@@ -390,11 +390,17 @@ package final class DiscoveryServer: Sendable {
         guard let proxy else { return ProxyResources() }
         return self.translate(snapshot, for: proxy, interest)
       } ?? []
+    var files: [DiscoveryResponseEvent] = []
+    if event.type == .listener, let refusal = event.refusal, session?.noteUnreadableFiles(refusal) == true,
+      let proxy = session?.proxy, let interest = session?.interest
+    {
+      files = session?.update(translate(snapshot, for: proxy, interest), now: clock.now()) ?? []
+    }
     let names = session?.watches.values.reduce(0) { $0 + $1.names.count } ?? 0
     if names > limits.names {
       throw GRPCStatus(.resourceExhausted, "too many resource names (\(limits.names))")
     }
-    return responses
+    return responses + files
   }
 
   /// A change: nothing when it does not concern the proxy, endpoints alone when only they changed.
@@ -403,6 +409,9 @@ package final class DiscoveryServer: Sendable {
   ) -> [DiscoveryResponseEvent] {
     guard let old = session else { return [] }
     if changes.isEmpty { return [] }
+    if changes.concernGateways, session?.forgetUnreadableFiles() == true, let proxy = session?.proxy {
+      return session?.update(translate(snapshot, for: proxy, old.interest), now: clock.now()) ?? []
+    }
     let dependencies = old.resources.dependencies
     guard dependencies.areTouched(by: changes, in: snapshot) else {
       state.withLock { $0.counters.unconcerned += 1 }

@@ -7,7 +7,7 @@ package import WeftTranslation
 /// *Cost*: a request is answered in the size of the answer; new resources are compared by hash.
 package struct Session: Sendable {
   package let form: DiscoveryForm
-  package let proxy: ProxyIdentity
+  package private(set) var proxy: ProxyIdentity
   /// What the proxy is to have.
   package private(set) var resources: ProxyResources
   package private(set) var watches: [ResourceType: Watch] = [:]
@@ -188,6 +188,32 @@ package struct Session: Sendable {
   /// Names were added: resources that are made by name must be made anew.
   private mutating func refresh(_ translate: (Interest) -> ProxyResources) {
     if proxy.isGRPC { resources = translate(interest) }
+  }
+
+  // MARK: Files
+
+  /// Takes note of files that a gateway's refusal of its listeners speaks of, so that what it is sent next does without them.
+  /// *Returns* whether there are any that were not known.
+  package mutating func noteUnreadableFiles(_ refusal: String) -> Bool {
+    guard proxy.role == .router else { return false }
+    let words = refusal.split { $0.isWhitespace || "'\"`,;()[]<>".contains($0) }.filter { $0.hasPrefix("/") }
+    let files = Set(words.map { String($0.reversed().drop { ":.".contains($0) }.reversed()) }).filter { file in
+      let bytes = Array(file.utf8)
+      return file.count > 1 && resources.all(.listener).values.contains { Self.holds($0.body, bytes) }
+    }
+    guard !files.isSubset(of: proxy.unreadableFiles) else { return false }
+    proxy.unreadableFiles.formUnion(files)
+    return true
+  }
+
+  /// The files may be there now. *Returns* whether there were any that were not.
+  package mutating func forgetUnreadableFiles() -> Bool {
+    defer { proxy.unreadableFiles = [] }
+    return !proxy.unreadableFiles.isEmpty
+  }
+
+  private static func holds(_ bytes: [UInt8], _ part: [UInt8]) -> Bool {
+    bytes.indices.contains { bytes[$0] == part[0] && bytes[$0...].starts(with: part) }
   }
 
   // MARK: New resources

@@ -14,6 +14,8 @@ struct GatewayResources {
   private struct Entry {
     var server: GatewayServer
     var gateway: ConfigObject<GatewaySpec>
+    /// Of the server in its gateway.
+    var index: Int
     var qualifiedName: String { "\(gateway.namespace)/\(gateway.name)" }
     var spoken: String { (server.port?.protocol ?? "").uppercased() }
     var isPlainHTTP: Bool { ["HTTP", "HTTP2", "GRPC", "GRPC-WEB"].contains(spoken) }
@@ -33,12 +35,12 @@ struct GatewayResources {
     // Oldest first: in a conflict the oldest server wins.
     for gateway in scope.snapshot.gateways.all where scope.proxy.carries(gateway.spec.selector) {
       resources.dependencies.objects.insert(gateway.key)
-      for server in gateway.spec.servers {
+      for (index, server) in gateway.spec.servers.enumerated() {
         guard let port = server.port.flatMap({ UInt16(exactly: $0.number) }),
           port > 0 || AddressRules.isUnixSocket(server.bind)
         else { continue }
         let key = Key(bind: server.bind.isEmpty ? "0.0.0.0" : AddressRules.canonical(server.bind), port: port)
-        groups[key, default: []].append(Entry(server: server, gateway: gateway))
+        groups[key, default: []].append(Entry(server: server, gateway: gateway, index: index))
       }
     }
     for key in groups.keys.sorted() { add(key, groups[key] ?? [], &sink, to: &resources) }
@@ -194,6 +196,15 @@ struct GatewayResources {
   ) {
     let tls = entry.server.tls
     let isTerminated = tls.map { $0.mode != .passthrough && $0.mode != .autoPassthrough } ?? false
+    // One file that is not there would cost the servers of everybody on the port.
+    if isTerminated, let tls, let file = ServerTLS.files(tls).first(where: scope.proxy.unreadableFiles.contains) {
+      sink.issues.append(
+        TranslationIssue(
+          entry.gateway.origin, "spec.servers[\(entry.index)].tls",
+          "the proxy cannot use \(file); the server is left out",
+          leftOut: .init(type: .listener, name: listener.name)))
+      return
+    }
     if entry.spoken == "HTTPS" && isTerminated, let tls {
       guard let socket = ServerTLS.transportSocket(tls) else { return }
       var own = RouteSink()

@@ -39,6 +39,8 @@ package struct ProxyIdentity: Hashable, Sendable {
   package var interception: Interception
   /// `user_agent_name`, with the version if there is one.
   package var userAgent: String
+  /// Files that a rule names and this proxy has said it cannot read: servers that need them are left out of what it is sent.
+  package var unreadableFiles: Set<String> = []
   package var universal: UniversalBindings
   /// Parts of the node that could not be read.
   package var problems: [String]

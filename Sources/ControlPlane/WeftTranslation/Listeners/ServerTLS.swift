@@ -4,6 +4,11 @@ import WeftXDSMessages
 
 /// The server's side of TLS, as gateways and a Sidecar's ingress write it.
 enum ServerTLS {
+  /// What the proxy has to read.
+  static func files(_ tls: Istio_Networking_V1alpha3_ServerTLSSettings) -> [String] {
+    [tls.serverCertificate, tls.privateKey, tls.caCertificates, tls.caCrl].filter { !$0.isEmpty }
+  }
+
   /// Certificates from files. Nil for what needs secrets by name or the mesh's own certificates: they wait for the secret
   /// service, and a listener without them must not take plaintext in their place.
   static func transportSocket(

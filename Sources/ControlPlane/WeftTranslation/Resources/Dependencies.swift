@@ -128,3 +128,8 @@ package struct Dependencies: Sendable, Hashable {
     }
   }
 }
+
+extension SnapshotChanges {
+  /// Whether an object says anew what gateways serve.
+  package var concernGateways: Bool { objects[.gateway] != nil }
+}
