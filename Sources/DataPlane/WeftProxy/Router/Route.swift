@@ -90,7 +90,7 @@ extension WorkerEngine {
         position = -1
         break
       }
-      stream[].weightedCluster = Int16(truncatingIfNeeded: entry)
+      stream[].weightedCluster = Int32(entry)
       position = route[].weighted[entry].cluster
       entryHost = route[].weighted[entry].hostRewrite
       let header = route[].weighted[entry].header
@@ -216,7 +216,7 @@ extension WorkerEngine {
       h = host
     } else {
       let pick = state[].balancer[].pick(
-        random: &turn[].random, avoiding: avoid ? stream[].tried : TriedHosts(),
+        random: &turn[].random, avoiding: avoid ? stream[].tried.positions(in: hosts) : TriedHosts(),
         attempts: Int(stream[].route?[].retryRules?.hostAttempts ?? 1)
       )
       guard case .host(let position, let panicking) = pick else {
@@ -227,8 +227,8 @@ extension WorkerEngine {
       }
       if panicking { state[].stats.add(.lbHealthyPanic) }
       state[].balancer[].started(position)
-      stream[].tried.insert(position)
       h = state[].members[].hosts[Int(position)]
+      stream[].tried.insert(h)
     }
     if state[].config[].sendsAuthority || state[].config[].checksAuthority {
       guard let part = namedPool(h, head) else {
@@ -354,9 +354,8 @@ extension WorkerEngine {
       let tunnel = stream[].flags.contains(.wantsTunnel)
       slot[].flags.remove(.responseStarted)
       if terminatesConnect(s) {
-        slot[].decoder.expectResponse(to: .connect, upgradeRequested: false)
         armTry(s)
-        return grantConnect(u)
+        return grantConnect(s, u)
       }
       stage(for: slot[].connection)
       if case .chunked = head.framing {

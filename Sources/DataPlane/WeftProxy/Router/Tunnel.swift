@@ -54,8 +54,14 @@ extension WorkerEngine {
     streams[s].tunnelKind == .connect && (streams[s].route?[].terminatesConnect ?? false)
   }
 
-  /// The TCP connection for a CONNECT is there: it is granted as an HTTP/1 upstream would grant it.
-  func grantConnect(_ u: SlabIndex) { _ = upstreamReceivedHTTP1(u, ByteView("HTTP/1.1 200 OK\r\n\r\n")) }
+  /// The TCP connection for a CONNECT is there: it is granted here, as an upstream that speaks HTTP would grant it. What comes from the
+  /// other side is the tunnel's from its first byte on.
+  func grantConnect(_ s: SlabIndex, _ u: SlabIndex) {
+    upstreams[u].decoder.startOpaque()
+    upstreams[u].flags.insert(.responseStarted)
+    responseHead.startResponse(200, framing: .tunnel)
+    responseHead(s, responseHead, end: false)
+  }
 
   /// Gives the upgrade in `head` the form that the upstream connection `u` understands. Returns why it cannot go there.
   func translateUpgrade(_ s: SlabIndex, _ u: SlabIndex, _ head: MessageHead) -> UpgradeRefusal? {

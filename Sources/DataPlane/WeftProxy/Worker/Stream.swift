@@ -6,6 +6,27 @@ package import WeftRuntime
 package import WeftTelemetry
 package import WeftUpstream
 
+/// The hosts of a stream's last eight attempts, by slot: a position in the balancer may be another host's after an update.
+struct TriedSlots: BitwiseCopyable {
+  private var slots: InlineArray<8, SlabIndex> = InlineArray(repeating: .none)
+  private var next = 0
+
+  mutating func insert(_ host: SlabIndex) {
+    slots[next & 7] = host
+    next &+= 1
+  }
+
+  /// Where those of them that are still members stand now.
+  func positions(in hosts: borrowing Slab<Host>) -> TriedHosts {
+    var tried = TriedHosts()
+    for i in 0..<8 where !slots[i].isNone && hosts.contains(slots[i]) {
+      let position = hosts[slots[i]].position
+      if position >= 0 { tried.insert(position) }
+    }
+    return tried
+  }
+}
+
 /// What a request wants its connection to become.
 package enum TunnelKind: UInt8, BitwiseCopyable {
   case none
@@ -95,7 +116,7 @@ package struct Stream: Linked {
   package var snapshot: UInt32
   var route: ConfigRef<CompiledRoute>?
   /// The entry that a weighted route chose; -1: none.
-  package var weightedCluster: Int16 = -1
+  package var weightedCluster: Int32 = -1
   var wanted = WantedProtocol.http1
   package var cluster = SlabIndex.none
   package var host = SlabIndex.none
@@ -122,7 +143,7 @@ package struct Stream: Linked {
   var retry = RetryState(maxRetries: 0)
   /// What the request itself asked for.
   var ownRetry: OwnRetryRules?
-  var tried = TriedHosts()
+  var tried = TriedSlots()
   package var lastHost: SocketAddress?
   /// The client's address where it is not the peer's: from `x-forwarded-for`.
   package var remote: IPAddress?

@@ -112,6 +112,12 @@ package struct H1Decoder: BitwiseCopyable {
     if state == .undecided { state = .tunnel }
   }
 
+  /// Response role: the other side speaks no HTTP. From now on every byte comes as `data`, until the end of the input.
+  package mutating func startOpaque() {
+    precondition(role == .response && state == .unexpected)
+    state = .tunnel
+  }
+
   /// Request role: the upgrade or CONNECT was answered otherwise; the held bytes are the next request.
   package mutating func refuseTunnel() {
     guard state == .undecided else { return }

@@ -190,4 +190,49 @@ struct AttemptTests {
     world.engine.detach(s, reusable: false)
     #expect(world.engine.record(s).upstreamProtocol == .http11)
   }
+
+  @Test("another try avoids the host that failed, wherever an update has put it", arguments: [false, true])
+  func triedHostMoves(isReversed: Bool) {
+    let world = ProxyWorld(seed: isReversed ? 2 : 1)
+    world.simple(
+      ports: isReversed ? [8081, 8080] : [8080, 8081],
+      route: { route in
+        var policy = RetryPolicy(retryOn: [.serverError])
+        policy.maxRetries = 1
+        policy.avoidPreviousHosts = true
+        policy.hostSelectionMaxAttempts = 20
+        policy.backoffBase = .seconds(5)
+        policy.backoffMax = .seconds(5)
+        route.retryPolicy = policy
+      })
+    var asked: [UInt16] = []
+    world.server.onBytes = { peer in
+      asked.append(peer.port)
+      peer.received = []
+      peer.send("HTTP/1.1 \(asked.count == 1 ? 503 : 200) X\r\ncontent-length: 0\r\n\r\n")
+    }
+    let client = world.connect()
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+    #expect(world.run { asked.count == 1 })
+    world.config.clusters[0].loadAssignment.localities[0].endpoints.reverse()
+    world.apply()
+    #expect(world.run { HTTP1Text(client.received) != nil })
+    #expect(asked.count == 2 && asked[0] != asked[1])
+  }
+
+  @Test("an entry far down a weighted route changes headers like any other")
+  func manyEntries() {
+    let world = ProxyWorld()
+    world.simple(route: { route in
+      var entries = (0..<33_000).map { _ in WeightedClusters.Entry(name: "backend", weight: 0) }
+      entries[32_999].weight = 1
+      entries[32_999].headers.response.add = [HeaderValueOption(name: "x-entry", value: "last")]
+      route.cluster = .weighted(WeightedClusters(entries))
+    })
+    world.server.onBytes = { $0.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n") }
+    let client = world.connect()
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+    #expect(world.run { HTTP1Text(client.received) != nil })
+    #expect(HTTP1Text(client.received)?.first("x-entry") == "last")
+  }
 }
