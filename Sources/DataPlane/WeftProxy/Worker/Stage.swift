@@ -165,9 +165,8 @@ extension WorkerEngine {
     if h2[].output.capacity > 64 << 10 { h2[].output.release() }
     switch outcome {
     case .written: h2[].outputFlushed()
-    case .queued: if loop.queuedBytes(slot[].connection) == 0 { h2[].outputFlushed() }
     case .blocked: downstreamBlocked(d)
-    case .closed: break
+    case .queued, .closed: break
     }
   }
 
@@ -181,9 +180,8 @@ extension WorkerEngine {
     if h2[].output.capacity > 64 << 10 { h2[].output.release() }
     switch outcome {
     case .written: h2[].outputFlushed()
-    case .queued: break
     case .blocked: upstreamBlocked(u)
-    case .closed: break
+    case .queued, .closed: break
     }
   }
 }

@@ -60,7 +60,7 @@ struct H2StreamTable: ~Copyable {
 
   @inline(__always)
   private func home(_ id: H2StreamID) -> Int {
-    Int(truncatingIfNeeded: UInt64(id >> 1) &* 0x9e37_79b9_7f4a_7c15 >> 40) & (capacity &- 1)
+    Int(truncatingIfNeeded: (UInt64(id >> 1) &* 0x9e37_79b9_7f4a_7c15) >> 40) & (capacity &- 1)
   }
 
   /// Index of `id`'s slot.
