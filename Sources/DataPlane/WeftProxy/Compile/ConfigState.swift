@@ -36,4 +36,6 @@ package struct Compilation: Sendable {
   package var warming: [String] = []
   /// Secrets that something waits for, and how long it does at most; nil: for ever.
   package var missingSecrets: [SecretKey: Duration?] = [:]
+  /// When changes of hosts that were held back are due; nil when there are none. Compile again then.
+  package var heldUntil: MonotonicInstant?
 }

@@ -71,6 +71,9 @@ package final class SnapshotCompiler {
   private var version: UInt64 = 0
   private var routeVersion: UInt64 = 0
   private var missingSecrets: [SecretKey: Duration?] = [:]
+  /// When the hosts of a cluster were last changed; when the first change that is held back is due.
+  private var hostsChanged: [String: MonotonicInstant] = [:]
+  private var heldUntil: MonotonicInstant?
 
   /// Clusters by position; nil where none is. A listener that is kept in its last good form goes on using the positions it was compiled
   /// with, so the position of a removed cluster rests (`resting`) until nothing compiled leads to it any more.
@@ -114,14 +117,15 @@ package final class SnapshotCompiler {
     clusters[name]?.value[].scope ?? metrics.scope(ScopeKey(.cluster, name))
   }
 
-  /// Compiles what is in force now.
-  package func compile(_ state: ConfigState) -> Compilation {
+  /// Compiles what is in force now. With the time, changes of hosts are merged (`updateMergeWindow`); without, nothing waits.
+  package func compile(_ state: ConfigState, now: MonotonicInstant? = nil) -> Compilation {
+    heldUntil = nil
     version += 1
     missingSecrets = [:]
     var rejections: [ConfigError] = []
     var warming: [String] = []
 
-    compileClusters(state, &rejections)
+    compileClusters(state, now, &rejections)
     forgetUnusedRoutes(state)
 
     var compiled: [ConfigRef<CompiledListener>] = []
@@ -161,6 +165,7 @@ package final class SnapshotCompiler {
       arena: ConstantArena(), boxes: boxes)
     var result = Compilation(snapshot: snapshot, rejections: rejections, warming: warming)
     result.missingSecrets = missingSecrets
+    result.heldUntil = heldUntil
     return result
   }
 
@@ -225,7 +230,7 @@ package final class SnapshotCompiler {
 
   // MARK: Clusters
 
-  private func compileClusters(_ state: ConfigState, _ rejections: inout [ConfigError]) {
+  private func compileClusters(_ state: ConfigState, _ now: MonotonicInstant?, _ rejections: inout [ConfigError]) {
     var known: Set<String> = []
     for cluster in state.clusters where known.insert(cluster.name).inserted {
       let assignment = assignment(of: cluster, state)
@@ -235,6 +240,7 @@ package final class SnapshotCompiler {
         cluster: cluster, assignment: assignment, addresses: names, secrets: Self.secrets(contexts, state),
         lacksSecrets: Self.lacksSecrets(contexts, state))
       if clusters[cluster.name]?.model == model { continue }
+      if let now, isHeldBack(model, now) { continue }
       do throws(ConfigError) {
         // It goes on in its old form, or is not there yet, until its secrets are.
         guard try hasSecrets(contexts, state) else { continue }
@@ -255,6 +261,7 @@ package final class SnapshotCompiler {
     for name in removed {
       clusters[name] = nil
       outliers[name] = nil
+      hostsChanged[name] = nil
       guard let position = positions.removeValue(forKey: name) else { continue }
       resting[name] = position
       touch(position)
@@ -275,6 +282,26 @@ package final class SnapshotCompiler {
       if let position = positions[cluster.name] { touch(position) }
       indexIsStale = true
     }
+  }
+
+  /// Whether a change of nothing but hosts' health, weight and metadata waits for the end of its cluster's window, so that a burst of them is
+  /// one change for the workers. Hosts that come or go never wait. *Source*: Envoy's `update_merge_window`.
+  private func isHeldBack(_ model: ClusterModel, _ now: MonotonicInstant) -> Bool {
+    let window = model.cluster.loadBalancing.updateMergeWindow
+    guard let old = clusters[model.cluster.name]?.model else { return false }
+    guard window > .zero, old.cluster == model.cluster,
+      old.secrets == model.secrets, old.lacksSecrets == model.lacksSecrets, old.addresses == model.addresses,
+      old.assignment.hasSameHosts(as: model.assignment)
+    else {
+      hostsChanged[model.cluster.name] = now
+      return false
+    }
+    if let last = hostsChanged[model.cluster.name], last + window > now {
+      heldUntil = min(heldUntil ?? .distantFuture, last + window)
+      return true
+    }
+    hostsChanged[model.cluster.name] = now
+    return false
   }
 
   /// Positions of removed clusters to which nothing leads any more may be given to others.
@@ -607,6 +634,17 @@ extension Listener {
   func path(ofChain index: Int) -> FieldPath {
     index < filterChains.count
       ? FieldPath().field("filter_chains").index(index) : FieldPath().field("default_filter_chain")
+  }
+}
+
+extension LoadAssignment {
+  /// Whether two assignments differ in nothing but their hosts' health, weight and metadata.
+  fileprivate func hasSameHosts(as other: LoadAssignment) -> Bool {
+    guard localities.count == other.localities.count else { return false }
+    return zip(localities, other.localities).allSatisfy { own, other in
+      own.priority == other.priority && own.locality == other.locality && own.endpoints.count == other.endpoints.count
+        && zip(own.endpoints, other.endpoints).allSatisfy { $0.address == $1.address && $0.hostname == $1.hostname }
+    }
   }
 }
 

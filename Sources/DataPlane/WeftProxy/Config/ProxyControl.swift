@@ -144,6 +144,7 @@ package final class ProxyControl: LoopHandler {
   private static let settled: UInt64 = 4
   private static let filesDue: UInt64 = 5
   private static let secretsDue: UInt64 = 6
+  private static let hostsDue: UInt64 = 7
   private var hasApplied = false
 
   @discardableResult
@@ -152,7 +153,8 @@ package final class ProxyControl: LoopHandler {
     hasApplied = true
     effective.addresses = state.addresses
     effective.absentSecrets.formUnion(absentSecrets)
-    let result = compiler.compile(effective)
+    let result = compiler.compile(effective, now: loop.now)
+    if let due = result.heldUntil { _ = loop.schedule(at: due, token: Self.hostsDue) }
     waitFor(result.missingSecrets)
     for rejection in result.rejections { log.error("configuration refused", ("error", .text("\(rejection)"))) }
     server.apply(result.snapshot)
@@ -272,6 +274,7 @@ package final class ProxyControl: LoopHandler {
       askDueNames()
     case Self.filesDue: filesChanged()
     case Self.secretsDue: giveUpSecrets()
+    case Self.hostsDue: apply()
     case Self.settled: ProcessMemory.releaseStartUpPages()
     case Self.tick:
       endOutlierIntervals()

@@ -107,6 +107,8 @@ package struct LoadBalancing: Hashable, Sendable {
   package var failTrafficOnPanic = false
   package var localityWeighted = false
   package var zoneAware: ZoneAware?
+  /// Changes of hosts' health, weight and metadata that come within this time of the last change wait until it is over; zero: none waits.
+  package var updateMergeWindow = Duration.seconds(1)
   package var overrideHostStatus: Set<HealthStatus> = []
   package var ignoreNewHostsUntilFirstHealthCheck = false
   package struct ZoneAware: Hashable, Sendable {

@@ -132,7 +132,9 @@ extension Converter {
         unsupported(true, path, "zone_aware_lb_config")
       case nil: break
       }
-      unsupported(common.updateMergeWindow != nil, path, "update_merge_window")
+      if let window = try duration(common.updateMergeWindow, path.field("update_merge_window")) {
+        out.updateMergeWindow = window
+      }
       unsupported(common.ignoreNewHostsUntilFirstHc, path, "ignore_new_hosts_until_first_hc")
       unsupported(common.consistentHashingLbConfig != nil, path, "consistent_hashing_lb_config")
       unsupported(common.overrideHostStatus != nil, path, "override_host_status")

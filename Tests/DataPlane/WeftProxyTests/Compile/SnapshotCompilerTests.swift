@@ -106,6 +106,42 @@ struct SnapshotCompilerTests {
     #expect(zip(third.clusters.pieces, fourth.clusters.pieces).allSatisfy { $0 === $1 })
   }
 
+  @Test("changes of weight and health within the window are one; hosts that come or go do not wait")
+  func mergeWindow() {
+    let compiler = compiler()
+    func at(_ milliseconds: Int64) -> MonotonicInstant { .zero + .seconds(100) + .milliseconds(milliseconds) }
+    var state = ConfigState()
+    state.clusters = [Cluster(name: "a", discovery: .eds(serviceName: "", source: .ads))]
+    state.endpoints["a"] = Self.cluster("a", ports: [1, 2]).loadAssignment
+    func seen(_ milliseconds: Int64) -> (weights: [UInt32], heldUntil: MonotonicInstant?) {
+      let compilation = compiler.compile(state, now: at(milliseconds))
+      return (compilation.snapshot.clusters[0]![].endpoints.map(\.weight), compilation.heldUntil)
+    }
+    func weigh(_ weight: UInt32) { state.endpoints["a"]?.localities[0].endpoints[0].weight = weight }
+    #expect(seen(0) == ([1, 1], nil))
+    // The first change of a new cluster does not wait.
+    weigh(2)
+    #expect(seen(100) == ([2, 1], nil))
+    weigh(3)
+    #expect(seen(200) == ([2, 1], at(1100)))
+    weigh(4)
+    #expect(seen(1000) == ([2, 1], at(1100)))
+    #expect(seen(1100) == ([4, 1], nil))
+    weigh(5)
+    #expect(seen(1500) == ([4, 1], at(2100)))
+    // A new host takes what waits with it.
+    state.endpoints["a"] = Self.cluster("a", ports: [1, 2, 3]).loadAssignment
+    weigh(5)
+    #expect(seen(1600) == ([5, 1, 1], nil))
+    weigh(6)
+    #expect(seen(5000) == ([6, 1, 1], nil))
+    state.clusters[0].loadBalancing.updateMergeWindow = .zero
+    weigh(7)
+    #expect(seen(5001) == ([7, 1, 1], nil))
+    weigh(8)
+    #expect(seen(5002) == ([8, 1, 1], nil))
+  }
+
   @Test("a new cluster is found by routes that waited for it, a removed one is missed")
   func latecomers() throws {
     let compiler = compiler()
