@@ -68,7 +68,7 @@ extension WorkerEngine {
 
   /// gRPC has its errors in trailers of a response that is otherwise fine.
   private func startGRPCFailure(_ s: SlabIndex, _ head: MessageHead, _ status: UInt16) {
-    head.startResponse(200, framing: .length(0))
+    head.startResponse(200, framing: isHTTP2(downstream: streams[s].downstream) ? .none : .length(0))
     head.append(.contentType, ByteView("application/grpc"))
     head.append(.grpcStatus, head.decimal(UInt64(status)))
     streams[s].grpcStatus = Int32(status)
