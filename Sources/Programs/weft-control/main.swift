@@ -1,6 +1,7 @@
 // weft-control: the control plane. Parse, compose, run.
 import WeftBase
 import Glibc
+import WeftConfig
 import WeftControl
 import WeftService
 import WeftTelemetry

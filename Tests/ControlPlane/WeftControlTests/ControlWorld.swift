@@ -2,6 +2,7 @@ import Synchronization
 import WeftBase
 import WeftConfig
 import WeftControlAPI
+import WeftService
 import WeftTestKit
 
 @testable import WeftControl
@@ -34,6 +35,13 @@ final class ControlWorld: Sendable {
     api = ControlAPI(store: store, aggregate: aggregate, registry: registry, clock: time.clock)
     registry.load()
     await aggregate.load()
+  }
+
+  /// A client that waits as long as the machine takes: the tests of a whole run share few cores, and an answer may come late.
+  static func client(on runtime: ServiceRuntime) -> HTTPClient {
+    var configuration = HTTPClientConfiguration()
+    configuration.defaultTimeout = nil
+    return HTTPClient(configuration, on: runtime)
   }
 
   /// Runs the aggregate beside `body`.

@@ -15,7 +15,7 @@ struct StableIdentityTests {
     #expect(fields(FilterChainMatch()) == 9)
     #expect(fields(CIDRRange(bytes: [], prefixLength: 0)) == 2)
     #expect(fields(StringMatcher(.exact(""))) == 2)
-    #expect(fields(CertificateValidation()) == 8)
+    #expect(fields(CertificateValidation()) == 9)
     #expect(fields(CertificateValidation.SANMatcher(type: .any, matcher: StringMatcher(.exact("")))) == 2)
   }
 

@@ -164,6 +164,7 @@ extension DataSource: StablyHashable {
 extension CertificateValidation: StablyHashable {
   package func hash(into hasher: inout StableHasher) {
     hasher.combine(trustedCA)
+    hasher.combine(trustsSystem)
     hasher.combine(subjectAltNames)
     hasher.combine(certificateHashes)
     hasher.combine(publicKeyHashes)

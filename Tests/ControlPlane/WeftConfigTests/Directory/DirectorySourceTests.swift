@@ -58,7 +58,8 @@ struct DirectorySourceTests {
     let world = try World()
     world.files.write("all.yaml", DirectoryFiles.rule("a") + "---\n" + DirectoryFiles.rule("b"))
     try await world.source.synchronize()
-    world.files.write("all.yaml", DirectoryFiles.rule("a", timeout: "soon") + "---\n" + DirectoryFiles.rule("b", timeout: "3s"))
+    world.files.write(
+      "all.yaml", DirectoryFiles.rule("a", timeout: "soon") + "---\n" + DirectoryFiles.rule("b", timeout: "3s"))
     let report = try await world.source.synchronize()
     #expect(report.changed == 1)
     let problem = try #require(report.problems.first)
@@ -97,7 +98,9 @@ struct DirectorySourceTests {
   func brokenBesideRemoved() async throws {
     let world = try World()
     world.files.write("a.yaml", DirectoryFiles.rule("a1") + "---\n" + DirectoryFiles.rule("a2"))
-    world.files.write("b.yaml", DirectoryFiles.rule("b1") + "---\n" + DirectoryFiles.rule("b2") + "---\n" + DirectoryFiles.rule("moved"))
+    world.files.write(
+      "b.yaml", DirectoryFiles.rule("b1") + "---\n" + DirectoryFiles.rule("b2") + "---\n" + DirectoryFiles.rule("moved")
+    )
     try await world.source.synchronize()
     // `moved` goes from b to a, and a is broken at that moment.
     world.files.write("a.yaml", "kind: [unclosed\nmetadata: {name: moved}")

@@ -25,7 +25,7 @@ struct KillTests {
     try await ServiceRuntime.with { runtime in
       for round in 1...3 {
         let program = try ControlProgram(dataDirectory: directory.path)
-        let client = HTTPClient(on: runtime)
+        let client = ControlWorld.client(on: runtime)
         await withTaskGroup(of: Void.self) { group in
           for writer in 0..<8 {
             group.addTask {
@@ -47,7 +47,7 @@ struct KillTests {
         await client.close()
 
         let again = try ControlProgram(dataDirectory: directory.path)
-        let reader = HTTPClient(on: runtime)
+        let reader = ControlWorld.client(on: runtime)
         let listed = try await reader.get("http://\(again.api)/api/v1/objects/vs")
         let items = try JSONValue(parsing: listed.body)["items"]?.arrayValue ?? []
         var found: [String: Int] = [:]

@@ -28,7 +28,7 @@ struct ControlServerTests {
       configuration.grace = .seconds(1)
       let server = try await ControlServer.start(configuration, on: runtime)
       let serving = Task { try await server.run() }
-      let client = HTTPClient(on: runtime)
+      let client = ControlWorld.client(on: runtime)
       let address = try #require(server.apiAddresses.first)
       do {
         try await body("http://\(address)", client, server)

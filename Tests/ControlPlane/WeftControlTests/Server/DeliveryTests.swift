@@ -64,7 +64,7 @@ struct DeliveryTests {
         SimulatedProxy("bad-1", upstream: "details", refusing: "details: I will not"),
       ]
       let url = "http://\(try #require(server.apiAddresses.first))"
-      let client = HTTPClient(on: runtime)
+      let client = ControlWorld.client(on: runtime)
       let streams = GRPCClient(to: try #require(server.xdsAddresses.first), on: runtime)
       func post(_ path: String, _ body: String) async throws -> JSONValue {
         try JSONValue(parsing: try await client.send("POST", url + path, body: Array(body.utf8)).body)

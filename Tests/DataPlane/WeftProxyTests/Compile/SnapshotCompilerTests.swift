@@ -36,7 +36,7 @@ struct SnapshotCompilerTests {
   static func listener(_ name: String, _ routes: HTTPConnectionManager.Routes, port: UInt16 = 1) -> Listener {
     var chain = FilterChain(name: "c")
     var manager = HTTPConnectionManager(statPrefix: name, routes: routes)
-    manager.filters = [HTTPFilter(name: "router", .router(RouterOptions()))]
+    manager.filters = [ConfiguredFilter(name: "router", .router(RouterOptions()))]
     chain.filters = [.httpConnectionManager(manager)]
     var listener = Listener(name: name, address: .socket(host: "127.0.0.1", port: port))
     listener.filterChains = [chain]

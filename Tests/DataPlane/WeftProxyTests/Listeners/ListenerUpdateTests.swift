@@ -307,7 +307,9 @@ struct ListenerUpdateTests {
     #expect(world.engine.listenerFailures[].contains { $0.name == "b" })
   }
 
-  @Test("after any sequence of updates exactly the listeners of the configuration listen", arguments: 0..<24 as Range<UInt64>)
+  @Test(
+    "after any sequence of updates exactly the listeners of the configuration listen",
+    arguments: 0..<24 as Range<UInt64>)
   func anySequence(_ seed: UInt64) {
     var random = RandomSource(seed: seed)
     let world = ProxyWorld()
