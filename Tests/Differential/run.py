@@ -181,6 +181,7 @@ async def play_row(place, row, case):
     row = {**row, **{k: place.fill(row[k]) for k in ("do", "raw", "host", "head", "sni") if k in row}}
     results, own = await client.play(place.port, row, case, place.certs)
     words = {str(port): name for name, port in place.words().items() if isinstance(port, int)}
+    words[str(own)] = "client"  # shown where the address of the connection itself is passed on
     upstream = [{"to": b.name, **entry} for endpoints in place.backends.values() for b in endpoints for entry in b.seen]
     upstream = [plain(u, words, place) for u in upstream]
     for entry in upstream if len(upstream) > 1 else []:  # what is left of the time is another for each attempt
