@@ -42,7 +42,7 @@ func system(_ name: String, pkgConfig: String, apt: String) -> Target {
 }
 
 let proxyWorldNeeds = [
-  "WeftBase", "WeftModel", "WeftRuntime", "WeftHTTP", "WeftTLS", "WeftTelemetry", "WeftUpstream",
+  "WeftBase", "WeftModel", "WeftRuntime", "WeftHTTP", "WeftTLS", "WeftTelemetry", "WeftProxyAPI", "WeftUpstream",
 ]
 let proxyTestsNeed =
   ["WeftProxyTestKit", "WeftTestKit", "WeftProtobuf", "WeftXDS", "WeftXDSMessages"] + proxyWorldNeeds
@@ -84,13 +84,23 @@ let package = Package(
 
     // Data plane
     library(
+      "WeftProxyAPI", in: "DataPlane", ["WeftBase", "WeftTelemetry", "WeftModel", "WeftHTTP", "CRE2", "CAtomics"]),
+    library(
       "WeftUpstream", in: "DataPlane",
-      ["WeftBase", "WeftTelemetry", "WeftModel", "WeftRuntime", "WeftTLS", "WeftHTTP", "CAtomics"]),
+      ["WeftBase", "WeftTelemetry", "WeftModel", "WeftRuntime", "WeftTLS", "WeftHTTP", "WeftProxyAPI", "CAtomics"]),
     library(
       "WeftProxy", in: "DataPlane",
       [
         "WeftBase", "WeftYAML", "WeftTelemetry", "WeftModel", "WeftRuntime", "WeftTLS", "WeftHTTP", "WeftGRPC",
-        "WeftProtobuf", "WeftXDS", "WeftXDSMessages", "WeftService", "WeftUpstream", "CRE2",
+        "WeftProtobuf", "WeftXDS", "WeftXDSMessages", "WeftService", "WeftProxyAPI", "WeftUpstream",
+      ]),
+
+    // Extensions: what programs bring along beside the engine.
+    library(
+      "WeftHTTPFilters", in: "Extensions",
+      [
+        "WeftBase", "WeftTelemetry", "WeftModel", "WeftHTTP", "WeftProtobuf", "WeftXDS", "WeftXDSMessages",
+        "WeftProxyAPI",
       ]),
 
     // Control plane
@@ -123,8 +133,10 @@ let package = Package(
     library("WeftCLI", in: "CLI", ["WeftBase", "WeftYAML", "WeftService", "WeftAgent", "CLinux"]),
 
     // Programs: parse, compose, run.
-    program("weft-proxy", ["WeftBase", "WeftModel", "WeftRuntime", "WeftTelemetry", "WeftProxy"]),
-    program("weft-control", ["WeftBase", "WeftTelemetry", "WeftService", "WeftControl"]),
+    program(
+      "weft-proxy",
+      ["WeftBase", "WeftModel", "WeftRuntime", "WeftTelemetry", "WeftProxyAPI", "WeftProxy", "WeftHTTPFilters"]),
+    program("weft-control", ["WeftBase", "WeftTelemetry", "WeftService", "WeftConfig", "WeftControl"]),
     program("weft-agent", ["WeftCLI"]),
     program("weft", ["WeftCLI"]),
 
@@ -174,6 +186,7 @@ let package = Package(
       path: "Tests/DataPlane/WeftProxyTests/World", swiftSettings: strict),
     tests(
       of: "WeftProxy", in: "DataPlane", proxyTestsNeed, exclude: ["World", "Router", "Listeners", "XDS", "Compile"]),
+    tests(of: "WeftHTTPFilters", in: "Extensions", ["WeftProxy"] + proxyTestsNeed),
     proxyTests("Router"),
     proxyTests("Listeners"),
     proxyTests("XDS"),

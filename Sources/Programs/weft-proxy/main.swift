@@ -2,14 +2,19 @@
 
 import Glibc
 import WeftBase
+import WeftHTTPFilters
 import WeftModel
 import WeftProxy
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 
 exit(WeftProxyProgram.run(Array(CommandLine.arguments.dropFirst())))
 
 enum WeftProxyProgram {
+  /// What this proxy can be configured with beside the engine.
+  private static let extensions = ProxyExtensions(httpFilters: HTTPFilters.registry)
+
   /// *Exit codes*: 0 a normal end, 1 bad configuration or an address that is taken, 2 a bad command line, 3 the system refused something.
   static func run(_ arguments: [String]) -> Int32 {
     let options: ProxyArguments
@@ -46,7 +51,9 @@ enum WeftProxyProgram {
 
   private static func load(_ options: ProxyArguments) throws(ConfigError) -> BootstrapLoader.Loaded {
     let bytes = try options.document(kind: BootstrapLoader.kind)
-    return options.mode == .validate ? try BootstrapLoader.validate(bytes) : try BootstrapLoader.load(bytes)
+    return options.mode == .validate
+      ? try BootstrapLoader.validate(bytes, extensions: extensions)
+      : try BootstrapLoader.load(bytes, extensions: extensions)
   }
 
   private static func serve(_ options: ProxyArguments, _ loaded: BootstrapLoader.Loaded, _ log: LogOutput) throws
@@ -64,15 +71,18 @@ enum WeftProxyProgram {
     let loop = EventLoop(driver: EpollDriver())
     let control = ProxyControl(
       loop: loop, server: proxy,
-      compiler: SnapshotCompiler(metrics: registry, logs: files, security: TLSSecurity()),
+      compiler: SnapshotCompiler(metrics: registry, logs: files, security: TLSSecurity(), extensions: extensions),
       state: ConfigState(loaded.bootstrap), log: log, drainTime: .seconds(options.drainSeconds),
-      files: FileDiscovery(loaded.bootstrap, metrics: registry, log: log))
+      files: FileDiscovery(
+        loaded.bootstrap, metrics: registry, log: log,
+        decode: XDSModel.decoder(extensions: extensions.known)))
     control.reopenLogs = { files.reopen() }
     loop.handler = control
     let signals = try SignalWatch(loop) { control.received($0) }
     var companion = ProxyServices.Options()
     companion.lastGoodPath = options.lastGoodPath
     companion.version = WeftVersion.text
+    companion.extensions = extensions
     let services = try ProxyServices(
       loaded, companion, control: loop.mailbox, server: proxy, log: log, files: files)
     do {

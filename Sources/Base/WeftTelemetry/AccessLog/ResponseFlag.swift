@@ -1,5 +1,6 @@
 /// Why the proxy answered, ended or changed a request by itself. The raw value is the bit in `ResponseFlags` and the
 /// order of printing.
+@frozen @usableFromInline
 package enum ResponseFlag: UInt8, CaseIterable, Sendable {
   case failedLocalHealthCheck
   case noHealthyUpstream
@@ -149,8 +150,9 @@ package enum ResponseFlag: UInt8, CaseIterable, Sendable {
 }
 
 /// Flags raised for one request.
+@frozen @usableFromInline
 package struct ResponseFlags: BitwiseCopyable, Hashable, Sendable {
-  package var bits: UInt32
+  @usableFromInline package var bits: UInt32
 
   @inlinable package init(bits: UInt32 = 0) { self.bits = bits }
   @inlinable package init(_ flag: ResponseFlag) { bits = 1 << UInt32(flag.rawValue) }
@@ -158,5 +160,6 @@ package struct ResponseFlags: BitwiseCopyable, Hashable, Sendable {
   @inlinable package var isEmpty: Bool { bits == 0 }
   @inlinable package mutating func insert(_ flag: ResponseFlag) { bits |= 1 << UInt32(flag.rawValue) }
   @inlinable package func contains(_ flag: ResponseFlag) -> Bool { bits & 1 << UInt32(flag.rawValue) != 0 }
+  @inlinable package mutating func formUnion(_ other: ResponseFlags) { bits |= other.bits }
   @inlinable package func intersects(_ other: ResponseFlags) -> Bool { bits & other.bits != 0 }
 }

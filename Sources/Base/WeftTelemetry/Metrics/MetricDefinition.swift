@@ -60,6 +60,8 @@ package enum ScopeKind: UInt8, CaseIterable, Sendable {
   case cds, lds, rds
   case cluster, http, listener, listenerHTTP, tcp
   case tlsInspector, httpInspector, proxyProtocol, root
+  /// Of an extension, which brings its own metrics. `ScopeKey.secondName` is the prefix with `*` where the name goes: `http.*.fault.`.
+  case filter
 }
 
 /// The buckets of every histogram, in milliseconds; Envoy's defaults.

@@ -43,6 +43,8 @@ package final class MetricsRegistry: @unchecked Sendable {
     var keys: [ScopeKey] = []
     /// Scopes that were asked for past the limit, each time they were.
     var overflows: UInt64 = 0
+    /// What extensions count, by their scopes.
+    var types: [ScopeID: any Metric.Type] = [:]
     var sources: [any MetricSource] = []
     var texts: [ScopeKey: [TextReadout: String]] = [:]
   }
@@ -92,6 +94,13 @@ package final class MetricsRegistry: @unchecked Sendable {
 
   /// How often a scope was asked for that had to share the overflow scope of its kind.
   package var overflows: UInt64 { scopes.withLock { $0.overflows } }
+
+  /// The number of an extension's scope, whose numbers are `metric`'s.
+  package func scope<M: Metric>(_ key: ScopeKey, of metric: M.Type) -> ScopeID {
+    let id = scope(key)
+    scopes.withLock { $0.types[id] = metric }
+    return id
+  }
 
   private func addChunk(_ number: Int) {
     let chunks = Self.scopeLimit / Self.chunkSize

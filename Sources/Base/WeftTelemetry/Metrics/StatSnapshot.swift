@@ -36,6 +36,8 @@ package struct StatSnapshot: Sendable {
       case .httpInspector: read(HTTPInspectorMetric.self, id, key, touched, registry)
       case .proxyProtocol: read(ProxyProtocolMetric.self, id, key, touched, registry)
       case .root: read(RootMetric.self, id, key, touched, registry)
+      case .filter:
+        if let type = contents.types[id] { read(type, id, key, touched, registry) }
       }
     }
     for (key, texts) in contents.texts {
@@ -124,6 +126,7 @@ extension ScopeKey {
     case .httpInspector: "http_inspector."
     case .proxyProtocol: name.isEmpty ? "proxy_proto." : "proxy_proto.\(name)."
     case .root: ""
+    case .filter: secondName.replacing("*", with: name)
     }
   }
 
@@ -147,6 +150,7 @@ extension ScopeKey {
     case .httpInspector: "envoy_http_inspector_"
     case .proxyProtocol: "envoy_proxy_proto_"
     case .root: "envoy_"
+    case .filter: "envoy_" + Self.promName(secondName.replacing("*.", with: ""))
     }
   }
 
@@ -171,6 +175,14 @@ extension ScopeKey {
         ("envoy_listener_address", Self.sanitized(name)),
       ]
     case .tcp: [("envoy_tcp_prefix", Self.sanitized(name))]
+    case .filter:
+      [
+        (
+          secondName.hasPrefix("http.*")
+            ? "envoy_http_conn_manager_prefix"
+            : secondName.hasPrefix("cluster.*") ? "envoy_cluster_name" : "envoy_filter_prefix", Self.sanitized(name)
+        )
+      ]
     }
   }
 

@@ -1,5 +1,6 @@
 import WeftBase
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 package import WeftTelemetry
 

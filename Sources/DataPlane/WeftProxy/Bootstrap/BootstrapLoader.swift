@@ -1,6 +1,7 @@
 package import WeftBase
 package import WeftModel
 import WeftProtobuf
+package import WeftProxyAPI
 import WeftTelemetry
 import WeftXDS
 import WeftXDSMessages
@@ -20,17 +21,21 @@ package enum BootstrapLoader {
   package static let kind = "envoy.config.bootstrap.v3.Bootstrap"
 
   /// Loads a file. *Cost*: blocking.
-  package static func load(path: String, refuseUnknownFields: Bool = false) throws(ConfigError) -> Loaded {
+  package static func load(
+    path: String, refuseUnknownFields: Bool = false, extensions: ProxyExtensions = .none
+  ) throws(ConfigError) -> Loaded {
     let bytes: [UInt8]
     do throws(ConfigError) { bytes = try DataSource.file(path: path).load() } catch {
       throw ConfigError(kind: kind, error.message)
     }
-    return try load(bytes, refuseUnknownFields: refuseUnknownFields)
+    return try load(bytes, refuseUnknownFields: refuseUnknownFields, extensions: extensions)
   }
 
   /// Loads a document: JSON when it begins with a brace, else YAML. *Errors*: where in the document, and what is
   /// allowed there.
-  package static func load(_ bytes: [UInt8], refuseUnknownFields: Bool = false) throws(ConfigError) -> Loaded {
+  package static func load(
+    _ bytes: [UInt8], refuseUnknownFields: Bool = false, extensions: ProxyExtensions = .none
+  ) throws(ConfigError) -> Loaded {
     let document = try parse(bytes)
     var options = JSONDecodingOptions(unknownFields: .collect, registry: TypeRegistry(EnvoyTypes.all))
     options.ignoresEnumCase = true
@@ -44,7 +49,7 @@ package enum BootstrapLoader {
     } catch {
       throw ConfigError(kind: kind, path: error.path, explain(error, in: document, options.registry))
     }
-    let converter = Converter()
+    let converter = Converter(extensions: extensions.known)
     let bootstrap: Bootstrap
     do throws(ConfigError) { bootstrap = try converter.bootstrap(message) } catch {
       throw error.of(kind: kind, name: "")
@@ -58,13 +63,16 @@ package enum BootstrapLoader {
   }
 
   /// Everything `load` checks and what only compiling finds: patterns, formats, files of certificates left aside.
-  package static func validate(_ bytes: [UInt8]) throws(ConfigError) -> Loaded {
-    let loaded = try load(bytes)
+  package static func validate(
+    _ bytes: [UInt8], extensions: ProxyExtensions = .none
+  ) throws(ConfigError) -> Loaded {
+    let loaded = try load(bytes, extensions: extensions)
     var state = ConfigState(loaded.bootstrap)
     // Names of DNS clusters are not looked up, and discovered tables have not arrived: neither is an error here.
     state.addresses = [:]
     let compiler = SnapshotCompiler(
-      metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false), makesSecurity: false)
+      metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false), makesSecurity: false,
+      extensions: extensions)
     let compilation = compiler.compile(state)
     if let first = compilation.rejections.first { throw locate(first, in: loaded.bootstrap) }
     return loaded

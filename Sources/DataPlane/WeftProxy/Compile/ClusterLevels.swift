@@ -1,3 +1,4 @@
+import WeftBase
 import WeftModel
 import WeftTelemetry
 import WeftUpstream

@@ -1,7 +1,8 @@
 // ClusterList: a snapshot's clusters by position, in pieces that successive snapshots share.
 
 package import WeftUpstream
-import WeftBase
+package import WeftBase
+import WeftProxyAPI
 import WeftTelemetry
 
 /// The clusters of a snapshot. A change costs the pieces it falls into, not all clusters: what did not change is the same `Piece` in the next

@@ -2,9 +2,10 @@
 
 package import WeftBase
 package import WeftModel
+import WeftProxyAPI
 package import WeftRuntime
 package import WeftTelemetry
-package import WeftUpstream
+import WeftUpstream
 
 /// One immutable configuration as requests see it.
 ///
@@ -33,23 +34,6 @@ package final class Snapshot: Sendable {
     self.arena = arena
     self.boxes = boxes
   }
-}
-
-/// Keeps the boxes behind a snapshot's `ConfigRef`s.
-package final class SnapshotBoxes: @unchecked Sendable {  // filled by one thread before the snapshot is published
-  private var boxes: [AnyObject] = []
-
-  package init() {}
-
-  /// Moves `value` to a fixed address.
-  package func keep<Value>(_ value: consuming Value) -> ConfigRef<Value> {
-    let box = ConfigBox(value)
-    boxes.append(box)
-    return box.ref
-  }
-
-  /// Keeps `owner` alive as long as the snapshot.
-  package func retain(_ owner: AnyObject) { boxes.append(owner) }
 }
 
 /// A listener. Read once per connection.

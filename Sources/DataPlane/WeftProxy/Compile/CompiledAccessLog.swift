@@ -2,6 +2,7 @@ import Synchronization
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftTelemetry
 
 /// One access log: which requests, in what shape, to which file.

@@ -3,6 +3,7 @@
 package import WeftBase
 package import WeftHTTP
 package import WeftModel
+package import WeftProxyAPI
 import WeftRuntime
 package import WeftTelemetry
 package import WeftUpstream
@@ -65,6 +66,8 @@ package struct CompiledHTTPManager {
   /// Writers of the access log; `hasAccessLogs` says without a look at the array whether there are any.
   package var accessLogs: [any AccessLogWriter] = []
   package var hasAccessLogs = false
+  /// Nil when there are none but the router.
+  package var filters: ConfigRef<HTTPFilterChain>?
 
   package init(
     config: HTTPConnectionManager, scope: ScopeID, routes: ConfigRef<RouteTable>, limits: HTTPLimits,
@@ -140,6 +143,8 @@ package struct CompiledRoute {
   /// CONNECT ends here: what follows is passed on as TCP.
   package var terminatesConnect = false
   package var hasHashPolicies = false
+  /// By position in the filter chain; empty: the chain's own hold.
+  package var filterConfigs = FilterConfigs()
 
   // respond
   package var status: UInt16 = 0
@@ -185,6 +190,8 @@ package struct CompiledRoute {
     package var hostRewrite = ByteView.empty
     /// Header whose value names the cluster; empty when `name` does.
     package var header = ByteView.empty
+    /// As `CompiledRoute.filterConfigs`.
+    package var filterConfigs = FilterConfigs()
   }
 
   package init(config: Route) { self.config = config }
@@ -209,33 +216,5 @@ package struct CompiledRoute {
     if retriableRequestHeaders.isEmpty { return true }
     for i in retriableRequestHeaders.indices where retriableRequestHeaders[i].matches(request) { return true }
     return false
-  }
-}
-
-/// One change of a head.
-package struct CompiledHeaderChange: BitwiseCopyable {
-  package enum Operation: UInt8, BitwiseCopyable { case remove, append, addIfAbsent, overwrite, overwriteIfExists }
-  package var operation: Operation
-  package var id: HeaderName
-  package var name: ByteView
-  /// The value when it holds no operator.
-  package var value: ByteView
-  package var keepsEmpty: Bool
-  /// `.sound` for a literal that any field line can hold.
-  package var flags: HeaderField.Flags
-  /// The value's format when it holds operators.
-  package var format: FormatProgram?
-
-  package init(
-    _ operation: Operation, id: HeaderName, name: ByteView, value: ByteView = .empty, keepsEmpty: Bool = false,
-    format: FormatProgram? = nil
-  ) {
-    self.operation = operation
-    self.id = id
-    self.name = name
-    self.value = value
-    self.keepsEmpty = keepsEmpty
-    flags = format == nil && MessageHead.isSound(name: name, value: value) ? .sound : []
-    self.format = format
   }
 }

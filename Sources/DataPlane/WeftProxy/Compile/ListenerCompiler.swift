@@ -1,6 +1,7 @@
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
@@ -15,6 +16,8 @@ struct ListenerCompiler {
   let secrets: [SecretKey: Secret]
   /// Route tables by the number of the chain that uses them.
   let tables: [Int: ConfigRef<RouteTable>]
+  /// Filter chains likewise; nil where the router is alone.
+  let filters: [Int: ConfigRef<HTTPFilterChain>?]
   let clusterPosition: (String) -> Int32
 
   func compile(_ listener: Listener) throws(ConfigError) -> CompiledListener {
@@ -110,9 +113,11 @@ struct ListenerCompiler {
     case .httpConnectionManager(let manager):
       guard let table = tables[number] else { preconditionFailure("no route table for chain \(number)") }
       compiled = CompiledFilterChain(name: storage.text(chain.name), terminal: .http)
-      do throws(ConfigError) { compiled.http = storage.keep(try compile(manager, table, listener)) } catch {
-        throw error.inside(at)
-      }
+      do throws(ConfigError) {
+        var http = try compile(manager, table, listener)
+        http.filters = filters[number] ?? nil
+        compiled.http = storage.keep(http)
+      } catch { throw error.inside(at) }
     }
     compiled.identity = identity(chain, compiled.terminal, isDefault: number == listener.filterChains.count)
     compiled.handshakeTimeout = chain.transportSocketConnectTimeout.wholeNanoseconds

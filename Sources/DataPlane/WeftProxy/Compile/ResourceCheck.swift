@@ -2,6 +2,7 @@
 
 package import WeftBase
 import WeftModel
+package import WeftProxyAPI
 package import WeftTelemetry
 
 /// Compiles single resources for the sake of their errors: patterns, certificate files, clusters that must exist.
@@ -13,8 +14,12 @@ package struct ResourceCheck: Sendable {
   private let security: (any SecurityFactory)?
   /// What the bootstrap fixed.
   private let fixed: ConfigState
+  private let extensions: ProxyExtensions
 
-  package init(logs: AccessLogFiles, security: (any SecurityFactory)?, fixed: ConfigState) {
+  package init(
+    logs: AccessLogFiles, security: (any SecurityFactory)?, fixed: ConfigState, extensions: ProxyExtensions = .none
+  ) {
+    self.extensions = extensions
     self.logs = logs
     self.security = security
     self.fixed = fixed
@@ -67,7 +72,8 @@ package struct ResourceCheck: Sendable {
 
   private func compile(_ state: ConfigState, _ field: String) throws(ConfigError) {
     let compiler = SnapshotCompiler(
-      metrics: MetricsRegistry(workers: 0), logs: logs, security: security, random: RandomSource(seed: 1))
+      metrics: MetricsRegistry(workers: 0), logs: logs, security: security, random: RandomSource(seed: 1),
+      extensions: extensions)
     guard var error = compiler.compile(state).rejections.first else { return }
     if case .field(field)? = error.path.elements.first {
       error.path = FieldPath(Array(error.path.elements.dropFirst()))

@@ -1,6 +1,7 @@
 package import WeftBase
 package import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 
 /// Parts of a redirect's `Location`. *Shape*: trivial; views live as long as the snapshot.
 package struct CompiledRedirect: BitwiseCopyable {

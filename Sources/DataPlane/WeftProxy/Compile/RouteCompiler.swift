@@ -1,6 +1,7 @@
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftTelemetry
 import WeftUpstream
 
@@ -11,6 +12,8 @@ struct RouteCompiler {
   let clusterPosition: (String) -> Int32
   /// Reads files that direct responses name.
   let load: (DataSource) throws(ConfigError) -> [UInt8]
+  /// The filters that overrides are for; nil when there are none.
+  var filters: FilterChainBuilder?
 
   /// *Errors*: the first thing in the table that cannot be: a duplicate domain, a bad pattern, a weight sum of 0, a
   /// cluster that must exist.
@@ -19,13 +22,19 @@ struct RouteCompiler {
     var routes: [ConfigRef<CompiledRoute>] = []
     var conditions: [RouteCondition] = []
     var ranges: [VirtualHostRange] = []
+    let ofTable = try filters?.configs([(configuration.filters, .root)], into: storage)
     for (h, host) in configuration.virtualHosts.enumerated() {
       let path = FieldPath().field("virtual_hosts").index(h)
+      let ofHost =
+        host.filters.isEmpty
+        ? ofTable : try filters?.configs([(configuration.filters, .root), (host.filters, path)], into: storage)
       var range = VirtualHostRange(first: Int32(routes.count), count: Int32(host.routes.count))
       for (r, route) in host.routes.enumerated() {
         do throws(ConfigError) {
           conditions.append(try condition(route.match))
-          routes.append(storage.keep(try self.route(route, host, configuration)))
+          var compiled = try self.route(route, host, configuration)
+          try override(&compiled, route, host, configuration, ofHost)
+          routes.append(storage.keep(compiled))
         } catch {
           throw error.inside(path.field("routes").index(r))
         }
@@ -42,6 +51,27 @@ struct RouteCompiler {
       routes: storage.arena.table(routes), conditions: storage.arena.table(conditions),
       virtualHosts: storage.arena.table(ranges), hosts: hosts, ignoresPort: configuration.ignorePortInHostMatching,
       ignoresParameters: configuration.ignorePathParameters)
+  }
+
+  /// What the levels down to the route, and its weighted clusters, say about filters. Routes that say nothing share their host's.
+  private func override(
+    _ compiled: inout CompiledRoute, _ route: Route, _ host: VirtualHost, _ table: RouteConfiguration,
+    _ ofHost: FilterConfigs?
+  ) throws(ConfigError) {
+    guard let filters else { return }
+    let levels = [(filters: table.filters, path: FieldPath.root), (host.filters, .root), (route.filters, .root)]
+    let own = route.filters.isEmpty ? ofHost : try filters.configs(levels, into: storage)
+    if let own { compiled.filterConfigs = own }
+    guard case .forward(let action) = route.action, case .weighted(let split) = action.cluster else { return }
+    guard split.entries.contains(where: { !$0.filters.isEmpty }) else { return }
+    var entries = compiled.weighted.indices.map { compiled.weighted[$0] }
+    for (i, entry) in split.entries.enumerated() where !entry.filters.isEmpty {
+      let path = FieldPath().field("route").field("weighted_clusters").field("clusters").index(i)
+      if let configs = try filters.configs(levels + [(entry.filters, path)], into: storage) {
+        entries[i].filterConfigs = configs
+      }
+    }
+    compiled.weighted = storage.arena.table(entries)
   }
 
   private func secureRedirect(_ host: VirtualHost) throws(ConfigError) -> CompiledRoute {

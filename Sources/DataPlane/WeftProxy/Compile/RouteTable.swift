@@ -1,9 +1,10 @@
 // RouteTable: which route a request takes.
 
-import WeftBase
+package import WeftBase
 package import WeftHTTP
+import WeftProxyAPI
 package import WeftTelemetry
-package import WeftUpstream
+import WeftUpstream
 
 /// What of a request, besides its head, a route may depend on.
 package struct RouteInput: BitwiseCopyable {

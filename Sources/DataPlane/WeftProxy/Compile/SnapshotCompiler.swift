@@ -1,6 +1,7 @@
 package import WeftBase
 import WeftHTTP
 import WeftModel
+package import WeftProxyAPI
 import WeftRuntime
 package import WeftTelemetry
 package import WeftUpstream
@@ -33,8 +34,9 @@ package final class SnapshotCompiler {
     /// Those its chains name, in order; whether it goes on without some.
     var secrets: [Secret?]
     var lacksSecrets: Bool
-    /// Versions of the route tables it uses.
+    /// Versions of the route tables it uses, and of its filter chains.
     var routes: [UInt64]
+    var filters: [UInt64]
   }
 
   /// The clusters that something names: where they were found, and those that did not exist.
@@ -52,6 +54,8 @@ package final class SnapshotCompiler {
     var unit: Unit<RouteConfiguration, RouteTable>
     var names: ClusterNames
     var version: UInt64
+    /// Version of the filter chain it was compiled for; 0: it says nothing about filters.
+    var filters: UInt64
   }
 
   private struct ListenerUnit {
@@ -88,6 +92,7 @@ package final class SnapshotCompiler {
 
   private var clusters: [String: Unit<ClusterModel, CompiledCluster>] = [:]
   private var routes: [String: RouteUnit] = [:]
+  private var chains: FilterChains
   private var listeners: [String: ListenerUnit] = [:]
   /// Kept for as long as a snapshot uses it: a cluster that goes and comes back goes on counting what is in flight.
   private var breakers: [String: WeakBreaker] = [:]
@@ -97,9 +102,10 @@ package final class SnapshotCompiler {
 
   package init(
     metrics: MetricsRegistry, logs: AccessLogFiles, security: (any SecurityFactory)? = nil,
-    makesSecurity: Bool = true, random: RandomSource = .fromSystem()
+    makesSecurity: Bool = true, random: RandomSource = .fromSystem(), extensions: ProxyExtensions = .none
   ) {
     self.makesSecurity = makesSecurity
+    chains = FilterChains(extensions.httpFilters, metrics: metrics)
     self.metrics = metrics
     self.logs = logs
     self.security = security
@@ -517,16 +523,23 @@ package final class SnapshotCompiler {
 
   private func forgetUnusedRoutes(_ state: ConfigState) {
     var used: Set<String> = []
+    var places: Set<String> = []
     for listener in state.listeners {
       for (i, chain) in listener.allChains.enumerated() {
         for filter in chain.filters {
           guard case .httpConnectionManager(let manager) = filter else { continue }
           used.insert(Self.key(manager, listener, i))
+          used.insert(Self.key(manager, listener, i) + Self.suffix(listener, i))
+          places.insert(Self.suffix(listener, i))
         }
       }
     }
+    chains.keep(only: places)
     routes = routes.filter { used.contains($0.key) }
   }
+
+  /// Names a chain of a listener, and the tables that are compiled for its filters.
+  private static func suffix(_ listener: Listener, _ chain: Int) -> String { " for \(listener.name)/\(chain)" }
 
   /// Discovered tables are shared by name, inline ones belong to their chain.
   private static func key(_ manager: HTTPConnectionManager, _ listener: Listener, _ chain: Int) -> String {
@@ -538,7 +551,8 @@ package final class SnapshotCompiler {
 
   /// `nil` while the route configuration has not arrived.
   private func table(
-    _ manager: HTTPConnectionManager, _ listener: Listener, _ chain: Int, _ state: ConfigState
+    _ manager: HTTPConnectionManager, _ listener: Listener, _ chain: Int, _ filters: FilterChains.Unit,
+    _ state: ConfigState
   ) throws(ConfigError) -> RouteUnit? {
     let configuration: RouteConfiguration
     switch manager.routes {
@@ -547,13 +561,19 @@ package final class SnapshotCompiler {
       guard let found = state.routes[name] else { return nil }
       configuration = found
     }
-    let key = Self.key(manager, listener, chain)
-    if let known = routes[key], known.unit.model == configuration, known.names.hold(positions) { return known }
+    let namesFilters = configuration.namesFilters
+    let key = Self.key(manager, listener, chain) + (namesFilters ? Self.suffix(listener, chain) : "")
+    let filtersVersion = namesFilters ? filters.version : 0
+    if let known = routes[key], known.unit.model == configuration, known.filters == filtersVersion,
+      known.names.hold(positions)
+    {
+      return known
+    }
     let storage = SnapshotStorage()
     var names = ClusterNames()
     let compiler = RouteCompiler(
       storage: storage, clusterPosition: { [positions] in Self.position(of: $0, positions, &names) },
-      load: { (source) throws(ConfigError) in try source.load() })
+      load: { (source) throws(ConfigError) in try source.load() }, filters: namesFilters ? filters.builder : nil)
     let table: RouteTable
     do throws(ConfigError) { table = try compiler.compile(configuration) } catch {
       let named = error.of(kind: "envoy.config.route.v3.RouteConfiguration", name: configuration.name)
@@ -565,7 +585,9 @@ package final class SnapshotCompiler {
     routeVersion += 1
     let unit = RouteUnit(
       unit: Unit(model: configuration, value: storage.keep(table), storage: storage), names: names,
-      version: routeVersion)
+      version: routeVersion, filters: filtersVersion)
+    // Configurations that a route does not override are the chain's.
+    if namesFilters { storage.retain(filters.storage) }
     routes[key] = unit
     return unit
   }
@@ -586,18 +608,24 @@ package final class SnapshotCompiler {
     _ listener: Listener, _ state: ConfigState
   ) throws(ConfigError) -> ListenerUnit? {
     var tables: [Int: RouteUnit] = [:]
+    var filters: [Int: FilterChains.Unit] = [:]
     for (i, chain) in listener.allChains.enumerated() {
       for (f, filter) in chain.filters.enumerated() {
         guard case .httpConnectionManager(let manager) = filter else { continue }
+        let at = listener.path(ofChain: i).field("filters").index(f).field("typed_config")
+        let own: FilterChains.Unit
+        do throws(ConfigError) { own = try chains.unit(of: manager, at: Self.suffix(listener, i), positions) } catch {
+          throw error.inside(at)
+        }
+        filters[i] = own
         do throws(ConfigError) {
-          guard let unit = try table(manager, listener, i, state) else { return nil }
+          guard let unit = try table(manager, listener, i, own, state) else { return nil }
           tables[i] = unit
         } catch {
           if case .discovered = manager.routes { throw error }
           var inner = error
           (inner.kind, inner.name) = ("", "")
-          throw inner.inside(
-            listener.path(ofChain: i).field("filters").index(f).field("typed_config").field("route_config"))
+          throw inner.inside(at.field("route_config"))
         }
       }
     }
@@ -606,7 +634,8 @@ package final class SnapshotCompiler {
     let model = ListenerModel(
       listener: listener, secrets: Self.secrets(contexts, state),
       lacksSecrets: Self.lacksSecrets(contexts, state),
-      routes: tables.sorted { $0.key < $1.key }.map(\.value.version))
+      routes: tables.sorted { $0.key < $1.key }.map(\.value.version),
+      filters: filters.sorted { $0.key < $1.key }.map(\.value.version))
     if let known = listeners[listener.name], known.unit.model == model, known.names.hold(positions) { return known }
 
     let storage = SnapshotStorage()
@@ -614,10 +643,14 @@ package final class SnapshotCompiler {
     let builder = ListenerCompiler(
       storage: storage, metrics: metrics, logs: logs, security: security, makesSecurity: makesSecurity,
       secrets: state.secrets,
-      tables: tables.mapValues(\.unit.value),
+      tables: tables.mapValues(\.unit.value), filters: filters.mapValues(\.chain),
       clusterPosition: { [positions] in Self.position(of: $0, positions, &names) })
     let compiled = try builder.compile(listener)
     var reached = names.found
+    for unit in filters.values {
+      storage.retain(unit.storage)
+      reached.formUnion(unit.clusters.found)
+    }
     for table in tables.values {
       storage.retain(table.unit.storage)
       reached.formUnion(table.names.found)

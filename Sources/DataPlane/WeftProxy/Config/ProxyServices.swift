@@ -4,6 +4,7 @@ import Glibc
 import WeftBase
 import WeftModel
 import WeftProtobuf
+package import WeftProxyAPI
 package import WeftRuntime
 import WeftService
 package import WeftTelemetry
@@ -17,6 +18,7 @@ package final class ProxyServices: Sendable {
     /// Where the last good configuration is kept; nil keeps none.
     package var lastGoodPath: String?
     package var version = ""
+    package var extensions = ProxyExtensions.none
     package init() {}
   }
 
@@ -46,11 +48,11 @@ package final class ProxyServices: Sendable {
       configuration.lastGoodPath = options.lastGoodPath
       let fixed = ConfigState(loaded.bootstrap)
       configuration.fixed = XDSNeeds(fixed)
-      let check = ResourceCheck(logs: files, security: TLSSecurity(), fixed: fixed)
+      let check = ResourceCheck(logs: files, security: TLSSecurity(), fixed: fixed, extensions: options.extensions)
       client = XDSClient(
         configuration, on: runtime, metrics: server.registry, logger: Logger(log, .config), random: .fromSystem(),
         clock: Self.clock, wallClock: Self.wallClock,
-        decode: XDSModel.decode,
+        decode: XDSModel.decoder(extensions: options.extensions.known),
         check: { (model, store) throws(ConfigError) in try check.check(model, beside: store) },
         apply: { state in await Self.apply(state, over: fixed, to: control) })
     } else {

@@ -2,6 +2,7 @@
 
 package import WeftBase
 package import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTLS
 package import WeftUpstream

@@ -40,7 +40,7 @@ extension WorkerEngine {
     }
     for i in chosen { listenerTable[].entries[i].endsConnections = true }
     var connections: [SlabIndex] = []
-    downstreams.forEach { d in
+    forEachClient { d in
       if listenerTable[].entries[Int(downstreams[d].listener)].endsConnections { connections.append(d) }
     }
     drainConnections(connections)
@@ -65,7 +65,7 @@ extension WorkerEngine {
   /// would answer.
   private var isServing: Bool {
     var serving = false
-    downstreams.forEach { d in
+    forEachClient { d in
       let slot = downstreams.ref(d)
       if !slot[].flags.contains(.endedIdle) || loop.queuedBytes(slot[].connection) > 0 { serving = true }
     }
@@ -122,7 +122,7 @@ extension WorkerEngine {
       if ready <= now { return closeIdle(downstream: d) }
       slot[].drainDeadline = ready
       arm(downstream: d, at: ready)
-    case .tcp: break
+    case .tcp, .inside: break
     }
   }
 

@@ -204,6 +204,7 @@ extension WorkerEngine {
     case .http1: return receivedHTTP1(d, bytes)
     case .http2: return receivedHTTP2(d, bytes)
     case .tcp: return receivedTCP(d, bytes)
+    case .inside: return bytes.count
     case .http:
       switch H2Preface.match(bytes) {
       case .yes:

@@ -149,7 +149,7 @@ extension WorkerEngine {
     let kept = Set(config[].chains.map { $0[].identity })
     if old[].chains.allSatisfy({ kept.contains($0[].identity) }) { return [] }
     var gone: [SlabIndex] = []
-    downstreams.forEach { d in
+    forEachClient { d in
       let slot = downstreams.ref(d)
       if slot[].listener == UInt32(i), let chain = slot[].chainConfig, !kept.contains(chain[].identity) {
         gone.append(d)
@@ -230,7 +230,7 @@ extension WorkerEngine {
       listenerTable[].setPosition(-1, of: listenerTable[].entries[i].id)
     }
     var connections: [SlabIndex] = []
-    downstreams.forEach { d in
+    forEachClient { d in
       if downstreams[d].listener == UInt32(i) { connections.append(d) }
     }
     drainConnections(connections)

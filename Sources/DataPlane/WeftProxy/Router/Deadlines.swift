@@ -3,6 +3,7 @@
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
@@ -57,7 +58,7 @@ extension WorkerEngine {
   func earliest(_ s: SlabIndex) -> MonotonicInstant {
     let stream = streams.ref(s)
     var deadline = min(stream[].totalDeadline, stream[].tryDeadline, stream[].lifeDeadline)
-    deadline = min(deadline, stream[].requestDeadline, stream[].retryAt)
+    deadline = min(deadline, stream[].requestDeadline, stream[].retryAt, stream[].frame.until)
     if stream[].idleTimeout > 0 {
       deadline = min(deadline, stream[].lastActivity.advanced(nanoseconds: Int64(clamping: stream[].idleTimeout)))
     }
@@ -92,6 +93,12 @@ extension WorkerEngine {
     // A timer that was replaced may still have been on its way: it then only looks too early.
     slot[].timer = LazyTimer()
     if slot[].flags.contains(.closed) { return }
+    if slot[].kind == .inside {
+      let s = slot[].stream
+      expire(s)
+      if streams.contains(s) { armStream(s) }
+      return
+    }
     if slot[].headDeadline <= now { return headTimedOut(d) }
     if slot[].kind == .tcp {
       if slot[].headDeadline != .distantFuture { arm(downstream: d, at: slot[].headDeadline) }
@@ -127,6 +134,7 @@ extension WorkerEngine {
   private func expire(_ s: SlabIndex) {
     let stream = streams.ref(s)
     if stream[].retryAt <= now { return again(s) }
+    if stream[].frame.until <= now { return resume(HoldToken(stream: s, hold: stream[].frame.hold), .time) }
     if stream[].totalDeadline <= now { return totalTimedOut(s) }
     if stream[].tryDeadline <= now { return tryTimedOut(s) }
     if stream[].lifeDeadline <= now { return lifeTimedOut(s) }

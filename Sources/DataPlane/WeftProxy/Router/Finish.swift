@@ -38,6 +38,8 @@ extension WorkerEngine {
       state[].activeRequests -= 1
       if state[].pieces == 0 { releaseIfUnused(cluster: stream[].cluster) }
     }
+    letGo(s)
+    if let chain = stream[].filters { endFilters(s, chain) }
     if let manager = slot[].manager, manager[].hasAccessLogs { log(s, manager) }
 
     stream[].head?.release(to: pool)
@@ -60,6 +62,8 @@ extension WorkerEngine {
     } else if slot[].kind == .http1 {
       let keep = flags.contains(.requestEnded) && flags.contains(.responseSent) && !flags.contains(.tunnel)
       finishHTTP1(d, keep: keep && !flags.contains(.clientCloses))
+    } else if slot[].kind == .inside {
+      closeInside(d)
     } else {
       slot[].stream = .none
     }
@@ -124,6 +128,7 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     let d = stream[].downstream
     let slot = downstreams.ref(d)
+    if slot[].kind == .inside { return insideFailed(s) }
     stream[].flags.insert(.clientGone)
     if let stats = slot[].stats {
       stats.add(.downstreamRqTxReset)

@@ -10,18 +10,20 @@ import WeftUpstream
 extension WorkerEngine {
   /// Answers the request with `status` and `body` in place of an upstream. Ends the stream.
   ///
-  /// `body` must be static or configuration; `location` may lie in the request's arena. `grpcStatus` is what gRPC clients are told where
-  /// `status` does not say it.
+  /// `body` is read before this returns; `location` may lie in the request's arena, `fields` are added to the head. `grpcStatus` is what gRPC
+  /// clients are told where `status` does not say it.
   func localReply(
     _ s: SlabIndex, _ status: UInt16, _ body: ByteView, details: StaticString, location: ByteView? = nil,
-    overloaded: Bool = false, grpcStatus: UInt16? = nil
+    overloaded: Bool = false, fields: MessageHead? = nil, grpcStatus: UInt16? = nil
   ) {
     let stream = streams.ref(s)
+    letGo(s)
     stream[].details = ByteView(details)
     stream[].flags.insert(.localReply)
     leaveWaiting(s)
     detach(s, reusable: false)
     if stream[].flags.contains(.clientGone) { return finish(s) }
+    if downstreams[stream[].downstream].kind == .inside { return insideFailed(s) }
     if stream[].flags.contains(.responseStarted) { return abort(s, byClient: false) }
     let head = responseHead
     // HTTP/2 says with the head that nothing follows.
@@ -36,12 +38,13 @@ extension WorkerEngine {
       if !body.isEmpty { head.append(.contentType, ByteView("text/plain")) }
     }
     if let location { head.append(.location, head.copy(location)) }
+    if let fields { for field in fields.fields { head.set(named: head.copy(field.name), head.copy(field.value)) } }
     let manager = downstreams[stream[].downstream].manager
     if overloaded, !(manager?[].suppressesEnvoyHeaders ?? false) { head.append(.envoyOverloaded, ByteView("true")) }
     let hasBody =
       !body.isEmpty && stream[].flags.isDisjoint(with: [.isGRPC, .isHEAD]) && !Self.forbidsContent(status)
     answerComplete(s)
-    decorate(s, head)
+    guard decorate(s, head, end: !hasBody) else { return }
     if !hasBody { return passResponseHead(s, head, end: true) }
     passResponseHead(s, head, end: false)
     if !streams.contains(s) { return }
@@ -77,6 +80,7 @@ extension WorkerEngine {
   /// The answer of last resort: no content, no field of configuration, nothing that could not be written. Ends the stream.
   func plainReply(_ s: SlabIndex, _ status: UInt16, details: StaticString) {
     let stream = streams.ref(s)
+    letGo(s)
     stream[].details = ByteView(details)
     stream[].flags.insert(.localReply)
     answerComplete(s)

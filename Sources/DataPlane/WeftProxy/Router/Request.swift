@@ -3,6 +3,7 @@
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
@@ -113,6 +114,7 @@ extension WorkerEngine {
     if !flags.contains(.requestStarted) || stream[].requestBody.unsent > 0 || stream[].upstream.isNone
       || holdsTunnel(s)
     {
+      if stream[].frame.phase == .held, keepHeldBody(s, data) { return }
       stream[].requestBody.append(data, pool: pool)
       stream[].requestCredit += isHTTP2(downstream: stream[].downstream) ? data.count : 0
       checkBody(s)
@@ -213,6 +215,7 @@ extension WorkerEngine {
     if stream[].flags.contains(.localReply) || stream[].flags.contains(.responseSent) { return }
     // A tunnel is bytes; HTTP/2's trailers end it and say nothing.
     if stream[].tunnelKind != .none, !stream[].flags.contains(.requestChunked) { return }
+    if let chain = stream[].filters { filterTrailers(s, request: trailers, chain) }
     stream[].requestTrailers?.release(to: pool)
     stream[].requestTrailers = StoredHead(trailers, pool: pool)
   }
@@ -231,7 +234,10 @@ extension WorkerEngine {
     }
     startTotalTimeout(s)
     if stream[].flags.contains(.responseSent) { return finish(s) }
-    guard stream[].flags.contains(.requestStarted) else { return }
+    guard stream[].flags.contains(.requestStarted) else {
+      if stream[].frame.phase == .held { heldRequestEnded(s) }
+      return
+    }
     armTry(s)
     if !stream[].flags.contains(.requestSent) { endRequestIfDrained(s) }
   }

@@ -39,8 +39,9 @@ extension WorkerEngine {
 
     stream[].status = status
     head.removeHopByHop(keepUpgrade: stream[].flags.contains(.tunnel))
-    decorate(s, head)
-    passResponseHead(s, head, end: end || (!head.hasContent && head.framing != .tunnel && head.framing != .untilClose))
+    let ends = end || (!head.hasContent && head.framing != .tunnel && head.framing != .untilClose)
+    guard decorate(s, head, end: ends) else { return }
+    passResponseHead(s, head, end: ends)
     if streams.contains(s), stream[].flags.contains(.tunnel) { pumpRequest(s) }
   }
 
@@ -67,10 +68,11 @@ extension WorkerEngine {
     }
   }
 
-  /// What the connection manager and the route add to a final response head.
-  func decorate(_ s: SlabIndex, _ head: MessageHead) {
+  /// What the route, the filters and the connection manager, in this order, do to a final response head. False when a filter ended the stream or
+  /// answers it otherwise.
+  func decorate(_ s: SlabIndex, _ head: MessageHead, end: Bool) -> Bool {
     let stream = streams.ref(s)
-    guard let manager = downstreams[stream[].downstream].manager else { return }
+    guard let manager = downstreams[stream[].downstream].manager else { return true }
     if !manager[].suppressesEnvoyHeaders, stream[].upstreamStarted != .zero, !stream[].flags.contains(.localReply) {
       let took = (now.nanoseconds &- stream[].upstreamStarted.nanoseconds) / 1_000_000
       head.set(.envoyUpstreamServiceTime, head.decimal(took), flags: .sound)
@@ -88,6 +90,7 @@ extension WorkerEngine {
         apply(route[].weighted[entry].responseChanges, to: head, s, response: head)
       }
     }
+    if let chain = stream[].filters, !filterResponse(s, head, chain, end: end) { return false }
     switch manager[].serverHeader {
     case .overwrite: head.set(.server, manager[].serverName)
     case .appendIfAbsent: if !head.contains(.server) { head.append(.server, manager[].serverName) }
@@ -99,6 +102,7 @@ extension WorkerEngine {
       if let id = replayHead.first(.requestID) { head.set(.requestID, head.copy(id)) }
     }
     if !head.contains(.date) { head.append(.date, dateText(), flags: .sound) }
+    return true
   }
 
   /// Encodes a final head for the client; `isPlain` says that nothing in it can be refused. May end the stream when nothing follows.
@@ -113,6 +117,10 @@ extension WorkerEngine {
     if stream[].flags.contains(.clientGone) { return began(s) }
     let d = stream[].downstream
     let slot = downstreams.ref(d)
+    if slot[].kind == .inside {
+      began(s)
+      return insideHead(s, head, end: end)
+    }
     if slot[].kind == .http2 {
       if status == 101 { head.becomeExtendedConnectAnswer() }
       let bare = end && stream[].responseTrailers == nil
@@ -238,6 +246,7 @@ extension WorkerEngine {
     stream[].bytesSent &+= UInt64(data.count)
     let d = stream[].downstream
     let slot = downstreams.ref(d)
+    if slot[].kind == .inside { return insideData(s, data, end: end) }
     if stream[].responseBody.unsent > 0 {
       stream[].responseBody.append(data, pool: pool)
       stream[].responseCredit += data.count
@@ -290,6 +299,7 @@ extension WorkerEngine {
       stream[].grpcStatus = Int32(clamping: code)
     }
     if stream[].flags.contains(.tunnel) { return }
+    if let chain = stream[].filters { filterTrailers(s, response: trailers, chain) }
     stream[].responseTrailers?.release(to: pool)
     stream[].responseTrailers = StoredHead(trailers, pool: pool)
   }
@@ -300,6 +310,7 @@ extension WorkerEngine {
     answerComplete(s)
     if stream[].flags.contains(.responseSent) { return }
     if stream[].flags.contains(.clientGone) { return finish(s) }
+    if downstreams[stream[].downstream].kind == .inside { return insideDone(s) }
     if stream[].responseBody.unsent > 0 { return }
     endResponse(s)
   }

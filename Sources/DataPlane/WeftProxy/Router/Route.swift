@@ -8,26 +8,45 @@ import WeftTelemetry
 import WeftUpstream
 
 extension WorkerEngine {
-  /// Chooses the route of a request and acts on it. May end the stream.
+  /// Finds the route of a request, runs its filters, and acts on the route that is then its. May end the stream.
   func route(_ s: SlabIndex, _ head: MessageHead) {
+    findRoute(s, head)
+    guard let chain = downstreams[streams[s].downstream].manager?[].filters else { return routed(s, head) }
+    guard takeFilters(s, chain) else {
+      keepForLog(s, head)
+      streams[s].responseFlags.insert(.upstreamOverflow)
+      return localReply(s, 503, .empty, details: "filter_state_overflow", overloaded: true)
+    }
+    filterRequest(s, head, chain)
+  }
+
+  /// Looks up the request's route as its head stands now. None leaves `Stream.route` nil.
+  func findRoute(_ s: SlabIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
-    let d = stream[].downstream
-    let slot = downstreams.ref(d)
+    let slot = downstreams.ref(stream[].downstream)
     guard let manager = slot[].manager else { return }
     var input = RouteInput(random: stream[].random, isSecure: head.scheme.equals("https"))
     input.clientCertificatePresented = slot[].presentsCertificate
     input.clientCertificateValidated = slot[].hasVerifiedCertificate
     let table = manager[].routes
     let position = table[].match(head, input)
-    guard position >= 0 else {
+    stream[].route = position >= 0 ? table[].routes[Int(position)] : nil
+  }
+
+  /// The filters are through: acts on the route. May end the stream.
+  func routed(_ s: SlabIndex, _ head: MessageHead) {
+    let stream = streams.ref(s)
+    let slot = downstreams.ref(stream[].downstream)
+    guard let manager = slot[].manager else { return }
+    guard let route = stream[].route else {
       slot[].stats?.add(.noRoute)
       keepForLog(s, head)
       stream[].responseFlags.insert(.noRouteFound)
-      if isMisdirected(head, slot, table) { return localReply(s, 421, .empty, details: "misdirected_request") }
+      if isMisdirected(head, slot, manager[].routes) {
+        return localReply(s, 421, .empty, details: "misdirected_request")
+      }
       return localReply(s, 404, .empty, details: "route_not_found")
     }
-    let route = table[].routes[Int(position)]
-    stream[].route = route
     slot[].stats?.add(.rqTotal)
     if stream[].flags.contains(.wantsTunnel) {
       guard allowsTunnel(stream[].tunnelKind, head, manager, route) else {
@@ -124,8 +143,11 @@ extension WorkerEngine {
     if replayable, head.hasContent, !stream[].flags.contains(.wantsTunnel) { stream[].flags.insert(.keepsBody) }
     if stream[].flags.contains(.isGRPC), !stream[].flags.contains(.hasRetryPolicy) { stream[].flags.remove(.keepsBody) }
     // The stream's timer is armed when the request has been begun.
-    if !head.hasContent || head.framing == .tunnel { setTotalDeadline(s) }
-    stream[].head = StoredHead(head, pool: pool)
+    if !head.hasContent || head.framing == .tunnel || stream[].flags.contains(.requestEnded) { setTotalDeadline(s) }
+    // `head` may be a view of the one that was kept while a filter held the stream.
+    let kept = StoredHead(head, pool: pool)
+    stream[].head?.release(to: pool)
+    stream[].head = kept
     attempt(s, head)
   }
 

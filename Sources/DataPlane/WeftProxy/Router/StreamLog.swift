@@ -2,6 +2,7 @@
 
 import WeftBase
 import WeftHTTP
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream

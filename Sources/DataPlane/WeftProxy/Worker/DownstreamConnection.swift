@@ -2,6 +2,7 @@
 
 package import WeftBase
 package import WeftHTTP
+import WeftProxyAPI
 import WeftTelemetry
 package import WeftRuntime
 package import WeftUpstream
@@ -14,6 +15,8 @@ package struct DownstreamConnection: BitwiseCopyable {
     /// HTTP, version not known yet.
     case http
     case http1, http2, tcp
+    /// No client at all: a stream of the proxy's own (`Streams/InsideStreams.swift`).
+    case inside
   }
 
   package struct Flags: OptionSet, BitwiseCopyable {
@@ -67,6 +70,8 @@ package struct DownstreamConnection: BitwiseCopyable {
   /// HTTP/2: the streams in progress, oldest first, whether or not the codec still knows them.
   package var streams = SlotList()
   package var active: UInt32 = 0
+  /// `inside`: which hold of which stream waits for the answer.
+  var token = HoldToken.none
   package var requests: UInt32 = 0
   package var accepted: MonotonicInstant
   /// When the last stream ended.

@@ -2,6 +2,7 @@
 
 package import WeftBase
 package import WeftHTTP
+import WeftProxyAPI
 package import WeftRuntime
 package import WeftTelemetry
 package import WeftUpstream
@@ -117,6 +118,12 @@ package struct Stream: Linked {
   var route: ConfigRef<CompiledRoute>?
   /// The entry that a weighted route chose; -1: none.
   package var weightedCluster: Int32 = -1
+  /// The filters it runs through; nil when there are none. Their configuration for its route, and how far the walk has come.
+  var filters: ConfigRef<HTTPFilterChain>?
+  var filterConfigs = FilterConfigs()
+  var frame = FilterFrame()
+  /// The stream of our own whose answer a filter waits for.
+  var asked = SlabIndex.none
   var wanted = WantedProtocol.http1
   package var cluster = SlabIndex.none
   package var host = SlabIndex.none

@@ -2,6 +2,7 @@
 
 package import WeftBase
 import WeftHTTP
+import WeftProxyAPI
 package import WeftRuntime
 package import WeftTelemetry
 import WeftUpstream
@@ -23,6 +24,8 @@ package final class WorkerEngine: LoopHandler {
     package var clusters = 1 << 18
     /// Body bytes copied into the write of their head instead of being written apart.
     package var coalescedBytes = 16 << 10
+    /// Content of an answer to a request of the proxy's own; a larger one counts as none.
+    package var insideAnswerBytes = 256 << 10
     /// How long a TLS handshake may take where the filter chain says nothing (`transport_socket_connect_timeout`). Envoy's default is for ever.
     package var handshakeTime = Duration.seconds(15)
     /// How long connections of a listener or filter chain that is gone may go on.
@@ -74,6 +77,13 @@ package final class WorkerEngine: LoopHandler {
   let scratch: Cell<ByteBuffer>
   let clock: Cell<WallClock>
   let fields = RouterFields()
+  /// What filters see and leave while they are called, and their states.
+  let desk: Cell<FilterDesk>
+  let filterBlocks: Cell<FilterBlocks>
+  private let callScratch = HeadScratch()
+  private let answerScratch = HeadScratch()
+  private let replyFieldScratch = HeadScratch()
+  let callBody: Cell<ByteBuffer>
 
   /// A worker over `loop`; install it as the loop's handler before the first turn.
   package init(loop: EventLoop, number: Int, registry: MetricsRegistry, limits: Limits = Limits(), seed: UInt64 = 0) {
@@ -102,6 +112,13 @@ package final class WorkerEngine: LoopHandler {
     listenerFailures = Cell([])
     scratch = Cell(ByteBuffer(capacity: 1024))
     clock = Cell(WallClock())
+    filterBlocks = Cell(FilterBlocks())
+    callBody = Cell(ByteBuffer(capacity: 256))
+    desk = Cell(
+      unsafe FilterDesk(
+        callBody: callBody.address, callHead: callScratch.head, answerHead: answerScratch.head,
+        replyFields: replyFieldScratch.head, host: WorkerEngine.self, worker: number))
+    unsafe desk[].engine = Unmanaged.passUnretained(self).toOpaque()
   }
 
   deinit {
@@ -116,6 +133,9 @@ package final class WorkerEngine: LoopHandler {
     listenerFailures.free()
     scratch.free()
     clock.free()
+    filterBlocks.free()
+    callBody.free()
+    desk.free()
   }
 
   var now: MonotonicInstant { loop.now }
@@ -246,6 +266,9 @@ struct Cell<Value: ~Copyable> {
     @_transparent unsafeAddress { unsafe UnsafePointer(pointer) }
     @_transparent nonmutating unsafeMutableAddress { unsafe pointer }
   }
+
+  /// For those who are lent the value as long as its owner lives.
+  @unsafe var address: UnsafeMutablePointer<Value> { unsafe pointer }
 
   func free() {
     unsafe pointer.deinitialize(count: 1)

@@ -1,14 +1,22 @@
 // Packed resources into models, through the one converter that knows Envoy's messages.
 import WeftBase
-import WeftModel
+package import WeftModel
 import WeftProtobuf
 import WeftXDS
 import WeftXDSMessages
 
 extension XDSModel {
   /// Decodes and converts one resource. *Errors*: the field's path and what is allowed there, with the resource's name once it is known.
-  package static let decode: XDSDecoder = { (type, resource) throws(ConfigError) in
-    let converter = Converter()
+  package static let decode = decoder(extensions: .none)
+
+  /// As `decode`, where `extensions` may be configured.
+  package static func decoder(extensions: KnownExtensions) -> XDSDecoder {
+    { (type, resource) throws(ConfigError) in try decode(type, resource, Converter(extensions: extensions)) }
+  }
+
+  private static func decode(
+    _ type: XDSType, _ resource: XDSResource, _ converter: Converter
+  ) throws(ConfigError) -> XDSModel {
     switch type {
     case .clusters:
       let message = try parse(Envoy_Config_Cluster_V3_Cluster.self, resource)

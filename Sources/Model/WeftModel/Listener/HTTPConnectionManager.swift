@@ -18,7 +18,7 @@ package struct HTTPConnectionManager: Hashable, Sendable {
   package var statPrefix: String
   package var codec: Codec = .auto
   package var routes: Routes
-  package var filters: [HTTPFilter] = []
+  package var filters: [ConfiguredFilter] = []
   package var http1 = HTTP1Options()
   package var http2 = HTTP2Options()
 
@@ -106,12 +106,16 @@ package struct Tracing: Hashable, Sendable {
 }
 
 /// A filter of the HTTP chain. The router ends every chain.
-package struct HTTPFilter: Hashable, Sendable {
+package struct ConfiguredFilter: Hashable, Sendable {
   package enum Configuration: Hashable, Sendable {
     case router(RouterOptions)
+    case filter(ExtensionConfig)
   }
+  /// As configured: routes name the filter by it.
   package var name: String
   package var configuration: Configuration
+  /// Off, except for routes that turn it on.
+  package var isDisabled = false
   package init(name: String, _ configuration: Configuration) {
     self.name = name
     self.configuration = configuration

@@ -55,6 +55,8 @@ package struct WeightedClusters: Hashable, Sendable {
     package var weight: UInt32
     package var headers = HeaderPolicies()
     package var hostRewriteLiteral: String?
+    /// By the filter's name.
+    package var filters: [String: FilterOverride] = [:]
     package init(name: String, weight: UInt32) {
       self.name = name
       self.weight = weight

@@ -12,6 +12,8 @@ package struct RouteConfiguration: Hashable, Sendable {
   package var ignorePortInHostMatching = false
   /// Routes see paths without the `;parameters` of their segments.
   package var ignorePathParameters = false
+  /// By the filter's name.
+  package var filters: [String: FilterOverride] = [:]
   package init(name: String) { self.name = name }
 }
 
@@ -28,6 +30,8 @@ package struct VirtualHost: Hashable, Sendable {
   package var includeRequestAttemptCount = false
   package var includeAttemptCountInResponse = false
   package var perRequestBufferLimitBytes: UInt32?
+  /// By the filter's name.
+  package var filters: [String: FilterOverride] = [:]
   package init(name: String, domains: [String]) {
     self.name = name
     self.domains = domains
@@ -50,6 +54,8 @@ package struct Route: Hashable, Sendable {
   /// What formats may ask of the route's metadata, by its path: `namespace:key`.
   package var metadata: [String: String] = [:]
   package var perRequestBufferLimitBytes: UInt32?
+  /// By the filter's name.
+  package var filters: [String: FilterOverride] = [:]
   package init(match: RouteMatch, action: Action) {
     self.match = match
     self.action = action

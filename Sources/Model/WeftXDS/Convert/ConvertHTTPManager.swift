@@ -169,30 +169,45 @@ extension Converter {
 
   private func httpFilters(
     _ values: [Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpFilter], _ at: FieldPath
-  ) throws(ConfigError) -> [HTTPFilter] {
-    var out: [HTTPFilter] = []
+  ) throws(ConfigError) -> [ConfiguredFilter] {
+    guard let last = values.last else {
+      throw fail(at, "is empty; a http filter chain must end with a terminal filter such as envoy.filters.http.router")
+    }
+    var out: [ConfiguredFilter] = []
     for (i, filter) in values.enumerated() {
       let path = at.index(i)
       let name = try required(filter.name, path.field("name"))
-      var url = ""
-      if case .typedConfig(let any)? = filter.configType {
-        url = any.typeUrl
-        if any.holds(Envoy_Extensions_Filters_Http_Router_V3_Router.self) {
-          let router = try unpack(
-            any, Envoy_Extensions_Filters_Http_Router_V3_Router.self, path.field("typed_config"))
-          guard i == values.count - 1 else {
-            throw fail(path, "terminal filter named \(name) must be the last filter in a http filter chain")
-          }
-          out.append(HTTPFilter(name: name, .router(try self.router(router, path.field("typed_config")))))
+      if case .configDiscovery? = filter.configType { throw fail(path.field("config_discovery"), "is not supported") }
+      guard case .typedConfig(let any)? = filter.configType else {
+        if filter.isOptional {
+          warn(path, "optional filter \(name) has no typed_config and is left out")
           continue
         }
+        throw unregistered(name, "", known: extensions.httpFilters.values, path.field("typed_config"))
       }
-      if case .configDiscovery? = filter.configType { throw fail(path.field("config_discovery"), "is not supported") }
-      guard filter.isOptional || filter.disabled else { throw unregistered(name, url, path.field("typed_config")) }
-      warn(path, "optional filter \(name) is not supported and left out")
-    }
-    guard let last = values.last else {
-      throw fail(at, "is empty; a http filter chain must end with a terminal filter such as envoy.filters.http.router")
+      if any.holds(Envoy_Extensions_Filters_Http_Router_V3_Router.self) {
+        let router = try unpack(any, Envoy_Extensions_Filters_Http_Router_V3_Router.self, path.field("typed_config"))
+        guard i == values.count - 1 else {
+          throw fail(path, "terminal filter named \(name) must be the last filter in a http filter chain")
+        }
+        out.append(ConfiguredFilter(name: name, .router(try self.router(router, path.field("typed_config")))))
+        continue
+      }
+      let config = try extensionConfig(any, path.field("typed_config"))
+      guard extensions.hasHTTPFilter(config.typeName) else {
+        guard filter.isOptional else {
+          throw unregistered(name, config.typeName, known: extensions.httpFilters.values, path.field("typed_config"))
+        }
+        warn(path, "optional filter \(name) is not supported and left out")
+        continue
+      }
+      if out.contains(where: { $0.name == name }) {
+        throw fail(
+          path.field("name"), "\"\(name)\" is also the name of another filter of the chain; names must be unique")
+      }
+      var converted = ConfiguredFilter(name: name, .filter(config))
+      converted.isDisabled = filter.disabled
+      out.append(converted)
     }
     guard out.contains(where: { if case .router = $0.configuration { true } else { false } }) else {
       throw fail(

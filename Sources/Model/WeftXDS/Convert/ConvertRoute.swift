@@ -33,7 +33,7 @@ extension Converter {
     out.ignorePortInHostMatching = value.ignorePortInHostMatching
     out.ignorePathParameters = value.ignorePathParametersInPathMatching
     unsupported(!value.requestMirrorPolicies.isEmpty, at, "request_mirror_policies")
-    unsupported(!value.typedPerFilterConfig.isEmpty, at, "typed_per_filter_config")
+    out.filters = try filterOverrides(value.typedPerFilterConfig, at)
     unsupported(!value.vhostHeader.isEmpty, at, "vhost_header")
     unsupported(!value.internalOnlyHeaders.isEmpty, at, "internal_only_headers")
     return out
@@ -81,7 +81,7 @@ extension Converter {
     out.perRequestBufferLimitBytes =
       value.requestBodyBufferLimit.map { UInt32(clamping: $0.value) } ?? value.perRequestBufferLimitBytes?.value
     unsupported(!value.virtualClusters.isEmpty, at, "virtual_clusters")
-    unsupported(!value.typedPerFilterConfig.isEmpty, at, "typed_per_filter_config")
+    out.filters = try filterOverrides(value.typedPerFilterConfig, at)
     unsupported(value.hedgePolicy != nil, at, "hedge_policy")
     unsupported(value.retryPolicyTypedConfig != nil, at, "retry_policy_typed_config")
     unsupported(!value.requestMirrorPolicies.isEmpty, at, "request_mirror_policies")
@@ -117,7 +117,7 @@ extension Converter {
       add: value.responseHeadersToAdd, remove: value.responseHeadersToRemove, at, "response")
     out.perRequestBufferLimitBytes =
       value.requestBodyBufferLimit.map { UInt32(clamping: $0.value) } ?? value.perRequestBufferLimitBytes?.value
-    unsupported(!value.typedPerFilterConfig.isEmpty, at, "typed_per_filter_config")
+    out.filters = try filterOverrides(value.typedPerFilterConfig, at)
     unsupported(value.tracing != nil, at, "tracing")
     unsupported(!value.statPrefix.isEmpty, at, "stat_prefix")
     return out
@@ -260,7 +260,7 @@ extension Converter {
         converted.hostRewriteLiteral = try headText(host, path.field("host_rewrite_literal"))
       }
       unsupported(entry.metadataMatch != nil, path, "metadata_match")
-      unsupported(!entry.typedPerFilterConfig.isEmpty, path, "typed_per_filter_config")
+      converted.filters = try filterOverrides(entry.typedPerFilterConfig, path)
       out.entries.append(converted)
     }
     try out.checkWeights(at)

@@ -1,5 +1,5 @@
 package import WeftBase
-import WeftModel
+package import WeftModel
 import WeftProtobuf
 import WeftXDSMessages
 
@@ -14,7 +14,10 @@ package final class Converter {
   /// Settings that were understood and have no effect.
   package private(set) var warnings: [ConfigError] = []
 
-  package init() {}
+  /// The extensions that can be configured here.
+  let extensions: KnownExtensions
+
+  package init(extensions: KnownExtensions = .none) { self.extensions = extensions }
 
   // MARK: Reporting
 
@@ -105,6 +108,14 @@ package final class Converter {
   /// Envoy's words for an extension that nobody registered.
   func unregistered(_ name: String, _ url: String, _ at: FieldPath) -> ConfigError {
     fail(at, "Didn't find a registered implementation for '\(name)' with type URL: '\(Self.typeName(url))'")
+  }
+
+  /// A message nobody reads, among those of `known`.
+  func unregistered(_ name: String, _ url: String, known: some Sequence<String>, _ at: FieldPath) -> ConfigError {
+    fail(
+      at,
+      "Didn't find a registered implementation for '\(name)' with type URL: '\(Self.typeName(url))'; known are "
+        + known.sorted().joined(separator: ", "))
   }
 
   static func typeName(_ url: String) -> String {
@@ -322,36 +333,44 @@ package final class Converter {
   ) throws(ConfigError) -> HeaderMutations {
     var out = HeaderMutations()
     for (i, option) in add.enumerated() {
-      let path = at.field("\(prefix)_headers_to_add").index(i)
-      guard let header = option.header else { throw fail(path.field("header"), "is required") }
-      let name = try required(header.key, path.field("header").field("key"))
-      guard !name.hasPrefix(":") else {
-        throw fail(path.field("header").field("key"), "\":-prefixed\" headers may not be modified, is \"\(name)\"")
-      }
-      guard HeaderText.isToken(name) else {
-        throw fail(path.field("header").field("key"), "must be a header name, is \"\(name)\"")
-      }
-      let value = header.value.isEmpty ? String(decoding: header.rawValue_, as: UTF8.self) : header.value
-      guard HeaderText.isValue(value) else {
-        throw fail(path.field("header").field("value"), "must not hold line breaks or NUL")
-      }
-      var action: HeaderValueOption.Action =
-        switch option.appendAction {
-        case .addIfAbsent: .addIfAbsent
-        case .overwriteIfExistsOrAdd: .overwriteIfExistsOrAdd
-        case .overwriteIfExists: .overwriteIfExists
-        default: .appendIfExistsOrAdd
-        }
-      if let append = option.append { action = append.value ? .appendIfExistsOrAdd : .overwriteIfExistsOrAdd }
-      out.add.append(HeaderValueOption(name: name, value: value, action: action, keepEmptyValue: option.keepEmptyValue))
+      out.add.append(try headerOption(option, at.field("\(prefix)_headers_to_add").index(i)))
     }
     for (i, name) in remove.enumerated() {
-      let path = at.field("\(prefix)_headers_to_remove").index(i)
-      guard !name.isEmpty, !name.hasPrefix(":"), name.lowercased() != "host" else {
-        throw fail(path, "\":-prefixed or host headers may not be removed\", is \"\(name)\"")
-      }
-      out.remove.append(name)
+      out.remove.append(try removableHeader(name, at.field("\(prefix)_headers_to_remove").index(i)))
     }
     return out
+  }
+
+  func headerOption(
+    _ option: Envoy_Config_Core_V3_HeaderValueOption, _ at: FieldPath
+  ) throws(ConfigError) -> HeaderValueOption {
+    guard let header = option.header else { throw fail(at.field("header"), "is required") }
+    let name = try required(header.key, at.field("header").field("key"))
+    guard !name.hasPrefix(":") else {
+      throw fail(at.field("header").field("key"), "\":-prefixed\" headers may not be modified, is \"\(name)\"")
+    }
+    guard HeaderText.isToken(name) else {
+      throw fail(at.field("header").field("key"), "must be a header name, is \"\(name)\"")
+    }
+    let value = header.value.isEmpty ? String(decoding: header.rawValue_, as: UTF8.self) : header.value
+    guard HeaderText.isValue(value) else {
+      throw fail(at.field("header").field("value"), "must not hold line breaks or NUL")
+    }
+    var action: HeaderValueOption.Action =
+      switch option.appendAction {
+      case .addIfAbsent: .addIfAbsent
+      case .overwriteIfExistsOrAdd: .overwriteIfExistsOrAdd
+      case .overwriteIfExists: .overwriteIfExists
+      default: .appendIfExistsOrAdd
+      }
+    if let append = option.append { action = append.value ? .appendIfExistsOrAdd : .overwriteIfExistsOrAdd }
+    return HeaderValueOption(name: name, value: value, action: action, keepEmptyValue: option.keepEmptyValue)
+  }
+
+  func removableHeader(_ name: String, _ at: FieldPath) throws(ConfigError) -> String {
+    guard !name.isEmpty, !name.hasPrefix(":"), name.lowercased() != "host" else {
+      throw fail(at, "\":-prefixed or host headers may not be removed\", is \"\(name)\"")
+    }
+    return name
   }
 }

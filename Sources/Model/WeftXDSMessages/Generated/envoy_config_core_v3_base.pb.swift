@@ -633,3 +633,80 @@ package struct Envoy_Config_Core_V3_ControlPlane: Message {
     visitor.unknown(unknownFields)
   }
 }
+
+/// One change of a list of names with values, such as a query string.
+package struct Envoy_Config_Core_V3_KeyValuePair: Message {
+  package var key: String = ""
+  @Boxed package var value: Google_Protobuf_Value? = nil
+  package var unknownFields = UnknownFields()
+  package init() {}
+  package static let schema = MessageSchema("envoy.config.core.v3.KeyValuePair", "1:key 2:value")
+
+  package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
+    switch number {
+    case 1: try decoder.singular(StringField.self, &self.key)
+    case 2: try decoder.optional(MessageField<Google_Protobuf_Value>.self, &self.value)
+    default: decoder.unknown()
+    }
+  }
+
+  package func traverse(_ visitor: FieldVisitor) {
+    visitor.singular(StringField.self, 1, self.key)
+    visitor.optional(MessageField<Google_Protobuf_Value>.self, 2, self.value)
+    visitor.unknown(unknownFields)
+  }
+}
+
+package struct Envoy_Config_Core_V3_KeyValueAppend: Message {
+  package struct KeyValueAppendAction: ProtobufEnum {
+    package let rawValue: Int32
+    package init(rawValue: Int32) { self.rawValue = rawValue }
+    package static let appendIfExistsOrAdd = Self(rawValue: 0)
+    package static let addIfAbsent = Self(rawValue: 1)
+    package static let overwriteIfExistsOrAdd = Self(rawValue: 2)
+    package static let overwriteIfExists = Self(rawValue: 3)
+    package static let schema = EnumSchema("envoy.config.core.v3.KeyValueAppend.KeyValueAppendAction", "0:APPEND_IF_EXISTS_OR_ADD 1:ADD_IF_ABSENT 2:OVERWRITE_IF_EXISTS_OR_ADD 3:OVERWRITE_IF_EXISTS")
+  }
+
+  package var action: Envoy_Config_Core_V3_KeyValueAppend.KeyValueAppendAction = .init(rawValue: 0)
+  @Boxed package var record: Envoy_Config_Core_V3_KeyValuePair? = nil
+  package var unknownFields = UnknownFields()
+  package init() {}
+  package static let schema = MessageSchema("envoy.config.core.v3.KeyValueAppend", "2:action 3:record")
+
+  package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
+    switch number {
+    case 2: try decoder.singular(EnumField<Envoy_Config_Core_V3_KeyValueAppend.KeyValueAppendAction>.self, &self.action)
+    case 3: try decoder.optional(MessageField<Envoy_Config_Core_V3_KeyValuePair>.self, &self.record)
+    default: decoder.unknown()
+    }
+  }
+
+  package func traverse(_ visitor: FieldVisitor) {
+    visitor.singular(EnumField<Envoy_Config_Core_V3_KeyValueAppend.KeyValueAppendAction>.self, 2, self.action)
+    visitor.optional(MessageField<Envoy_Config_Core_V3_KeyValuePair>.self, 3, self.record)
+    visitor.unknown(unknownFields)
+  }
+}
+
+package struct Envoy_Config_Core_V3_KeyValueMutation: Message {
+  @Boxed package var append: Envoy_Config_Core_V3_KeyValueAppend? = nil
+  package var remove: String = ""
+  package var unknownFields = UnknownFields()
+  package init() {}
+  package static let schema = MessageSchema("envoy.config.core.v3.KeyValueMutation", "1:append 2:remove")
+
+  package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
+    switch number {
+    case 1: try decoder.optional(MessageField<Envoy_Config_Core_V3_KeyValueAppend>.self, &self.append)
+    case 2: try decoder.singular(StringField.self, &self.remove)
+    default: decoder.unknown()
+    }
+  }
+
+  package func traverse(_ visitor: FieldVisitor) {
+    visitor.optional(MessageField<Envoy_Config_Core_V3_KeyValueAppend>.self, 1, self.append)
+    visitor.singular(StringField.self, 2, self.remove)
+    visitor.unknown(unknownFields)
+  }
+}

@@ -1498,3 +1498,208 @@ package struct Envoy_Config_Route_V3_FilterConfig: Message {
     visitor.unknown(unknownFields)
   }
 }
+
+/// What one request is counted by: the values of its actions, in order.
+package struct Envoy_Config_Route_V3_RateLimit: Message {
+  package struct Action: Message {
+    package struct SourceCluster: Message {
+      package var unknownFields = UnknownFields()
+      package init() {}
+      package static let schema = MessageSchema("envoy.config.route.v3.RateLimit.Action.SourceCluster")
+
+      package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
+        decoder.unknown()
+      }
+
+      package func traverse(_ visitor: FieldVisitor) {
+        visitor.unknown(unknownFields)
+      }
+    }
+
+    package struct DestinationCluster: Message {
+      package var unknownFields = UnknownFields()
+      package init() {}
+      package static let schema = MessageSchema("envoy.config.route.v3.RateLimit.Action.DestinationCluster")
+
+      package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
+        decoder.unknown()
+      }
+
+      package func traverse(_ visitor: FieldVisitor) {
+        visitor.unknown(unknownFields)
+      }
+    }
+
+    package struct RequestHeaders: Message {
+      package var headerName: String = ""
+      package var descriptorKey: String = ""
+      package var skipIfAbsent: Bool = false
+      package var unknownFields = UnknownFields()
+      package init() {}
+      package static let schema = MessageSchema("envoy.config.route.v3.RateLimit.Action.RequestHeaders", "1:header_name 2:descriptor_key 3:skip_if_absent")
+
+      package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
+        switch number {
+        case 1: try decoder.singular(StringField.self, &self.headerName)
+        case 2: try decoder.singular(StringField.self, &self.descriptorKey)
+        case 3: try decoder.singular(BoolField.self, &self.skipIfAbsent)
+        default: decoder.unknown()
+        }
+      }
+
+      package func traverse(_ visitor: FieldVisitor) {
+        visitor.singular(StringField.self, 1, self.headerName)
+        visitor.singular(StringField.self, 2, self.descriptorKey)
+        visitor.singular(BoolField.self, 3, self.skipIfAbsent)
+        visitor.unknown(unknownFields)
+      }
+    }
+
+    package struct RemoteAddress: Message {
+      package var unknownFields = UnknownFields()
+      package init() {}
+      package static let schema = MessageSchema("envoy.config.route.v3.RateLimit.Action.RemoteAddress")
+
+      package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
+        decoder.unknown()
+      }
+
+      package func traverse(_ visitor: FieldVisitor) {
+        visitor.unknown(unknownFields)
+      }
+    }
+
+    package struct GenericKey: Message {
+      package var descriptorValue: String = ""
+      package var descriptorKey: String = ""
+      package var unknownFields = UnknownFields()
+      package init() {}
+      package static let schema = MessageSchema("envoy.config.route.v3.RateLimit.Action.GenericKey", "1:descriptor_value 2:descriptor_key")
+
+      package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
+        switch number {
+        case 1: try decoder.singular(StringField.self, &self.descriptorValue)
+        case 2: try decoder.singular(StringField.self, &self.descriptorKey)
+        default: decoder.unknown()
+        }
+      }
+
+      package func traverse(_ visitor: FieldVisitor) {
+        visitor.singular(StringField.self, 1, self.descriptorValue)
+        visitor.singular(StringField.self, 2, self.descriptorKey)
+        visitor.unknown(unknownFields)
+      }
+    }
+
+    package struct HeaderValueMatch: Message {
+      package var descriptorValue: String = ""
+      @Boxed package var expectMatch: Google_Protobuf_BoolValue? = nil
+      package var headers: [Envoy_Config_Route_V3_HeaderMatcher] = []
+      package var descriptorKey: String = ""
+      package var unknownFields = UnknownFields()
+      package init() {}
+      package static let schema = MessageSchema("envoy.config.route.v3.RateLimit.Action.HeaderValueMatch", "1:descriptor_value 2:expect_match 3:headers 4:descriptor_key")
+
+      package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
+        switch number {
+        case 1: try decoder.singular(StringField.self, &self.descriptorValue)
+        case 2: try decoder.optional(MessageField<Google_Protobuf_BoolValue>.self, &self.expectMatch)
+        case 3: try decoder.repeated(MessageField<Envoy_Config_Route_V3_HeaderMatcher>.self, &self.headers)
+        case 4: try decoder.singular(StringField.self, &self.descriptorKey)
+        default: decoder.unknown()
+        }
+      }
+
+      package func traverse(_ visitor: FieldVisitor) {
+        visitor.singular(StringField.self, 1, self.descriptorValue)
+        visitor.optional(MessageField<Google_Protobuf_BoolValue>.self, 2, self.expectMatch)
+        visitor.repeated(MessageField<Envoy_Config_Route_V3_HeaderMatcher>.self, 3, self.headers)
+        visitor.singular(StringField.self, 4, self.descriptorKey)
+        visitor.unknown(unknownFields)
+      }
+    }
+
+    package indirect enum ActionSpecifierOneOf: Sendable {
+      case sourceCluster(Envoy_Config_Route_V3_RateLimit.Action.SourceCluster)
+      case destinationCluster(Envoy_Config_Route_V3_RateLimit.Action.DestinationCluster)
+      case requestHeaders(Envoy_Config_Route_V3_RateLimit.Action.RequestHeaders)
+      case remoteAddress(Envoy_Config_Route_V3_RateLimit.Action.RemoteAddress)
+      case genericKey(Envoy_Config_Route_V3_RateLimit.Action.GenericKey)
+      case headerValueMatch(Envoy_Config_Route_V3_RateLimit.Action.HeaderValueMatch)
+    }
+
+    package var actionSpecifier: ActionSpecifierOneOf?
+    package var unknownFields = UnknownFields()
+    package init() {}
+    package static let schema = MessageSchema("envoy.config.route.v3.RateLimit.Action", "1:source_cluster@0 2:destination_cluster@0 3:request_headers@0 4:remote_address@0 5:generic_key@0 6:header_value_match@0")
+
+    package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
+      switch number {
+      case 1:
+        var v: Envoy_Config_Route_V3_RateLimit.Action.SourceCluster?
+        if case .sourceCluster(let old)? = self.actionSpecifier { v = old }
+        try decoder.optional(MessageField<Envoy_Config_Route_V3_RateLimit.Action.SourceCluster>.self, &v)
+        if let v { self.actionSpecifier = .sourceCluster(v) }
+      case 2:
+        var v: Envoy_Config_Route_V3_RateLimit.Action.DestinationCluster?
+        if case .destinationCluster(let old)? = self.actionSpecifier { v = old }
+        try decoder.optional(MessageField<Envoy_Config_Route_V3_RateLimit.Action.DestinationCluster>.self, &v)
+        if let v { self.actionSpecifier = .destinationCluster(v) }
+      case 3:
+        var v: Envoy_Config_Route_V3_RateLimit.Action.RequestHeaders?
+        if case .requestHeaders(let old)? = self.actionSpecifier { v = old }
+        try decoder.optional(MessageField<Envoy_Config_Route_V3_RateLimit.Action.RequestHeaders>.self, &v)
+        if let v { self.actionSpecifier = .requestHeaders(v) }
+      case 4:
+        var v: Envoy_Config_Route_V3_RateLimit.Action.RemoteAddress?
+        if case .remoteAddress(let old)? = self.actionSpecifier { v = old }
+        try decoder.optional(MessageField<Envoy_Config_Route_V3_RateLimit.Action.RemoteAddress>.self, &v)
+        if let v { self.actionSpecifier = .remoteAddress(v) }
+      case 5:
+        var v: Envoy_Config_Route_V3_RateLimit.Action.GenericKey?
+        if case .genericKey(let old)? = self.actionSpecifier { v = old }
+        try decoder.optional(MessageField<Envoy_Config_Route_V3_RateLimit.Action.GenericKey>.self, &v)
+        if let v { self.actionSpecifier = .genericKey(v) }
+      case 6:
+        var v: Envoy_Config_Route_V3_RateLimit.Action.HeaderValueMatch?
+        if case .headerValueMatch(let old)? = self.actionSpecifier { v = old }
+        try decoder.optional(MessageField<Envoy_Config_Route_V3_RateLimit.Action.HeaderValueMatch>.self, &v)
+        if let v { self.actionSpecifier = .headerValueMatch(v) }
+      default: decoder.unknown()
+      }
+    }
+
+    package func traverse(_ visitor: FieldVisitor) {
+      if case .sourceCluster(let v)? = self.actionSpecifier { visitor.present(MessageField<Envoy_Config_Route_V3_RateLimit.Action.SourceCluster>.self, 1, v) }
+      if case .destinationCluster(let v)? = self.actionSpecifier { visitor.present(MessageField<Envoy_Config_Route_V3_RateLimit.Action.DestinationCluster>.self, 2, v) }
+      if case .requestHeaders(let v)? = self.actionSpecifier { visitor.present(MessageField<Envoy_Config_Route_V3_RateLimit.Action.RequestHeaders>.self, 3, v) }
+      if case .remoteAddress(let v)? = self.actionSpecifier { visitor.present(MessageField<Envoy_Config_Route_V3_RateLimit.Action.RemoteAddress>.self, 4, v) }
+      if case .genericKey(let v)? = self.actionSpecifier { visitor.present(MessageField<Envoy_Config_Route_V3_RateLimit.Action.GenericKey>.self, 5, v) }
+      if case .headerValueMatch(let v)? = self.actionSpecifier { visitor.present(MessageField<Envoy_Config_Route_V3_RateLimit.Action.HeaderValueMatch>.self, 6, v) }
+      visitor.unknown(unknownFields)
+    }
+  }
+
+  @Boxed package var stage: Google_Protobuf_UInt32Value? = nil
+  package var disableKey: String = ""
+  package var actions: [Envoy_Config_Route_V3_RateLimit.Action] = []
+  package var unknownFields = UnknownFields()
+  package init() {}
+  package static let schema = MessageSchema("envoy.config.route.v3.RateLimit", "1:stage 2:disable_key 3:actions")
+
+  package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
+    switch number {
+    case 1: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.stage)
+    case 2: try decoder.singular(StringField.self, &self.disableKey)
+    case 3: try decoder.repeated(MessageField<Envoy_Config_Route_V3_RateLimit.Action>.self, &self.actions)
+    default: decoder.unknown()
+    }
+  }
+
+  package func traverse(_ visitor: FieldVisitor) {
+    visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 1, self.stage)
+    visitor.singular(StringField.self, 2, self.disableKey)
+    visitor.repeated(MessageField<Envoy_Config_Route_V3_RateLimit.Action>.self, 3, self.actions)
+    visitor.unknown(unknownFields)
+  }
+}

@@ -52,3 +52,75 @@ package struct Envoy_Extensions_Filters_Common_Fault_V3_FaultDelay: Message {
     visitor.unknown(unknownFields)
   }
 }
+
+/// The pace at which a response is passed on.
+package struct Envoy_Extensions_Filters_Common_Fault_V3_FaultRateLimit: Message {
+  package struct FixedLimit: Message {
+    package var limitKbps: UInt64 = 0
+    package var unknownFields = UnknownFields()
+    package init() {}
+    package static let schema = MessageSchema("envoy.extensions.filters.common.fault.v3.FaultRateLimit.FixedLimit", "1:limit_kbps")
+
+    package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
+      switch number {
+      case 1: try decoder.singular(UInt64Field.self, &self.limitKbps)
+      default: decoder.unknown()
+      }
+    }
+
+    package func traverse(_ visitor: FieldVisitor) {
+      visitor.singular(UInt64Field.self, 1, self.limitKbps)
+      visitor.unknown(unknownFields)
+    }
+  }
+
+  /// The request's x-envoy-fault-throughput-response header says at which.
+  package struct HeaderLimit: Message {
+    package var unknownFields = UnknownFields()
+    package init() {}
+    package static let schema = MessageSchema("envoy.extensions.filters.common.fault.v3.FaultRateLimit.HeaderLimit")
+
+    package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
+      decoder.unknown()
+    }
+
+    package func traverse(_ visitor: FieldVisitor) {
+      visitor.unknown(unknownFields)
+    }
+  }
+
+  package indirect enum LimitTypeOneOf: Sendable {
+    case fixedLimit(Envoy_Extensions_Filters_Common_Fault_V3_FaultRateLimit.FixedLimit)
+    case headerLimit(Envoy_Extensions_Filters_Common_Fault_V3_FaultRateLimit.HeaderLimit)
+  }
+
+  package var limitType: LimitTypeOneOf?
+  @Boxed package var percentage: Envoy_Type_V3_FractionalPercent? = nil
+  package var unknownFields = UnknownFields()
+  package init() {}
+  package static let schema = MessageSchema("envoy.extensions.filters.common.fault.v3.FaultRateLimit", "1:fixed_limit@0 2:percentage 3:header_limit@0")
+
+  package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
+    switch number {
+    case 1:
+      var v: Envoy_Extensions_Filters_Common_Fault_V3_FaultRateLimit.FixedLimit?
+      if case .fixedLimit(let old)? = self.limitType { v = old }
+      try decoder.optional(MessageField<Envoy_Extensions_Filters_Common_Fault_V3_FaultRateLimit.FixedLimit>.self, &v)
+      if let v { self.limitType = .fixedLimit(v) }
+    case 2: try decoder.optional(MessageField<Envoy_Type_V3_FractionalPercent>.self, &self.percentage)
+    case 3:
+      var v: Envoy_Extensions_Filters_Common_Fault_V3_FaultRateLimit.HeaderLimit?
+      if case .headerLimit(let old)? = self.limitType { v = old }
+      try decoder.optional(MessageField<Envoy_Extensions_Filters_Common_Fault_V3_FaultRateLimit.HeaderLimit>.self, &v)
+      if let v { self.limitType = .headerLimit(v) }
+    default: decoder.unknown()
+    }
+  }
+
+  package func traverse(_ visitor: FieldVisitor) {
+    if case .fixedLimit(let v)? = self.limitType { visitor.present(MessageField<Envoy_Extensions_Filters_Common_Fault_V3_FaultRateLimit.FixedLimit>.self, 1, v) }
+    visitor.optional(MessageField<Envoy_Type_V3_FractionalPercent>.self, 2, self.percentage)
+    if case .headerLimit(let v)? = self.limitType { visitor.present(MessageField<Envoy_Extensions_Filters_Common_Fault_V3_FaultRateLimit.HeaderLimit>.self, 3, v) }
+    visitor.unknown(unknownFields)
+  }
+}

@@ -62,15 +62,39 @@ package struct Envoy_Extensions_Filters_Http_Fault_V3_HTTPFault: Message {
   @Boxed package var delay: Envoy_Extensions_Filters_Common_Fault_V3_FaultDelay? = nil
   @Boxed package var abort: Envoy_Extensions_Filters_Http_Fault_V3_FaultAbort? = nil
   package var upstreamCluster: String = ""
+  package var headers: [Envoy_Config_Route_V3_HeaderMatcher] = []
+  package var downstreamNodes: [String] = []
+  @Boxed package var maxActiveFaults: Google_Protobuf_UInt32Value? = nil
+  @Boxed package var responseRateLimit: Envoy_Extensions_Filters_Common_Fault_V3_FaultRateLimit? = nil
+  package var delayPercentRuntime: String = ""
+  package var abortPercentRuntime: String = ""
+  package var delayDurationRuntime: String = ""
+  package var abortHttpStatusRuntime: String = ""
+  package var maxActiveFaultsRuntime: String = ""
+  package var responseRateLimitPercentRuntime: String = ""
+  package var abortGrpcStatusRuntime: String = ""
+  package var disableDownstreamClusterStats: Bool = false
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.extensions.filters.http.fault.v3.HTTPFault", "1:delay 2:abort 3:upstream_cluster")
+  package static let schema = MessageSchema("envoy.extensions.filters.http.fault.v3.HTTPFault", "1:delay 2:abort 3:upstream_cluster 4:headers 5:downstream_nodes 6:max_active_faults 7:response_rate_limit 8:delay_percent_runtime 9:abort_percent_runtime 10:delay_duration_runtime 11:abort_http_status_runtime 12:max_active_faults_runtime 13:response_rate_limit_percent_runtime 14:abort_grpc_status_runtime 15:disable_downstream_cluster_stats")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
     case 1: try decoder.optional(MessageField<Envoy_Extensions_Filters_Common_Fault_V3_FaultDelay>.self, &self.delay)
     case 2: try decoder.optional(MessageField<Envoy_Extensions_Filters_Http_Fault_V3_FaultAbort>.self, &self.abort)
     case 3: try decoder.singular(StringField.self, &self.upstreamCluster)
+    case 4: try decoder.repeated(MessageField<Envoy_Config_Route_V3_HeaderMatcher>.self, &self.headers)
+    case 5: try decoder.repeated(StringField.self, &self.downstreamNodes)
+    case 6: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.maxActiveFaults)
+    case 7: try decoder.optional(MessageField<Envoy_Extensions_Filters_Common_Fault_V3_FaultRateLimit>.self, &self.responseRateLimit)
+    case 8: try decoder.singular(StringField.self, &self.delayPercentRuntime)
+    case 9: try decoder.singular(StringField.self, &self.abortPercentRuntime)
+    case 10: try decoder.singular(StringField.self, &self.delayDurationRuntime)
+    case 11: try decoder.singular(StringField.self, &self.abortHttpStatusRuntime)
+    case 12: try decoder.singular(StringField.self, &self.maxActiveFaultsRuntime)
+    case 13: try decoder.singular(StringField.self, &self.responseRateLimitPercentRuntime)
+    case 14: try decoder.singular(StringField.self, &self.abortGrpcStatusRuntime)
+    case 15: try decoder.singular(BoolField.self, &self.disableDownstreamClusterStats)
     default: decoder.unknown()
     }
   }
@@ -79,6 +103,18 @@ package struct Envoy_Extensions_Filters_Http_Fault_V3_HTTPFault: Message {
     visitor.optional(MessageField<Envoy_Extensions_Filters_Common_Fault_V3_FaultDelay>.self, 1, self.delay)
     visitor.optional(MessageField<Envoy_Extensions_Filters_Http_Fault_V3_FaultAbort>.self, 2, self.abort)
     visitor.singular(StringField.self, 3, self.upstreamCluster)
+    visitor.repeated(MessageField<Envoy_Config_Route_V3_HeaderMatcher>.self, 4, self.headers)
+    visitor.repeated(StringField.self, 5, self.downstreamNodes)
+    visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 6, self.maxActiveFaults)
+    visitor.optional(MessageField<Envoy_Extensions_Filters_Common_Fault_V3_FaultRateLimit>.self, 7, self.responseRateLimit)
+    visitor.singular(StringField.self, 8, self.delayPercentRuntime)
+    visitor.singular(StringField.self, 9, self.abortPercentRuntime)
+    visitor.singular(StringField.self, 10, self.delayDurationRuntime)
+    visitor.singular(StringField.self, 11, self.abortHttpStatusRuntime)
+    visitor.singular(StringField.self, 12, self.maxActiveFaultsRuntime)
+    visitor.singular(StringField.self, 13, self.responseRateLimitPercentRuntime)
+    visitor.singular(StringField.self, 14, self.abortGrpcStatusRuntime)
+    visitor.singular(BoolField.self, 15, self.disableDownstreamClusterStats)
     visitor.unknown(unknownFields)
   }
 }

@@ -2,6 +2,7 @@ import Testing
 import WeftBase
 import WeftModel
 import WeftProtobuf
+import WeftProxyAPI
 import WeftTelemetry
 import WeftTestKit
 import WeftXDS
@@ -27,7 +28,7 @@ struct TranslationTests {
   @Test("nothing is refused", arguments: files)
   func accepted(file: String) throws {
     let golden = try JSONValue(parsing: Golden.bytes("translation/\(file)"))
-    let converter = Converter()
+    let converter = Converter(extensions: .shipped)
     let clusters = converter.clusters(try Self.decode(golden["CDS"], Envoy_Config_Cluster_V3_Cluster.self))
     let endpoints = converter.loadAssignments(
       try Self.decode(golden["EDS"], Envoy_Config_Endpoint_V3_ClusterLoadAssignment.self))
@@ -42,11 +43,36 @@ struct TranslationTests {
     for table in routes.values { state.routes[table.name] = table }
     for assignment in endpoints.values { state.endpoints[assignment.clusterName] = assignment }
     let compiler = SnapshotCompiler(
-      metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false), makesSecurity: false)
+      metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false), makesSecurity: false,
+      extensions: ProxyExtensions(httpFilters: HTTPFilterRegistry([CORSStandIn.self, FaultStandIn.self])))
     let compilation = compiler.compile(state)
     #expect(compilation.rejections == [] && compilation.warming == [])
     #expect(compilation.snapshot.listeners.count == listeners.values.count)
     #expect(compilation.snapshot.clusters.count == clusters.values.count)
+  }
+
+  /// These stand for the filters that translation writes, which are tested in their own room.
+  struct CORSStandIn: HTTPFilter {
+    static var name: StaticString { "envoy.filters.http.cors" }
+    static var messages: FilterMessages {
+      FilterMessages(
+        chain: Envoy_Extensions_Filters_Http_Cors_V3_Cors.schema.name,
+        route: Envoy_Extensions_Filters_Http_Cors_V3_CorsPolicy.schema.name)
+    }
+    struct Config: BitwiseCopyable {}
+    static func compile(_ source: FilterSource, _ context: FilterContext) throws(ConfigError) -> Config { Config() }
+    init(_ config: Config) {}
+  }
+
+  struct FaultStandIn: HTTPFilter {
+    static var name: StaticString { "envoy.filters.http.fault" }
+    static var messages: FilterMessages {
+      let message = Envoy_Extensions_Filters_Http_Fault_V3_HTTPFault.schema.name
+      return FilterMessages(chain: message, route: message)
+    }
+    struct Config: BitwiseCopyable {}
+    static func compile(_ source: FilterSource, _ context: FilterContext) throws(ConfigError) -> Config { Config() }
+    init(_ config: Config) {}
   }
 
   @Test("there is something to take")

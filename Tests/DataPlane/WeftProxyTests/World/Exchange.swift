@@ -81,8 +81,8 @@ final class Ends {
 
   /// Sends a request and waits for its response.
   func exchange(
-    _ method: HTTPMethod = .get, _ path: String = "/x", body: [UInt8] = [], chunked: Bool = false,
-    trailers: [(String, String)] = [], sourceLocation: SourceLocation = #_sourceLocation
+    _ method: HTTPMethod = .get, _ path: String = "/x", fields: [(String, String)] = [], body: [UInt8] = [],
+    chunked: Bool = false, trailers: [(String, String)] = [], sourceLocation: SourceLocation = #_sourceLocation
   ) -> Seen? {
     if client == nil || client!.isOver {
       client = world.connect()
@@ -91,7 +91,7 @@ final class Ends {
     guard let client else { return nil }
     if let h2, clientVersion == .two {
       let hasBody = !body.isEmpty || !trailers.isEmpty
-      let id = h2.request(method, path, body: hasBody ? body : nil, end: trailers.isEmpty)
+      let id = h2.request(method, path, fields: fields, body: hasBody ? body : nil, end: trailers.isEmpty)
       if !trailers.isEmpty { h2.sendTrailers(id, trailers) }
       guard world.run(until: { h2.messages[id]?.ended ?? false || h2.messages[id]?.resetCode != nil || client.isOver }),
         let message = h2.messages[id], message.ended
@@ -100,6 +100,7 @@ final class Ends {
         status: Int(message.status), fields: message.fields, body: message.body, trailers: message.trailers)
     }
     var head = "\(method.text) \(path) HTTP/1.1\r\nhost: example.com\r\n"
+    for (name, value) in fields { head += "\(name): \(value)\r\n" }
     if !trailers.isEmpty || chunked {
       head += "te: trailers\r\nconnection: te\r\ntransfer-encoding: chunked\r\n\r\n"
       client.send(

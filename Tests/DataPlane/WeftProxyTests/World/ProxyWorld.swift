@@ -4,6 +4,7 @@ import Testing
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 
@@ -27,7 +28,8 @@ final class ProxyWorld {
 
   init(
     seed: UInt64 = 1, splits: Bool = false, window: Int = 64 << 10, security: (any SecurityFactory)? = nil,
-    limits: WorkerEngine.Limits = WorkerEngine.Limits()
+    limits: WorkerEngine.Limits = WorkerEngine.Limits(),
+    extensions: ProxyExtensions = .none
   ) {
     var behaviour = MemoryBehaviour()
     behaviour.splits = splits
@@ -41,7 +43,8 @@ final class ProxyWorld {
     server = Peers(serverLoop)
     engine = WorkerEngine(loop: proxyLoop, number: 0, registry: registry, limits: limits, seed: seed &+ 3)
     compiler = SnapshotCompiler(
-      metrics: registry, logs: AccessLogFiles(workers: 1), security: security, random: RandomSource(seed: seed))
+      metrics: registry, logs: AccessLogFiles(workers: 1), security: security, random: RandomSource(seed: seed),
+      extensions: extensions)
     clientLoop.handler = client
     proxyLoop.handler = engine
     serverLoop.handler = server

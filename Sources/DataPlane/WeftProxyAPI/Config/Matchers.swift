@@ -1,17 +1,17 @@
-import WeftBase
-import WeftHTTP
-import WeftModel
-import WeftTelemetry
+package import WeftBase
+package import WeftHTTP
+package import WeftModel
+package import WeftTelemetry
 
 /// A compiled `StringMatcher`.
-struct CompiledStringMatcher: BitwiseCopyable {
-  enum Kind: UInt8, BitwiseCopyable { case exact, prefix, suffix, contains, regex }
-  let kind: Kind
-  let ignoresCase: Bool
-  let text: ByteView
-  let regex: RegexRef
+package struct CompiledStringMatcher: BitwiseCopyable {
+  package enum Kind: UInt8, BitwiseCopyable { case exact, prefix, suffix, contains, regex }
+  package let kind: Kind
+  package let ignoresCase: Bool
+  package let text: ByteView
+  package let regex: RegexRef
 
-  init(_ matcher: StringMatcher, _ storage: SnapshotStorage) throws(ConfigError) {
+  package init(_ matcher: StringMatcher, _ storage: SnapshotStorage) throws(ConfigError) {
     ignoresCase = matcher.ignoreCase
     switch matcher.pattern {
     case .exact(let text): (kind, self.text, regex) = (.exact, storage.text(text), .none)
@@ -22,7 +22,7 @@ struct CompiledStringMatcher: BitwiseCopyable {
     }
   }
 
-  func matches(_ value: ByteView) -> Bool {
+  package func matches(_ value: ByteView) -> Bool {
     switch kind {
     case .exact: equals(value, text)
     case .prefix: value.count >= text.count && equals(value.prefix(text.count), text)
@@ -52,20 +52,20 @@ struct CompiledStringMatcher: BitwiseCopyable {
 }
 
 /// A compiled `HeaderMatcher`.
-struct CompiledHeaderMatcher: BitwiseCopyable {
-  enum Kind: UInt8, BitwiseCopyable { case present, absent, string, range }
+package struct CompiledHeaderMatcher: BitwiseCopyable {
+  package enum Kind: UInt8, BitwiseCopyable { case present, absent, string, range }
   /// Pseudo-fields that a matcher may name.
-  enum Pseudo: UInt8, BitwiseCopyable { case none, method, path, authority, scheme }
-  let name: ByteView
-  let pseudo: Pseudo
-  let kind: Kind
-  let inverts: Bool
-  let treatsMissingAsEmpty: Bool
-  let string: CompiledStringMatcher?
-  let start: Int64
-  let end: Int64
+  package enum Pseudo: UInt8, BitwiseCopyable { case none, method, path, authority, scheme }
+  package let name: ByteView
+  package let pseudo: Pseudo
+  package let kind: Kind
+  package let inverts: Bool
+  package let treatsMissingAsEmpty: Bool
+  package let string: CompiledStringMatcher?
+  package let start: Int64
+  package let end: Int64
 
-  init(_ matcher: HeaderMatcher, _ storage: SnapshotStorage) throws(ConfigError) {
+  package init(_ matcher: HeaderMatcher, _ storage: SnapshotStorage) throws(ConfigError) {
     let lower = matcher.name.lowercased()
     name = storage.text(lower)
     pseudo =
@@ -89,7 +89,7 @@ struct CompiledHeaderMatcher: BitwiseCopyable {
 
   /// Whether the condition holds. A field that comes several times is looked at value by value, and one that fits is enough: what else
   /// was sent hides a value neither from a rule that admits nor from one that denies (`inverts` applies to the outcome).
-  func matches(_ head: MessageHead) -> Bool {
+  package func matches(_ head: MessageHead) -> Bool {
     switch pseudo {
     case .none: break
     case .method: return matches(value: head.methodText)
@@ -108,7 +108,7 @@ struct CompiledHeaderMatcher: BitwiseCopyable {
   }
 
   /// The same for the request of a log line.
-  func matches<S: AccessLogSource>(requestOf source: S) -> Bool {
+  package func matches<S: AccessLogSource>(requestOf source: S) -> Bool {
     guard let first = source.requestHeader(name) else { return matches(value: nil) }
     if kind == .present || kind == .absent || holds(first) { return matches(value: first) }
     var number = 1
@@ -120,7 +120,7 @@ struct CompiledHeaderMatcher: BitwiseCopyable {
   }
 
   /// Whether the condition holds for a field that comes once, or, with `nil`, not at all.
-  func matches(value: ByteView?) -> Bool {
+  package func matches(value: ByteView?) -> Bool {
     var found = value
     if found == nil, treatsMissingAsEmpty { found = .empty }
     switch kind {
@@ -151,12 +151,12 @@ struct CompiledHeaderMatcher: BitwiseCopyable {
 }
 
 /// A compiled `QueryParameterMatcher`.
-struct CompiledQueryMatcher: BitwiseCopyable {
-  let name: ByteView
-  let wantsPresence: Bool
-  let string: CompiledStringMatcher?
+package struct CompiledQueryMatcher: BitwiseCopyable {
+  package let name: ByteView
+  package let wantsPresence: Bool
+  package let string: CompiledStringMatcher?
 
-  init(_ matcher: QueryParameterMatcher, _ storage: SnapshotStorage) throws(ConfigError) {
+  package init(_ matcher: QueryParameterMatcher, _ storage: SnapshotStorage) throws(ConfigError) {
     name = storage.text(matcher.name)
     switch matcher.condition {
     case .present(let wanted): (wantsPresence, string) = (wanted, nil)
@@ -164,7 +164,7 @@ struct CompiledQueryMatcher: BitwiseCopyable {
     }
   }
 
-  func matches(_ path: ByteView) -> Bool {
+  package func matches(_ path: ByteView) -> Bool {
     let value = QueryString.first(name, in: path)
     guard let string else { return (value != nil) == wantsPresence }
     return value.map { string.matches($0) } ?? false
@@ -172,7 +172,9 @@ struct CompiledQueryMatcher: BitwiseCopyable {
 }
 
 extension SnapshotStorage {
-  func table(_ matchers: [HeaderMatcher], _ field: String) throws(ConfigError) -> ConstantTable<CompiledHeaderMatcher> {
+  package func table(_ matchers: [HeaderMatcher], _ field: String) throws(ConfigError) -> ConstantTable<
+    CompiledHeaderMatcher
+  > {
     var compiled: [CompiledHeaderMatcher] = []
     for (i, matcher) in matchers.enumerated() {
       do throws(ConfigError) { compiled.append(try CompiledHeaderMatcher(matcher, self)) } catch {
@@ -182,7 +184,7 @@ extension SnapshotStorage {
     return arena.table(compiled)
   }
 
-  func table(_ matchers: [QueryParameterMatcher], _ field: String) throws(ConfigError) -> ConstantTable<
+  package func table(_ matchers: [QueryParameterMatcher], _ field: String) throws(ConfigError) -> ConstantTable<
     CompiledQueryMatcher
   > {
     var compiled: [CompiledQueryMatcher] = []
@@ -197,7 +199,7 @@ extension SnapshotStorage {
 
 extension ConstantTable where T == CompiledHeaderMatcher {
   /// Whether every matcher holds.
-  func allMatch(_ head: MessageHead) -> Bool {
+  package func allMatch(_ head: MessageHead) -> Bool {
     for i in indices where !self[i].matches(head) { return false }
     return true
   }

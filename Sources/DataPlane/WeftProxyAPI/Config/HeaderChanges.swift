@@ -1,11 +1,42 @@
+// Changes of heads as configuration asks for them.
+
 package import WeftBase
 package import WeftHTTP
-import WeftModel
+package import WeftModel
 package import WeftTelemetry
+
+/// One change of a head.
+@usableFromInline
+package struct CompiledHeaderChange: BitwiseCopyable {
+  package enum Operation: UInt8, BitwiseCopyable { case remove, append, addIfAbsent, overwrite, overwriteIfExists }
+  package var operation: Operation
+  package var id: HeaderName
+  package var name: ByteView
+  /// The value when it holds no operator.
+  package var value: ByteView
+  package var keepsEmpty: Bool
+  /// `.sound` for a literal that any field line can hold.
+  package var flags: HeaderField.Flags
+  /// The value's format when it holds operators.
+  package var format: FormatProgram?
+
+  package init(
+    _ operation: Operation, id: HeaderName, name: ByteView, value: ByteView = .empty, keepsEmpty: Bool = false,
+    format: FormatProgram? = nil
+  ) {
+    self.operation = operation
+    self.id = id
+    self.name = name
+    self.value = value
+    self.keepsEmpty = keepsEmpty
+    flags = format == nil && MessageHead.isSound(name: name, value: value) ? .sound : []
+    self.format = format
+  }
+}
 
 extension SnapshotStorage {
   /// Compiles one level's changes: removals first, then additions in order.
-  func changes(_ mutations: HeaderMutations) throws(ConfigError) -> [CompiledHeaderChange] {
+  package func changes(_ mutations: HeaderMutations) throws(ConfigError) -> [CompiledHeaderChange] {
     var out: [CompiledHeaderChange] = []
     for name in mutations.remove {
       out.append(CompiledHeaderChange(.remove, id: text(name.lowercased()).headerName, name: text(name)))
@@ -33,7 +64,7 @@ extension SnapshotStorage {
 }
 
 extension ByteView {
-  var headerName: HeaderName { HeaderName.find(self) }
+  package var headerName: HeaderName { HeaderName.find(self) }
 }
 
 extension MessageHead {

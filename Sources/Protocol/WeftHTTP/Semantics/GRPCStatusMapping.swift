@@ -1,12 +1,12 @@
 // GRPCStatusMapping: gRPC's statuses and HTTP's, each in terms of the other.
 
 /// What one protocol's status means in the other.
-enum GRPCStatusMapping {
+package enum GRPCStatusMapping {
   /// The time that the client or the configuration gave the call is over: asking again would take as long.
-  static var deadlineExceeded: UInt16 { 4 }
+  package static var deadlineExceeded: UInt16 { 4 }
 
   /// The gRPC status of a response that is none of gRPC's. *Source*: gRPC, "HTTP to gRPC Status Code Mapping".
-  static func grpcStatus(of httpStatus: UInt16) -> UInt16 {
+  package static func grpcStatus(of httpStatus: UInt16) -> UInt16 {
     switch httpStatus {
     case 400: 13
     case 401: 16
@@ -18,7 +18,7 @@ enum GRPCStatusMapping {
   }
 
   /// The HTTP status that stands for a gRPC status where only HTTP's are understood. *Source*: google.rpc.Code.
-  static func httpStatus(of grpcStatus: Int32) -> UInt16 {
+  package static func httpStatus(of grpcStatus: Int32) -> UInt16 {
     switch grpcStatus {
     case 0: 200
     case 1: 499

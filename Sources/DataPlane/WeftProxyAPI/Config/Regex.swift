@@ -1,25 +1,25 @@
 import CRE2
-import WeftBase
-import WeftHTTP
+package import WeftBase
+package import WeftHTTP
 
 /// A compiled regular expression as tables hold it. *Shape*: one pointer. Why sound: `CompiledRegex` frees it, and the
 /// snapshot keeps that.
 @safe
 // RE2 objects are immutable and may be shared by threads.
 package struct RegexRef: BitwiseCopyable, @unchecked Sendable {
-  fileprivate let handle: OpaquePointer?
+  let handle: OpaquePointer?
 
   package static var none: RegexRef { unsafe RegexRef(handle: nil) }
   package var isNone: Bool { unsafe handle == nil }
 
   /// Whether all of `text` matches.
-  func matchesAll(_ text: ByteView) -> Bool {
+  package func matchesAll(_ text: ByteView) -> Bool {
     guard let handle = unsafe handle else { return false }
     return unsafe weft_re2_full_match(handle, text.base.assumingMemoryBound(to: CChar.self), text.count) == 1
   }
 
   /// `text` with every match replaced, in the head's arena.
-  func replacing(_ text: ByteView, with substitution: ByteView, in head: MessageHead) -> ByteView {
+  package func replacing(_ text: ByteView, with substitution: ByteView, in head: MessageHead) -> ByteView {
     guard let handle = unsafe handle else { return text }
     func attempt(_ room: UnsafeMutableRawBufferPointer) -> Int {
       unsafe weft_re2_replace_all(
@@ -42,15 +42,15 @@ package struct RegexRef: BitwiseCopyable, @unchecked Sendable {
 
 /// Owns one compiled regular expression.
 @safe
-final class CompiledRegex: @unchecked Sendable {  // immutable after init
+package final class CompiledRegex: @unchecked Sendable {  // immutable after init
   /// Larger programs are refused: they cost memory and time on every request.
-  static let maxProgramSize: Int32 = 4096
-  static let maxMemoryBytes: Int64 = 8 << 20
+  package static let maxProgramSize: Int32 = 4096
+  package static let maxMemoryBytes: Int64 = 8 << 20
 
-  let ref: RegexRef
+  package let ref: RegexRef
 
   /// *Errors*: RE2's own message, or the program's size.
-  init(_ pattern: String) throws(ConfigError) {
+  package init(_ pattern: String) throws(ConfigError) {
     var error = [CChar](repeating: 0, count: 256)
     let bytes = Array(pattern.utf8)
     let handle = unsafe bytes.withUnsafeBytes { raw in
@@ -80,7 +80,7 @@ final class CompiledRegex: @unchecked Sendable {  // immutable after init
 
 extension SnapshotStorage {
   /// Compiles a pattern that lives as long as the storage.
-  func regex(_ pattern: String) throws(ConfigError) -> RegexRef {
+  package func regex(_ pattern: String) throws(ConfigError) -> RegexRef {
     let compiled = try CompiledRegex(pattern)
     retain(compiled)
     return compiled.ref

@@ -8,7 +8,7 @@
 /// when it has no user; nothing writes to compiled configuration after it was published.
 @frozen @safe @usableFromInline
 package struct ConfigRef<Value>: BitwiseCopyable, @unchecked Sendable {  // immutable after publication
-  @usableFromInline let pointer: UnsafePointer<Value>
+  @usableFromInline package let pointer: UnsafePointer<Value>
 
   @inlinable package init(_ pointer: UnsafePointer<Value>) { unsafe self.pointer = pointer }
 

@@ -1,0 +1,108 @@
+import WeftBase
+import WeftModel
+import WeftProxyAPI
+import WeftTelemetry
+
+/// The HTTP filters of all connection managers, compiled.
+///
+/// A chain that did not change is taken over as it is, whatever else of its listener did: what its filters share between streams (token buckets,
+/// counters) goes on. Route tables hold configurations laid out for one chain, so they are compiled with it.
+struct FilterChains {
+  /// The filters of one connection manager.
+  struct Unit {
+    let builder: FilterChainBuilder
+    /// Nil when the router is alone.
+    let chain: ConfigRef<HTTPFilterChain>?
+    let storage: SnapshotStorage
+    let version: UInt64
+    /// Clusters that the filters ask: found, and those that did not exist.
+    let clusters: (found: Set<String>, missing: Set<String>)
+    fileprivate let filters: [ConfiguredFilter]
+    fileprivate let statPrefix: String
+
+    fileprivate func holds(_ positions: [String: Int32]) -> Bool {
+      clusters.found.allSatisfy { positions[$0] != nil } && clusters.missing.allSatisfy { positions[$0] == nil }
+    }
+  }
+
+  private let registry: HTTPFilterRegistry
+  private let metrics: MetricsRegistry
+  private var units: [String: Unit] = [:]
+  private var version: UInt64 = 0
+
+  init(_ registry: HTTPFilterRegistry, metrics: MetricsRegistry) {
+    self.registry = registry
+    self.metrics = metrics
+  }
+
+  /// The chain of the manager that stands at `place`. *Errors*: the path begins at the manager's fields.
+  mutating func unit(
+    of manager: HTTPConnectionManager, at place: String, _ positions: [String: Int32]
+  ) throws(ConfigError) -> Unit {
+    if let known = units[place], known.filters == manager.filters, known.statPrefix == manager.statPrefix,
+      known.holds(positions)
+    {
+      return known
+    }
+    let storage = SnapshotStorage()
+    let names = Names()
+    let context = FilterContext(storage: storage, metrics: metrics, statPrefix: manager.statPrefix) { name in
+      names.position(of: name, positions)
+    }
+    var builder = FilterChainBuilder(context)
+    var count = 0
+    for (i, filter) in manager.filters.enumerated() {
+      guard case .filter(let config) = filter.configuration else { continue }
+      let at = FieldPath().field("http_filters").index(i).field("typed_config")
+      guard let type = registry.filter(configuredBy: config.typeName) else {
+        throw ConfigError(path: at, "no extension is configured by \(config.typeName)")
+      }
+      do throws(ConfigError) { try builder.add(type, named: filter.name, config, isDisabled: filter.isDisabled) } catch
+      {
+        throw error.inside(at)
+      }
+      count += 1
+    }
+    version += 1
+    let unit = Unit(
+      builder: builder, chain: count == 0 ? nil : storage.keep(builder.build()), storage: storage, version: version,
+      clusters: (names.found, names.missing), filters: manager.filters, statPrefix: manager.statPrefix)
+    units[place] = unit
+    return unit
+  }
+
+  /// Forgets the chains of all other places.
+  mutating func keep(only places: Set<String>) { units = units.filter { places.contains($0.key) } }
+
+  /// The clusters that something compiled asked for.
+  private final class Names {
+    var found: Set<String> = []
+    var missing: Set<String> = []
+
+    func position(of name: String, _ positions: [String: Int32]) -> Int32 {
+      guard let position = positions[name] else {
+        missing.insert(name)
+        return -1
+      }
+      found.insert(name)
+      return position
+    }
+  }
+}
+
+extension RouteConfiguration {
+  /// Whether anything in it is said about filters: such a table is compiled for each chain it is used with.
+  var namesFilters: Bool {
+    !filters.isEmpty
+      || virtualHosts.contains { host in
+        !host.filters.isEmpty
+          || host.routes.contains { route in
+            if !route.filters.isEmpty { return true }
+            guard case .forward(let action) = route.action, case .weighted(let split) = action.cluster else {
+              return false
+            }
+            return split.entries.contains { !$0.filters.isEmpty }
+          }
+      }
+  }
+}

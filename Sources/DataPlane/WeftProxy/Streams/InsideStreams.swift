@@ -1,0 +1,142 @@
+// InsideStreams: streams whose origin is the proxy itself (D15): what a filter asks a service.
+//
+// Such a stream goes the way of any other: the cluster's balancer, breakers, pools, TLS, time-outs and statistics. Only its downstream differs: a slot
+// of kind `inside`, without a socket, in which the answer gathers. *Who ends it*: its answer, its failure, or the end of the stream that waits for it.
+
+import WeftBase
+import WeftHTTP
+import WeftProxyAPI
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+extension WorkerEngine {
+  /// Sends the request that lies on the desk to the cluster at `position`, for the hold `token` names. May resume the hold at once.
+  func ask(_ token: HoldToken, _ position: Int32, _ timeoutNanoseconds: UInt64) {
+    let owner = streams.ref(token.stream)
+    let snapshot = owner[].snapshot
+    let state = clusterState(snapshot, position)
+    let head = desk[].callHead
+    guard !state.isNone, let s = openInside(snapshot, token) else { return resume(token, .failed) }
+    owner[].asked = s
+    let stream = streams.ref(s)
+    stream[].cluster = state
+    clusters[state].activeRequests += 1
+    stream[].flags.insert(.requestEnded)
+    stream[].requestEndedAt = now
+    if head.isGRPC { stream[].flags.insert(.isGRPC) }
+    head.framing = callBody[].isEmpty ? .none : .length(UInt64(callBody[].count))
+    stream[].requestBody.append(callBody[].view, pool: pool)
+    callBody[].removeAll()
+    stream[].timeout = timeoutNanoseconds
+    if timeoutNanoseconds > 0 {
+      stream[].totalDeadline = now.advanced(nanoseconds: Int64(clamping: timeoutNanoseconds))
+    }
+    stream[].head = StoredHead(head, pool: pool)
+    attempt(s, head)
+    if streams.contains(s) { armStream(s) }
+  }
+
+  private func openInside(_ snapshot: UInt32, _ token: HoldToken) -> SlabIndex? {
+    var connection = DownstreamConnection(
+      connection: .none, listener: .max, snapshot: snapshot, peer: .loopback(port: 0), local: .loopback(port: 0),
+      decoder: H1Decoder(role: .request, limits: HTTPLimits()), now: now)
+    connection.kind = .inside
+    connection.token = token
+    connection.active = 1
+    guard let d = downstreams.insert(connection) else { return nil }
+    guard
+      let s = streams.insert(Stream(downstream: d, downstreamID: 0, snapshot: snapshot, random: random(), now: now))
+    else {
+      downstreams.remove(d)
+      return nil
+    }
+    downstreams[d].stream = s
+    // Once for the stream, once for the slot that stands for its client.
+    retain(snapshot: snapshot)
+    retain(snapshot: snapshot)
+    return s
+  }
+
+  // MARK: The answer
+
+  /// The head of the answer to a stream of our own. May end the stream.
+  func insideHead(_ s: SlabIndex, _ head: MessageHead, end: Bool) {
+    let stream = streams.ref(s)
+    stream[].responseHead?.release(to: pool)
+    stream[].responseHead = StoredHead(head, pool: pool)
+    if end { responseEnded(s) }
+  }
+
+  /// Content of the answer. May end the stream.
+  func insideData(_ s: SlabIndex, _ data: ByteView, end: Bool) {
+    let stream = streams.ref(s)
+    creditResponse(s, data.count)
+    if stream[].responseBody.count + data.count > limits.insideAnswerBytes { return insideFailed(s) }
+    stream[].responseBody.append(data, pool: pool)
+    if end { responseEnded(s) }
+  }
+
+  /// The answer is whole: ends the stream, and resumes the one that waits for it.
+  func insideDone(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    stream[].flags.insert(.responseSent)
+    let token = downstreams[stream[].downstream].token
+    guard let head = stream[].responseHead else { return insideFailed(s) }
+    // The views on the desk live until the stream is finished, which is after the filter has seen them.
+    head.view(in: desk[].answerHead)
+    if let trailers = stream[].responseTrailers {
+      trailers.view(in: trailerHead)
+      for field in trailerHead.fields { desk[].answerHead.append(named: field.name, field.value) }
+    }
+    desk[].answerBody = stream[].responseBody.unsentView
+    forgetAsked(token)
+    resume(token, .response)
+    desk[].answerBody = .empty
+    desk[].answerHead.reset()
+    if streams.contains(s) { finish(s) }
+  }
+
+  /// No answer is to be had: ends the stream, and tells the one that waits for it.
+  func insideFailed(_ s: SlabIndex) {
+    let token = downstreams[streams[s].downstream].token
+    forgetAsked(token)
+    finish(s)
+    resume(token, .failed)
+  }
+
+  private func forgetAsked(_ token: HoldToken) {
+    if streams.contains(token.stream) { streams[token.stream].asked = .none }
+  }
+
+  /// Every connection that a client made.
+  func forEachClient(_ body: (SlabIndex) -> Void) {
+    downstreams.forEach { if downstreams[$0].kind != .inside { body($0) } }
+  }
+
+  /// The last thing of a stream of our own: its slot's time-out and the slot.
+  func closeInside(_ d: SlabIndex) {
+    if !downstreams[d].timer.id.isNone { loop.cancel(downstreams[d].timer.id) }
+    let snapshot = downstreams[d].snapshot
+    downstreams.remove(d)
+    release(snapshot: snapshot)
+  }
+
+  /// The stream is answered or ends: whatever a filter of it waited for is not waited for any more.
+  @inline(__always)
+  func letGo(_ s: SlabIndex) {
+    if streams[s].frame.phase == .held { stopHolding(s) }
+  }
+
+  @inline(never)
+  private func stopHolding(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    stream[].frame.phase = .running
+    stream[].frame.hold &+= 1
+    stream[].frame.until = .distantFuture
+    stream[].frame.bodyLimit = -1
+    let asked = stream[].asked
+    stream[].asked = .none
+    if !asked.isNone, streams.contains(asked) { finish(asked) }
+  }
+}

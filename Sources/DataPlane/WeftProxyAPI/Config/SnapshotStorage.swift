@@ -1,0 +1,35 @@
+// What compiled configuration lies in.
+
+package import WeftBase
+package import WeftTelemetry
+
+/// What one compilation writes into: texts, tables and boxes that live as long as the snapshots that use them.
+package final class SnapshotStorage: Sendable {
+  package let arena = ConstantArena()
+  package let boxes = SnapshotBoxes()
+
+  package init() {}
+
+  package func text(_ text: String) -> ByteView { arena.text(text) }
+  package func bytes(_ bytes: [UInt8]) -> ByteView { bytes.withByteView { arena.copy($0) } }
+  package func keep<Value>(_ value: consuming Value) -> ConfigRef<Value> { boxes.keep(value) }
+  /// Keeps `owner` alive as long as the storage.
+  package func retain(_ owner: AnyObject) { boxes.retain(owner) }
+}
+
+/// Keeps the boxes behind a snapshot's `ConfigRef`s.
+package final class SnapshotBoxes: @unchecked Sendable {  // filled by one thread before the snapshot is published
+  private var boxes: [AnyObject] = []
+
+  package init() {}
+
+  /// Moves `value` to a fixed address.
+  package func keep<Value>(_ value: consuming Value) -> ConfigRef<Value> {
+    let box = ConfigBox(value)
+    boxes.append(box)
+    return box.ref
+  }
+
+  /// Keeps `owner` alive as long as the snapshot.
+  package func retain(_ owner: AnyObject) { boxes.append(owner) }
+}

@@ -1,0 +1,186 @@
+// FilterChainBuilder: compiles the filters of a chain, and what routes say about them. Cold.
+
+package import WeftBase
+package import WeftModel
+package import WeftTelemetry
+
+/// What a filter's configuration is compiled with.
+@usableFromInline
+package struct FilterContext {
+  /// Where texts, tables and owners go that live as long as the configuration.
+  package let storage: SnapshotStorage
+  package let metrics: MetricsRegistry
+  /// The connection manager's prefix: filters count below `http.<prefix>.`.
+  package let statPrefix: String
+  /// Position of a cluster by name; −1 when there is none (yet).
+  package let cluster: (String) -> Int32
+
+  package init(
+    storage: SnapshotStorage, metrics: MetricsRegistry, statPrefix: String, cluster: @escaping (String) -> Int32
+  ) {
+    self.storage = storage
+    self.metrics = metrics
+    self.statPrefix = statPrefix
+    self.cluster = cluster
+  }
+
+  /// The blocks of every worker for the scope `prefix` (`http.*.fault.`, with `*` for `name`), by the worker's number.
+  package func stats<M: Metric>(_ metric: M.Type, _ prefix: String, name: String) -> ConstantTable<StatBlock<M>> {
+    let scope = metrics.scope(ScopeKey(.filter, name, prefix), of: metric)
+    return storage.arena.table((0..<metrics.workers).map { metrics.block(metric, scope, worker: $0) })
+  }
+}
+
+/// Turns the filters of a connection manager into a `HTTPFilterChain`, and routes' overrides into `FilterConfigs`.
+package struct FilterChainBuilder {
+  /// Filters in one chain.
+  package static var largestChain: Int { 64 }
+  /// Bytes of all their states together.
+  package static var largestBlock: Int { 2048 }
+
+  private struct Member {
+    var name: String
+    var type: any HTTPFilter.Type
+    var config: ExtensionConfig
+    var slot: FilterConfigSlot
+    var isDisabled: Bool
+    var offset: UInt32
+  }
+
+  private let context: FilterContext
+  private var members: [Member] = []
+  private var image: [UInt64] = []
+  private var size = 0
+
+  package init(_ context: FilterContext) { self.context = context }
+
+  /// Adds a filter behind the others. *Errors*: what the filter says of its message; a chain that is too long or keeps too much.
+  package mutating func add(
+    _ type: any HTTPFilter.Type, named name: String, _ config: ExtensionConfig, isDisabled: Bool
+  ) throws(ConfigError) {
+    guard members.count < Self.largestChain else {
+      throw ConfigError("is one filter too many: a chain may have \(Self.largestChain)")
+    }
+    try place(type, name, config, isDisabled)
+  }
+
+  private mutating func place<F: HTTPFilter>(
+    _ type: F.Type, _ name: String, _ config: ExtensionConfig, _ isDisabled: Bool
+  ) throws(ConfigError) {
+    let alignment = MemoryLayout<F>.alignment
+    let offset = (size + alignment - 1) & ~(alignment - 1)
+    guard offset + MemoryLayout<F>.size <= Self.largestBlock, alignment <= 16 else {
+      throw ConfigError("the states of the filters up to this one need more than \(Self.largestBlock) bytes")
+    }
+    let compiled = try F.compile(FilterSource(chain: config), context)
+    size = offset + MemoryLayout<F>.size
+    while image.count * 8 < size { image.append(0) }
+    let state = F(compiled)
+    if MemoryLayout<F>.size > 0 {
+      unsafe image.withUnsafeMutableBytes { unsafe $0.storeBytes(of: state, toByteOffset: offset, as: F.self) }
+    }
+    members.append(
+      Member(
+        name: name, type: type, config: config, slot: Self.slot(compiled, context.storage), isDisabled: isDisabled,
+        offset: UInt32(offset)))
+  }
+
+  private static func slot<Config>(_ config: Config, _ storage: SnapshotStorage) -> FilterConfigSlot {
+    unsafe FilterConfigSlot(UnsafeRawPointer(storage.keep(config).pointer))
+  }
+
+  /// The chain's table, or nil when the levels say nothing about its filters. `levels` run from the least specific to the most.
+  /// *Errors*: what a filter says of an override, at `typed_per_filter_config` of its level.
+  package func configs(
+    _ levels: [(filters: [String: FilterOverride], path: FieldPath)], into storage: SnapshotStorage
+  ) throws(ConfigError) -> FilterConfigs? {
+    var slots: [FilterConfigSlot] = []
+    var differs = false
+    for member in members {
+      let said = levels.compactMap { level in level.filters[member.name].map { ($0, level.path) } }
+      guard let last = said.last else {
+        unsafe slots.append(member.isDisabled ? FilterConfigSlot(nil) : member.slot)
+        continue
+      }
+      differs = true
+      if last.0.isDisabled {
+        unsafe slots.append(FilterConfigSlot(nil))
+        continue
+      }
+      let overrides = said.compactMap(\.0.config)
+      if overrides.isEmpty {
+        slots.append(member.slot)
+        continue
+      }
+      let wanted = member.type.messages.route ?? ""
+      for case let (override, path) in said {
+        if let config = override.config, config.typeName != wanted {
+          throw ConfigError(
+            path: path.field("typed_per_filter_config").key(member.name),
+            "is of type \(config.typeName); filter \(member.name) takes \(wanted.isEmpty ? "none" : wanted)")
+        }
+      }
+      do throws(ConfigError) {
+        slots.append(try override(member.type, FilterSource(chain: member.config, overrides: overrides), storage))
+      } catch { throw error.inside(last.1.field("typed_per_filter_config").key(member.name)) }
+    }
+    return differs ? storage.arena.table(slots) : nil
+  }
+
+  private func override<F: HTTPFilter>(
+    _ type: F.Type, _ source: FilterSource, _ storage: SnapshotStorage
+  ) throws(ConfigError) -> FilterConfigSlot {
+    let own = FilterContext(
+      storage: storage, metrics: context.metrics, statPrefix: context.statPrefix, cluster: context.cluster)
+    return Self.slot(try F.compile(source, own), storage)
+  }
+
+  package func build() -> HTTPFilterChain {
+    var chain = HTTPFilterChain()
+    let forward = Array(members.indices)
+    let backward = Array(members.indices.reversed())
+    chain.requestHead = list(forward) { $0 as? any RequestHeadFilter.Type }
+    chain.requestTrailers = list(forward) { $0 as? any RequestTrailersFilter.Type }
+    chain.responseHead = list(backward) { $0 as? any ResponseHeadFilter.Type }
+    chain.responseTrailers = list(backward) { $0 as? any ResponseTrailersFilter.Type }
+    chain.streamEnd = list(forward) { $0 as? any StreamEndFilter.Type }
+    let arena = context.storage.arena
+    chain.holding = arena.table(members.map { $0.type as? any HoldingFilter.Type })
+    chain.offsets = arena.table(members.map(\.offset))
+    chain.configs = arena.table(members.map { unsafe $0.isDisabled ? FilterConfigSlot(nil) : $0.slot })
+    chain.image = arena.table(image)
+    return chain
+  }
+
+  private func list<Code>(_ order: [Int], _ cast: (any HTTPFilter.Type) -> Code?) -> EventList<Code> {
+    EventList(
+      context.storage.arena.table(
+        order.compactMap { i in
+          cast(members[i].type).map {
+            EventList.Entry(code: $0, offset: members[i].offset, position: UInt32(i))
+          }
+        }))
+  }
+}
+
+/// The HTTP filters that a program brings along, by the message that configures them.
+package struct HTTPFilterRegistry: Sendable {
+  package static let none = HTTPFilterRegistry([])
+  private let byMessage: [String: any HTTPFilter.Type]
+
+  package init(_ filters: [any HTTPFilter.Type]) {
+    byMessage = Dictionary(filters.map { ($0.messages.chain, $0) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  package func filter(configuredBy message: String) -> (any HTTPFilter.Type)? { byMessage[message] }
+
+  /// What whoever converts configuration needs to know of them.
+  package var known: KnownExtensions {
+    var known = KnownExtensions()
+    for (message, filter) in byMessage {
+      known.httpFilters[message] = "\(filter.name)"
+      if let route = filter.messages.route { known.routeFilters.insert(route) }
+    }
+    return known
+  }
+}

@@ -1,0 +1,39 @@
+// FilterFrame: the part of a stream's slot that its filters' walk keeps. Plain numbers: it can leave with the stream.
+
+public import WeftBase
+
+/// How far a stream has come with its filters.
+@frozen @usableFromInline
+package enum FilterPhase: UInt8, BitwiseCopyable, Sendable {
+  /// No filter has held it: the walk is under way, over, or has not begun.
+  case running
+  /// Held by a filter until an inside stream answers, time passes, or content has come. Exits: `running` by the answer, the stream's end by anything
+  /// else that ends it.
+  case held
+}
+
+/// Names one hold of one stream: plain bytes. A late answer finds another generation, or another hold.
+@frozen @usableFromInline
+package struct HoldToken: BitwiseCopyable, Sendable {
+  @usableFromInline package var stream: SlabIndex
+  @usableFromInline package var hold: UInt32
+  @inlinable package init(stream: SlabIndex, hold: UInt32) { (self.stream, self.hold) = (stream, hold) }
+  @inlinable package static var none: HoldToken { HoldToken(stream: .none, hold: 0) }
+}
+
+/// What a walk leaves in the stream's slot.
+@frozen @usableFromInline
+package struct FilterFrame: BitwiseCopyable {
+  /// Pool index of the state block; `.max`: none.
+  @usableFromInline package var block = UInt32.max
+  /// Number of the current or last hold.
+  @usableFromInline package var hold: UInt32 = 0
+  /// The entry of the request's list at which the stream is held.
+  @usableFromInline package var heldAt: UInt8 = 0
+  @usableFromInline package var phase = FilterPhase.running
+  /// How much of the body the hold waits for; −1: it waits for something else.
+  @usableFromInline package var bodyLimit: Int32 = -1
+  /// When the hold ends by itself.
+  @usableFromInline package var until = MonotonicInstant.distantFuture
+  @inlinable package init() {}
+}

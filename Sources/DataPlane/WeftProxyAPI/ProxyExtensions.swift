@@ -1,0 +1,16 @@
+// ProxyExtensions: what a program brings along beside the engine.
+
+package import WeftModel
+
+/// The extensions of a program, one registry per family. Programs make it; the engine only reads it.
+package struct ProxyExtensions: Sendable {
+  package var httpFilters: HTTPFilterRegistry
+
+  package init(httpFilters: HTTPFilterRegistry = .none) { self.httpFilters = httpFilters }
+
+  /// The engine alone.
+  package static var none: ProxyExtensions { ProxyExtensions() }
+
+  /// What whoever converts configuration needs to know of them.
+  package var known: KnownExtensions { httpFilters.known }
+}

@@ -1,0 +1,10 @@
+// One line per filter, sorted by name.
+
+package import WeftProxyAPI
+
+package enum HTTPFilters {
+  package static let all: [any HTTPFilter.Type] = [
+  ]
+
+  package static var registry: HTTPFilterRegistry { HTTPFilterRegistry(all) }
+}

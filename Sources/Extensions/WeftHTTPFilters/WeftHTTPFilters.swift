@@ -1,0 +1,8 @@
+// WeftHTTPFilters: the HTTP filters that come with Weft, one folder each.
+//
+// Nothing here knows the engine: a filter is a struct with a message, a compiled form and a method per event.
+//
+// *Owns*: what each filter reads of its message, compiles and does. *Never does*: I/O, calls to the engine. *Neighbours*: WeftProxyAPI, which says what
+// a filter is; programs give `HTTPFilters.all` to the engine. How to add one: docs/adding/http-filter.md.
+
+import WeftProxyAPI

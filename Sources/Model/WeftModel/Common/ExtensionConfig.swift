@@ -1,0 +1,66 @@
+/// What was configured for an extension: the name of its message and the message, as it came. Only the extension knows how to read it.
+package struct ExtensionConfig: Hashable, Sendable {
+  /// Full name of the message: `envoy.extensions.filters.http.fault.v3.HTTPFault`.
+  package var typeName: String
+  /// The message in protobuf's binary form. Empty: every field has its default.
+  package var message: [UInt8]
+
+  package init(typeName: String, message: [UInt8]) {
+    self.typeName = typeName
+    self.message = message
+  }
+}
+
+/// What a route, virtual host, route table or weighted cluster says about one filter (`typed_per_filter_config`).
+package struct FilterOverride: Hashable, Sendable {
+  /// Nil leaves the filter its own configuration.
+  package var config: ExtensionConfig?
+  package var isDisabled: Bool
+
+  package init(config: ExtensionConfig?, isDisabled: Bool = false) {
+    self.config = config
+    self.isDisabled = isDisabled
+  }
+}
+
+/// The messages by which a program's extensions are configured. Whoever converts configuration refuses those that nobody reads, and says which
+/// there are.
+package struct KnownExtensions: Hashable, Sendable {
+  /// Messages of HTTP filters, each with the filter's canonical name.
+  package var httpFilters: [String: String] = [:]
+  /// Messages that routes may hold for them.
+  package var routeFilters: Set<String> = []
+  /// Whether others pass as they are: which there are, only the program they are meant for knows.
+  package var takesOthers = false
+
+  package init() {}
+
+  package func hasHTTPFilter(_ typeName: String) -> Bool { takesOthers || httpFilters[typeName] != nil }
+  package func hasRouteFilter(_ typeName: String) -> Bool { takesOthers || routeFilters.contains(typeName) }
+
+  /// No extension at all.
+  package static var none: KnownExtensions { KnownExtensions() }
+
+  /// Those of a program that is not ours to know: a stock Envoy.
+  package static let any: KnownExtensions = {
+    var known = KnownExtensions()
+    known.takesOthers = true
+    return known
+  }()
+
+  /// Those that weft-proxy comes with, for whoever writes configuration for it and cannot ask it.
+  package static let shipped: KnownExtensions = {
+    let cors = "envoy.extensions.filters.http.cors.v3.Cors"
+    let fault = "envoy.extensions.filters.http.fault.v3.HTTPFault"
+    let mutation = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"
+    let localRateLimit = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
+    var known = KnownExtensions()
+    known.httpFilters = [
+      cors: "envoy.filters.http.cors", fault: "envoy.filters.http.fault",
+      mutation: "envoy.filters.http.header_mutation",
+      localRateLimit: "envoy.filters.http.local_ratelimit",
+    ]
+    known.routeFilters = [cors + "Policy", fault, mutation + "PerRoute", localRateLimit]
+    return known
+  }()
+}
