@@ -4,6 +4,7 @@ package import WeftProxyAPI
 
 package enum HTTPFilters {
   package static let all: [any HTTPFilter.Type] = [
+    HeaderMutation.self
   ]
 
   package static var registry: HTTPFilterRegistry { HTTPFilterRegistry(all) }

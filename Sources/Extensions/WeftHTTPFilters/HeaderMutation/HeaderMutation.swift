@@ -1,0 +1,77 @@
+// Header mutation: adds, replaces and removes fields of heads and trailers, and parameters of the query.
+
+import WeftBase
+package import WeftHTTP
+package import WeftProxyAPI
+import WeftTelemetry
+
+/// `envoy.filters.http.header_mutation`.
+///
+/// The chain's changes come first, then those of every level of the route: from the most specific to the least, so that the least specific has the last
+/// word, or the other way round with `most_specific_header_mutations_wins` (Envoy's order).
+package struct HeaderMutation: RequestHeadFilter, RequestTrailersFilter, ResponseHeadFilter, ResponseTrailersFilter {
+  package static var name: StaticString { "envoy.filters.http.header_mutation" }
+
+  package struct Config: BitwiseCopyable {
+    var request = ConstantTable<MutationStep>()
+    var query = ConstantTable<QueryMutation>()
+    var requestTrailers = ConstantTable<MutationStep>()
+    var response = ConstantTable<MutationStep>()
+    var responseTrailers = ConstantTable<MutationStep>()
+  }
+
+  package init(_ config: Config) {}
+
+  package mutating func requestHead(
+    _ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>
+  ) -> FilterVerdict {
+    for i in x.config.request.indices { x.config.request[i].apply(to: head, isResponse: false, x) }
+    for i in x.config.query.indices { head.path = x.config.query[i].applied(to: head.path, in: head) }
+    return .go
+  }
+
+  package mutating func requestTrailers(_ trailers: MessageHead, _ x: borrowing FilterCall<Config>) {
+    for i in x.config.requestTrailers.indices { x.config.requestTrailers[i].apply(to: trailers, isResponse: false, x) }
+  }
+
+  package mutating func responseHead(
+    _ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>
+  ) -> FilterVerdict {
+    for i in x.config.response.indices { x.config.response[i].apply(to: head, isResponse: true, x) }
+    return .go
+  }
+
+  package mutating func responseTrailers(_ trailers: MessageHead, _ x: borrowing FilterCall<Config>) {
+    for i in x.config.responseTrailers.indices { x.config.responseTrailers[i].apply(to: trailers, isResponse: true, x) }
+  }
+}
+
+/// A run of changes, or the removal of every field whose name matches.
+struct MutationStep: BitwiseCopyable {
+  var changes = ConstantTable<CompiledHeaderChange>()
+  var removes: CompiledStringMatcher?
+
+  func apply(to head: MessageHead, isResponse: Bool, _ x: borrowing FilterCall<HeaderMutation.Config>) {
+    guard let removes else { return x.apply(changes, to: head, isResponse: isResponse) }
+    for slot in 0..<head.slotCount {
+      let field = head.field(at: slot)
+      // Names are compared in lower case, as they travel in HTTP/2.
+      if !field.flags.contains(.removed), removes.matches(head.lowercased(field.name)) {
+        head.remove(named: field.name)
+      }
+    }
+  }
+}
+
+extension MessageHead {
+  /// `text` in lower case: itself when it has no capitals, else in the arena.
+  fileprivate func lowercased(_ text: ByteView) -> ByteView {
+    var hasCapitals = false
+    for i in 0..<text.count where text[i] >= UInt8(ascii: "A") && text[i] <= UInt8(ascii: "Z") { hasCapitals = true }
+    if !hasCapitals { return text }
+    return unsafe build(text.count) { room in
+      for i in 0..<text.count { unsafe room[i] = ASCII.lowercased(text[i]) }
+      return text.count
+    }
+  }
+}
