@@ -4,7 +4,8 @@ package import WeftProxyAPI
 
 package enum HTTPFilters {
   package static let all: [any HTTPFilter.Type] = [
-    HeaderMutation.self
+    Fault.self,
+    HeaderMutation.self,
   ]
 
   package static var registry: HTTPFilterRegistry { HTTPFilterRegistry(all) }

@@ -1,0 +1,150 @@
+// Fault: delays requests and answers them with errors, on purpose.
+
+import WeftBase
+package import WeftHTTP
+package import WeftProxyAPI
+import WeftTelemetry
+
+/// `envoy.filters.http.fault`.
+///
+/// A request that the conditions hold for is delayed first, then perhaps aborted, as Envoy does. What a route says replaces the chain's configuration.
+package struct Fault: RequestHeadFilter, HoldingFilter, StreamEndFilter {
+  package static var name: StaticString { "envoy.filters.http.fault" }
+
+  package struct Config: BitwiseCopyable {
+    enum Source: UInt8, BitwiseCopyable, Sendable { case none, fixed, header }
+    var delay = Source.none
+    var delayNanoseconds: UInt64 = 0
+    var delayMillionths: UInt64 = 0
+    var delayScale: UInt64 = 100
+
+    var abort = Source.none
+    /// One of the two is set when `abort` is fixed.
+    var status: UInt16 = 0
+    var grpcStatus: Int32 = -1
+    var abortMillionths: UInt64 = 0
+    var abortScale: UInt64 = 100
+
+    /// Empty: whatever cluster the route leads to.
+    var cluster = ByteView.empty
+    var headers = ConstantTable<CompiledHeaderMatcher>()
+    var nodes = ConstantTable<ByteView>()
+    /// Shared by all workers.
+    var active: SharedCounter
+    var maxActive: UInt64 = .max
+    var stats = ConstantTable<StatBlock<FaultMetric>>()
+  }
+
+  private var isActive = false
+
+  package init(_ config: Config) {}
+
+  package mutating func requestHead(
+    _ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>
+  ) -> FilterVerdict {
+    guard concerns(head, x) else { return .go }
+    if let nanoseconds = delay(head, x), begin(x) {
+      x.config.stats[x.worker].add(.delaysInjected)
+      x.note(.delayInjected)
+      return x.wait(nanoseconds: nanoseconds)
+    }
+    return abortIfDue(head, x)
+  }
+
+  package mutating func resumed(
+    _ answer: HoldAnswer, _ head: MessageHead, _ x: borrowing FilterCall<Config>
+  ) -> FilterVerdict {
+    abortIfDue(head, x)
+  }
+
+  package mutating func streamEnded(_ x: borrowing FilterCall<Config>) {
+    guard isActive else { return }
+    isActive = false
+    x.config.active.give()
+    x.config.stats[x.worker].subtract(.activeFaults)
+  }
+
+  // MARK: Whether
+
+  private func concerns(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> Bool {
+    if !x.config.cluster.isEmpty, !x.routeCluster.equals(x.config.cluster) { return false }
+    if !x.config.nodes.isEmpty {
+      guard let node = head.first(.envoyDownstreamServiceNode) else { return false }
+      var known = false
+      for i in x.config.nodes.indices where x.config.nodes[i].equals(node) { known = true }
+      if !known { return false }
+    }
+    return x.config.headers.isEmpty || x.config.headers.allMatch(head)
+  }
+
+  /// Counts the fault among the active ones; false at the limit.
+  private mutating func begin(_ x: borrowing FilterCall<Config>) -> Bool {
+    if isActive { return true }
+    guard x.config.active.take(limit: x.config.maxActive) else {
+      x.config.stats[x.worker].add(.faultsOverflow)
+      return false
+    }
+    isActive = true
+    x.config.stats[x.worker].add(.activeFaults)
+    return true
+  }
+
+  /// Whether the stream's draw falls below `millionths`; each kind of fault has a draw of its own.
+  private func falls(_ salt: UInt64, _ millionths: UInt64, _ x: borrowing FilterCall<Config>) -> Bool {
+    millionths > 0 && RandomSource.mix(x.random ^ salt, 0xe703_7ed1_a0b4_28db) % 1_000_000 < millionths
+  }
+
+  // MARK: What
+
+  private func delay(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> UInt64? {
+    var nanoseconds: UInt64
+    var share = x.config.delayMillionths
+    switch x.config.delay {
+    case .none: return nil
+    case .fixed: nanoseconds = x.config.delayNanoseconds
+    case .header:
+      guard let text = head.first(named: ByteView("x-envoy-fault-delay-request")), let n = ASCII.parseDecimal(text)
+      else {
+        return nil
+      }
+      nanoseconds = n.multipliedReportingOverflow(by: 1_000_000).overflow ? UInt64(Int64.max) : n * 1_000_000
+      share = asked("x-envoy-fault-delay-request-percentage", head, share, x.config.delayScale)
+    }
+    return nanoseconds > 0 && falls(0x5851_f42d, share, x) ? nanoseconds : nil
+  }
+
+  private mutating func abortIfDue(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> FilterVerdict {
+    var status = x.config.status
+    var grpcStatus = x.config.grpcStatus
+    var share = x.config.abortMillionths
+    switch x.config.abort {
+    case .none: return .go
+    case .fixed: break
+    case .header:
+      if let text = head.first(named: ByteView("x-envoy-fault-abort-request")), let n = ASCII.parseDecimal(text),
+        (200..<600).contains(n)
+      {
+        status = UInt16(n)
+      } else if let text = head.first(named: ByteView("x-envoy-fault-abort-grpc-request")),
+        let n = ASCII.parseDecimal(text),
+        n <= UInt64(Int32.max)
+      {
+        grpcStatus = Int32(n)
+      } else {
+        return .go
+      }
+      share = asked("x-envoy-fault-abort-request-percentage", head, share, x.config.abortScale)
+    }
+    guard falls(0x1405_7b7e, share, x), begin(x) else { return .go }
+    x.config.stats[x.worker].add(.abortsInjected)
+    return x.reply(
+      status == 0 ? GRPCStatusMapping.httpStatus(of: grpcStatus) : status, body: ByteView("fault filter abort"),
+      details: "fault_filter_abort", flag: .faultInjected, grpcStatus: grpcStatus)
+  }
+
+  /// The share that the request itself asks for, at most the configured one; its header counts in the configured denominator.
+  private func asked(_ name: StaticString, _ head: MessageHead, _ configured: UInt64, _ scale: UInt64) -> UInt64 {
+    guard let text = head.first(named: ByteView(name)), let n = ASCII.parseDecimal(text) else { return configured }
+    return min(configured, min(n, scale) * (1_000_000 / scale))
+  }
+}

@@ -1,0 +1,89 @@
+// What faults are configured with: `envoy.extensions.filters.http.fault.v3.HTTPFault`.
+
+package import WeftBase
+import WeftModel
+import WeftProtobuf
+package import WeftProxyAPI
+import WeftTelemetry
+import WeftXDS
+import WeftXDSMessages
+
+extension Fault {
+  package static var messages: FilterMessages {
+    let fault = Envoy_Extensions_Filters_Http_Fault_V3_HTTPFault.schema.name
+    return FilterMessages(chain: fault, route: fault)
+  }
+
+  package static func compile(_ source: FilterSource, _ context: FilterContext) throws(ConfigError) -> Config {
+    let read = ExtensionReader()
+    let message = try read.message(
+      source.overrides.last ?? source.chain, as: Envoy_Extensions_Filters_Http_Fault_V3_HTTPFault.self)
+    var config = Config(active: SharedCounter(context.storage))
+    if let delay = message.delay { try compile(delay, &config, read) }
+    if let abort = message.abort { try compile(abort, &config, read) }
+    config.cluster = context.storage.text(message.upstreamCluster)
+    config.headers = try context.storage.table(
+      try read.headers(message.headers, FieldPath().field("headers")), "headers")
+    config.nodes = context.storage.arena.table(message.downstreamNodes.map { context.storage.text($0) })
+    if let limit = message.maxActiveFaults { config.maxActive = UInt64(limit.value) }
+    guard message.responseRateLimit == nil else {
+      throw ConfigError(path: FieldPath().field("response_rate_limit"), "is not supported")
+    }
+    let runtime = [
+      ("delay_percent_runtime", message.delayPercentRuntime), ("abort_percent_runtime", message.abortPercentRuntime),
+      ("delay_duration_runtime", message.delayDurationRuntime),
+      ("abort_http_status_runtime", message.abortHttpStatusRuntime),
+      ("max_active_faults_runtime", message.maxActiveFaultsRuntime),
+      ("response_rate_limit_percent_runtime", message.responseRateLimitPercentRuntime),
+      ("abort_grpc_status_runtime", message.abortGrpcStatusRuntime),
+    ]
+    for (field, key) in runtime where !key.isEmpty {
+      throw ConfigError(path: FieldPath().field(field), "is not supported: faults are not switched by runtime keys yet")
+    }
+    config.stats = context.stats(FaultMetric.self, FaultMetric.prefix, name: context.statPrefix)
+    return config
+  }
+
+  private static func compile(
+    _ delay: Envoy_Extensions_Filters_Common_Fault_V3_FaultDelay, _ config: inout Config, _ read: ExtensionReader
+  ) throws(ConfigError) {
+    let at = FieldPath().field("delay")
+    switch delay.faultDelaySecifier {
+    case .fixedDelay(let value):
+      let fixed = try read.duration(value, at.field("fixed_delay")) ?? .zero
+      guard fixed > .zero else { throw ConfigError(path: at.field("fixed_delay"), "must be more than 0s") }
+      config.delay = .fixed
+      config.delayNanoseconds = UInt64(clamping: fixed.nanoseconds)
+    case .headerDelay: config.delay = .header
+    case nil: throw ConfigError(path: at, "needs one of fixed_delay, header_delay")
+    }
+    if let percentage = delay.percentage { (config.delayMillionths, config.delayScale) = share(percentage, read) }
+  }
+
+  private static func compile(
+    _ abort: Envoy_Extensions_Filters_Http_Fault_V3_FaultAbort, _ config: inout Config, _ read: ExtensionReader
+  ) throws(ConfigError) {
+    let at = FieldPath().field("abort")
+    switch abort.errorType {
+    case .httpStatus(let status):
+      guard (200..<600).contains(status) else {
+        throw ConfigError(path: at.field("http_status"), "must be 200 to 599, is \(status)")
+      }
+      config.abort = .fixed
+      config.status = UInt16(status)
+    case .grpcStatus(let status):
+      guard status <= 16 else { throw ConfigError(path: at.field("grpc_status"), "must be 0 to 16, is \(status)") }
+      config.abort = .fixed
+      config.grpcStatus = Int32(status)
+    case .headerAbort: config.abort = .header
+    case nil: throw ConfigError(path: at, "needs one of http_status, grpc_status, header_abort")
+    }
+    if let percentage = abort.percentage { (config.abortMillionths, config.abortScale) = share(percentage, read) }
+  }
+
+  /// Parts per million, and the denominator that request headers count in.
+  private static func share(_ value: Envoy_Type_V3_FractionalPercent, _ read: ExtensionReader) -> (UInt64, UInt64) {
+    let fraction = read.fraction(value)
+    return (UInt64(fraction.partsPerMillion), UInt64(fraction.denominator.rawValue))
+  }
+}

@@ -1,0 +1,183 @@
+import Testing
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftProxyAPI
+import WeftRuntime
+import WeftTelemetry
+import WeftXDSMessages
+
+@testable import WeftHTTPFilters
+@testable import WeftProxy
+@testable import WeftProxyTestKit
+
+@Suite("fault injection")
+struct FaultTests {
+  static func config(_ json: String) throws -> ExtensionConfig {
+    try FilterWorld.config(Envoy_Extensions_Filters_Http_Fault_V3_HTTPFault.self, json)
+  }
+
+  static func chain(_ json: String) throws -> ConfiguredFilter {
+    ConfiguredFilter(name: "fault", .filter(try config(json)))
+  }
+
+  static func value(_ metric: FaultMetric, _ world: ProxyWorld) -> UInt64 {
+    world.registry.value(metric, world.registry.scope(ScopeKey(.filter, "test", FaultMetric.prefix)))
+  }
+
+  static func ends(_ world: ProxyWorld, _ version: Version = .one) -> Ends {
+    Ends(world, client: version, server: version) { _ in (200, Array("ok".utf8), false, []) }
+  }
+
+  @Test("an abort answers in the upstream's place", arguments: Version.allCases)
+  func abort(version: Version) throws {
+    let world = FilterWorld.make(
+      [try Self.chain(#"{"abort": {"http_status": 418, "percentage": {"numerator": 100}}}"#)], upstream: version)
+    let ends = Self.ends(world, version)
+    let answer = try #require(ends.exchange(.post, body: Array("hello".utf8)))
+    #expect(answer.status == 418 && answer.body == Array("fault filter abort".utf8) && ends.requests.isEmpty)
+    #expect(Self.value(.abortsInjected, world) == 1)
+    world.settle()
+    #expect(Self.value(.activeFaults, world) == 0)
+    world.expectClean()
+  }
+
+  @Test("a gRPC abort is a gRPC status to gRPC clients and its HTTP counterpart to others")
+  func grpcAbort() throws {
+    let world = FilterWorld.make([try Self.chain(#"{"abort": {"grpc_status": 7, "percentage": {"numerator": 100}}}"#)])
+    let ends = Self.ends(world)
+    let grpc = try #require(ends.exchange(.post, fields: [("content-type", "application/grpc")]))
+    #expect(
+      grpc.status == 200 && grpc.first("grpc-status") == "7" && grpc.first("grpc-message") == "fault filter abort")
+    #expect(ends.exchange()?.status == 403)
+  }
+
+  @Test("a delay passes before the request goes on, with its content", arguments: Version.allCases)
+  func delay(version: Version) throws {
+    let world = FilterWorld.make(
+      [try Self.chain(#"{"delay": {"fixed_delay": "2s", "percentage": {"numerator": 100}}}"#)], upstream: version)
+    let ends = Self.ends(world, version)
+    let began = world.proxyLoop.now
+    let answer = try #require(ends.exchange(.post, body: pattern(5000)))
+    #expect(answer.status == 200 && same(ends.requests.first?.body, pattern(5000)))
+    let took = world.proxyLoop.now.nanoseconds - began.nanoseconds
+    #expect(took >= 2_000_000_000 && took < 3_000_000_000)
+    #expect(Self.value(.delaysInjected, world) == 1)
+    world.settle()
+    world.expectClean()
+    #expect(world.engine.filterBlocks[].lent == 0)
+  }
+
+  @Test("a client that goes while its request is delayed leaves nothing behind", arguments: Version.allCases)
+  func clientGone(version: Version) throws {
+    let world = FilterWorld.make(
+      [try Self.chain(#"{"delay": {"fixed_delay": "60s", "percentage": {"numerator": 100}}}"#)], upstream: version)
+    let client = world.connect()
+    if version == .two {
+      let h2 = H2Peer(.client, client)
+      h2.request(.get, "/")
+    } else {
+      client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    }
+    #expect(world.run { Self.value(.activeFaults, world) == 1 })
+    client.loop.close(client.id, .reset)
+    #expect(world.run { Self.value(.activeFaults, world) == 0 })
+    world.advance(by: .seconds(120))
+    world.expectClean()
+    #expect(world.engine.filterBlocks[].lent == 0)
+    #expect(world.server.accepted.isEmpty)
+  }
+
+  @Test("delay and abort have draws of their own, and each its share")
+  func shares() throws {
+    let world = FilterWorld.make([
+      try Self.chain(
+        """
+        {"delay": {"fixed_delay": "0.001s", "percentage": {"numerator": 30}},
+         "abort": {"http_status": 503, "percentage": {"numerator": 500, "denominator": "TEN_THOUSAND"}}}
+        """)
+    ])
+    let ends = Self.ends(world)
+    for _ in 0..<600 { _ = ends.exchange() }
+    #expect((130...230).contains(Self.value(.delaysInjected, world)), "\(Self.value(.delaysInjected, world))")
+    #expect((12...55).contains(Self.value(.abortsInjected, world)), "\(Self.value(.abortsInjected, world))")
+  }
+
+  @Test("the request says what it wants where that is configured")
+  func byHeader() throws {
+    let world = FilterWorld.make([
+      try Self.chain(
+        """
+        {"delay": {"header_delay": {}, "percentage": {"numerator": 100}},
+         "abort": {"header_abort": {}, "percentage": {"numerator": 100}}}
+        """)
+    ])
+    let ends = Self.ends(world)
+    #expect(ends.exchange()?.status == 200)
+    let began = world.proxyLoop.now
+    #expect(ends.exchange(fields: [("x-envoy-fault-delay-request", "500")])?.status == 200)
+    #expect(world.proxyLoop.now.nanoseconds - began.nanoseconds >= 500_000_000)
+    #expect(ends.exchange(fields: [("x-envoy-fault-abort-request", "429")])?.status == 429)
+    #expect(ends.exchange(fields: [("x-envoy-fault-abort-request", "99")])?.status == 200)
+    let never = [("x-envoy-fault-abort-request", "429"), ("x-envoy-fault-abort-request-percentage", "0")]
+    #expect(ends.exchange(fields: never)?.status == 200)
+    #expect(ends.exchange(fields: [("x-envoy-fault-delay-request", "18446744073709551615")]) == nil)
+  }
+
+  @Test(
+    "only requests that the conditions hold for",
+    arguments: [
+      (#""headers": [{"name": "x-canary", "string_match": {"exact": "1"}}]"#, [("x-canary", "1")], 503),
+      (#""headers": [{"name": "x-canary", "string_match": {"exact": "1"}}]"#, [("x-canary", "2")], 200),
+      (#""upstream_cluster": "backend""#, [], 503), (#""upstream_cluster": "other""#, [], 200),
+      (#""downstream_nodes": ["a", "b"]"#, [("x-envoy-downstream-service-node", "b")], 503),
+      (#""downstream_nodes": ["a", "b"]"#, [], 200),
+    ])
+  func conditions(condition: String, fields: [(String, String)], status: Int) throws {
+    let world = FilterWorld.make([
+      try Self.chain(#"{"abort": {"http_status": 503, "percentage": {"numerator": 100}}, \#(condition)}"#)
+    ])
+    #expect(Self.ends(world).exchange(fields: fields)?.status == status)
+  }
+
+  @Test("no more faults are active than allowed")
+  func limit() throws {
+    let world = FilterWorld.make([
+      try Self.chain(
+        #"{"delay": {"fixed_delay": "10s", "percentage": {"numerator": 100}}, "max_active_faults": 1}"#)
+    ])
+    world.server.onBytes = { $0.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n") }
+    let (first, second) = (world.connect(), world.connect())
+    first.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n")
+    #expect(world.run { Self.value(.activeFaults, world) == 1 })
+    second.send("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
+    #expect(world.run(for: .seconds(1)) { HTTP1Text(second.received) != nil })
+    #expect(Self.value(.faultsOverflow, world) == 1 && HTTP1Text(first.received) == nil)
+    #expect(world.run { HTTP1Text(first.received) != nil })
+  }
+
+  @Test("a route's faults replace the chain's")
+  func perRoute() throws {
+    let override = FilterOverride(
+      config: try Self.config(#"{"abort": {"http_status": 401, "percentage": {"numerator": 100}}}"#))
+    let world = FilterWorld.make(
+      [try Self.chain(#"{"abort": {"http_status": 503, "percentage": {"numerator": 100}}}"#)],
+      table: { $0.virtualHosts[0].filters["fault"] = override })
+    #expect(Self.ends(world).exchange()?.status == 401)
+  }
+
+  @Test(
+    "what cannot be is refused by its field",
+    arguments: [
+      (#"{"abort": {"http_status": 99}}"#, "abort.http_status: must be 200 to 599, is 99"),
+      (#"{"abort": {}}"#, "abort: needs one of http_status, grpc_status, header_abort"),
+      (#"{"abort": {"grpc_status": 99}}"#, "abort.grpc_status: must be 0 to 16, is 99"),
+      (#"{"delay": {}}"#, "delay: needs one of fixed_delay, header_delay"),
+      (#"{"delay": {"fixed_delay": "0s"}}"#, "delay.fixed_delay: must be more than 0s"),
+      (#"{"abort_percent_runtime": "a"}"#, "abort_percent_runtime: is not supported"),
+    ])
+  func refused(json: String, words: String) throws {
+    let refusal = try #require(FilterWorld.refusal(Fault.self, try Self.config(json)))
+    #expect(refusal.hasPrefix(words), "\(refusal)")
+  }
+}
