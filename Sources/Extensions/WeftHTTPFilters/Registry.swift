@@ -6,6 +6,7 @@ package enum HTTPFilters {
   package static let all: [any HTTPFilter.Type] = [
     Fault.self,
     HeaderMutation.self,
+    LocalRateLimit.self,
   ]
 
   package static var registry: HTTPFilterRegistry { HTTPFilterRegistry(all) }

@@ -1,0 +1,183 @@
+// What a local rate limit is configured with: `envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit`.
+
+package import WeftBase
+import WeftModel
+import WeftProtobuf
+package import WeftProxyAPI
+import WeftTelemetry
+import WeftXDS
+import WeftXDSMessages
+
+extension LocalRateLimit {
+  private typealias Message = Envoy_Extensions_Filters_Http_LocalRatelimit_V3_LocalRateLimit
+
+  package static var messages: FilterMessages {
+    FilterMessages(chain: Message.schema.name, route: Message.schema.name)
+  }
+
+  package static func compile(_ source: FilterSource, _ context: FilterContext) throws(ConfigError) -> Config {
+    let read = ExtensionReader()
+    let message = try read.message(source.overrides.last ?? source.chain, as: Message.self)
+    let root = FieldPath()
+    guard !message.statPrefix.isEmpty else { throw ConfigError(path: root.field("stat_prefix"), "is required") }
+    guard !message.localRateLimitPerDownstreamConnection else {
+      throw ConfigError(path: root.field("local_rate_limit_per_downstream_connection"), "is not supported")
+    }
+    guard message.enableXRatelimitHeaders == .off else {
+      throw ConfigError(path: root.field("enable_x_ratelimit_headers"), "is not supported")
+    }
+    guard message.stage == 0 else { throw ConfigError(path: root.field("stage"), "must be 0: there is one stage") }
+    guard message.vhRateLimits == .override else {
+      throw ConfigError(path: root.field("vh_rate_limits"), "is not supported: rate_limits stand in the filter")
+    }
+    var config = Config()
+    let code = message.status.map { Int($0.code.rawValue) } ?? 0
+    if code >= 400, code < 600 { config.status = UInt16(code) }
+    config.isExhaustion = message.rateLimitedAsResourceExhausted
+    if let bucket = message.tokenBucket {
+      config.bucket = try self.bucket(bucket, root.field("token_bucket"), context, read)
+    }
+    if let share = message.filterEnabled {
+      config.enabledMillionths = UInt64(
+        try read.runtimeFraction(share, root.field("filter_enabled")).value.partsPerMillion)
+    }
+    if let share = message.filterEnforced {
+      config.enforcedMillionths = UInt64(
+        try read.runtimeFraction(share, root.field("filter_enforced")).value.partsPerMillion)
+    }
+    guard config.bucket != nil || config.enabledMillionths == 0 else {
+      throw ConfigError(path: root.field("token_bucket"), "is required where the filter is enabled")
+    }
+    config.alwaysAsksGeneral = message.alwaysConsumeDefaultTokenBucket?.value ?? true
+    config.requestHeaders = try headers(
+      message.requestHeadersToAddWhenNotEnforced, root.field("request_headers_to_add_when_not_enforced"), context, read)
+    config.responseHeaders = try headers(
+      message.responseHeadersToAdd, root.field("response_headers_to_add"), context, read)
+    config.descriptors = try descriptors(message, context, read)
+    config.rules = try rules(message, context, read)
+    config.stats = context.stats(LocalRateLimitMetric.self, LocalRateLimitMetric.prefix, name: message.statPrefix)
+    return config
+  }
+
+  private static func bucket(
+    _ value: Envoy_Type_V3_TokenBucket, _ at: FieldPath, _ context: FilterContext, _ read: ExtensionReader
+  ) throws(ConfigError) -> SharedTokenBucket {
+    guard value.maxTokens > 0 else { throw ConfigError(path: at.field("max_tokens"), "must be more than 0") }
+    let perFill = value.tokensPerFill?.value ?? 1
+    guard perFill > 0 else { throw ConfigError(path: at.field("tokens_per_fill"), "must be more than 0") }
+    guard let interval = try read.duration(value.fillInterval, at.field("fill_interval")) else {
+      throw ConfigError(path: at.field("fill_interval"), "is required")
+    }
+    guard interval >= .milliseconds(50) else {
+      throw ConfigError(path: at.field("fill_interval"), "must be 50 ms or more")
+    }
+    return SharedTokenBucket(
+      maximum: UInt64(value.maxTokens), tokensPerFill: UInt64(perFill),
+      fillNanoseconds: UInt64(clamping: interval.nanoseconds), context.storage)
+  }
+
+  private static func headers(
+    _ options: [Envoy_Config_Core_V3_HeaderValueOption], _ at: FieldPath, _ context: FilterContext,
+    _ read: ExtensionReader
+  ) throws(ConfigError) -> ConstantTable<CompiledHeaderChange> {
+    guard options.count <= 10 else { throw ConfigError(path: at, "has \(options.count) headers, 10 are allowed") }
+    var mutations = HeaderMutations()
+    for (i, option) in options.enumerated() { mutations.add.append(try read.headerOption(option, at.index(i))) }
+    do throws(ConfigError) { return context.storage.arena.table(try context.storage.changes(mutations)) } catch {
+      throw error.inside(at)
+    }
+  }
+
+  private static func descriptors(
+    _ message: Message, _ context: FilterContext, _ read: ExtensionReader
+  ) throws(ConfigError) -> ConstantTable<LimitDescriptor> {
+    var out: [LimitDescriptor] = []
+    for (i, descriptor) in message.descriptors.enumerated() {
+      let at = FieldPath().field("descriptors").index(i)
+      guard !descriptor.entries.isEmpty else { throw ConfigError(path: at.field("entries"), "needs at least one") }
+      guard let bucket = descriptor.tokenBucket else {
+        throw ConfigError(path: at.field("token_bucket"), "is required")
+      }
+      var entries: [LimitDescriptor.Entry] = []
+      for (e, entry) in descriptor.entries.enumerated() {
+        guard !entry.key.isEmpty else {
+          throw ConfigError(path: at.field("entries").index(e).field("key"), "is required")
+        }
+        entries.append(
+          LimitDescriptor.Entry(key: context.storage.text(entry.key), value: context.storage.text(entry.value)))
+      }
+      out.append(
+        LimitDescriptor(
+          entries: context.storage.arena.table(entries),
+          bucket: try self.bucket(bucket, at.field("token_bucket"), context, read)))
+    }
+    return context.storage.arena.table(out)
+  }
+
+  private static func rules(
+    _ message: Message, _ context: FilterContext, _ read: ExtensionReader
+  ) throws(ConfigError) -> ConstantTable<LimitRule> {
+    var out: [LimitRule] = []
+    for (i, rule) in message.rateLimits.enumerated() {
+      let at = FieldPath().field("rate_limits").index(i)
+      guard rule.disableKey.isEmpty else { throw ConfigError(path: at.field("disable_key"), "is not supported") }
+      guard rule.stage?.value ?? 0 == 0 else {
+        throw ConfigError(path: at.field("stage"), "must be 0: there is one stage")
+      }
+      guard !rule.actions.isEmpty else { throw ConfigError(path: at.field("actions"), "needs at least one") }
+      var actions: [LimitRule.Action] = []
+      for (a, action) in rule.actions.enumerated() {
+        actions.append(try self.action(action, at.field("actions").index(a), context, read))
+      }
+      out.append(LimitRule(actions: context.storage.arena.table(actions)))
+    }
+    return context.storage.arena.table(out)
+  }
+
+  private static func action(
+    _ value: Envoy_Config_Route_V3_RateLimit.Action, _ at: FieldPath, _ context: FilterContext, _ read: ExtensionReader
+  ) throws(ConfigError) -> LimitRule.Action {
+    func key(_ key: String, or standard: String) -> ByteView { context.storage.text(key.isEmpty ? standard : key) }
+    switch value.actionSpecifier {
+    case .genericKey(let generic):
+      guard !generic.descriptorValue.isEmpty else {
+        throw ConfigError(path: at.field("generic_key").field("descriptor_value"), "is required")
+      }
+      return LimitRule.Action(
+        kind: .generic, key: key(generic.descriptorKey, or: "generic_key"),
+        text: context.storage.text(generic.descriptorValue))
+    case .requestHeaders(let header):
+      let path = at.field("request_headers")
+      guard !header.headerName.isEmpty else { throw ConfigError(path: path.field("header_name"), "is required") }
+      guard !header.descriptorKey.isEmpty else { throw ConfigError(path: path.field("descriptor_key"), "is required") }
+      var action = LimitRule.Action(
+        kind: .header, key: context.storage.text(header.descriptorKey),
+        text: context.storage.text(header.headerName.lowercased()))
+      action.skipsIfAbsent = header.skipIfAbsent
+      return action
+    case .remoteAddress:
+      return LimitRule.Action(kind: .remoteAddress, key: context.storage.text("remote_address"), text: .empty)
+    case .destinationCluster:
+      return LimitRule.Action(kind: .destinationCluster, key: context.storage.text("destination_cluster"), text: .empty)
+    case .headerValueMatch(let match):
+      let path = at.field("header_value_match")
+      guard !match.descriptorValue.isEmpty else {
+        throw ConfigError(path: path.field("descriptor_value"), "is required")
+      }
+      var action = LimitRule.Action(
+        kind: .headerMatch, key: key(match.descriptorKey, or: "header_match"),
+        text: context.storage.text(match.descriptorValue))
+      do throws(ConfigError) {
+        action.headers = try context.storage.table(
+          try read.headers(match.headers, FieldPath().field("headers")), "headers")
+      } catch { throw error.inside(path) }
+      action.expectsMatch = match.expectMatch?.value ?? true
+      return action
+    case .sourceCluster: throw ConfigError(path: at.field("source_cluster"), "is not supported")
+    case nil:
+      throw ConfigError(
+        path: at,
+        "needs one of generic_key, request_headers, remote_address, destination_cluster, header_value_match")
+    }
+  }
+}

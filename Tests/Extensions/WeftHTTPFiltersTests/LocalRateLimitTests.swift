@@ -1,0 +1,146 @@
+import Testing
+import WeftBase
+import WeftHTTP
+import WeftModel
+import WeftProxyAPI
+import WeftTelemetry
+import WeftXDSMessages
+
+@testable import WeftHTTPFilters
+@testable import WeftProxy
+@testable import WeftProxyTestKit
+
+@Suite("local rate limit")
+struct LocalRateLimitTests {
+  static let always = #"{"default_value": {"numerator": 100}}"#
+
+  static func config(_ bucket: String, _ more: String = "") throws -> ExtensionConfig {
+    try FilterWorld.config(
+      Envoy_Extensions_Filters_Http_LocalRatelimit_V3_LocalRateLimit.self,
+      #"{"stat_prefix": "lim", "token_bucket": \#(bucket), "filter_enabled": \#(always)\#(more)}"#)
+  }
+
+  static func chain(_ bucket: String, _ more: String = #", "filter_enforced": \#(Self.always)"#) throws
+    -> ConfiguredFilter
+  {
+    ConfiguredFilter(name: "limit", .filter(try config(bucket, more)))
+  }
+
+  static func value(_ metric: LocalRateLimitMetric, _ world: ProxyWorld) -> UInt64 {
+    world.registry.value(metric, world.registry.scope(ScopeKey(.filter, "lim", LocalRateLimitMetric.prefix)))
+  }
+
+  static func ends(_ world: ProxyWorld, _ version: Version = .one) -> Ends {
+    Ends(world, client: version, server: version) { _ in (200, Array("ok".utf8), false, []) }
+  }
+
+  @Test("requests over the limit are refused until the bucket is filled again", arguments: Version.allCases)
+  func refuses(version: Version) throws {
+    let world = FilterWorld.make(
+      [try Self.chain(#"{"max_tokens": 2, "tokens_per_fill": 2, "fill_interval": "10s"}"#)], upstream: version)
+    let ends = Self.ends(world, version)
+    #expect((0..<4).map { _ in ends.exchange()?.status } == [200, 200, 429, 429])
+    let refused = try #require(ends.exchange())
+    #expect(refused.body == Array("local_rate_limited".utf8))
+    world.advance(by: .seconds(11))
+    #expect((0..<3).map { _ in ends.exchange()?.status } == [200, 200, 429])
+    #expect(Self.value(.ok, world) == 4 && Self.value(.rateLimited, world) == 4 && Self.value(.enforced, world) == 4)
+    world.settle()
+    world.expectClean()
+  }
+
+  @Test("a limit that is not enforced only counts, and marks the request")
+  func shadow() throws {
+    let mark = #"[{"header": {"key": "x-over", "value": "1"}}]"#
+    let world = FilterWorld.make([
+      try Self.chain(
+        #"{"max_tokens": 1, "fill_interval": "60s"}"#, #", "request_headers_to_add_when_not_enforced": \#(mark)"#)
+    ])
+    let ends = Self.ends(world)
+    #expect((0..<3).map { _ in ends.exchange()?.status } == [200, 200, 200])
+    #expect(ends.requests.map { $0.first("x-over") } == [nil, "1", "1"])
+    #expect(Self.value(.rateLimited, world) == 2 && Self.value(.enforced, world) == 0)
+  }
+
+  @Test("what is said to whom: status, headers, gRPC")
+  func words() throws {
+    let more = """
+      , "filter_enforced": \(Self.always), "status": {"code": "ServiceUnavailable"}, "rate_limited_as_resource_exhausted": true,
+      "response_headers_to_add": [{"header": {"key": "x-limit", "value": "local"}}]
+      """
+    let world = FilterWorld.make([try Self.chain(#"{"max_tokens": 1, "fill_interval": "60s"}"#, more)])
+    let ends = Self.ends(world)
+    #expect(ends.exchange()?.status == 200)
+    let plain = try #require(ends.exchange())
+    #expect(plain.status == 503 && plain.first("x-limit") == "local")
+    let grpc = try #require(ends.exchange(.post, fields: [("content-type", "application/grpc")]))
+    #expect(grpc.status == 200 && grpc.first("grpc-status") == "8" && grpc.first("x-limit") == "local")
+  }
+
+  @Test("descriptors have buckets of their own")
+  func descriptors() throws {
+    let more = """
+      , "filter_enforced": \(Self.always),
+      "descriptors": [{"entries": [{"key": "client", "value": "noisy"}],
+        "token_bucket": {"max_tokens": 1, "fill_interval": "60s"}}],
+      "rate_limits": [{"actions": [{"request_headers": {"header_name": "x-client", "descriptor_key": "client"}}]}]
+      """
+    let world = FilterWorld.make([try Self.chain(#"{"max_tokens": 100, "fill_interval": "60s"}"#, more)])
+    let ends = Self.ends(world)
+    let noisy = [("x-client", "noisy")], quiet = [("x-client", "quiet")]
+    #expect(ends.exchange(fields: noisy)?.status == 200)
+    #expect(ends.exchange(fields: noisy)?.status == 429)
+    #expect(ends.exchange(fields: quiet)?.status == 200)
+    #expect(ends.exchange()?.status == 200)
+  }
+
+  @Test("a bucket outlives changes of routes, and ends with its configuration")
+  func keepsItsTokens() throws {
+    let world = FilterWorld.make([try Self.chain(#"{"max_tokens": 1, "fill_interval": "60s"}"#)])
+    let ends = Self.ends(world)
+    #expect(ends.exchange()?.status == 200)
+    guard case .httpConnectionManager(var manager) = world.config.listeners[0].filterChains[0].filters[0],
+      case .inline(var routes) = manager.routes
+    else { return }
+    routes.virtualHosts[0].routes[0].name = "renamed"
+    manager.routes = .inline(routes)
+    world.config.listeners[0].filterChains[0].filters[0] = .httpConnectionManager(manager)
+    world.apply()
+    #expect(ends.exchange()?.status == 429)
+    manager.filters[0] = try Self.chain(#"{"max_tokens": 2, "fill_interval": "60s"}"#)
+    world.config.listeners[0].filterChains[0].filters[0] = .httpConnectionManager(manager)
+    world.apply()
+    #expect(ends.exchange()?.status == 200)
+  }
+
+  @Test(
+    "what cannot be is refused by its field",
+    arguments: [
+      (#"{"max_tokens": 0, "fill_interval": "1s"}"#, "token_bucket.max_tokens: must be more than 0"),
+      (#"{"max_tokens": 1}"#, "token_bucket.fill_interval: is required"),
+      (#"{"max_tokens": 1, "fill_interval": "0.01s"}"#, "token_bucket.fill_interval: must be 50 ms or more"),
+      (
+        #"{"max_tokens": 1, "tokens_per_fill": 0, "fill_interval": "1s"}"#,
+        "token_bucket.tokens_per_fill: must be more than 0"
+      ),
+    ])
+  func refused(bucket: String, words: String) throws {
+    #expect(FilterWorld.refusal(LocalRateLimit.self, try Self.config(bucket)) == words)
+  }
+
+  @Test(
+    "what is not carried out is refused, not left out",
+    arguments: [
+      (#", "local_rate_limit_per_downstream_connection": true"#, "local_rate_limit_per_downstream_connection"),
+      (#", "enable_x_ratelimit_headers": "DRAFT_VERSION_03""#, "enable_x_ratelimit_headers"),
+      (#", "stage": 1"#, "stage"), (#", "vh_rate_limits": "INCLUDE""#, "vh_rate_limits"),
+      (#", "descriptors": [{"token_bucket": {"max_tokens": 1, "fill_interval": "1s"}}]"#, "descriptors[0].entries"),
+      (#", "rate_limits": [{}]"#, "rate_limits[0].actions"),
+      (#", "rate_limits": [{"actions": [{"source_cluster": {}}]}]"#, "rate_limits[0].actions[0].source_cluster"),
+    ])
+  func unsupported(more: String, path: String) throws {
+    let refusal = try #require(
+      FilterWorld.refusal(LocalRateLimit.self, try Self.config(#"{"max_tokens": 1, "fill_interval": "1s"}"#, more)))
+    #expect(refusal.hasPrefix(path + ": "), "\(refusal)")
+  }
+}
