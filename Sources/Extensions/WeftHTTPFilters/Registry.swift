@@ -4,6 +4,7 @@ package import WeftProxyAPI
 
 package enum HTTPFilters {
   package static let all: [any HTTPFilter.Type] = [
+    CORS.self,
     Fault.self,
     HeaderMutation.self,
     LocalRateLimit.self,

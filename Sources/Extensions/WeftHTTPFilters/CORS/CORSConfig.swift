@@ -1,0 +1,68 @@
+// What CORS is configured with: `envoy.extensions.filters.http.cors.v3`.
+
+package import WeftBase
+import WeftModel
+import WeftProtobuf
+package import WeftProxyAPI
+import WeftTelemetry
+import WeftXDS
+import WeftXDSMessages
+
+extension CORS {
+  package static var messages: FilterMessages {
+    FilterMessages(
+      chain: Envoy_Extensions_Filters_Http_Cors_V3_Cors.schema.name,
+      route: Envoy_Extensions_Filters_Http_Cors_V3_CorsPolicy.schema.name)
+  }
+
+  package static func compile(_ source: FilterSource, _ context: FilterContext) throws(ConfigError) -> Config {
+    let read = ExtensionReader()
+    _ = try read.message(source.chain, as: Envoy_Extensions_Filters_Http_Cors_V3_Cors.self)
+    var config = Config()
+    config.stats = context.stats(CORSMetric.self, CORSMetric.prefix, name: context.statPrefix)
+    guard let override = source.overrides.last else { return config }
+    let policy = try read.message(override, as: Envoy_Extensions_Filters_Http_Cors_V3_CorsPolicy.self)
+    config.hasPolicy = true
+    var origins: [CompiledStringMatcher] = []
+    for (i, origin) in policy.allowOriginStringMatch.enumerated() {
+      let at = FieldPath().field("allow_origin_string_match").index(i)
+      let model = try read.string(origin, at)
+      do throws(ConfigError) { origins.append(try CompiledStringMatcher(model, context.storage)) } catch {
+        throw error.inside(at)
+      }
+    }
+    config.origins = context.storage.arena.table(origins)
+    config.allowMethods = try text(policy.allowMethods, "allow_methods", context)
+    config.allowHeaders = try text(policy.allowHeaders, "allow_headers", context)
+    config.exposeHeaders = try text(policy.exposeHeaders, "expose_headers", context)
+    config.maxAge = try text(policy.maxAge, "max_age", context)
+    config.allowsCredentials = policy.allowCredentials?.value ?? false
+    config.allowsPrivateNetwork = policy.allowPrivateNetworkAccess?.value ?? false
+    config.forwardsOtherPreflights = policy.forwardNotMatchingPreflights?.value ?? true
+    if let share = policy.filterEnabled {
+      config.enabled = UInt64(
+        try read.runtimeFraction(share, FieldPath().field("filter_enabled")).value.partsPerMillion)
+    }
+    if let share = policy.shadowEnabled {
+      config.shadow = UInt64(
+        try read.runtimeFraction(share, FieldPath().field("shadow_enabled")).value.partsPerMillion)
+    }
+    return config
+  }
+
+  private static func text(_ value: String, _ field: String, _ context: FilterContext) throws(ConfigError) -> ByteView {
+    let text = context.storage.text(value)
+    guard MessageHeadText.isValue(text) else {
+      throw ConfigError(path: FieldPath().field(field), "must not hold line breaks or NUL")
+    }
+    return text
+  }
+}
+
+/// What can stand in a field line.
+private enum MessageHeadText {
+  static func isValue(_ text: ByteView) -> Bool {
+    for i in 0..<text.count where text[i] == 0 || text[i] == 10 || text[i] == 13 { return false }
+    return true
+  }
+}
