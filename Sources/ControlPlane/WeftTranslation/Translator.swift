@@ -18,7 +18,7 @@ package enum Translator {
   package static func translate(
     _ snapshot: WeftSnapshot, for proxy: ProxyIdentity, interest: Interest = Interest(), memo: TranslationMemo? = nil
   ) -> ProxyResources {
-    var resources = ProxyResources(version: snapshot.version)
+    var resources = ProxyResources(version: snapshot.version, extensions: proxy.extensions)
     let scope = ProxyScope(snapshot, proxy)
     resources.dependencies.namespace = proxy.namespace
     resources.dependencies.isGateway = proxy.role == .router
@@ -85,7 +85,7 @@ private struct SharedParts {
 
   private func part(_ part: TranslationMemo.Part, _ make: (inout ProxyResources) -> Void) -> ProxyResources {
     func made() -> ProxyResources {
-      var resources = ProxyResources(version: scope.snapshot.version)
+      var resources = ProxyResources(version: scope.snapshot.version, extensions: scope.proxy.extensions)
       make(&resources)
       Translator.addIssues(scope, except: [], to: &resources)
       return resources

@@ -9,6 +9,8 @@ package enum UnsupportedFeatures {
     case everywhere
     /// Our proxy and gRPC libraries; stock Envoy does.
     case exceptEnvoy
+    /// gRPC libraries; proxies do.
+    case libraries
   }
 
   package struct Feature: Hashable, Sendable {
@@ -18,7 +20,13 @@ package enum UnsupportedFeatures {
     package var scope = Scope.everywhere
 
     /// Whether it is without effect on `proxy`.
-    func concerns(_ proxy: ProxyIdentity) -> Bool { scope == .everywhere || !proxy.isEnvoy }
+    func concerns(_ proxy: ProxyIdentity) -> Bool {
+      switch scope {
+      case .everywhere: true
+      case .exceptEnvoy: !proxy.isEnvoy
+      case .libraries: proxy.isGRPC
+      }
+    }
   }
 
   package static func of(_ rule: VirtualServiceSpec) -> [Feature] {
@@ -31,8 +39,12 @@ package enum UnsupportedFeatures {
       func note(_ field: String, _ isSet: Bool) {
         if isSet { list.append(Feature(path: "\(path).\(field)", message: ignored, scope: .exceptEnvoy)) }
       }
-      note("fault", http.fault != nil)
-      note("corsPolicy", http.corsPolicy != nil)
+      for (field, isSet) in [("fault", http.fault != nil), ("corsPolicy", http.corsPolicy != nil)] where isSet {
+        list.append(
+          Feature(
+            path: "\(path).\(field)",
+            message: "is not sent to gRPC libraries and has no effect there; proxies obey it", scope: .libraries))
+      }
       note("mirror", http.mirror != nil)
       note("mirrors", !http.mirrors.isEmpty)
     }

@@ -2,6 +2,7 @@ import Testing
 import WeftBase
 import WeftControlAPI
 import WeftKinds
+import struct WeftModel.KnownExtensions
 import WeftProtobuf
 import WeftXDSMessages
 
@@ -67,6 +68,10 @@ struct GuardTests {
   }
 
   private static func made(role: String, with bad: [Bad]) throws -> ProxyResources {
+    try example(role: role, with: bad).translate()
+  }
+
+  private static func example(role: String, with bad: [Bad]) throws -> TranslationCase {
     let server = #"{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}"#
     var objects = [object("Gateway", "edge", #"{"selector": {"istio": "edge"}, "servers": [\#(server)]}"#, 1)]
     for (index, host) in ["good", "also"].enumerated() {
@@ -82,7 +87,7 @@ struct GuardTests {
       {"node": {"id": "\#(role)~10.0.0.1~p.default~default.svc.cluster.local", "metadata": {"LABELS": {"istio": "edge"}}},
        "services": [\#(services.joined(separator: ","))], "objects": [\#(objects.joined(separator: ","))]}
       """#
-    return try TranslationCase("guard", JSONValue(parsing: Array(json.utf8))).translate()
+    return try TranslationCase("guard", JSONValue(parsing: Array(json.utf8)))
   }
 
   private static func hosts(_ made: ProxyResources, _ table: String) throws -> Set<String> {
@@ -125,12 +130,20 @@ struct GuardTests {
   func clusters() throws {
     let name = String(repeating: "x", count: 256)
     let spec = #"{"host": "bad.example.com", "trafficPolicy": {"tls": {"mode": "SIMPLE", "sni": "\#(name)"}}}"#
-    let made = try Self.made(role: "sidecar", with: [Bad(kind: "DestinationRule", spec: spec)])
+    let example = try Self.example(role: "sidecar", with: [Bad(kind: "DestinationRule", spec: spec)])
+    let made = example.translate()
     #expect(try made.refusals() == [])
     let cluster: Cluster = try made.message(.cluster, "outbound|80||bad.example.com")
-    #expect(cluster.transportSocket == nil)
-    let assignment: ClusterLoadAssignment = try made.message(.endpoint, "outbound|80||bad.example.com")
-    #expect(assignment.endpoints.isEmpty)
+    guard case .type(.static)? = cluster.clusterDiscoveryType, cluster.loadAssignment == nil else {
+      Issue.record("the cluster may have endpoints")
+      return
+    }
+    #expect(made[.endpoint, "outbound|80||bad.example.com"] == nil)
+    // Nor does it get any when the instances change: the rule asked for TLS, and this cluster knows of none.
+    let later = Translator.refreshEndpoints(
+      of: made, hosts: ["bad.example.com"], in: example.snapshot, for: example.proxy)
+    #expect(later?[.endpoint, "outbound|80||bad.example.com"] == nil)
+    #expect(later?[.endpoint, "outbound|80||good.example.com"] != nil)
     let good: ClusterLoadAssignment = try made.message(.endpoint, "outbound|80||good.example.com")
     #expect(!good.endpoints.isEmpty)
     #expect(
@@ -155,7 +168,7 @@ struct GuardTests {
       host("first", "a.example.com"), host("second", "b.example.com", "A.example.com"), host("first", "c.example.com"),
       host("fourth", "b.example.com"), host("fifth", "d.*.com"), host("sixth", "e\r\n"),
     ]
-    let (kept, refusals) = ResourceGuard.kept(routes)
+    let (kept, refusals) = ResourceGuard.kept(routes, for: .any)
     #expect(kept.virtualHosts.map(\.name) == ["first", "fourth"])
     #expect(refusals.map(\.names) == [["second"], ["first"], ["fifth"], ["sixth"]])
   }
@@ -177,12 +190,12 @@ struct GuardTests {
     listener.filterChains = [
       chain(["a", "b"]), chain(["c", "B"]), chain(["c"]), chain([], ["10.1.0.0/8"]), chain([], ["10.2.0.0/8"]),
     ]
-    let (kept, refusals) = ResourceGuard.kept(listener)
+    let (kept, refusals) = ResourceGuard.kept(listener, for: .any)
     #expect(kept?.filterChains.map { $0.filterChainMatch?.serverNames } == [["a", "b"], ["c"], []])
     #expect(refusals.count == 2)
     for address in ["not an address", "/" + String(repeating: "x", count: 108)] {
       listener.address = .of(address, port: 443)
-      #expect(ResourceGuard.kept(listener).message == nil)
+      #expect(ResourceGuard.kept(listener, for: .any).message == nil)
     }
   }
 }

@@ -7,9 +7,9 @@ import WeftXDSMessages
 @testable import WeftTranslation
 
 extension ProxyResources {
-  /// The checks of both readers, on all that is sent.
-  func refusals() throws -> [String] {
-    let converter = Converter()
+  /// The checks of both readers, on all that is sent; those of a stock Envoy's filters are its own.
+  func refusals(by extensions: KnownExtensions = .any) throws -> [String] {
+    let converter = Converter(extensions: extensions)
     var refused: [String] = []
     func note(_ name: String, _ check: () throws -> Void) {
       do { try check() } catch { refused.append("\(name): \(error)") }

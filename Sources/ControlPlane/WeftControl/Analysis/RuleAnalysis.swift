@@ -19,7 +19,8 @@ struct RuleAnalysis {
     switch key.kind {
     case .virtualService:
       guard let rule = snapshot.virtualServices[key] else { return [] }
-      found = UnsupportedFeatures.of(rule.spec).map(Self.problem)
+      // What proxies do is no news to whoever applies the rule; a gRPC client's status tells.
+      found = UnsupportedFeatures.of(rule.spec).filter { $0.scope != .libraries }.map(Self.problem)
       found += VirtualServiceAnalysis(snapshot: snapshot, rule: rule).warnings()
     case .destinationRule:
       guard let rule = snapshot.destinationRules[key] else { return [] }

@@ -5,9 +5,12 @@ import WeftXDSMessages
 /// Clusters that do not come from services.
 enum FixedClusters {
   /// Where nothing answers: STATIC without endpoints.
-  static func blackHole(_ mesh: MeshSettings) -> Cluster {
+  static func blackHole(_ mesh: MeshSettings) -> Cluster { closed(ResourceName.blackHole, mesh) }
+
+  /// A destination that is there and has no endpoint, now or later.
+  static func closed(_ name: String, _ mesh: MeshSettings) -> Cluster {
     var cluster = Cluster()
-    cluster.name = ResourceName.blackHole
+    cluster.name = name
     cluster.clusterDiscoveryType = .type(.static)
     cluster.connectTimeout = Google_Protobuf_Duration(nanoseconds: mesh.connectTimeout)
     return cluster

@@ -68,6 +68,14 @@ struct OutboundClusters {
     writer.write(effective, to: &cluster)
     cluster.metadata = metadata(subset: subset, port: port)
     resources.add(.cluster, name, cluster, origins: origins)
+    guard resources[.cluster, name] != nil else {
+      // Refused. Without its rule's policy it would send in the clear what the rule may want encrypted, so it gets no
+      // endpoints, now or later. gRPC libraries take no STATIC clusters; to them one that is absent is unavailable.
+      if !scope.proxy.isGRPC {
+        resources.add(.cluster, name, FixedClusters.closed(name, scope.snapshot.mesh), origins: origins)
+      }
+      return
+    }
     if case .type(.eds) = cluster.clusterDiscoveryType {
       resources.add(assignment(name, port: port, instances: instances))
     }

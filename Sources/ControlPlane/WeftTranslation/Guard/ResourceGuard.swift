@@ -7,7 +7,7 @@ import WeftXDS
 import WeftXDSMessages
 
 /// The last guard before the wire: what translation has made is read back by weft-proxy's own conversion and checks, and what they
-/// refuse is left out alone. One rule that slipped through validation costs its own virtual host, filter chain or cluster, never
+/// refuse is left out alone; of filters, what the proxy at hand has (`ProxyIdentity.extensions`). One rule that slipped through validation costs its own virtual host, filter chain or cluster, never
 /// the table in which those of others stand.
 ///
 /// *Cost*: one conversion of each resource that is made; shared parts are made once per snapshot.
@@ -27,7 +27,7 @@ enum ResourceGuard {
   // MARK: Routes
 
   /// What is wrong with one route of a rule; nil when nothing is.
-  static func problem(_ route: Route) -> ConfigError? {
+  static func problem(_ route: Route, for extensions: KnownExtensions) -> ConfigError? {
     var host = VirtualHost()
     host.name = "route"
     host.domains = ["*"]
@@ -35,7 +35,7 @@ enum ResourceGuard {
     var alone = RouteConfiguration()
     alone.maxDirectResponseBodySizeBytes = RouteConfigurations.bodyLimit
     do throws(ConfigError) {
-      try check(host, in: alone, Converter())
+      try check(host, in: alone, Converter(extensions: extensions))
       return nil
     } catch {
       return error.without([.field("routes"), .index(0)])
@@ -43,8 +43,10 @@ enum ResourceGuard {
   }
 
   /// The virtual hosts that a proxy takes.
-  static func kept(_ configuration: RouteConfiguration) -> (message: RouteConfiguration, refusals: [Refusal]) {
-    let converter = Converter()
+  static func kept(
+    _ configuration: RouteConfiguration, for extensions: KnownExtensions
+  ) -> (message: RouteConfiguration, refusals: [Refusal]) {
+    let converter = Converter(extensions: extensions)
     var claims = DomainClaims()
     var names: Set<String> = []
     var frame = configuration
@@ -85,10 +87,12 @@ enum ResourceGuard {
   // MARK: Listeners
 
   /// The listener with the chains that a proxy takes; nil when none is left, or its address is none.
-  static func kept(_ listener: Listener) -> (message: Listener?, refusals: [Refusal]) {
+  static func kept(
+    _ listener: Listener, for extensions: KnownExtensions
+  ) -> (message: Listener?, refusals: [Refusal]) {
     // A gRPC client's has no address and no chains.
     if listener.apiListener != nil { return (listener, []) }
-    let converter = Converter()
+    let converter = Converter(extensions: extensions)
     var claims = FilterChainClaims()
     var frame = listener
     frame.filterChains = []
@@ -151,6 +155,11 @@ enum ResourceGuard {
       return Refusal(names: [cluster.name], part: "the cluster \(cluster.name)", error: error)
     }
   }
+}
+
+extension ProxyIdentity {
+  /// What the proxy reads of filters' configuration, as far as one can know from here.
+  var extensions: KnownExtensions { isOurs ? .shipped : .any }
 }
 
 extension FilterChain {

@@ -114,7 +114,9 @@ package struct ProxyIdentity: Hashable, Sendable {
   }
 
   /// A stock Envoy, or a client like it: not our proxy, not a gRPC library.
-  package var isEnvoy: Bool { !isGRPC && !userAgent.hasPrefix("weft-proxy") }
+  package var isEnvoy: Bool { !isGRPC && !isOurs }
+  /// Our own proxy.
+  var isOurs: Bool { userAgent.hasPrefix("weft-proxy") }
 
   /// The workload's key in the registry.
   package var workloadKey: ObjectKey { ObjectKey(kind: .workload, namespace: namespace, name: workload) }

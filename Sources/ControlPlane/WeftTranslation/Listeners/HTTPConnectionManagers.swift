@@ -58,21 +58,21 @@ struct HTTPConnectionManagers {
 
   /// The filters that rules configure route by route. They are always there, so that the first rule that needs one does
   /// not change a listener; and optional, so that a proxy without them leaves them out.
-  private static let ruleFilters: [HTTPFilter] = [
+  private static let ruleFilters: [ConfiguredFilter] = [
     optional(RouteFilters.fault, Google_Protobuf_Any(packing: Envoy_Extensions_Filters_Http_Fault_V3_HTTPFault())),
     optional(RouteFilters.cors, Google_Protobuf_Any(packing: Envoy_Extensions_Filters_Http_Cors_V3_Cors())),
   ]
 
-  private static func optional(_ name: String, _ configuration: Google_Protobuf_Any) -> HTTPFilter {
-    var filter = HTTPFilter()
+  private static func optional(_ name: String, _ configuration: Google_Protobuf_Any) -> ConfiguredFilter {
+    var filter = ConfiguredFilter()
     filter.name = name
     filter.configType = .typedConfig(configuration)
     filter.isOptional = true
     return filter
   }
 
-  static var router: HTTPFilter {
-    var filter = HTTPFilter()
+  static var router: ConfiguredFilter {
+    var filter = ConfiguredFilter()
     filter.name = "envoy.filters.http.router"
     filter.configType = .typedConfig(
       Google_Protobuf_Any(packing: Envoy_Extensions_Filters_Http_Router_V3_Router()))

@@ -1,4 +1,5 @@
 package import WeftControlAPI
+import WeftModel
 import WeftProtobuf
 import WeftXDSMessages
 
@@ -10,8 +11,15 @@ package struct ProxyResources: Sendable {
   package var dependencies = Dependencies()
   /// What rules ask for and this proxy cannot be given.
   package var issues: [TranslationIssue] = []
+  /// What the proxy can read: whatever else is made for it is left out.
+  private let extensions: KnownExtensions
 
-  package init(version: UInt64 = 0) { self.version = version }
+  package init(version: UInt64 = 0) { self.init(version: version, extensions: .any) }
+
+  init(version: UInt64, extensions: KnownExtensions) {
+    self.version = version
+    self.extensions = extensions
+  }
 
   package func all(_ type: ResourceType) -> [String: Resource] { byType[type] ?? [:] }
   package func names(_ type: ResourceType) -> [String] { all(type).keys.sorted() }
@@ -38,7 +46,7 @@ package struct ProxyResources: Sendable {
     makers: [String: [Origin]] = [:]
   ) {
     guard byType[type]?[name] == nil else { return }
-    let (kept, refusals) = ResourceGuard.kept(message)
+    let (kept, refusals) = ResourceGuard.kept(message, for: extensions)
     note(refusals, type, name, makers, origins)
     add(Resource(type, name, kept, origins: origins))
   }
@@ -48,7 +56,7 @@ package struct ProxyResources: Sendable {
     _ type: ResourceType, _ name: String, _ message: Listener, origins: [Origin], makers: [String: [Origin]] = [:]
   ) {
     guard byType[type]?[name] == nil else { return }
-    let (kept, refusals) = ResourceGuard.kept(message)
+    let (kept, refusals) = ResourceGuard.kept(message, for: extensions)
     note(refusals, type, name, makers, origins)
     if let kept { add(Resource(type, name, kept, origins: origins)) }
   }

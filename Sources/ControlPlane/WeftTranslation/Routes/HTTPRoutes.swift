@@ -22,7 +22,7 @@ struct HTTPRoutes {
       for match in matches {
         if let match, !isSelected(match) { continue }
         guard let route = route(http, match, &sink) else { continue }
-        if let error = ResourceGuard.problem(route) {
+        if let error = ResourceGuard.problem(route, for: context.proxy.extensions) {
           // The virtual host falls with it; here it is known which field is to blame.
           sink.issues.append(
             TranslationIssue(

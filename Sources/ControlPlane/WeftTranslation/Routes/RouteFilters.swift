@@ -13,7 +13,11 @@ enum RouteFilters {
       route.typedPerFilterConfig[fault] = Google_Protobuf_Any(packing: message(settings))
     }
     if let policy = http.corsPolicy {
-      route.typedPerFilterConfig[cors] = Google_Protobuf_Any(packing: message(policy))
+      // As optional as the filter itself: an older weft-proxy does not have it, and would refuse everybody's routes with this one.
+      var optional = Envoy_Config_Route_V3_FilterConfig()
+      optional.config = Google_Protobuf_Any(packing: message(policy))
+      optional.isOptional = true
+      route.typedPerFilterConfig[cors] = Google_Protobuf_Any(packing: optional)
     }
   }
 

@@ -100,12 +100,16 @@ struct RuleAnalysisTests {
       ], warnings: []),
     Case(
       name: "what has no effect yet",
+      documents: [reviews, rule("r", plain.replacing("http: [{", with: "http: [{mirror: {host: reviews}, "))],
+      warnings: [["spec.http[0].mirror:", "WEFT0001"]]),
+    Case(
+      name: "faults have an effect",
       documents: [
         reviews,
         rule(
           "r", plain.replacing("http: [{", with: "http: [{fault: {abort: {httpStatus: 500, percentage: {value: 1}}}, ")),
       ],
-      warnings: [["spec.http[0].fault:", "WEFT0001"]]),
+      warnings: []),
     Case(
       name: "a DestinationRule for a host that nobody serves", documents: [versions],
       warnings: [["spec.host:", "no service is known as reviews.default.svc.cluster.local", "IST0174"]]),
