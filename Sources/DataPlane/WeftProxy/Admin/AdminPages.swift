@@ -56,11 +56,12 @@ package struct AdminPages {
   package func respond(
     method: String, target: String, origin: String? = nil, host: String = "", isLocal: Bool = false
   ) -> AdminResponse {
-    if isLocal || origin != nil, !host.isEmpty, !Self.isOwnName(host) {
-      return AdminResponse(status: 403, body: "Ask by an IP address or as localhost, not as \(Self.printable(host)).\n")
-    }
     let query = AdminQuery(target)
     let path = query.path.count > 1 && query.path.hasSuffix("/") ? String(query.path.dropLast()) : query.path
+    // Whether we are ready is no secret, and probes ask by any name.
+    if path != "/ready", isLocal || origin != nil, !host.isEmpty, !Self.isOwnName(host) {
+      return AdminResponse(status: 403, body: "Ask by an IP address or as localhost, not as \(Self.printable(host)).\n")
+    }
     if path == "/" { return help() }
     guard let page = Self.pages.first(where: { $0.path == path }) else {
       return AdminResponse(status: 404, body: "invalid path. admin commands are:\n" + help().body)
