@@ -79,6 +79,7 @@ struct GRPCResources {
   private static func plain(_ route: Route) -> Route {
     guard case .route(var action) = route.action else { return route }
     action.maxStreamDuration = nil
+    action.maxGrpcTimeout = nil
     if let timeout = action.timeout, timeout.totalNanoseconds ?? 0 > 0 {
       var limits = RouteAction.MaxStreamDuration()
       limits.maxStreamDuration = timeout

@@ -48,6 +48,11 @@ extension RouteAction {
   /// The time for a whole answer, zero for no limit; what a gRPC client asks for in `grpc-timeout` holds within it.
   mutating func setTimeout(_ timeout: Google_Protobuf_Duration) {
     self.timeout = timeout
+    // Beside `max_stream_duration` Envoy looks at no `timeout`: the older field bounds `grpc-timeout` without that.
+    if timeout.totalNanoseconds ?? 0 > 0 {
+      maxGrpcTimeout = timeout
+      return
+    }
     var limits = RouteAction.MaxStreamDuration()
     limits.grpcTimeoutHeaderMax = timeout
     maxStreamDuration = limits

@@ -202,6 +202,8 @@ extension Converter {
     out.grpcTimeoutHeaderMax = try duration(value.maxGrpcTimeout, at.field("max_grpc_timeout"))
     out.grpcTimeoutHeaderOffset = try duration(value.grpcTimeoutOffset, at.field("grpc_timeout_offset")) ?? .zero
     if let limits = value.maxStreamDuration {
+      // Beside it neither the route's own time-out nor the default one counts.
+      out.timeout = .zero
       let path = at.field("max_stream_duration")
       out.maxStreamDuration = try duration(limits.maxStreamDuration, path.field("max_stream_duration"))
       if let limit = try duration(limits.grpcTimeoutHeaderMax, path.field("grpc_timeout_header_max")) {
