@@ -175,6 +175,7 @@ extension WorkerEngine {
       let most = downstreams[d].chainConfig?[].tcp?[].maxConnectAttempts ?? 1
       if UInt32(stream[].attempts) < most { return connectTCP(s) }
       stream[].responseFlags.insert(.upstreamConnectionFailure)
+      stream[].responseFlags.insert(.upstreamRetryLimitExceeded)
     }
     endTCP(s, .gracefully)
   }

@@ -225,7 +225,7 @@ extension WorkerEngine {
       }
       switch slot[].decoder.endOfInput() {
       case .end: responseEnded(s)
-      case .invalid: closeWithStreams(u, .connectionTermination)
+      case .invalid: closeWithStreams(u, reasonOfLoss(u))
       default: break
       }
       if upstreams.contains(u), !slot[].stream.isNone, !streams[slot[].stream].flags.contains(.responseEnded) {
@@ -235,11 +235,11 @@ extension WorkerEngine {
     }
   }
 
-  /// What the end of a connection means for its stream: half an HTTP/1 head is a broken answer, none at all is none.
+  /// What the end of a connection means for its stream: half an HTTP/1 message is a broken answer, none at all is none.
   private func reasonOfLoss(_ u: SlabIndex) -> UpstreamResetReason {
     let slot = upstreams.ref(u)
     guard slot[].kind == .http1, !slot[].stream.isNone, slot[].flags.contains(.responseStarted),
-      !streams[slot[].stream].flags.contains(.upstreamAnswered)
+      !slot[].flags.contains(.closedByUs), case .invalid = slot[].decoder.endOfInput()
     else { return .connectionTermination }
     clusters[hosts[slot[].host].cluster].stats.add(.upstreamCxProtocolError)
     return .protocolError
