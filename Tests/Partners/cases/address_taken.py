@@ -15,8 +15,11 @@ static_resources:
     address: {{ socket_address: {{ address: 127.0.0.1, port_value: {listener} }} }}
     filter_chains:
     - filters:
-      - name: envoy.filters.network.echo
-        typed_config: {{ "@type": type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo }}
+      - name: tcp
+        typed_config: {{ "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: t, cluster: none }}
+  clusters:
+  - name: none
+    connect_timeout: 1s
 """
 
 
