@@ -138,6 +138,23 @@ struct HeaderMutationTests {
     #expect((try Self.exchange(changed).0.first("x-on") != nil) == inChain)
   }
 
+  @Test("a route table that fails under a new chain takes the listener's old form with it, not its own alone")
+  func tableOfAnotherChain() throws {
+    let good = try Self.route(#"{"request_mutations": [\#(Self.add("x-on", "1"))]}"#)
+    let bad = try Self.route(#"{"request_mutations": [{}]}"#)
+    let world = FilterWorld.make([try Self.chain("{}")], table: { $0.virtualHosts[0].routes[0].filters["hm"] = good })
+    guard case .httpConnectionManager(var manager) = world.config.listeners[0].filterChains[0].filters[0],
+      case .inline(var routes) = manager.routes
+    else { return }
+    // Another filter stands first now, and the override is bad from the same change on.
+    manager.filters.insert(try FaultTests.chain("{}"), at: 0)
+    routes.virtualHosts[0].routes[0].filters["hm"] = bad
+    manager.routes = .inline(routes)
+    world.config.listeners[0].filterChains[0].filters[0] = .httpConnectionManager(manager)
+    #expect(world.rejections().map(\.name) == ["in"])
+    #expect(try Self.exchange(world).0.first("x-on") == "1")
+  }
+
   @Test("a local reply runs through the filter, too")
   func localReply() throws {
     let world = FilterWorld.make(

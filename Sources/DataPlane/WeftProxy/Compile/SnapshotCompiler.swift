@@ -578,7 +578,8 @@ package final class SnapshotCompiler {
     do throws(ConfigError) { table = try compiler.compile(configuration) } catch {
       let named = error.of(kind: "envoy.config.route.v3.RouteConfiguration", name: configuration.name)
       // A table that worked stays in force while its successor is wrong.
-      guard let known = routes[key] else { throw named }
+      // It is laid out for one filter chain; under another its configurations would be taken for those of other filters.
+      guard let known = routes[key], known.filters == filtersVersion else { throw named }
       pendingRejections.append(named)
       return known
     }

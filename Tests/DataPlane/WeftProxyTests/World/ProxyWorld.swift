@@ -59,6 +59,13 @@ final class ProxyWorld {
     engine.apply(result.snapshot)
   }
 
+  /// Compiles `config`, gives it to the worker as far as it can be taken, and tells what was refused.
+  func rejections() -> [ConfigError] {
+    let result = compiler.compile(config)
+    engine.apply(result.snapshot)
+    return result.rejections
+  }
+
   /// One listener on port 15001 whose routes all lead to cluster `backend`, with a server on each of `ports`.
   func simple(
     ports: [UInt16] = [8080], manager change: (inout HTTPConnectionManager) -> Void = { _ in },
