@@ -78,6 +78,19 @@ struct CORSTests {
     #expect(answer.status == 200 && ends.requests.isEmpty && answer.first("access-control-allow-origin") == nil)
   }
 
+  @Test("an answer made here says who may read it, too")
+  func localReply() throws {
+    let chain = try FilterWorld.config(Envoy_Extensions_Filters_Http_Cors_V3_Cors.self, "{}")
+    let override = try FilterWorld.config(Envoy_Extensions_Filters_Http_Cors_V3_CorsPolicy.self, Self.policy)
+    let world = FilterWorld.make(
+      [
+        ConfiguredFilter(name: "cors", .filter(chain)),
+        try FaultTests.chain(#"{"abort": {"http_status": 503, "percentage": {"numerator": 100}}}"#),
+      ], table: { $0.virtualHosts[0].filters["cors"] = FilterOverride(config: override) })
+    let answer = try #require(Self.ends(world).exchange(fields: [("origin", "https://a.test")]))
+    #expect(answer.status == 503 && answer.first("access-control-allow-origin") == "https://a.test")
+  }
+
   @Test("a policy that no answer could carry is refused")
   func refused() throws {
     let chain = try FilterWorld.config(Envoy_Extensions_Filters_Http_Cors_V3_Cors.self, "{}")

@@ -206,6 +206,24 @@ struct HoldTests {
     house.expectNothingLeft()
   }
 
+  @Test("a question sees its own request's content only, also when the service was missing before")
+  func ownContent() {
+    let house = House([1, 1])
+    #expect(house.get(body: "first")?.status == 200)
+    let client = house.world.connect()
+    client.send("GET /second HTTP/1.1\r\nHost: a\r\n\r\n")
+    #expect(house.world.run { HTTP1Text(client.received) != nil })
+    #expect(house.asked.map(\.body) == [Array("first".utf8), []])
+    let cluster = house.world.config.clusters.removeLast()
+    house.world.apply()
+    #expect(house.get(body: "lost")?.status == 200)
+    house.world.config.clusters.append(cluster)
+    house.world.apply()
+    #expect(house.get(body: "third")?.status == 200)
+    #expect(house.asked.last?.body == Array("third".utf8))
+    house.expectNothingLeft()
+  }
+
   @Test("a client that goes while the service thinks takes the question with it")
   func clientGone() {
     let house = House()

@@ -38,8 +38,10 @@ extension WorkerEngine {
       state[].activeRequests -= 1
       if state[].pieces == 0 { releaseIfUnused(cluster: stream[].cluster) }
     }
-    letGo(s)
-    if let chain = stream[].filters { endFilters(s, chain) }
+    if let chain = stream[].filters {
+      letGo(s)
+      endFilters(s, chain)
+    }
     if let manager = slot[].manager, manager[].hasAccessLogs { log(s, manager) }
 
     stream[].head?.release(to: pool)

@@ -25,6 +25,8 @@ extension WorkerEngine {
     if stream[].flags.contains(.clientGone) { return finish(s) }
     if downstreams[stream[].downstream].kind == .inside { return insideFailed(s) }
     if stream[].flags.contains(.responseStarted) { return abort(s, byClient: false) }
+    // A tunnel that was granted, and whose client is told otherwise, is none.
+    stream[].flags.remove(.tunnel)
     let head = responseHead
     // HTTP/2 says with the head that nothing follows.
     let isHTTP2 = isHTTP2(downstream: stream[].downstream)
@@ -38,7 +40,10 @@ extension WorkerEngine {
       if !body.isEmpty { head.append(.contentType, ByteView("text/plain")) }
     }
     if let location { head.append(.location, head.copy(location)) }
-    if let fields { for field in fields.fields { head.set(named: head.copy(field.name), head.copy(field.value)) } }
+    if let fields {
+      for field in fields.fields { head.remove(named: field.name) }
+      for field in fields.fields { head.append(named: head.copy(field.name), head.copy(field.value)) }
+    }
     let manager = downstreams[stream[].downstream].manager
     if overloaded, !(manager?[].suppressesEnvoyHeaders ?? false) { head.append(.envoyOverloaded, ByteView("true")) }
     let hasBody =

@@ -58,6 +58,7 @@ extension WorkerEngine {
     if head.status == 100, !(downstreams[stream[].downstream].manager?[].proxiesContinue ?? false) { return }
     head.removeHopByHop()
     let slot = downstreams.ref(stream[].downstream)
+    if slot[].kind == .inside { return }
     // One that the client's version has no form for is left out: the final answer does not depend on it.
     if slot[].kind == .http2 {
       slot[].h2[].sendResponse(stream[].downstreamID, head, endStream: false)

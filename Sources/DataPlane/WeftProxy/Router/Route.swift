@@ -3,6 +3,7 @@
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
@@ -10,27 +11,39 @@ import WeftUpstream
 extension WorkerEngine {
   /// Finds the route of a request, runs its filters, and acts on the route that is then its. May end the stream.
   func route(_ s: SlabIndex, _ head: MessageHead) {
-    findRoute(s, head)
-    guard let chain = downstreams[streams[s].downstream].manager?[].filters else { return routed(s, head) }
+    let stream = streams.ref(s)
+    let slot = downstreams.ref(stream[].downstream)
+    guard let manager = slot[].manager else { return }
+    stream[].route = found(head, stream, slot, manager)
+    guard let chain = manager[].filters else { return act(s, head, stream, slot, manager) }
     guard takeFilters(s, chain) else {
       keepForLog(s, head)
-      streams[s].responseFlags.insert(.upstreamOverflow)
+      stream[].responseFlags.insert(.upstreamOverflow)
       return localReply(s, 503, .empty, details: "filter_state_overflow", overloaded: true)
     }
     filterRequest(s, head, chain)
   }
 
-  /// Looks up the request's route as its head stands now. None leaves `Stream.route` nil.
+  /// Looks the request's route up again, as its head stands now. None leaves `Stream.route` nil.
   func findRoute(_ s: SlabIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     let slot = downstreams.ref(stream[].downstream)
     guard let manager = slot[].manager else { return }
+    stream[].route = found(head, stream, slot, manager)
+  }
+
+  @inline(__always)
+  private func found(
+    _ head: MessageHead, _ stream: SlotRef<Stream>, _ slot: SlotRef<DownstreamConnection>,
+    _ manager: ConfigRef<CompiledHTTPManager>
+  ) -> ConfigRef<CompiledRoute>? {
     var input = RouteInput(random: stream[].random, isSecure: head.scheme.equals("https"))
     input.clientCertificatePresented = slot[].presentsCertificate
     input.clientCertificateValidated = slot[].hasVerifiedCertificate
-    let table = manager[].routes
+    // A stream that was held keeps the table of its own configuration, whatever its connection has gone on to.
+    let table = stream[].routes ?? manager[].routes
     let position = table[].match(head, input)
-    stream[].route = position >= 0 ? table[].routes[Int(position)] : nil
+    return position >= 0 ? table[].routes[Int(position)] : nil
   }
 
   /// The filters are through: acts on the route. May end the stream.
@@ -38,6 +51,15 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     let slot = downstreams.ref(stream[].downstream)
     guard let manager = slot[].manager else { return }
+    act(s, head, stream, slot, manager)
+  }
+
+  /// Once per request, filtered or not: its two callers have looked the slots up already.
+  @inline(__always)
+  private func act(
+    _ s: SlabIndex, _ head: MessageHead, _ stream: SlotRef<Stream>, _ slot: SlotRef<DownstreamConnection>,
+    _ manager: ConfigRef<CompiledHTTPManager>
+  ) {
     guard let route = stream[].route else {
       slot[].stats?.add(.noRoute)
       keepForLog(s, head)
@@ -86,7 +108,10 @@ extension WorkerEngine {
   /// The log shows requests that were never forwarded, too.
   func keepForLog(_ s: SlabIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
-    guard stream[].head == nil, downstreams[stream[].downstream].manager?[].hasAccessLogs ?? false else { return }
+    guard stream[].head == nil else { return }
+    let isLogged = downstreams[stream[].downstream].manager?[].hasAccessLogs ?? false
+    // The filters of the answer may ask for the request, too.
+    guard isLogged || !(stream[].filters?[].responseHead.isEmpty ?? true) else { return }
     stream[].head = StoredHead(head, pool: pool)
   }
 
@@ -145,10 +170,10 @@ extension WorkerEngine {
     // The stream's timer is armed when the request has been begun.
     if !head.hasContent || head.framing == .tunnel || stream[].flags.contains(.requestEnded) { setTotalDeadline(s) }
     // `head` may be a view of the one that was kept while a filter held the stream.
-    let kept = StoredHead(head, pool: pool)
-    stream[].head?.release(to: pool)
-    stream[].head = kept
+    let old = stream[].head
+    stream[].head = StoredHead(head, pool: pool)
     attempt(s, head)
+    old?.release(to: pool)
   }
 
   /// Path and host as the route rewrites them. What was there before stays visible in `x-envoy-original-path` and `x-envoy-original-host`.

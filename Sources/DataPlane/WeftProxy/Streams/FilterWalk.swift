@@ -23,10 +23,19 @@ extension WorkerEngine {
     desk[].isGRPC = stream[].flags.contains(.isGRPC)
     desk[].reply.hasFields = false
     desk[].wish = .none
+    desk[].callHead.reset()
+    desk[].body = .empty
     desk[].routeIsStale = false
     desk[].flags = ResponseFlags()
-    let route = stream[].route
-    desk[].routeCluster = route.map { $0[].clusterKind == .fixed ? $0[].clusterName : .empty } ?? .empty
+    desk[].routeCluster = .empty
+    guard let route = stream[].route else { return }
+    switch route[].clusterKind {
+    case .fixed: desk[].routeCluster = route[].clusterName
+    case .weighted:
+      let entry = route[].weightedEntry(stream[].random)
+      if entry >= 0 { desk[].routeCluster = route[].weighted[entry].name }
+    case .header: break
+    }
   }
 
   /// Takes up the chain for a stream that begins. False when there is no room for its state.
@@ -37,6 +46,7 @@ extension WorkerEngine {
       stream[].frame.block = block
     }
     stream[].filters = chain
+    stream[].routes = downstreams[stream[].downstream].manager?[].routes
     chooseFilterConfigs(s, chain)
     return true
   }
@@ -133,9 +143,10 @@ extension WorkerEngine {
   /// Keeps the request until what its filter wished for has come. May end the stream.
   private func hold(_ s: SlabIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
-    let kept = StoredHead(head, pool: pool)
-    stream[].head?.release(to: pool)
-    stream[].head = kept
+    let old = stream[].head
+    stream[].head = StoredHead(head, pool: pool)
+    // Not before all is done: `head`, and what the filter has written, may be views of it.
+    defer { old?.release(to: pool) }
     stream[].frame.hold &+= 1
     stream[].frame.phase = .held
     let token = HoldToken(stream: s, hold: stream[].frame.hold)
@@ -147,8 +158,11 @@ extension WorkerEngine {
       stream[].frame.bodyLimit = Int32(clamping: limit)
       if stream[].requestBody.unsent > limit {
         resume(token, .bodyTooLarge)
-      } else if stream[].flags.contains(.requestEnded) {
+      } else if stream[].flags.contains(.requestEnded) || head.framing == .tunnel {
         resume(token, .body)
+      } else {
+        // What was held back while the stream waited for something else.
+        resumeRequest(s)
       }
     case .ask(let cluster, let timeout): ask(token, cluster, timeout)
     case .none:

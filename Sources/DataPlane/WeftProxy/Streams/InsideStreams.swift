@@ -17,12 +17,15 @@ extension WorkerEngine {
     let snapshot = owner[].snapshot
     let state = clusterState(snapshot, position)
     let head = desk[].callHead
-    guard !state.isNone, let s = openInside(snapshot, token) else { return resume(token, .failed) }
+    guard !state.isNone, let s = openInside(snapshot, token) else {
+      callBody[].removeAll()
+      return resume(token, .failed)
+    }
     owner[].asked = s
     let stream = streams.ref(s)
     stream[].cluster = state
     clusters[state].activeRequests += 1
-    stream[].flags.insert(.requestEnded)
+    stream[].flags.insert([.requestEnded, .keepsBody])
     stream[].requestEndedAt = now
     if head.isGRPC { stream[].flags.insert(.isGRPC) }
     head.framing = callBody[].isEmpty ? .none : .length(UInt64(callBody[].count))

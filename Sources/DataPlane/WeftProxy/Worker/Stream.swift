@@ -121,6 +121,8 @@ package struct Stream: Linked {
   /// The filters it runs through; nil when there are none. Their configuration for its route, and how far the walk has come.
   var filters: ConfigRef<HTTPFilterChain>?
   var filterConfigs = FilterConfigs()
+  /// Set with `filters`: where the route is looked up again.
+  var routes: ConfigRef<RouteTable>?
   var frame = FilterFrame()
   /// The stream of our own whose answer a filter waits for.
   var asked = SlabIndex.none

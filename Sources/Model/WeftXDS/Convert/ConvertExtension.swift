@@ -55,9 +55,10 @@ extension Converter {
       if any.holds(Envoy_Config_Route_V3_FilterConfig.self) {
         let wrapper = try unpack(any, Envoy_Config_Route_V3_FilterConfig.self, at)
         (isOptional, isDisabled) = (wrapper.isOptional, wrapper.disabled)
-        guard let inner = wrapper.config, !inner.typeUrl.isEmpty else {
-          guard isDisabled else { throw fail(at, "needs one of config, disabled") }
-          out[name] = FilterOverride(config: nil, isDisabled: true)
+        // Off is off, whatever stands beside it; an empty configuration leaves the filter its own, and turns it on where the chain has it off.
+        guard !isDisabled, let inner = wrapper.config, !inner.typeUrl.isEmpty else {
+          guard isDisabled || wrapper.config != nil else { throw fail(at, "needs one of config, disabled") }
+          out[name] = FilterOverride(config: nil, isDisabled: isDisabled)
           continue
         }
         config = inner
