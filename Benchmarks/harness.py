@@ -89,11 +89,12 @@ class Lab:
         path.write_text(text)
         return path
 
-    def proxy(self, kind, backend, grpc=9, http2=False, env=None, wrapper=(), directory=None):
-        """Starts proxy `kind` in front of `backend`; returns (port, process)."""
+    def proxy(self, kind, backend, grpc=9, http2=False, env=None, wrapper=(), directory=None, filters=False):
+        """Starts proxy `kind` in front of `backend`, with six HTTP filters if asked; returns (port, process)."""
         port, admin = free_port(), free_port()
         values = {"PORT": port, "ADMIN": admin, "BACKEND": backend, "GRPC": grpc, "DIR": self.directory,
-                  "HTTP2": "http2" if http2 else "", "PROTO": "proto h2" if http2 else ""}
+                  "HTTP2": "http2" if http2 else "", "PROTO": "proto h2" if http2 else "",
+                  "FILTERS": (HERE / "configs" / "filters.yaml.in").read_text() if filters else ""}
         if kind == "relay":
             command = [self.directory / "relay", port, backend]
         elif kind == "nginx":

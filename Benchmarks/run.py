@@ -72,12 +72,12 @@ def measure(name, rounds, seconds):
     return statistics.median(cost["weft"]), ratios
 
 
-def allocations_per_request():
+def allocations_per_request(filters=False):
     """Heap calls per request on the HTTP/1.1 path after warm-up, over 64 connections."""
     with harness.Lab() as lab:
         backend, _ = lab.backend(128)
         counter = harness.AllocationCounter(lab)
-        port, _ = lab.proxy("weft", backend, env=counter.env)
+        port, _ = lab.proxy("weft", backend, env=counter.env, filters=filters)
         harness.wrk(port, 64, 2)
         time.sleep(0.5)
         # The same connections are opened and closed in both runs; only the number of requests differs.
@@ -90,7 +90,7 @@ def allocations_per_request():
         return max(0.0, (long - short) / (many - few)), long, many
 
 
-def instructions_per_request():
+def instructions_per_request(filters=False):
     """User-space instructions per HTTP/1.1 request, from two callgrind runs that differ only in the number of requests."""
     def run(requests):
         with harness.Lab() as lab:
@@ -98,7 +98,7 @@ def instructions_per_request():
             out = lab.directory / "callgrind.out"
             # Valgrind cannot read the debug information Swift writes, and needs none.
             subprocess.run(["strip", "-o", lab.directory / "weft-proxy", harness.BIN / "weft-proxy"], check=True)
-            port, process = lab.proxy("weft", backend, directory=lab.directory, wrapper=(
+            port, process = lab.proxy("weft", backend, directory=lab.directory, filters=filters, wrapper=(
                 "valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--error-limit=no", "-q"))
             harness.one_by_one(port, requests)
             process.terminate()
@@ -182,7 +182,11 @@ def gates():
     per_request, calls, requests = allocations_per_request()
     gate("h1 allocations per request", round(per_request, 3), thresholds["h1AllocationsPerRequest"])
     if shutil.which("valgrind"):
-        gate("h1 instructions per request", instructions_per_request(), thresholds["h1InstructionsPerRequest"])
+        alone = instructions_per_request()
+        gate("h1 instructions per request", alone, thresholds["h1InstructionsPerRequest"])
+        gate("h1 instructions of six filters", instructions_per_request(True) - alone, thresholds["h1InstructionsOfSixFilters"])
+    per_request, _, _ = allocations_per_request(True)
+    gate("h1 allocations per request, six filters", round(per_request, 3), thresholds["h1AllocationsPerRequest"])
     return failed
 
 
