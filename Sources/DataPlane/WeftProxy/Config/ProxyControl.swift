@@ -35,6 +35,7 @@ package final class ProxyControl: LoopHandler {
   private var askers: [NameLookup: [String]] = [:]
   private var namesTimer = TimerID.none
   private var namesTimerAt = MonotonicInstant.distantFuture
+  private var memory = MemoryTrim()
   private var nextOutlierInterval: [String: MonotonicInstant] = [:]
   /// SIGTERM has come.
   private var isStopping = false
@@ -280,6 +281,7 @@ package final class ProxyControl: LoopHandler {
       endOutlierIntervals()
       if files?.retry() ?? false { filesMayHaveChanged() }
       compiler.publishLevels()
+      memory.tick(loop.now)
       _ = loop.schedule(after: .seconds(1), token: Self.tick)
     default: break
     }

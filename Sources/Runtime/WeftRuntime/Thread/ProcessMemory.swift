@@ -5,6 +5,9 @@ import Glibc
 
 /// What a program gives back to the kernel.
 package enum ProcessMemory {
+  /// Gives free memory of the heap back to the system. *Cost*: walks the free lists of all arenas; not for a worker.
+  package static func trim() { _ = malloc_trim(0) }
+
   /// Bytes the heap has lent out, and bytes of the process that are resident.
   package static func usage() -> (allocated: UInt64, resident: UInt64) {
     let heap = mallinfo2()
@@ -30,7 +33,7 @@ package enum ProcessMemory {
   /// Why sound: only private, never writable mappings of files are dropped (`r-xp`); their pages equal the file's.
   @discardableResult
   package static func releaseStartUpPages() -> Int {
-    _ = malloc_trim(0)
+    trim()
     guard let file = unsafe fopen("/proc/self/maps", "r") else { return 0 }
     defer { unsafe fclose(file) }
     var released = 0
