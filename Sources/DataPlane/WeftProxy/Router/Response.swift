@@ -365,12 +365,11 @@ extension WorkerEngine {
   /// The client takes bytes again: sends what waits. May end the stream.
   func pumpResponse(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    guard stream[].flags.contains(.responseStarted), stream[].flags.isDisjoint(with: [.clientGone, .responseSent])
-    else {
-      return
-    }
+    guard stream[].flags.isDisjoint(with: [.clientGone, .responseSent]) else { return }
     let slot = downstreams.ref(stream[].downstream)
     if slot[].flags.contains(.writeBlocked) { return }
+    // A pipelined request may have been stopped by the answer before its own.
+    if !stream[].flags.contains(.responseStarted) { return resumeResponse(s) }
     let waiting = stream[].responseBody.unsent
     if waiting > 0 {
       let view = stream[].responseBody.unsentView
