@@ -31,6 +31,11 @@ struct DataPlaneSimulationTests {
     return SimSeeds.Outcome(failures: mesh.world.failures)
   }
 
+  @Test("worlds that once went wrong stay right", arguments: [184, 444, 492] as [UInt64])
+  func mended(seed: UInt64) {
+    #expect(Self.world(seed).failures.isEmpty)
+  }
+
   @Test("every request has one answer of its own or an end its client sees, and nothing is left behind")
   func requests() {
     for report in SimSeeds.run("data plane", usual: 80, Self.world) { Issue.record("\(report)") }
