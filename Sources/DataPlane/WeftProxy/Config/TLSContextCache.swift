@@ -73,6 +73,7 @@ final class TLSContextCache: Sendable {
     text.add(c.publicKeyHashes.count)
     for hash in c.publicKeyHashes { text.add(hash) }
     text.add((c.allowsExpired ? 1 : 0) | (c.acceptsUntrusted ? 2 : 0) | (c.resumption ? 4 : 0))
+    text.add(c.trustsSystemAuthorities ? 1 : 0)
     text.add(Int(c.minimumVersion.rawValue))
     text.add(Int(c.maximumVersion.rawValue))
     for list in [c.cipherSuites, c.groups, c.protocols] {

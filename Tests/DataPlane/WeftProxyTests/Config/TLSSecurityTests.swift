@@ -95,4 +95,26 @@ struct TLSSecurityTests {
       Issue.record("taken")
     } catch { #expect(error.path.description == "common_tls_context.verify_certificate_spki") }
   }
+
+  @Test("configurations that differ in anything have contexts of their own")
+  func digests() {
+    let changes: [@Sendable (inout TLSConfiguration) -> Void] = [
+      { $0.trustedAuthorities = [.bytes([1])] }, { $0.trustsSystemAuthorities = true },
+      { $0.revocationLists = [.bytes([1])] }, { $0.verification = .none }, { $0.certificateHashes = [[1]] },
+      { $0.publicKeyHashes = [[1]] }, { $0.allowsExpired = true }, { $0.acceptsUntrusted = true },
+      { $0.minimumVersion = .tls13 }, { $0.maximumVersion = .tls12 }, { $0.cipherSuites = ["a"] },
+      { $0.groups = ["a"] }, { $0.protocols = ["a"] }, { $0.serverName = "a" }, { $0.resumption = false },
+      { $0.sessionTimeout = .seconds(1) }, { $0.maximumKeptSessions = 1 },
+      { $0.identities = [TLSIdentity(chain: .bytes([1]), privateKey: .bytes([2]))] },
+      { $0 = .server() },
+    ]
+    var seen = Set([TLSContextCache.digest(.client(), [])])
+    for (i, change) in changes.enumerated() {
+      var configuration = TLSConfiguration.client()
+      change(&configuration)
+      #expect(seen.insert(TLSContextCache.digest(configuration, [])).inserted, "change \(i)")
+    }
+    // The names of peers come as the model has them. Who adds a field adds a change here, and to the digest.
+    #expect(Mirror(reflecting: TLSConfiguration.client()).children.count == changes.count + 1)
+  }
 }
