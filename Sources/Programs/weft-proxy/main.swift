@@ -75,7 +75,7 @@ enum WeftProxyProgram {
       state: ConfigState(loaded.bootstrap), log: log, drainTime: .seconds(options.drainSeconds),
       files: FileDiscovery(
         loaded.bootstrap, metrics: registry, log: log,
-        decode: XDSModel.decoder(extensions: extensions.known)))
+        decode: XDSModel.decoder(extensions: extensions.known, dnsResolver: loaded.bootstrap.dnsResolver)))
     control.reopenLogs = { files.reopen() }
     loop.handler = control
     let signals = try SignalWatch(loop) { control.received($0) }

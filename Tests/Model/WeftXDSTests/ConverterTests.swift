@@ -108,6 +108,17 @@ struct ConverterTests {
     #expect(refusal.contains("routes[0].\(path): must not hold line breaks or NUL"), "\(refusal)")
   }
 
+  @Test("names of a cluster without a resolver are asked of the bootstrap's, those of one with another way of its own")
+  func resolvers() throws {
+    var ours = DNSResolver()
+    ours.searches = false
+    let converter = Converter(dnsResolver: ours)
+    #expect(try converter.cluster(try Self.cluster(#"{"name":"a","type":"STRICT_DNS"}"#)).dnsResolver == ours)
+    let tcp = #"{"name":"b","type":"STRICT_DNS","use_tcp_for_dns_lookups":true}"#
+    #expect(try converter.cluster(try Self.cluster(tcp)).dnsResolver?.usesTCP == true)
+    #expect(try converter.cluster(try Self.cluster(tcp)).dnsResolver?.searches == true)
+  }
+
   @Test("endpoints: weights, health, locality, canary")
   func endpoints() throws {
     let message = try Envoy_Config_Endpoint_V3_ClusterLoadAssignment(

@@ -52,7 +52,7 @@ package final class ProxyServices: Sendable {
       client = XDSClient(
         configuration, on: runtime, metrics: server.registry, logger: Logger(log, .config), random: .fromSystem(),
         clock: Self.clock, wallClock: Self.wallClock,
-        decode: XDSModel.decoder(extensions: options.extensions.known),
+        decode: XDSModel.decoder(extensions: options.extensions.known, dnsResolver: loaded.bootstrap.dnsResolver),
         check: { (model, store) throws(ConfigError) in try check.check(model, beside: store) },
         apply: { state in await Self.apply(state, over: fixed, to: control) })
     } else {

@@ -9,9 +9,11 @@ extension XDSModel {
   /// Decodes and converts one resource. *Errors*: the field's path and what is allowed there, with the resource's name once it is known.
   package static let decode = decoder(extensions: .none)
 
-  /// As `decode`, where `extensions` may be configured.
-  package static func decoder(extensions: KnownExtensions) -> XDSDecoder {
-    { (type, resource) throws(ConfigError) in try decode(type, resource, Converter(extensions: extensions)) }
+  /// As `decode`, where `extensions` may be configured and clusters without a resolver ask `dnsResolver`.
+  package static func decoder(extensions: KnownExtensions, dnsResolver: DNSResolver? = nil) -> XDSDecoder {
+    { (type, resource) throws(ConfigError) in
+      try decode(type, resource, Converter(extensions: extensions, dnsResolver: dnsResolver))
+    }
   }
 
   private static func decode(

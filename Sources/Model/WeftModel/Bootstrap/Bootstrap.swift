@@ -46,9 +46,9 @@ package struct Bootstrap: Hashable, Sendable {
   package var clustersFromADS = false
   /// Files of discovery resources that bring listeners and clusters.
   package var listenersFile: ConfigSource?
+  package var clustersFile: ConfigSource?
   /// For clusters that name none.
   package var dnsResolver: DNSResolver?
-  package var clustersFile: ConfigSource?
   /// How long readiness waits for the first answer; nil: for ever.
   package var listenersFetchTimeout: Duration? = .seconds(15)
   package var clustersFetchTimeout: Duration? = .seconds(15)

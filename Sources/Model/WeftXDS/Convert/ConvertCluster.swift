@@ -292,6 +292,8 @@ extension Converter {
     } else if value.useTcpForDnsLookups {
       out.dnsResolver = DNSResolver()
       out.dnsResolver?.usesTCP = true
+    } else {
+      out.dnsResolver = dnsResolver
     }
   }
 

@@ -17,7 +17,13 @@ package final class Converter {
   /// The extensions that can be configured here.
   let extensions: KnownExtensions
 
-  package init(extensions: KnownExtensions = .none) { self.extensions = extensions }
+  /// Asked for the names of clusters that configure none: the bootstrap's.
+  let dnsResolver: DNSResolver?
+
+  package init(extensions: KnownExtensions = .none, dnsResolver: DNSResolver? = nil) {
+    self.extensions = extensions
+    self.dnsResolver = dnsResolver
+  }
 
   // MARK: Reporting
 
