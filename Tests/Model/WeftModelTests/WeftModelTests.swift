@@ -14,6 +14,17 @@ struct WeftModelTests {
     #expect(CIDRRange(bytes: [1, 2, 3, 4], prefixLength: 200).prefixLength == 32)
   }
 
+  @Test(
+    "an IP literal is digits and separators",
+    arguments: [
+      ("::1", true), ("1:2:3:4:5:6:7:8", true), ("::ffff:10.0.0.1", true), ("10.0.0.1", true), ("::+1", false),
+      ("::-1", false),
+      ("1::2::3", false), ("::12345", false), ("10.0.0.+1", false), ("::g", false), (":", false),
+    ] as [(String, Bool)])
+  func literals(text: String, isAddress: Bool) {
+    #expect((IPText.parse(text) != nil) == isAddress)
+  }
+
   @Test("fractions are capped at the whole")
   func fractions() {
     #expect(FractionalPercent(50).partsPerMillion == 500_000)

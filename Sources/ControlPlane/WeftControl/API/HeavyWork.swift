@@ -14,7 +14,7 @@ package final class HeavyWork: Sendable {
   package init() {}
 
   /// Runs `body` on the lane for work of that many bytes of input.
-  func run<Result: Sendable>(bytes: Int = 0, _ body: @escaping @Sendable () -> Result) async -> Result {
+  func run<Result: Sendable>(bytes: Int, _ body: @escaping @Sendable () -> Result) async -> Result {
     await withCheckedContinuation { continuation in
       (bytes <= Self.smallBytes ? small : big).async { continuation.resume(returning: body()) }
     }

@@ -60,6 +60,7 @@ extension ControlAPI {
     _ call: Call, _ namespace: String, _ text: String, _ name: String, _ body: [UInt8], _ actor: String
   ) async throws -> Answer {
     guard let kind = kindName(text) else { return unknownKind(text) }
+    if kind == .workload { return try await workload(call, namespace: namespace, id: name) }
     let key = ObjectKey(kind: kind, namespace: namespace, name: name)
     switch call.method {
     case "GET", "HEAD":

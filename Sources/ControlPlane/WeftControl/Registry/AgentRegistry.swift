@@ -109,7 +109,8 @@ package final class AgentRegistry: ServiceRegistry {
         }
         if let service = fact.service { state.services[service.key] = service }
       }
-      for entry in state.entries.values { Self.noteService(of: entry.record.workload, &state) }
+      let services = Dictionary(grouping: state.entries.values.map(\.record.workload), by: \.serviceKey)
+      for (key, members) in services { Self.noteService(key, of: members, &state) }
       state.noteEmptyServices(now)
       tell(
         state.entries.values.map { .workload($0.record.workload) } + state.services.values.map { .service($0) })
@@ -148,7 +149,7 @@ package final class AgentRegistry: ServiceRegistry {
       if known != nil { record.workload.generation += 1 }
       let siblings = state.members(of: record.workload.serviceKey).filter { $0.key != key }
       state.entries[key] = Entry(record: record, deadline: Self.deadline(record, now))
-      Self.noteService(of: record.workload, &state)
+      Self.noteService(record.workload.serviceKey, of: siblings + [record.workload], &state)
       // Under the lock, so that changes are told in the order in which they were made.
       let service = state.services[record.workload.serviceKey]
       tell([.workload(record.workload)] + (service.map { [.service($0)] } ?? []))
@@ -158,13 +159,12 @@ package final class AgentRegistry: ServiceRegistry {
     return warnings
   }
 
-  /// Brings the service of a workload up to date.
-  private static func noteService(of workload: Workload, _ state: inout State) {
-    let key = workload.serviceKey
-    let ports = RegisteredService.ports(of: state.members(of: key))
-    let age = state.services[key]?.creationTimestamp ?? workload.creationTimestamp
+  /// Brings the service that `members` make up to date. It is as old as the first of them.
+  private static func noteService(_ key: ObjectKey, of members: [Workload], _ state: inout State) {
+    let age =
+      state.services[key]?.creationTimestamp ?? members.map(\.creationTimestamp).min() ?? WallTime(nanoseconds: 0)
     state.services[key] = RegisteredService(
-      namespace: workload.namespace, name: workload.service, ports: ports, creationTimestamp: age)
+      namespace: key.namespace, name: key.name, ports: RegisteredService.ports(of: members), creationTimestamp: age)
     state.emptySince[key] = nil
   }
 

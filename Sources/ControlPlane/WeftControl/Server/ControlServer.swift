@@ -56,7 +56,7 @@ package final class ControlServer: Sendable {
     }
     await aggregate.load()
 
-    let discovery = DiscoveryServer(source: aggregate)
+    let discovery = DiscoveryServer(source: aggregate, clock: clock)
     let api = ControlAPI(
       store: store, aggregate: aggregate, registry: registry, clock: clock, defaults: defaults,
       version: configuration.version, proxies: DiscoveryStatus(discovery: discovery, aggregate: aggregate),

@@ -39,7 +39,10 @@ package enum IPText {
         rest = ""
         break
       }
-      guard !group.isEmpty, group.count <= 4, let value = UInt16(group, radix: 16) else { return nil }
+      guard group.count <= 4, group.allSatisfy({ $0.isASCII && $0.isHexDigit }), let value = UInt16(group, radix: 16)
+      else {
+        return nil
+      }
       current += [UInt8(value >> 8), UInt8(value & 0xff)]
       rest = rest[end...]
       if rest.hasPrefix("::") {

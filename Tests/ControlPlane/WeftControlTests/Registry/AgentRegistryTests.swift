@@ -30,6 +30,17 @@ struct AgentRegistryTests {
     }
   }
 
+  @Test("a workload is read and taken out by the path of an object, too")
+  func path() async throws {
+    let world = try await ControlWorld()
+    await world.call("POST", "/api/v1/workloads", W.registration("r1"))
+    let path = "/api/v1/namespaces/default/workloads/r1"
+    #expect(await world.call("GET", path).json["id"] == "r1")
+    #expect(await world.call("PUT", path, "{}").status == 405)
+    #expect(await world.call("DELETE", path).status == 200)
+    #expect(await world.call("GET", path).status == 404)
+  }
+
   @Test("heartbeats and health write nothing to the store; only a change is told")
   func heartbeat() async throws {
     let world = try await ControlWorld()
