@@ -35,6 +35,8 @@ package final class ProxyControl: LoopHandler {
   private var askers: [NameLookup: [String]] = [:]
   private var namesTimer = TimerID.none
   private var namesTimerAt = MonotonicInstant.distantFuture
+  /// When changes of hosts that are held back are next due.
+  private var hostsDueAt = MonotonicInstant.distantFuture
   private var memory = MemoryTrim()
   private var nextOutlierInterval: [String: MonotonicInstant] = [:]
   /// SIGTERM has come.
@@ -155,7 +157,10 @@ package final class ProxyControl: LoopHandler {
     effective.addresses = state.addresses
     effective.absentSecrets.formUnion(absentSecrets)
     let result = compiler.compile(effective, now: loop.now)
-    if let due = result.heldUntil { _ = loop.schedule(at: due, token: Self.hostsDue) }
+    if let due = result.heldUntil, due < hostsDueAt {
+      hostsDueAt = due
+      _ = loop.schedule(at: due, token: Self.hostsDue)
+    }
     waitFor(result.missingSecrets)
     for rejection in result.rejections { log.error("configuration refused", ("error", .text("\(rejection)"))) }
     server.apply(result.snapshot)
@@ -275,7 +280,9 @@ package final class ProxyControl: LoopHandler {
       askDueNames()
     case Self.filesDue: filesChanged()
     case Self.secretsDue: giveUpSecrets()
-    case Self.hostsDue: apply()
+    case Self.hostsDue:
+      hostsDueAt = .distantFuture
+      apply()
     case Self.settled: ProcessMemory.releaseStartUpPages()
     case Self.tick:
       endOutlierIntervals()
