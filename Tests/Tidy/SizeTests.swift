@@ -1,4 +1,4 @@
-// How large the house is: lines per module against the budget, counts that must not grow unnoticed, files nobody uses.
+// How large the house is: lines per module against the budget, counts that are printed, files nobody uses.
 import Foundation
 import Testing
 
@@ -26,6 +26,7 @@ struct SizeTests {
       table += "  \(target.name): \(count.written)\(count.generated > 0 ? " + \(count.generated) generated" : "")\n"
       let isOver = count.written > Self.budget
       #expect(!isOver || Self.over.contains(target.name), "\(target.name) has \(count.written) lines of \(Self.budget)")
+      #expect(isOver || !Self.over.contains(target.name), "\(target.name) is under the budget: take it off the list")
     }
     print("lines per module\n\(table)", terminator: "")
   }
@@ -75,7 +76,7 @@ struct LifeCycleTests {
   static let stages: [String: Set<String>] = [
     "DownstreamConnection": [
       "writeBlocked", "readPaused", "closing", "closed", "goAwayAnnounced", "goAwayFinal", "readEnded", "flushQueued",
-      "headStarted", "writeEnded", "lastRequest", "transportStarted", "endedIdle",
+      "headStarted", "lastRequest", "transportStarted", "endedIdle",
     ],
     "Stream": [
       "requestEnded", "requestSent", "requestStarted", "responseStarted", "responseEnded", "responseSent", "tunnel",

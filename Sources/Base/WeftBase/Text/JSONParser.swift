@@ -270,19 +270,10 @@ private struct JSONParser {
   private mutating func hex4() throws(JSONError) -> UInt32 {
     var code: UInt32 = 0
     for _ in 0..<4 {
-      guard let c = peek, let digit = hexDigit(c) else { throw error("expected four hexadecimal digits") }
-      code = code << 4 | digit
+      guard let c = peek, let digit = ASCII.hexadecimalValue(c) else { throw error("expected four hexadecimal digits") }
+      code = code << 4 | UInt32(digit)
       at += 1
     }
     return code
-  }
-
-  private func hexDigit(_ c: UInt8) -> UInt32? {
-    switch c {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(c) - 0x30
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): UInt32(c) - 0x61 + 10
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): UInt32(c) - 0x41 + 10
-    default: nil
-    }
   }
 }

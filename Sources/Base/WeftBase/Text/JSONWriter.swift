@@ -89,12 +89,12 @@ private struct JSONWriter {
       case 0x0D: out.append(contentsOf: [0x5C, UInt8(ascii: "r")])
       case 0x09: out.append(contentsOf: [0x5C, UInt8(ascii: "t")])
       case ..<0x20, 0x7F:
-        out.append(contentsOf: [0x5C, UInt8(ascii: "u"), 0x30, 0x30, hex(c >> 4), hex(c & 15)])
+        out.append(contentsOf: [
+          0x5C, UInt8(ascii: "u"), 0x30, 0x30, ASCII.hexadecimalDigit(c >> 4), ASCII.hexadecimalDigit(c & 15),
+        ])
       default: out.append(c)
       }
     }
     out.append(UInt8(ascii: "\""))
   }
-
-  private func hex(_ nibble: UInt8) -> UInt8 { nibble < 10 ? 0x30 + nibble : 0x61 + nibble - 10 }
 }

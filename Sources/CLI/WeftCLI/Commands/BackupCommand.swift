@@ -15,14 +15,13 @@ enum BackupCommand: Command {
     To go back to it, stop the control plane, put the copy where store.db is (without store.db-wal and store.db-shm beside it), and
     start it again. It tells that it holds less than before; proxies are given what the copy says.
     """
-  static let data = Flag("data-dir", .one("DIR"), help: "where the store lies (default: the state directory)")
-  static let flags: [Flag] = [data]
+  static let flags: [Flag] = [UpCommand.data]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
     guard let file = arguments.positionals.first, arguments.positionals.count == 1 else {
       throw UsageError("name one file to write")
     }
-    let data = arguments.value(data) ?? "\(StateDirectory.path(context.environment))/control"
+    let data = UpCommand.dataDirectory(arguments, context)
     try Siblings.become("weft-control", ["--data-dir", data, "--backup", file], context)
   }
 }

@@ -120,10 +120,7 @@ enum RunCommand: Command {
       arguments.isGiven(discovery)
       ? try arguments.required(discovery) : context.environment["WEFT_XDS"] ?? Self.beside(result.control)
     result.discovery = try place(xds, otherwise: 15010, "--xds")
-    guard let proxy = Siblings.find("weft-proxy", context) else {
-      throw Unavailable("weft-proxy is neither beside weft nor on PATH; 'make release' builds it")
-    }
-    result.proxyProgram = proxy
+    result.proxyProgram = try Siblings.required("weft-proxy", context)
     result.command = command
     result.environment = context.environment
     return result

@@ -10,11 +10,17 @@ enum Siblings {
     return directories.map { "\($0)/\(name)" }.first { unsafe access($0, X_OK) == 0 }
   }
 
-  /// Runs another program in place of this one: signals and exit code are its own. *Errors*: it is not there or cannot be started.
-  static func become(_ name: String, _ arguments: [String], _ context: CommandContext) throws -> Never {
+  /// *Errors*: it is not there.
+  static func required(_ name: String, _ context: CommandContext) throws -> String {
     guard let program = find(name, context) else {
       throw Unavailable("\(name) is neither beside weft nor on PATH; 'make release' builds it")
     }
+    return program
+  }
+
+  /// Runs another program in place of this one: signals and exit code are its own. *Errors*: it is not there or cannot be started.
+  static func become(_ name: String, _ arguments: [String], _ context: CommandContext) throws -> Never {
+    let program = try required(name, context)
     var pointers = unsafe ([program] + arguments).map { unsafe strdup($0) } + [nil]
     unsafe execv(program, &pointers)
     throw Unavailable("cannot start \(program): \(unsafe String(cString: strerror(errno)))")

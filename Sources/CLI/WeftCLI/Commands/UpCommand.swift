@@ -20,13 +20,17 @@ enum UpCommand: Command {
   static let flags: [Flag] = [api, xds, data, config, ready, level]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
-    let data = arguments.value(data) ?? "\(StateDirectory.path(context.environment))/control"
+    let data = dataDirectory(arguments, context)
     guard makeDirectories(data) else { throw UsageError("cannot create the directory \(data)") }
     var words = ["--data-dir", data]
     for flag in [api, xds, config, ready, level] {
       if let value = arguments.value(flag) { words += ["--\(flag.name)", value] }
     }
     try Siblings.become("weft-control", words, context)
+  }
+
+  static func dataDirectory(_ arguments: Arguments, _ context: CommandContext) -> String {
+    arguments.value(data) ?? "\(StateDirectory.path(context.environment))/control"
   }
 }
 

@@ -32,12 +32,12 @@ struct Completion: Sendable {
     guard let (command, rest) = CommandLineTool.find(before) else { return .words(Self.commands(before, current)) }
     if rest.contains("--") { return .files }
     if let flag = Self.flag(in: rest.last, of: command) {
-      return await values(of: flag, attached: nil, current, command, rest)
+      return Self.values(of: flag, attached: nil, current)
     }
     if current.hasPrefix("--"), let equals = current.firstIndex(of: "=") {
       guard let flag = Self.flag(in: String(current[..<equals]), of: command) else { return .words([]) }
       let attached = String(current[...equals])
-      return await values(of: flag, attached: attached, String(current.dropFirst(attached.count)), command, rest)
+      return Self.values(of: flag, attached: attached, String(current.dropFirst(attached.count)))
     }
     if current.hasPrefix("-") { return .words(Self.flags(of: command, given: rest, current)) }
     // A command may go on: `proxy` has `status`.
@@ -89,13 +89,11 @@ struct Completion: Sendable {
     }.map { CompletionWord(word: "--\($0.name)", text: $0.help) }.filter { $0.word.hasPrefix(current) }
   }
 
-  private func values(
-    of flag: Flag, attached: String?, _ current: String, _ command: any Command.Type, _ rest: [String]
-  ) async -> Answer {
+  private static func values(of flag: Flag, attached: String?, _ current: String) -> Answer {
     switch flag.value {
-    case .choice(let names): return .words(Self.matching(names, current, prefix: attached ?? ""))
-    case .one("FILE"), .many("FILE"), .one("DIR"), .many("DIR"): return .files
-    default: return .words([])
+    case .choice(let names): .words(matching(names, current, prefix: attached ?? ""))
+    case .one("FILE"), .many("FILE"), .one("DIR"), .many("DIR"): .files
+    default: .words([])
     }
   }
 

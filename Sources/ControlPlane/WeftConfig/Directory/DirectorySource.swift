@@ -73,9 +73,9 @@ package final class DirectorySource: Sendable {
     self.wall = wall
   }
 
-  /// What the newest pass found.
   /// Whether a pass has been made since the start.
   var hasLooked: Bool { shared.withLock { $0.passes > 0 } }
+  /// What the newest pass found.
   package var report: DirectoryReport { shared.withLock { $0.report } }
   /// How changes come to notice.
   package var attention: DirectoryAttention {

@@ -82,9 +82,6 @@ package final class StoreService: Sendable {
     tell?(failure)
   }
 
-  /// Operations that wait for the one in progress.
-  package var operationsWaiting: Int { waiting.withLock { $0.count } }
-
   /// Runs `body` against the store, in order with everything else; what it wrote is on disk when this returns.
   /// *Errors*: what `body` throws (nothing of it is kept), `StoreError.failed` when the commit fails.
   package func perform<Result: Sendable>(

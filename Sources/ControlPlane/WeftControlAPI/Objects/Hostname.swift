@@ -1,3 +1,5 @@
+import WeftBase
+
 /// Rules of host names in configuration: short names, wildcards, which of two is more specific.
 ///
 /// Case does not tell names apart (RFC 4343). A name enters the model in lower case (`resolve`, `canonical`), so that it is found by
@@ -30,15 +32,6 @@ package enum Hostname {
   /// Whether some name is covered by both.
   package static func overlap(_ a: String, _ b: String) -> Bool { matches(pattern: a, b) || matches(pattern: b, a) }
 
-  /// Most specific first: exact before wildcards, longer suffixes before shorter, `*` last; equal ones by name.
-  package static func moreSpecific(_ a: String, _ b: String) -> Bool {
-    let wildA = isWildcard(a)
-    let wildB = isWildcard(b)
-    if wildA != wildB { return wildB }
-    if wildA, a.utf8.count != b.utf8.count { return a.utf8.count > b.utf8.count }
-    return a < b
-  }
-
   /// The wildcards that cover `host`, most specific first: `*.b.c`, `*.c`, `*` for `a.b.c`.
   package static func wildcards(covering host: String) -> [String] {
     var result: [String] = []
@@ -58,6 +51,5 @@ package enum Hostname {
     return host.suffix(tail.count).elementsEqual(tail, by: isSameLetter)
   }
 
-  private static func isSameLetter(_ a: UInt8, _ b: UInt8) -> Bool { lowercased(a) == lowercased(b) }
-  private static func lowercased(_ byte: UInt8) -> UInt8 { (0x41...0x5A).contains(byte) ? byte | 0x20 : byte }
+  private static func isSameLetter(_ a: UInt8, _ b: UInt8) -> Bool { ASCII.lowercased(a) == ASCII.lowercased(b) }
 }

@@ -22,7 +22,6 @@ package struct CompiledHTTPManager {
 
   package var streamIdleTimeout: UInt64 = 0
   package var requestTimeout: UInt64 = 0
-  package var requestHeadersTimeout: UInt64 = 0
   /// How long a head may take from its first byte, and by whose word: the shortest of the time-outs that run then. Nil when all are off.
   package var headTime: UInt64?
   package var headTimeReason = HeadTimeReason.requestHeadersTimeout

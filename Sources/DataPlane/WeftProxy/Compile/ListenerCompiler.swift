@@ -124,7 +124,7 @@ struct ListenerCompiler {
     if let tls = chain.tls, makesSecurity {
       let at = FieldPath().field("transport_socket")
       guard let security else { throw ConfigError(path: at, "TLS is not available here") }
-      if tls.common.secrets.contains(where: { $0.key.flatMap { secrets[$0] } == nil && $0.source != nil }) {
+      if tls.common.lacks(secrets) {
         compiled.tls = MissingSecurity()
       } else {
         do throws(ConfigError) { compiled.tls = try security.downstream(tls, secrets: secrets) } catch {
@@ -214,9 +214,8 @@ struct ListenerCompiler {
     if table[].allowsUpgrades { compiled.limits.http2.allowsExtendedConnect = true }
     compiled.streamIdleTimeout = manager.streamIdleTimeout.wholeNanoseconds
     compiled.requestTimeout = manager.requestTimeout.wholeNanoseconds
-    compiled.requestHeadersTimeout = manager.requestHeadersTimeout.wholeNanoseconds
     for (time, reason) in [
-      (compiled.requestHeadersTimeout, CompiledHTTPManager.HeadTimeReason.requestHeadersTimeout),
+      (manager.requestHeadersTimeout.wholeNanoseconds, CompiledHTTPManager.HeadTimeReason.requestHeadersTimeout),
       (compiled.requestTimeout, .requestTimeout), (compiled.streamIdleTimeout, .streamIdleTimeout),
     ] where time > 0 && time < compiled.headTime ?? .max {
       (compiled.headTime, compiled.headTimeReason) = (time, reason)

@@ -1,6 +1,7 @@
 // MissingSecurity: TLS whose secrets did not come.
 
 import WeftBase
+import WeftModel
 import WeftRuntime
 import WeftUpstream
 
@@ -28,5 +29,12 @@ final class MissingSecurity: UpstreamSecurity, DownstreamSecurity {
     func finish(output: inout ByteBuffer) {}
     func inputEnded() {}
     func end() {}
+  }
+}
+
+extension CommonTLSContext {
+  /// Whether a secret that is asked for by name has not come.
+  func lacks(_ known: [SecretKey: Secret]) -> Bool {
+    secrets.contains { $0.key.flatMap { known[$0] } == nil && $0.source != nil }
   }
 }

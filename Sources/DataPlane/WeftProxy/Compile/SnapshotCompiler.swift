@@ -395,7 +395,7 @@ package final class SnapshotCompiler {
       guard let security else {
         throw ConfigError(path: FieldPath().field("transport_socket"), "TLS is not available here")
       }
-      if tls.common.secrets.contains(where: { $0.key.flatMap { state.secrets[$0] } == nil && $0.source != nil }) {
+      if tls.common.lacks(state.secrets) {
         compiled.security = MissingSecurity()
       } else {
         do throws(ConfigError) { compiled.security = try security.upstream(tls, secrets: state.secrets) } catch {

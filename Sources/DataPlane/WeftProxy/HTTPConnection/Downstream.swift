@@ -56,7 +56,7 @@ extension WorkerEngine {
       return true
     }
     let facts = ConnectionFacts(destination: local, source: peer, worker: number)
-    enterChain(d, compiled[].match?.match(facts) ?? (compiled[].chains.isEmpty ? -1 : 0))
+    enterChain(d, facts)
     return true
   }
 

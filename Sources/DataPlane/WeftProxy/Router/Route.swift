@@ -89,6 +89,7 @@ extension WorkerEngine {
       keepForLog(s, head)
       localReply(s, route[].status, route[].body, details: "direct_response")
     case .none:
+      keepForLog(s, head)
       stream[].responseFlags.insert(.noRouteFound)
       localReply(s, 404, .empty, details: "route_not_found")
     }

@@ -108,12 +108,7 @@ extension WorkerEngine {
       chooseFilterConfigs(s, chain)
     }
     switch verdict {
-    case .go:
-      // The filters of an answer that is made here may ask for the request, too.
-      if stream[].head == nil, !chain[].responseHead.isEmpty, stream[].route?[].action != .forward {
-        stream[].head = StoredHead(head, pool: pool)
-      }
-      routed(s, head)
+    case .go: routed(s, head)
     case .hold:
       stream[].frame.heldAt = UInt8(truncatingIfNeeded: entry)
       hold(s, head)
@@ -199,14 +194,12 @@ extension WorkerEngine {
       ? UnsafeMutableRawPointer(desk.address) : filterBlocks[].address(stream[].frame.block)
     let site = unsafe FilterSite(block + Int(chain[].offsets[position]), config, desk.address)
     let verdict = code._resumed(site, answer, replayHead)
-    if verdict == .go, !desk[].routeIsStale {
-      stream[].responseFlags.formUnion(desk[].flags)
-      return filterRequest(s, replayHead, chain, from: entry + 1)
-    }
     if verdict == .go {
       stream[].responseFlags.formUnion(desk[].flags)
-      findRoute(s, replayHead)
-      chooseFilterConfigs(s, chain)
+      if desk[].routeIsStale {
+        findRoute(s, replayHead)
+        chooseFilterConfigs(s, chain)
+      }
       return filterRequest(s, replayHead, chain, from: entry + 1)
     }
     conclude(s, replayHead, chain, verdict, at: entry)
@@ -324,7 +317,8 @@ extension WorkerEngine: FilterHost {
   ) -> ByteView {
     let own = unsafe Self.engine(engine)
     let slot = own.streams.ref(stream)
-    let text = slot[].remote.map { "\($0)" } ?? "\(own.downstreams[slot[].downstream].peer.ip)"
-    return text.withByteView { scratch.copy($0) }
+    own.scratch[].removeAll()
+    (slot[].remote ?? own.downstreams[slot[].downstream].peer.ip).write(to: &own.scratch[])
+    return scratch.copy(own.scratch[].view)
   }
 }

@@ -40,8 +40,6 @@ package struct DownstreamConnection: BitwiseCopyable {
     package static let flushQueued = Flags(rawValue: 1 << 8)
     /// Part of a request head has arrived and `headDeadline` runs.
     package static let headStarted = Flags(rawValue: 1 << 9)
-    /// Our side was finished (TCP).
-    package static let writeEnded = Flags(rawValue: 1 << 10)
     /// Its time or its number of requests is over: say so with the next response.
     package static let lastRequest = Flags(rawValue: 1 << 11)
     package static let protocolError = Flags(rawValue: 1 << 12)

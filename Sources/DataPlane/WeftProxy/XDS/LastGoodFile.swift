@@ -118,7 +118,7 @@ package struct LastGoodFile: Sendable {
   }
 
   /// FNV-1a, 64 bits: finds torn and damaged files, proves nothing against an attacker. *Source*: draft-eastlake-fnv.
-  private static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt64 {
+  static func checksum(_ bytes: some Sequence<UInt8>) -> UInt64 {
     bytes.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
   }
 }

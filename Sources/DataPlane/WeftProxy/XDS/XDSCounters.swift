@@ -162,6 +162,6 @@ struct XDSCounters: Sendable {
 
   /// FNV-1a without its highest bit, so that no reader takes it for negative.
   static func hash(_ text: String) -> UInt64 {
-    text.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 } & (.max >> 1)
+    LastGoodFile.checksum(text.utf8) & (.max >> 1)
   }
 }

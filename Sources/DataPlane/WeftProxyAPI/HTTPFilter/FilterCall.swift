@@ -142,7 +142,8 @@ package struct FilterCall<Config: BitwiseCopyable>: ~Copyable {
 
   // MARK: Answering here
 
-  /// Answers the request. `body` is read before the call returns to other filters: it may be static, configuration, or on the desk.
+  /// Answers the request. `body` is static, configuration, `body` or `answerBody` of this call; not in the arena of `callHead` or
+  /// `replyFields`, which the filters of the response use again before it is sent.
   package func reply(
     _ status: UInt16, body: ByteView = .empty, details: StaticString, flag: ResponseFlag? = nil, grpcStatus: Int32 = -1
   ) -> FilterVerdict {

@@ -113,7 +113,7 @@ package protocol HoldingFilter: HTTPFilter {
   static func _resumed(_ at: FilterSite, _ answer: HoldAnswer, _ head: MessageHead) -> FilterVerdict
 }
 
-/// Hears of the end of each stream it has seen: to give back what it counted.
+/// Hears of the end of each stream whose chain was taken up, whether or not it saw its head: to give back what it counted.
 @usableFromInline
 package protocol StreamEndFilter: HTTPFilter {
   mutating func streamEnded(_ x: borrowing FilterCall<Config>)

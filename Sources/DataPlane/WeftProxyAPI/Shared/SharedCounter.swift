@@ -62,19 +62,6 @@ package struct SharedTokenBucket: BitwiseCopyable, @unchecked Sendable {  // ato
     }
   }
 
-  /// Tokens that could be taken now.
-  package func available(now: MonotonicInstant) -> UInt64 {
-    fill(now)
-    return unsafe weft_load(cells)
-  }
-
-  /// Nanoseconds until the next fill.
-  package func untilFill(now: MonotonicInstant) -> UInt64 {
-    let last = unsafe weft_load(cells + 1)
-    let passed = now.nanoseconds > last ? now.nanoseconds - last : 0
-    return passed >= fillNanoseconds ? 0 : fillNanoseconds - passed
-  }
-
   private func fill(_ now: MonotonicInstant) {
     let last = unsafe weft_load(cells + 1)
     if last == 0 {

@@ -51,18 +51,9 @@ extension CORS {
   }
 
   private static func text(_ value: String, _ field: String, _ context: FilterContext) throws(ConfigError) -> ByteView {
-    let text = context.storage.text(value)
-    guard MessageHeadText.isValue(text) else {
+    guard HeaderText.isValue(value) else {
       throw ConfigError(path: FieldPath().field(field), "must not hold line breaks or NUL")
     }
-    return text
-  }
-}
-
-/// What can stand in a field line.
-private enum MessageHeadText {
-  static func isValue(_ text: ByteView) -> Bool {
-    for i in 0..<text.count where text[i] == 0 || text[i] == 10 || text[i] == 13 { return false }
-    return true
+    return context.storage.text(value)
   }
 }

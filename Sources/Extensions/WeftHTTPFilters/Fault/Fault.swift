@@ -89,11 +89,6 @@ package struct Fault: RequestHeadFilter, HoldingFilter, StreamEndFilter {
     return true
   }
 
-  /// Whether the stream's draw falls below `millionths`; each kind of fault has a draw of its own.
-  private func falls(_ salt: UInt64, _ millionths: UInt64, _ x: borrowing FilterCall<Config>) -> Bool {
-    millionths > 0 && RandomSource.mix(x.random ^ salt, 0xe703_7ed1_a0b4_28db) % 1_000_000 < millionths
-  }
-
   // MARK: What
 
   private func delay(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> UInt64? {
@@ -110,7 +105,7 @@ package struct Fault: RequestHeadFilter, HoldingFilter, StreamEndFilter {
       nanoseconds = n.multipliedReportingOverflow(by: 1_000_000).overflow ? UInt64(Int64.max) : n * 1_000_000
       share = asked("x-envoy-fault-delay-request-percentage", head, share, x.config.delayScale)
     }
-    return nanoseconds > 0 && falls(0x5851_f42d, share, x) ? nanoseconds : nil
+    return nanoseconds > 0 && x.falls(0x5851_f42d, share) ? nanoseconds : nil
   }
 
   private mutating func abortIfDue(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> FilterVerdict {
@@ -135,7 +130,7 @@ package struct Fault: RequestHeadFilter, HoldingFilter, StreamEndFilter {
       }
       share = asked("x-envoy-fault-abort-request-percentage", head, share, x.config.abortScale)
     }
-    guard falls(0x1405_7b7e, share, x), begin(x) else { return .go }
+    guard x.falls(0x1405_7b7e, share), begin(x) else { return .go }
     x.config.stats[x.worker].add(.abortsInjected)
     return x.reply(
       status == 0 ? GRPCStatusMapping.httpStatus(of: grpcStatus) : status, body: ByteView("fault filter abort"),

@@ -31,7 +31,7 @@ package struct LocalRateLimit: RequestHeadFilter {
   package mutating func requestHead(
     _ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>
   ) -> FilterVerdict {
-    guard falls(0x9e37_79b9, x.config.enabledMillionths, x) else { return .go }
+    guard x.falls(0x9e37_79b9, x.config.enabledMillionths) else { return .go }
     let stats = x.config.stats[x.worker]
     stats.add(.enabled)
     if allows(head, x) {
@@ -39,7 +39,7 @@ package struct LocalRateLimit: RequestHeadFilter {
       return .go
     }
     stats.add(.rateLimited)
-    guard falls(0x7f4a_7c15, x.config.enforcedMillionths, x) else {
+    guard x.falls(0x7f4a_7c15, x.config.enforcedMillionths) else {
       x.apply(x.config.requestHeaders, to: head)
       return .go
     }
@@ -48,11 +48,6 @@ package struct LocalRateLimit: RequestHeadFilter {
     return x.reply(
       x.config.status, body: ByteView("local_rate_limited"), details: "local_rate_limited", flag: .rateLimited,
       grpcStatus: x.config.isExhaustion ? 8 : -1)
-  }
-
-  private func falls(_ salt: UInt64, _ millionths: UInt64, _ x: borrowing FilterCall<Config>) -> Bool {
-    if millionths >= 1_000_000 { return true }
-    return millionths > 0 && RandomSource.mix(x.random ^ salt, 0xe703_7ed1_a0b4_28db) % 1_000_000 < millionths
   }
 
   private func allows(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> Bool {

@@ -9,7 +9,6 @@ package enum AddressRules {
 
   package static func isUnixSocket(_ text: String) -> Bool { text.hasPrefix("unix://") }
 
-  package static func isIPv4(_ text: some StringProtocol) -> Bool { ipv4(text) != nil }
   package static func isIPv6(_ text: some StringProtocol) -> Bool { text.utf8.contains(0x3A) && ipv6(text) != nil }
   package static func isIP(_ text: some StringProtocol) -> Bool { bytes(text) != nil }
 

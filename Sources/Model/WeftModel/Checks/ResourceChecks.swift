@@ -141,7 +141,7 @@ package struct ResourceChecks: Sendable {
 
   /// Text that becomes a header or a part of one: nothing that ends a line.
   package static func checkText(_ text: String, _ at: FieldPath) throws(ConfigError) {
-    if text.utf8.contains(where: { $0 == 0 || $0 == 10 || $0 == 13 }) {
+    if !HeaderText.isValue(text) {
       throw ConfigError(path: at, "must not hold line breaks or NUL")
     }
   }

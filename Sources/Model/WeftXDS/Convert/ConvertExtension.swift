@@ -35,9 +35,9 @@ extension Converter {
       do throws(ProtobufError) {
         let options = JSONDecodingOptions(unknownFields: .collect, registry: TypeRegistry(EnvoyTypes.all))
         let message = try M(json: try value.json(), options: options, unknown: &unknown)
-        for path in unknown { warn(FieldPath(at.elements + path.elements), "is an unknown field and has no effect") }
+        for path in unknown { warn(at.appending(path), "is an unknown field and has no effect") }
         return message.serialized()
-      } catch { throw ConfigError(path: FieldPath(at.elements + error.path.elements), error.message) }
+      } catch { throw ConfigError(path: at.appending(error.path), error.message) }
     }
     return try parse(message)
   }

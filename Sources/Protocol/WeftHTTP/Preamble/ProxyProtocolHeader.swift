@@ -101,16 +101,7 @@ package struct ProxyProtocolHeader {
     return word
   }
 
-  private static func port(_ text: ByteView) -> UInt16? {
-    if text.isEmpty { return nil }
-    var value = 0
-    for i in 0..<text.count {
-      guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(text[i]) else { return nil }
-      value = value * 10 + Int(text[i] & 0xf)
-      if value > 65_535 { return nil }
-    }
-    return UInt16(value)
-  }
+  private static func port(_ text: ByteView) -> UInt16? { ASCII.parseDecimal(text).flatMap { UInt16(exactly: $0) } }
 
   // MARK: Version 2
 

@@ -51,7 +51,7 @@ enum HTTPMatchValidation {
   }
 
   /// `*` stands for any value, though RE2 does not know it.
-  private static func checkPattern(_ pattern: String, _ here: inout FindingCollector) {
+  fileprivate static func checkPattern(_ pattern: String, _ here: inout FindingCollector) {
     if pattern != StringMatchRules.anything { here.checkRegex(pattern) }
   }
 
@@ -134,7 +134,7 @@ enum CORSValidation {
   static func check(_ cors: Istio.CorsPolicy, _ here: inout FindingCollector) {
     here.each("allowOrigins", cors.allowOrigins) { item, match, _ in
       switch match.matchType {
-      case .regex(let pattern): item.at("regex") { if pattern != StringMatchRules.anything { $0.checkRegex(pattern) } }
+      case .regex(let pattern): item.at("regex") { HTTPMatchValidation.checkPattern(pattern, &$0) }
       case .exact(let text): if text.isEmpty { item.error("exact", "must not be empty") }
       case .prefix(let text): if text.isEmpty { item.error("prefix", "must not be empty") }
       case nil: item.error("one of exact, prefix and regex must be set")
