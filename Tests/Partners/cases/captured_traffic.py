@@ -89,6 +89,8 @@ def wire(world):
     own = os.readlink("/proc/self/ns/net")
     lab.eventually("the second namespace exists", lambda: os.readlink(f"/proc/{there.pid}/ns/net") != own)
     over = ["nsenter", "--target", there.pid, "--net"]
+    # The kernel takes a dead namespace apart in its own time: what an earlier round left here goes now.
+    subprocess.run(["ip", "link", "delete", "cable"], capture_output=True)
     run("ip", "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", there.pid)
     control = f"{world.api}, {world.xds}"
     for prefix, address in (([], CLIENT), (over, SERVER)):
