@@ -21,7 +21,8 @@ CDS = TYPE + "config.cluster.v3.Cluster"
 EDS = TYPE + "config.endpoint.v3.ClusterLoadAssignment"
 LDS = TYPE + "config.listener.v3.Listener"
 RDS = TYPE + "config.route.v3.RouteConfiguration"
-ORDER = [CDS, EDS, LDS, RDS]
+SDS = TYPE + "extensions.transport_sockets.tls.v3.Secret"
+ORDER = [CDS, EDS, LDS, RDS, SDS]
 WHOLE = {CDS, LDS}
 
 
