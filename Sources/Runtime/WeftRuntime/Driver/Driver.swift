@@ -100,6 +100,26 @@ package class Driver {
   /// Bytes written that the peer's side has not taken yet: a reset would take them away from it.
   package func unsentBytes(_ socket: Int32) -> Int { 0 }
 
+  /// Lets go of a connected socket without a word to its peer: the descriptor, which is the caller's from then on, or `-errno`.
+  package func release(_ socket: Int32) -> Int32 { -1 }
+
+  /// Takes over the descriptor of a connected socket, registered under `key`; what has arrived meanwhile is reported. `-errno`: the descriptor
+  /// stays the caller's.
+  package func adopt(_ descriptor: Int32, key: UInt64) -> Int32 { -1 }
+
+  /// Closes a released descriptor that nobody adopts.
+  package func discard(_ descriptor: Int32) {}
+
+  /// Lets go of a listening socket: what waits in its queue waits for whoever adopts the descriptor.
+  package func releaseListener(_ listener: Int32) -> Int32 { -1 }
+
+  /// Takes over the descriptor of a listening socket, as `listen` would have made it with `options`, and tells its address.
+  package func adoptListener(_ descriptor: Int32, _ options: ListenOptions, key: UInt64)
+    throws(WeftError) -> (
+      socket: Int32, address: SocketAddress
+    )
+  { throw WeftError(.unsupported, "this driver cannot listen") }
+
   /// Sends FIN.
   package func shutdownWrite(_ socket: Int32) {}
 

@@ -220,18 +220,45 @@ package final class EpollDriver: Driver {
     return result == 0 || result == -EAGAIN
   }
 
-  package override func stopListening(_ listener: Int32) {
-    if let address = shared.removeValue(forKey: listener) {
-      SharedListeners.ofProcess.places.withLock { places in
-        _ = weft_close(listener)
-        guard var place = places[address] else { return }
-        place.users -= 1
-        if place.users == 0, place.socket >= 0 { _ = weft_close(place.socket) }
-        places[address] = place.users == 0 ? nil : place
-      }
-    } else {
-      _ = weft_close(listener)
+  package override func stopListening(_ listener: Int32) { leave(listener) { _ = weft_close(listener) } }
+
+  /// `listener` is not one of this loop's any more: does `end`, after which the last one to leave an address closes what the process shared.
+  private func leave(_ listener: Int32, _ end: () -> Void) {
+    guard let address = shared.removeValue(forKey: listener) else { return end() }
+    SharedListeners.ofProcess.places.withLock { places in
+      end()
+      guard var place = places[address] else { return }
+      place.users -= 1
+      if place.users == 0, place.socket >= 0 { _ = weft_close(place.socket) }
+      places[address] = place.users == 0 ? nil : place
     }
+  }
+
+  package override func releaseListener(_ listener: Int32) -> Int32 {
+    var result: Int32 = 0
+    leave(listener) { result = weft_epoll_remove(poller, listener) }
+    return result < 0 ? result : listener
+  }
+
+  package override func adoptListener(_ descriptor: Int32, _ options: ListenOptions, key: UInt64)
+    throws(WeftError) -> (
+      socket: Int32, address: SocketAddress
+    )
+  {
+    let address = localAddress(descriptor)
+    try Self.check("watch \(address)", weft_epoll_add(poller, descriptor, EPOLLIN.rawValue, key))
+    if options.sharing != .none {
+      SharedListeners.ofProcess.places.withLock { places in
+        var place = places[address] ?? SharedListeners.Place()
+        if place.users == 0, options.sharing == .oneSocket || address.isUnix {
+          place.socket = weft_duplicate(descriptor)
+        }
+        place.users += 1
+        places[address] = place
+      }
+      shared[descriptor] = address
+    }
+    return (descriptor, address)
   }
 
   private func configure(
@@ -296,6 +323,19 @@ package final class EpollDriver: Driver {
   package override func register(_ socket: Int32, key: UInt64) -> Int32 {
     weft_epoll_add(poller, socket, Self.edge, key)
   }
+
+  package override func release(_ socket: Int32) -> Int32 {
+    let result = weft_epoll_remove(poller, socket)
+    return result < 0 ? result : socket
+  }
+
+  package override func adopt(_ descriptor: Int32, key: UInt64) -> Int32 {
+    // Registering reports at once what the socket is ready for.
+    let result = weft_epoll_add(poller, descriptor, Self.edge, key)
+    return result < 0 ? result : descriptor
+  }
+
+  package override func discard(_ descriptor: Int32) { _ = weft_close(descriptor) }
 
   package override func connect(
     to address: SocketAddress, _ options: ConnectionOptions, key: UInt64

@@ -95,6 +95,7 @@ package final class MemoryDriver: Driver {
       return -EMFILE
     }
     peer = socket.remote
+    socket.driver = self
     return insert(socket)
   }
 
@@ -124,15 +125,54 @@ package final class MemoryDriver: Driver {
       other.original = redirectedFrom
       socket.peer = other
       listener.backlog.append(other)
-      accepted.append(other)
+      network.accepted.append(other)
     } else {
       socket.error = ECONNREFUSED
     }
     return insert(socket)
   }
 
-  /// Keeps connections alive until their listener takes them (peers know each other weakly).
-  private var accepted: [MemorySocket] = []
+  package override func release(_ number: Int32) -> Int32 {
+    let socket = socket(number)
+    sockets[Int(number)] = nil
+    free.append(number)
+    socket.isRegistered = false
+    return network.hand(socket)
+  }
+
+  package override func adopt(_ descriptor: Int32, key: UInt64) -> Int32 {
+    guard let socket = network.take(descriptor, isListener: false) else { return -EBADF }
+    enlist(socket, key)
+    socket.edges.insert(.writable)
+    if !socket.inbox.isEmpty || socket.finArrived { socket.edges.insert(.readable) }
+    if socket.finArrived { socket.edges.insert(.hangup) }
+    if socket.error != 0 { socket.edges.formUnion([.readable, .hangup, .error]) }
+    return insert(socket)
+  }
+
+  package override func discard(_ descriptor: Int32) {
+    guard let socket = network.take(descriptor, isListener: false) else { return }
+    close(insert(socket), reset: false)
+  }
+
+  package override func releaseListener(_ listener: Int32) -> Int32 { release(listener) }
+
+  package override func adoptListener(_ descriptor: Int32, _ options: ListenOptions, key: UInt64)
+    throws(WeftError) -> (
+      socket: Int32, address: SocketAddress
+    )
+  {
+    guard let socket = network.take(descriptor, isListener: true) else { throw .system("adopt a listener", EBADF) }
+    enlist(socket, key)
+    return (insert(socket), socket.local)
+  }
+
+  private func enlist(_ socket: MemorySocket, _ key: UInt64) {
+    socket.driver = self
+    socket.key = key
+    socket.isRegistered = true
+    socket.edges = []
+  }
 
   package override func pendingError(_ number: Int32) -> Int32 { socket(number).error }
 
@@ -213,8 +253,7 @@ package final class MemoryDriver: Driver {
     } else if !socket.writeShut {
       peer.send(.fin)
     }
-    peer.driver.accepted.removeAll { $0 === socket }
-    accepted.removeAll { $0 === socket }
+    network.accepted.removeAll { $0 === socket }
   }
 
   package override func localAddress(_ number: Int32) -> SocketAddress { socket(number).local }

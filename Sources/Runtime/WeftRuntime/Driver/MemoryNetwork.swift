@@ -31,6 +31,11 @@ package final class MemoryNetwork {
   private var nextPort: UInt16 = 40_000
   private var drivers: [Weakly<MemoryDriver>] = []
   private var cutOff: Set<SocketAddress> = []
+  /// Keeps connections alive until their listener takes them (peers know each other weakly).
+  var accepted: [MemorySocket] = []
+  /// Sockets that one driver released and none has adopted yet, by descriptor.
+  private var handed: [Int32: MemorySocket] = [:]
+  private var nextDescriptor: Int32 = 1000
 
   /// A network whose choices follow `seed`; its clock starts at one second.
   package init(seed: UInt64 = 1, behaviour: MemoryBehaviour = MemoryBehaviour()) {
@@ -109,6 +114,17 @@ package final class MemoryNetwork {
     return true
   }
 
+  /// Keeps a socket that no driver has; the descriptor by which one takes it.
+  func hand(_ socket: MemorySocket) -> Int32 {
+    nextDescriptor += 1
+    handed[nextDescriptor] = socket
+    return nextDescriptor
+  }
+
+  func take(_ descriptor: Int32, isListener: Bool) -> MemorySocket? {
+    handed[descriptor]?.isListener == isListener ? handed.removeValue(forKey: descriptor) : nil
+  }
+
   func join(_ driver: MemoryDriver) { drivers.append(Weakly(driver)) }
 
   func isCut(_ address: SocketAddress) -> Bool { !cutOff.isEmpty && cutOff.contains(address) }
@@ -173,7 +189,7 @@ final class MemorySocket {
     var cargo: Cargo
   }
 
-  let driver: MemoryDriver
+  var driver: MemoryDriver
   var key: UInt64 = 0
   var isRegistered = false
   var local: SocketAddress

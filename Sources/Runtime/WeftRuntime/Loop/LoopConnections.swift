@@ -9,13 +9,20 @@ extension EventLoop {
     throws(WeftError)
     -> ListenerID
   {
-    let state = ListenerState(socket: -1, address: address, options: listenOptions.count)
+    try listen(options) { (driver, key) throws(WeftError) in try driver.listen(on: address, options, key: key) }
+  }
+
+  /// Makes a listener of the socket that `open` gives for a key.
+  func listen(
+    _ options: ListenOptions,
+    _ open: (Driver, UInt64) throws(WeftError) -> (socket: Int32, address: SocketAddress)
+  ) throws(WeftError) -> ListenerID {
+    let state = ListenerState(socket: -1, address: .unnamedUnix, options: listenOptions.count)
     guard let slot = listeners.insert(state) else {
       throw WeftError(.limitReached, "a loop has at most \(listeners.maximum) listeners")
     }
     do throws(WeftError) {
-      let (socket, bound) = try driver.listen(
-        on: address, options, key: Kind.key(slot, Kind.listener))
+      let (socket, bound) = try open(driver, Kind.key(slot, Kind.listener))
       listeners[slot].socket = socket
       listeners[slot].address = bound
     } catch {
@@ -41,6 +48,10 @@ extension EventLoop {
   package func stopAccepting(_ listener: ListenerID) {
     guard listeners.contains(listener.slot) else { return }
     driver.stopListening(listeners[listener.slot].socket)
+    forget(listener)
+  }
+
+  func forget(_ listener: ListenerID) {
     freeListenOptions.append(listeners[listener.slot].options)
     listeners.remove(listener.slot)
   }

@@ -164,7 +164,7 @@ extension EventLoop {
     if let block = old.block { pool.give(block) }
   }
 
-  private func appendToStash(_ c: ConnectionReference, _ bytes: ByteView) {
+  func appendToStash(_ c: ConnectionReference, _ bytes: ByteView) {
     growStash(c, by: bytes.count)
     unsafe memcpy(c.it.stash.base.unsafelyUnwrapped + Int(c.it.stash.tail), bytes.base, bytes.count)
     c.it.stash.tail += UInt32(bytes.count)
