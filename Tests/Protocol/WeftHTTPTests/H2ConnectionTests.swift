@@ -232,6 +232,8 @@ struct H2ConnectionTests {
     if bytes.count < 300 { splits += (1..<bytes.count).map { .at($0) } }
     for split in splits {
       #expect(serve(bytes, split: split) == test.expected, "\(split)")
+      let frugal = serve(bytes, split: split) { connection, _ in connection.releaseIdleMemory() }
+      #expect(frugal == test.expected, "\(split), memory given back after every event")
     }
   }
 

@@ -125,24 +125,29 @@ struct HPACKTests {
   }
 
   @Test(
-    "what the encoder writes the decoder reads, with any table size and through changes of it",
-    arguments: [0, 64, 300, 4096])
+    "what the encoder writes the decoder reads, with any table size, through changes of it, and when memory is given back",
+    arguments: [0, 64, 300, 4096, 65_536])
   func roundTrip(_ tableSize: Int) {
+    let most = max(4096, tableSize)
+    // In a large table more entries than a byte can number.
+    let values = tableSize > 4096 ? 900 : 6
     var random = RandomSource(seed: UInt64(tableSize) &+ 42)
     var encoder = HPACKEncoder(tableSize: tableSize)
-    var decoder = HPACKDecoder(tableSize: 4096)
+    var decoder = HPACKDecoder(tableSize: most)
     let scratch = HeadScratch()
     let names = [
       "accept", "user-agent", "x-a", "x-b", "authorization", "cookie", "grpc-status", "x-request-id", "date",
     ]
     for _ in 0..<400 {
-      if random.chance(1, in: 20) { encoder.peerTableSize(random.next(below: 4097)) }
+      if random.chance(1, in: 20) { encoder.peerTableSize(random.next(below: most + 1)) }
+      if random.chance(1, in: 10) { encoder.shrink() }
+      if random.chance(1, in: 10) { decoder.shrink() }
       var fields: [String] = []
       var output = ByteBuffer()
       encoder.begin(&output)
       for _ in 0..<random.next(below: 12) {
         let name = names[random.next(below: names.count)]
-        let value = String(repeating: "v\(random.next(below: 6))", count: random.next(below: 40))
+        let value = String(repeating: "v\(random.next(below: values))", count: random.next(below: values > 6 ? 3 : 40))
         fields.append("\(name): \(value)")
         name.withByteView { name in
           value.withByteView {
@@ -161,6 +166,23 @@ struct HPACKTests {
       } catch { Issue.record("\(error)") }
       #expect(read == fields)
     }
+  }
+
+  @Test("a field the peer knows is one byte, also after memory was given back")
+  func indexIsRebuilt() {
+    var encoder = HPACKEncoder(tableSize: 4096)
+    func write(_ name: StaticString, _ value: StaticString) -> Int {
+      var output = ByteBuffer()
+      encoder.begin(&output)
+      encoder.field(name: ByteView(name), value: ByteView(value), id: .other, neverIndexed: false, &output)
+      return output.count
+    }
+    for name in ["x-first", "x-second", "x-third"] as [StaticString] { #expect(write(name, "value") > 5) }
+    encoder.shrink()
+    for name in ["x-first", "x-second", "x-third"] as [StaticString] { #expect(write(name, "value") == 1) }
+    let other = write("x-first", "another value")
+    encoder.shrink()
+    #expect(write("x-second", "another value") == other, "a name that is known is not written")
   }
 
   @Test("secrets are never indexed")

@@ -51,8 +51,12 @@ extension WorkerEngine {
 
   func armIdle(_ d: SlabIndex) {
     let slot = downstreams.ref(d)
-    guard let manager = slot[].manager, manager[].idleTimeout > 0 else { return }
-    arm(downstream: d, at: now.advanced(nanoseconds: Int64(clamping: manager[].idleTimeout)))
+    var deadline = MonotonicInstant.distantFuture
+    if let manager = slot[].manager, manager[].idleTimeout > 0 {
+      deadline = now.advanced(nanoseconds: Int64(clamping: manager[].idleTimeout))
+    }
+    if slot[].kind == .http2 { deadline = min(deadline, now + limits.idleMemoryTime) }
+    if deadline != .distantFuture { arm(downstream: d, at: deadline) }
   }
 
   func earliest(_ s: SlabIndex) -> MonotonicInstant {
@@ -123,6 +127,7 @@ extension WorkerEngine {
         if idleEnd <= now { return idleTimedOut(d) }
         next = min(next, idleEnd)
       }
+      if slot[].kind == .http2 { next = min(next, releaseMemory(of: slot[].h2, idleSince: slot[].idleSince)) }
     } else {
       if !slot[].stream.isNone { next = min(next, earliest(slot[].stream)) }
       if slot[].kind == .http2 { forEachStream(ofDownstream: d) { next = min(next, earliest($0)) } }
@@ -309,7 +314,18 @@ extension WorkerEngine {
       }
       next = min(next, end)
     }
+    if slot[].active == 0, slot[].kind == .http2 {
+      next = min(next, releaseMemory(of: slot[].h2, idleSince: slot[].idleSince))
+    }
     if next != .distantFuture { arm(upstream: u, at: next) }
+  }
+
+  /// Gives back what the last streams of an idle connection needed; or tells when it is time.
+  private func releaseMemory(of h2: H2Cell, idleSince: MonotonicInstant) -> MonotonicInstant {
+    let due = idleSince + limits.idleMemoryTime
+    if due > now { return due }
+    h2[].releaseIdleMemory()
+    return .distantFuture
   }
 
   func workerTimer(_ token: UInt64) {

@@ -259,6 +259,7 @@ extension WorkerEngine {
     let slot = upstreams.ref(u)
     slot[].idleSince = now
     let timeout = clusters[hosts[slot[].host].cluster].config[].idleTimeout
+    if slot[].kind == .http2 { arm(upstream: u, at: now + limits.idleMemoryTime) }
     if timeout > 0 { arm(upstream: u, at: now.advanced(nanoseconds: Int64(clamping: timeout))) }
   }
 

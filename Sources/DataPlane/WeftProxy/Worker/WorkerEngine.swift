@@ -30,6 +30,8 @@ package final class WorkerEngine: LoopHandler {
     package var handshakeTime = Duration.seconds(15)
     /// How long connections of a listener or filter chain that is gone may go on.
     package var drainTime = Duration.seconds(600)
+    /// How long an HTTP/2 connection without streams keeps the memory of its last ones.
+    package var idleMemoryTime = Duration.seconds(5)
     /// Connections of hosts that left which one turn closes.
     package var closesPerTurn = 256
     package init() {}

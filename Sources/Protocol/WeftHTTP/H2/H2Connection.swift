@@ -140,23 +140,47 @@ package struct H2Connection: ~Copyable {
     return nil
   }
 
-  /// Gives back memory that an idle connection does not need.
+  /// Gives back memory that a connection without streams does not need; the next request takes it anew.
   package mutating func releaseIdleMemory() {
     if output.isEmpty { output.release() }
     if blockStream == 0 { block.release() }
+    streams.shrink()
+    encoder.shrink()
+    decoder.shrink()
   }
 }
 
 /// Which of the last 1024 streams were reset: frames of theirs may still be on their way, however many there are.
-struct RecentStreams {
-  private var bits: InlineArray<16, UInt64> = InlineArray(repeating: 0)
+///
+/// *Shape*: no memory before the first of them. Why sound: `bits` has 16 words, indexed by four bits of the number.
+@safe
+struct RecentStreams: ~Copyable {
+  private var bits: UnsafeMutablePointer<UInt64>?
 
-  mutating func insert(_ id: H2StreamID) { bits[Self.word(id)] |= Self.bit(id) }
+  init() { unsafe bits = nil }
+
+  deinit { unsafe bits?.deallocate() }
+
+  mutating func insert(_ id: H2StreamID) {
+    if let bits = unsafe bits {
+      unsafe bits[Self.word(id)] |= Self.bit(id)
+    } else {
+      let fresh = UnsafeMutablePointer<UInt64>.allocate(capacity: 16)
+      unsafe fresh.initialize(repeating: 0, count: 16)
+      unsafe fresh[Self.word(id)] = Self.bit(id)
+      unsafe bits = fresh
+    }
+  }
 
   /// A new stream takes the place of one 1024 streams ago.
-  mutating func remove(_ id: H2StreamID) { bits[Self.word(id)] &= ~Self.bit(id) }
+  mutating func remove(_ id: H2StreamID) {
+    if let bits = unsafe bits { unsafe bits[Self.word(id)] &= ~Self.bit(id) }
+  }
 
-  func contains(_ id: H2StreamID) -> Bool { bits[Self.word(id)] & Self.bit(id) != 0 }
+  func contains(_ id: H2StreamID) -> Bool {
+    guard let bits = unsafe bits else { return false }
+    return unsafe bits[Self.word(id)] & Self.bit(id) != 0
+  }
 
   private static func word(_ id: H2StreamID) -> Int { Int(id >> 7 & 15) }
   private static func bit(_ id: H2StreamID) -> UInt64 { 1 << UInt64(id >> 1 & 63) }

@@ -113,6 +113,14 @@ struct H2StreamTable: ~Copyable {
     unsafe slots[hole] = H2Stream()
   }
 
+  /// Gives back the memory of a table that is empty.
+  mutating func shrink() {
+    guard count == 0 else { return }
+    unsafe slots?.deallocate()
+    unsafe slots = nil
+    capacity = 0
+  }
+
   private func place(_ stream: H2Stream) -> Int {
     guard let slots = unsafe slots else { return 0 }
     var i = home(stream.id)
@@ -124,7 +132,7 @@ struct H2StreamTable: ~Copyable {
   private mutating func grow() {
     let old = unsafe slots
     let oldCapacity = capacity
-    capacity = max(8, capacity * 2)
+    capacity = max(4, capacity * 2)
     let fresh = UnsafeMutablePointer<H2Stream>.allocate(capacity: capacity)
     unsafe fresh.initialize(repeating: H2Stream(), count: capacity)
     unsafe slots = fresh

@@ -41,6 +41,9 @@ struct HPACKDecoder: ~Copyable {
     if table.maxSize > size { table.resize(to: size) }
   }
 
+  /// Gives back what is not needed until the next block.
+  mutating func shrink() { table.shrink() }
+
   mutating func begin() {
     atStart = true
     discards = false

@@ -60,11 +60,11 @@ struct HPACKDynamicTable: ~Copyable {
     return unsafe ring.unsafelyUnwrapped[Int(inserted &- 1 &- UInt32(age)) & (ringCapacity &- 1)]
   }
 
-  /// Entry by insertion number; nil when it is gone.
+  /// How many were inserted after the newest entry whose insertion number ends in `number`; nil when it is gone.
   @inline(__always)
-  func entry(number: UInt32) -> Entry? {
-    let age = inserted &- 1 &- number
-    return age < UInt32(count) ? entry(Int(age)) : nil
+  func age(numbered number: UInt8) -> Int? {
+    let age = Int(UInt8(truncatingIfNeeded: inserted &- 1) &- number)
+    return age < count ? age : nil
   }
 
   /// Valid until the next insertion or resize.
@@ -110,22 +110,45 @@ struct HPACKDynamicTable: ~Copyable {
     }
   }
 
+  /// Gives back what its entries do not need.
+  mutating func shrink() {
+    if count == 0 {
+      unsafe free(bytes)
+      unsafe ring?.deallocate()
+      unsafe bytes = nil
+      unsafe ring = nil
+      (byteCapacity, writeAt, ringCapacity) = (0, 0, 0)
+      return
+    }
+    if liveBytes < byteCapacity { moveBytes(to: liveBytes) }
+    var fitting = 1
+    while fitting < count { fitting *= 2 }
+    if fitting < ringCapacity { moveRing(to: fitting) }
+  }
+
   private mutating func makeRoom(_ need: Int) {
     if unsafe bytes != nil, writeAt + need <= byteCapacity { return }
+    let wanted = (liveBytes + need) * 2
+    var capacity = max(byteCapacity, 256)
+    while capacity < wanted { capacity *= 2 }
+    moveBytes(to: capacity)
+  }
+
+  /// Live bytes to the front, of a block of `capacity` bytes.
+  private mutating func moveBytes(to capacity: Int) {
     let live = liveBytes
     let start = writeAt - live
-    if let bytes = unsafe bytes, (live + need) * 2 <= byteCapacity {
+    if let bytes = unsafe bytes, capacity == byteCapacity {
       unsafe memmove(bytes, bytes + start, live)
     } else {
-      var larger = max(byteCapacity, 256)
-      while larger < (live + need) * 2 { larger *= 2 }
-      guard let fresh = unsafe malloc(larger) else { fatalError("out of memory") }
+      // A block of no bytes would be no block.
+      guard let fresh = unsafe malloc(max(capacity, 1)) else { fatalError("out of memory") }
       if let bytes = unsafe bytes {
         unsafe memcpy(fresh, bytes + start, live)
         unsafe free(bytes)
       }
       unsafe bytes = fresh
-      byteCapacity = larger
+      byteCapacity = capacity
     }
     if let ring = unsafe ring {
       for age in 0..<count {
@@ -135,13 +158,15 @@ struct HPACKDynamicTable: ~Copyable {
     writeAt = live
   }
 
-  private mutating func growRing() {
-    let larger = max(8, ringCapacity * 2)
-    let fresh = UnsafeMutablePointer<Entry>.allocate(capacity: larger)
-    unsafe fresh.initialize(repeating: Entry(), count: larger)
-    for age in 0..<count { unsafe fresh[Int(inserted &- 1 &- UInt32(age)) & (larger - 1)] = entry(age) }
+  private mutating func growRing() { moveRing(to: max(8, ringCapacity * 2)) }
+
+  /// `capacity`: a power of two, at least `count`.
+  private mutating func moveRing(to capacity: Int) {
+    let fresh = UnsafeMutablePointer<Entry>.allocate(capacity: capacity)
+    unsafe fresh.initialize(repeating: Entry(), count: capacity)
+    for age in 0..<count { unsafe fresh[Int(inserted &- 1 &- UInt32(age)) & (capacity - 1)] = entry(age) }
     unsafe ring?.deallocate()
     unsafe ring = fresh
-    ringCapacity = larger
+    ringCapacity = capacity
   }
 }

@@ -6,7 +6,7 @@ import WeftBase
 ///
 /// Fields whose values repeat go into the table; values that change with every message, or are secret, do not.
 ///
-/// Why sound: `index` has `indexSize` words and is indexed by masked hashes.
+/// Why sound: `index` has `indexSize` bytes and is indexed by masked hashes.
 @safe
 struct HPACKEncoder: ~Copyable {
   private var table: HPACKDynamicTable
@@ -15,8 +15,9 @@ struct HPACKEncoder: ~Copyable {
   /// A size change to announce at the start of the next block: the smallest since the last block, and the last.
   private var smallestUpdate: Int?
   private var lastUpdate: Int?
-  /// Insertion number + 1 of the latest entry with a hash, by the hash's low bits; 0 is none. Full fields and names share it.
-  private var index: UnsafeMutablePointer<UInt32>?
+  /// The end of the insertion number of the latest entry with a hash, by the hash's low bits; full fields and names share it. What is found
+  /// by it is compared: a number that is gone, or ends like another's, costs a literal.
+  private var index: UnsafeMutablePointer<UInt8>?
   private static var indexSize: Int { 256 }
   private let statics = HPACKStaticTable.shared
   private let huffman = Huffman.shared
@@ -109,44 +110,61 @@ struct HPACKEncoder: ~Copyable {
       return literal(
         name: name, value: value, nameIndex: nameIndex, prefix: 4, flags: neverIndexed ? 0x10 : 0, &output)
     }
-    let nameHash = name.hash(seed: 0x6877_6566)
+    let nameHash = Self.hash(name)
     let hash = UInt32(truncatingIfNeeded: value.hash(seed: nameHash))
-    let slot = Int(hash) & (Self.indexSize - 1)
-    let nameSlot = Int(truncatingIfNeeded: nameHash >> 7) & (Self.indexSize - 1)
+    let slot = Self.slot(hash)
+    let nameSlot = Self.slot(ofName: nameHash)
+    if unsafe index == nil { makeIndex() }
     var nameIndex = nameIndex
-    if let (number, entry) = find(slot), entry.hash == hash, table.name(entry).equals(name),
+    if let (age, entry) = find(slot), entry.hash == hash, table.name(entry).equals(name),
       table.value(entry).equals(value)
     {
-      return Self.integer(dynamicIndex(number), prefix: 7, flags: 0x80, &output)
+      return Self.integer(Self.dynamicIndex(age), prefix: 7, flags: 0x80, &output)
     }
-    if nameIndex == 0, let (number, entry) = find(nameSlot), table.name(entry).equals(name) {
-      nameIndex = dynamicIndex(number)
+    if nameIndex == 0, let (age, entry) = find(nameSlot), table.name(entry).equals(name) {
+      nameIndex = Self.dynamicIndex(age)
     }
     // Write first: the name may refer to an entry that the insertion evicts.
     literal(name: name, value: value, nameIndex: nameIndex, prefix: 6, flags: 0x40, &output)
     table.insert(name: name, value: value, id: id, pseudo: pseudo, hash: hash)
-    if unsafe index == nil {
-      let fresh = UnsafeMutablePointer<UInt32>.allocate(capacity: Self.indexSize)
-      unsafe fresh.initialize(repeating: 0, count: Self.indexSize)
-      unsafe index = fresh
-    }
     if let index = unsafe index {
-      unsafe index[nameSlot] = table.inserted
-      unsafe index[slot] = table.inserted
+      let number = UInt8(truncatingIfNeeded: table.inserted &- 1)
+      unsafe index[nameSlot] = number
+      unsafe index[slot] = number
     }
   }
 
-  /// The live entry last noted under `slot`.
-  private func find(_ slot: Int) -> (number: UInt32, entry: HPACKDynamicTable.Entry)? {
-    guard let index = unsafe index, unsafe index[slot] > 0 else { return nil }
-    let number = unsafe index[slot] - 1
-    guard let entry = table.entry(number: number) else { return nil }
-    return (number, entry)
+  private static func hash(_ name: ByteView) -> UInt64 { name.hash(seed: 0x6877_6566) }
+  private static func slot(_ hash: UInt32) -> Int { Int(hash) & (indexSize - 1) }
+  private static func slot(ofName hash: UInt64) -> Int { Int(truncatingIfNeeded: hash >> 7) & (indexSize - 1) }
+
+  /// Gives back what is not needed until the next block.
+  mutating func shrink() {
+    table.shrink()
+    unsafe index?.deallocate()
+    unsafe index = nil
   }
 
-  private func dynamicIndex(_ number: UInt32) -> Int {
-    HPACKStaticTable.count + 1 + Int(table.inserted &- 1 &- number)
+  /// The index, over the entries there are.
+  private mutating func makeIndex() {
+    let fresh = UnsafeMutablePointer<UInt8>.allocate(capacity: Self.indexSize)
+    unsafe fresh.initialize(repeating: 0, count: Self.indexSize)
+    for age in (0..<table.count).reversed() {
+      let entry = table.entry(age)
+      let number = UInt8(truncatingIfNeeded: table.inserted &- 1 &- UInt32(age))
+      unsafe fresh[Self.slot(ofName: Self.hash(table.name(entry)))] = number
+      unsafe fresh[Self.slot(entry.hash)] = number
+    }
+    unsafe index = fresh
   }
+
+  /// The live entry last noted under `slot`, and its age.
+  private func find(_ slot: Int) -> (age: Int, entry: HPACKDynamicTable.Entry)? {
+    guard let index = unsafe index, let age = table.age(numbered: unsafe index[slot]) else { return nil }
+    return (age, table.entry(age))
+  }
+
+  private static func dynamicIndex(_ age: Int) -> Int { HPACKStaticTable.count + 1 + age }
 
   private func literal(
     name: ByteView, value: ByteView, nameIndex: Int, prefix: UInt8, flags: UInt8, _ output: inout ByteBuffer
