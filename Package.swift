@@ -67,6 +67,7 @@ let package = Package(
 
     // Protocol: sans-I/O codecs.
     library("WeftHTTP", in: "Protocol", ["WeftBase"]),
+    library("WeftDubbo", in: "Protocol", ["WeftBase", "WeftHTTP"]),
     library("WeftProtobuf", in: "Protocol", ["WeftBase"]),
     library("WeftGRPC", in: "Protocol", ["WeftBase", "CZlib"]),
 
@@ -135,7 +136,9 @@ let package = Package(
     // Programs: parse, compose, run.
     program(
       "weft-proxy",
-      ["WeftBase", "WeftModel", "WeftRuntime", "WeftTelemetry", "WeftProxyAPI", "WeftProxy", "WeftHTTPFilters"]),
+      [
+        "WeftBase", "WeftModel", "WeftRuntime", "WeftTelemetry", "WeftProxyAPI", "WeftProxy", "WeftHTTPFilters",
+      ]),
     program("weft-control", ["WeftBase", "WeftTelemetry", "WeftService", "WeftConfig", "WeftControl"]),
     program("weft-agent", ["WeftCLI"]),
     program("weft", ["WeftCLI"]),
@@ -168,6 +171,7 @@ let package = Package(
     tests(of: "WeftYAML", in: "Base", ["WeftBase", "WeftTestKit"]),
     tests(of: "WeftTelemetry", in: "Base", ["WeftBase"]),
     tests(of: "WeftHTTP", in: "Protocol", ["WeftBase", "WeftTestKit"]),
+    tests(of: "WeftDubbo", in: "Protocol", ["WeftBase", "WeftHTTP", "WeftTestKit"]),
     tests(of: "WeftProtobuf", in: "Protocol", ["WeftBase", "WeftTestKit"], exclude: ["Protos"]),
     tests(of: "WeftGRPC", in: "Protocol", ["WeftBase"]),
     tests(of: "WeftRuntime", in: "Runtime", ["WeftBase", "WeftTestKit"]),

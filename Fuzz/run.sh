@@ -8,9 +8,10 @@ target=${1:-}
 seconds=${2:-60}
 case "$target" in
   http1 | http2 | hpack | preamble) modules="Base/WeftBase Protocol/WeftHTTP" ;;
+  dubbo) modules="Base/WeftBase Protocol/WeftHTTP Protocol/WeftDubbo" ;;
   protobuf) modules="Base/WeftBase Protocol/WeftProtobuf" ;;
   yaml) modules="Base/WeftBase Base/WeftYAML" ;;
-  *) echo "usage: Fuzz/run.sh http1|http2|hpack|preamble|protobuf|yaml [SECONDS]" >&2; exit 2 ;;
+  *) echo "usage: Fuzz/run.sh http1|http2|hpack|preamble|dubbo|protobuf|yaml [SECONDS]" >&2; exit 2 ;;
 esac
 
 out=.build/fuzz/$target

@@ -10,7 +10,7 @@ struct ArrowTests {
     "WeftBase": 1,
     "WeftYAML": 2, "WeftTelemetry": 2, "WeftHTTP": 2, "WeftProtobuf": 2, "WeftGRPC": 2, "WeftRuntime": 2,
     "WeftModel": 2,
-    "WeftTLS": 3, "WeftKinds": 3, "WeftXDSMessages": 3,
+    "WeftTLS": 3, "WeftDubbo": 3, "WeftKinds": 3, "WeftXDSMessages": 3,
     "WeftXDS": 4, "WeftService": 4, "WeftProxyAPI": 4, "WeftControlAPI": 4,
     "WeftUpstream": 5, "WeftHTTPFilters": 5, "WeftConfig": 5, "WeftTranslation": 5,
     "WeftProxy": 6, "WeftDiscovery": 6, "WeftAgent": 6,

@@ -1,0 +1,1 @@
+../../../../Fuzz/dubbo.swift
