@@ -103,6 +103,8 @@ let package = Package(
         "WeftBase", "WeftTelemetry", "WeftModel", "WeftHTTP", "WeftProtobuf", "WeftXDS", "WeftXDSMessages",
         "WeftProxyAPI",
       ]),
+    library(
+      "WeftProtocols", in: "Extensions", ["WeftBase", "WeftModel", "WeftHTTP", "WeftDubbo", "WeftProxyAPI"]),
 
     // Control plane
     library("WeftControlAPI", in: "ControlPlane", ["WeftBase", "WeftKinds"]),
@@ -138,6 +140,7 @@ let package = Package(
       "weft-proxy",
       [
         "WeftBase", "WeftModel", "WeftRuntime", "WeftTelemetry", "WeftProxyAPI", "WeftProxy", "WeftHTTPFilters",
+        "WeftProtocols",
       ]),
     program("weft-control", ["WeftBase", "WeftTelemetry", "WeftService", "WeftConfig", "WeftControl"]),
     program("weft-agent", ["WeftCLI"]),
@@ -191,6 +194,7 @@ let package = Package(
     tests(
       of: "WeftProxy", in: "DataPlane", proxyTestsNeed, exclude: ["World", "Router", "Listeners", "XDS", "Compile"]),
     tests(of: "WeftHTTPFilters", in: "Extensions", ["WeftProxy"] + proxyTestsNeed),
+    tests(of: "WeftProtocols", in: "Extensions", ["WeftProxy", "WeftDubbo", "WeftHTTPFilters"] + proxyTestsNeed),
     proxyTests("Router"),
     proxyTests("Listeners"),
     proxyTests("XDS"),

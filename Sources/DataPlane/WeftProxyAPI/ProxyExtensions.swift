@@ -5,12 +5,20 @@ package import WeftModel
 /// The extensions of a program, one registry per family. Programs make it; the engine only reads it.
 package struct ProxyExtensions: Sendable {
   package var httpFilters: HTTPFilterRegistry
+  package var protocols: ProtocolRegistry
 
-  package init(httpFilters: HTTPFilterRegistry = .none) { self.httpFilters = httpFilters }
+  package init(httpFilters: HTTPFilterRegistry = .none, protocols: ProtocolRegistry = .none) {
+    self.httpFilters = httpFilters
+    self.protocols = protocols
+  }
 
   /// The engine alone.
   package static var none: ProxyExtensions { ProxyExtensions() }
 
   /// What whoever converts configuration needs to know of them.
-  package var known: KnownExtensions { httpFilters.known }
+  package var known: KnownExtensions {
+    var known = httpFilters.known
+    known.protocols = protocols.known
+    return known
+  }
 }

@@ -166,4 +166,58 @@ struct ConverterTests {
               "stat_prefix":"t","cluster":"c"}}]}]}
           """), options: JSONDecodingOptions(registry: TypeRegistry(EnvoyTypes.all)))
   }
+
+  // MARK: Protocols
+
+  private static let dubbo = "envoy.extensions.filters.network.generic_proxy.codecs.dubbo.v3.DubboCodecConfig"
+
+  /// A listener of one chain with these filters.
+  private func listener(_ filters: String...) throws -> Listener {
+    let json =
+      #"{"name":"a","address":{"socket_address":{"address":"127.0.0.1","port_value":1}},"filter_chains":[{"filters":[\#(filters.joined(separator: ","))]}]}"#
+    let message = try Envoy_Config_Listener_V3_Listener(
+      json: try JSONValue(parsing: json), options: JSONDecodingOptions(registry: TypeRegistry(EnvoyTypes.all)))
+    return try Converter(extensions: .shipped).listener(message)
+  }
+
+  private static let codec = #"{"name":"dubbo","typed_config":{"@type":"type.googleapis.com/\#(dubbo)"}}"#
+  private static let manager = #"""
+    {"name":"http","typed_config":{"@type":
+    "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager","stat_prefix":"x",
+    "route_config":{"name":"r"},"http_filters":[{"name":"router","typed_config":{"@type":
+    "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}]}}
+    """#
+  private static let tcp =
+    #"{"name":"tcp","typed_config":{"@type":"type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy","stat_prefix":"x","cluster":"c"}}"#
+
+  @Test("a protocol in front of a connection manager is what that one reads, typed or as a structure")
+  func protocols() throws {
+    let free =
+      #"{"name":"dubbo","typed_config":{"@type":"type.googleapis.com/xds.type.v3.TypedStruct","type_url":"type.googleapis.com/\#(Self.dubbo)","value":{}}}"#
+    for codec in [Self.codec, free] {
+      let chain = try listener(codec, Self.manager).filterChains[0]
+      #expect(chain.filters.count == 1)
+      guard case .httpConnectionManager(let manager) = chain.filters[0] else {
+        Issue.record("no connection manager")
+        continue
+      }
+      #expect(manager.protocolCodec == ExtensionConfig(typeName: Self.dubbo, message: []))
+    }
+  }
+
+  @Test("a protocol anywhere else is refused at its place")
+  func protocolsElsewhere() throws {
+    for (filters, path) in [
+      ([Self.codec], "filters[0]"), ([Self.codec, Self.codec, Self.manager], "filters[1]"),
+      ([Self.codec, Self.tcp], "filters[1]"), ([Self.manager, Self.codec], "filters[0]"),
+    ] {
+      let json = filters.joined(separator: ",")
+      do {
+        _ = try listener(json)
+        Issue.record("taken: \(path)")
+      } catch let error as ConfigError {
+        #expect(error.path.description.hasSuffix(path), "\(error)")
+      }
+    }
+  }
 }

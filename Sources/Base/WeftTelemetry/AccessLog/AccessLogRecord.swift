@@ -6,7 +6,11 @@ package import WeftBase
 /// nanoseconds after
 /// `start`, −1 when the moment never came; sizes are bytes.
 package struct AccessLogRecord: BitwiseCopyable {
-  package enum ProtocolName: UInt8, BitwiseCopyable, Sendable { case none, http10, http11, http2 }
+  package enum ProtocolName: UInt8, BitwiseCopyable, Sendable {
+    case none, http10, http11, http2
+    /// `otherProtocol` names it.
+    case other
+  }
   package enum Kind: UInt8, BitwiseCopyable, Sendable {
     case notSet, tcpUpstreamConnected, tcpPeriodic, tcpConnectionEnd
     case downstreamStart, downstreamPeriodic, downstreamEnd, upstreamPoolReady, upstreamPeriodic, upstreamEnd
@@ -15,6 +19,7 @@ package struct AccessLogRecord: BitwiseCopyable {
   package var kind = Kind.downstreamEnd
   package var protocolName = ProtocolName.none
   package var upstreamProtocol = ProtocolName.none
+  package var otherProtocol = ByteView.empty
   package var isHealthCheck = false
   package var isTraced = false
   /// 0 when no response was begun.

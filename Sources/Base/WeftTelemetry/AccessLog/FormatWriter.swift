@@ -150,8 +150,8 @@ enum FormatWriter {
       value.isEmpty ? .missing : append(value, maxLength, escaping, &out)
     }
     switch field {
-    case .protocolName: return appendProtocol(r.protocolName, &out)
-    case .upstreamProtocol: return appendProtocol(r.upstreamProtocol, &out)
+    case .protocolName: return appendProtocol(r.protocolName, r, &out)
+    case .upstreamProtocol: return appendProtocol(r.upstreamProtocol, r, &out)
     case .responseCode: return number(UInt64(r.status), &out)
     case .responseCodeDetails:
       // Blanks would break lines that are split at blanks.
@@ -237,12 +237,15 @@ enum FormatWriter {
     }
   }
 
-  private static func appendProtocol(_ name: AccessLogRecord.ProtocolName, _ out: inout ByteBuffer) -> FormatOutcome {
+  private static func appendProtocol(
+    _ name: AccessLogRecord.ProtocolName, _ r: AccessLogRecord, _ out: inout ByteBuffer
+  ) -> FormatOutcome {
     switch name {
     case .none: return .missing
     case .http10: out.append("HTTP/1.0" as StaticString)
     case .http11: out.append("HTTP/1.1" as StaticString)
     case .http2: out.append("HTTP/2" as StaticString)
+    case .other: out.append(r.otherProtocol)
     }
     return .text
   }

@@ -17,6 +17,8 @@ package struct CompiledHTTPManager {
   package enum HeadTimeReason: UInt8, BitwiseCopyable { case requestHeadersTimeout, requestTimeout, streamIdleTimeout }
 
   package var codec: HTTPConnectionManager.Codec
+  /// What is spoken instead of HTTP.
+  package var protocolCodec: ConfigRef<CompiledCodec>?
   package var limits: HTTPLimits
   package var paths: PathNormalization
 

@@ -18,6 +18,7 @@ struct ListenerCompiler {
   let tables: [Int: ConfigRef<RouteTable>]
   /// Filter chains likewise; nil where the router is alone.
   let filters: [Int: ConfigRef<HTTPFilterChain>?]
+  let protocols: ProtocolRegistry
   let clusterPosition: (String) -> Int32
 
   func compile(_ listener: Listener) throws(ConfigError) -> CompiledListener {
@@ -140,7 +141,12 @@ struct ListenerCompiler {
     hasher.combine(isDefault)
     if !isDefault { hasher.combine(chain.match) }
     switch terminal {
-    case .http: hasher.combine(0)
+    case .http:
+      hasher.combine(0)
+      if case .httpConnectionManager(let manager)? = chain.filters.last, let codec = manager.protocolCodec {
+        hasher.combine(codec.typeName)
+        hasher.combine(bytes: codec.message)
+      }
     case .tcp: hasher.combine(1)
     case .respond: hasher.combine(2)
     case .echo: hasher.combine(3)
@@ -258,6 +264,12 @@ struct ListenerCompiler {
     let enabled = manager.upgrades.filter(\.enabled).map { $0.type.lowercased() }
     compiled.upgrades = storage.arena.table(enabled.map { storage.text($0) })
     compiled.internalRanges = storage.arena.table(manager.internalAddressRanges.compactMap { CompiledRange($0) })
+    if let config = manager.protocolCodec {
+      guard let codec = protocols.codec(configuredBy: config.typeName) else {
+        throw ConfigError("no protocol is configured by \(config.typeName)")
+      }
+      compiled.protocolCodec = storage.keep(try CompiledCodec(codec, config, storage))
+    }
     compiled.accessLogs = try accessLogs(manager.accessLogs)
     compiled.hasAccessLogs = !compiled.accessLogs.isEmpty
     return compiled

@@ -93,6 +93,7 @@ package final class SnapshotCompiler {
   private var clusters: [String: Unit<ClusterModel, CompiledCluster>] = [:]
   private var routes: [String: RouteUnit] = [:]
   private var chains: FilterChains
+  private let protocols: ProtocolRegistry
   private var listeners: [String: ListenerUnit] = [:]
   /// Kept for as long as a snapshot uses it: a cluster that goes and comes back goes on counting what is in flight.
   private var breakers: [String: WeakBreaker] = [:]
@@ -106,6 +107,7 @@ package final class SnapshotCompiler {
   ) {
     self.makesSecurity = makesSecurity
     chains = FilterChains(extensions.httpFilters, metrics: metrics)
+    protocols = extensions.protocols
     self.metrics = metrics
     self.logs = logs
     self.security = security
@@ -645,6 +647,7 @@ package final class SnapshotCompiler {
       storage: storage, metrics: metrics, logs: logs, security: security, makesSecurity: makesSecurity,
       secrets: state.secrets,
       tables: tables.mapValues(\.unit.value), filters: filters.mapValues(\.chain),
+      protocols: protocols,
       clusterPosition: { [positions] in Self.position(of: $0, positions, &names) })
     let compiled = try builder.compile(listener)
     var reached = names.found

@@ -116,6 +116,16 @@ extension WorkerEngine {
       let longest = slot[].active == 0 ? min(grace, Self.idleGrace) : grace
       slot[].drainDeadline = now.advanced(nanoseconds: Int64(clamping: max(longest, 1_000_000)))
       arm(downstream: d, at: slot[].drainDeadline)
+    case .codec:
+      if slot[].flags.contains(.goAwayAnnounced) { return }
+      slot[].flags.insert(.goAwayAnnounced)
+      slot[].stats?.add(.downstreamCxDrainClose)
+      // What was sent before the client knew is on its way; where the protocol has no word for it, each answer may be the last.
+      guard sendLastCall(d) else { return finishDrain(downstream: d) }
+      let grace = slot[].manager?[].drainTimeout ?? 0
+      let longest = slot[].active == 0 ? min(grace, Self.idleGrace) : grace
+      slot[].drainDeadline = now.advanced(nanoseconds: Int64(clamping: max(longest, 1_000_000)))
+      arm(downstream: d, at: slot[].drainDeadline)
     case .http, .unmatched:
       // Nothing has come yet. The first request of a young connection may be on its way.
       let ready = slot[].accepted.advanced(nanoseconds: Int64(Self.idleGrace))
@@ -149,8 +159,10 @@ extension WorkerEngine {
     if slot[].flags.contains(.goAwayFinal) { return }
     slot[].flags.insert(.goAwayFinal)
     slot[].drainDeadline = .distantFuture
-    slot[].h2[].goAway()
-    flushLater(downstream: d)
+    if slot[].kind == .http2 {
+      slot[].h2[].goAway()
+      flushLater(downstream: d)
+    }
     if slot[].active > 0 { return }
     slot[].flags.insert(.endedIdle)
     close(downstream: d, .gracefully)

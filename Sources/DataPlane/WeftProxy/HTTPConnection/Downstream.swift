@@ -3,6 +3,7 @@
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTLS
 import WeftTelemetry
@@ -143,6 +144,7 @@ extension WorkerEngine {
   }
 
   private func startConfiguredCodec(_ d: SlabIndex, _ manager: ConfigRef<CompiledHTTPManager>) {
+    if let codec = manager[].protocolCodec { return startCodec(d, codec) }
     if manager[].codec == .http1 { startHTTP1(d) } else if manager[].codec == .http2 { startHTTP2(d) }
   }
 
@@ -203,6 +205,7 @@ extension WorkerEngine {
     switch slot[].kind {
     case .http1: return receivedHTTP1(d, bytes)
     case .http2: return receivedHTTP2(d, bytes)
+    case .codec: return receivedCodec(d, bytes)
     case .tcp: return receivedTCP(d, bytes)
     case .inside: return bytes.count
     case .http:
@@ -297,6 +300,7 @@ extension WorkerEngine {
     stage[].drop(slot[].connection)
     if !slot[].timer.id.isNone { loop.cancel(slot[].timer.id) }
     slot[].h2.free()
+    slot[].codec.free()
     releaseCertificateText(slot)
     release(snapshot: slot[].snapshot)
     downstreams.remove(d)
@@ -311,7 +315,7 @@ extension WorkerEngine {
     if !slot[].stream.isNone {
       if slot[].kind == .tcp { clientGoneTCP(slot[].stream, mode) } else { clientGone(slot[].stream) }
     }
-    if slot[].kind == .http2 { forEachStream(ofDownstream: d) { clientGone($0) } }
+    if slot[].kind.hasMany { forEachStream(ofDownstream: d) { clientGone($0) } }
   }
 
   // MARK: Flow control
@@ -325,7 +329,7 @@ extension WorkerEngine {
     if !slot[].stream.isNone, slot[].kind == .http1 { pauseResponse(slot[].stream) }
     // A client that does not read gets no further requests read: their answers would only queue.
     // Nor does one that gets back what it sends.
-    if slot[].kind == .http2 || ((slot[].kind == .http1 || slot[].kind == .tcp) && slot[].stream.isNone) {
+    if slot[].kind.hasMany || ((slot[].kind == .http1 || slot[].kind == .tcp) && slot[].stream.isNone) {
       pauseReading(downstream: d)
     }
     // HTTP/2: each stream stops by itself when it next has data (`writableResponse` looks at the flag).
@@ -341,6 +345,8 @@ extension WorkerEngine {
       slot[].h2[].outputFlushed()
       forEachStream(ofDownstream: d) { pumpResponse($0) }
       flushLater(downstream: d)
+    } else if slot[].kind == .codec {
+      resumeCodec(d)
     } else if !slot[].stream.isNone {
       if slot[].kind == .tcp {
         let u = streams[slot[].stream].upstream

@@ -114,7 +114,7 @@ extension WorkerEngine {
       if !downstreams.contains(d) || slot[].flags.contains(.closed) { return }
     }
     if !slot[].stream.isNone { expire(slot[].stream) }
-    if slot[].kind == .http2 { forEachStream(ofDownstream: d) { expire($0) } }
+    if slot[].kind.hasMany { forEachStream(ofDownstream: d) { expire($0) } }
     if slot[].flags.contains(.closed) { return }
     var next = min(slot[].headDeadline, slot[].drainDeadline)
     if slot[].kind == .http2 {
@@ -130,7 +130,7 @@ extension WorkerEngine {
       if slot[].kind == .http2 { next = min(next, releaseMemory(of: slot[].h2, idleSince: slot[].idleSince)) }
     } else {
       if !slot[].stream.isNone { next = min(next, earliest(slot[].stream)) }
-      if slot[].kind == .http2 { forEachStream(ofDownstream: d) { next = min(next, earliest($0)) } }
+      if slot[].kind.hasMany { forEachStream(ofDownstream: d) { next = min(next, earliest($0)) } }
     }
     if next != .distantFuture { arm(downstream: d, at: next) }
   }
@@ -230,6 +230,10 @@ extension WorkerEngine {
       slot[].h2[].goAway()
       endStreams(ofDownstream: d)
       return close(downstream: d, .gracefully)
+    case .codec where slot[].flags.contains(.headStarted):
+      slot[].stats?.add(.downstreamRqHeaderTimeout)
+      endStreams(ofDownstream: d)
+      return close(downstream: d, .gracefully)
     default: break
     }
     if slot[].kind == .unmatched { return inspectionTimedOut(d) }
@@ -267,7 +271,7 @@ extension WorkerEngine {
   /// The connection has lived as long as it may: no new request, and the end when it is free.
   private func lifeEnded(_ d: SlabIndex) {
     let slot = downstreams.ref(d)
-    if slot[].kind == .http2, slot[].flags.contains(.goAwayAnnounced) { return finishDrain(downstream: d) }
+    if slot[].kind.hasMany, slot[].flags.contains(.goAwayAnnounced) { return finishDrain(downstream: d) }
     if !slot[].flags.contains(.lastRequest) { slot[].stats?.add(.downstreamCxMaxDurationReached) }
     beginDrain(downstream: d)
   }
@@ -285,11 +289,14 @@ extension WorkerEngine {
         return close(upstream: u, .reset)
       }
       if slot[].flags.contains(.pingOutstanding) {
-        let frames = UInt32(truncatingIfNeeded: slot[].h2[].framesReceived)
+        let isCodec = slot[].kind == .codec
+        let frames = isCodec ? slot[].codec[].received : UInt32(truncatingIfNeeded: slot[].h2[].framesReceived)
         if frames == slot[].framesAtPing { return closeWithStreams(u, .connectionTermination) }
         // Whoever sends anything is there.
+        if isCodec { slot[].flags.remove(.pingOutstanding) }
         slot[].framesAtPing = frames
-        slot[].deadline = now.advanced(nanoseconds: Int64(clamping: config[].pingTimeout))
+        slot[].deadline =
+          isCodec ? .distantFuture : now.advanced(nanoseconds: Int64(clamping: config[].pingTimeout))
       }
     }
     if slot[].lifeDeadline <= now {
@@ -306,6 +313,7 @@ extension WorkerEngine {
       }
       next = min(next, slot[].deadline, slot[].nextPingAt)
     }
+    if slot[].kind == .codec, !slot[].flags.contains(.connecting) { next = min(next, heartbeat(u)) }
     if slot[].active == 0, !slot[].flags.contains(.connecting), config[].idleTimeout > 0, slot[].kind != .tcp {
       let end = slot[].idleSince.advanced(nanoseconds: Int64(clamping: config[].idleTimeout))
       if end <= now {

@@ -55,7 +55,7 @@ extension WorkerEngine {
     let id = stream[].downstreamID
     let credit = stream[].requestCredit
     let snapshot = stream[].snapshot
-    if slot[].kind == .http2 { streams.unlinkSibling(s, &slot[].streams) }
+    if slot[].kind.hasMany { streams.unlinkSibling(s, &slot[].streams) }
     streams.remove(s)
     slot[].active &-= 1
     release(snapshot: snapshot)
@@ -64,6 +64,8 @@ extension WorkerEngine {
     } else if slot[].kind == .http1 {
       let keep = flags.contains(.requestEnded) && flags.contains(.responseSent) && !flags.contains(.tunnel)
       finishHTTP1(d, keep: keep && !flags.contains(.clientCloses))
+    } else if slot[].kind == .codec {
+      finishCodec(d, rest: credit)
     } else if slot[].kind == .inside {
       closeInside(d)
     } else {
@@ -98,6 +100,7 @@ extension WorkerEngine {
       freed(upstream: u)
       return
     }
+    if slot[].kind == .codec { return detachMessage(s, u, isComplete: reusable) }
     slot[].stream = .none
     if slot[].flags.contains(.closed) { return }
     if reusable, slot[].decoder.isIdle, !slot[].flags.contains(.draining), !slot[].flags.contains(.readEnded) {
@@ -145,6 +148,7 @@ extension WorkerEngine {
       }
       return finish(s)
     }
+    if slot[].kind == .codec { return abortMessage(s) }
     // What was passed on already still leaves; a client sees a short body, never a complete one.
     if stage[].holds(slot[].connection) { flushStage() }
     slot[].flags.insert(.closing)

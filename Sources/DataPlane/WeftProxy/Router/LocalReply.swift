@@ -50,6 +50,10 @@ extension WorkerEngine {
       !body.isEmpty && stream[].flags.isDisjoint(with: [.isGRPC, .isHEAD]) && !Self.forbidsContent(status)
     answerComplete(s)
     guard decorate(s, head, end: !hasBody) else { return }
+    if stream[].codec != nil {
+      turn[].passed = PassedMessage(text: body, isOverload: overloaded)
+      return passResponseHead(s, head, end: true)
+    }
     if !hasBody { return passResponseHead(s, head, end: true) }
     passResponseHead(s, head, end: false)
     if !streams.contains(s) { return }
@@ -99,6 +103,7 @@ extension WorkerEngine {
       head.startResponse(status, framing: .length(0))
     }
     head.append(.date, dateText(), flags: .sound)
+    turn[].passed = PassedMessage()
     passResponseHead(s, head, end: true, isPlain: true)
   }
 

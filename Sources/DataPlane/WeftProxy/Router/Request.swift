@@ -18,7 +18,7 @@ extension WorkerEngine {
         Stream(downstream: d, downstreamID: id, snapshot: slot[].snapshot, random: random(), now: now))
     else { return nil }
     retain(snapshot: slot[].snapshot)
-    if slot[].kind == .http2 { streams.pushLastSibling(s, &slot[].streams) }
+    if slot[].kind.hasMany { streams.pushLastSibling(s, &slot[].streams) }
     slot[].active &+= 1
     slot[].requests &+= 1
     if let stats = slot[].stats {
@@ -65,7 +65,7 @@ extension WorkerEngine {
     if slot[].requests >= manager[].maxRequestsPerConnection, !slot[].flags.contains(.lastRequest) {
       slot[].flags.insert(.lastRequest)
       slot[].stats?.add(.downstreamCxMaxRequestsReached)
-      if slot[].kind == .http2 { beginDrain(downstream: d) }
+      if slot[].kind.hasMany { beginDrain(downstream: d) }
     }
 
     if let refusal = normalise(head, s, d) {
@@ -139,6 +139,8 @@ extension WorkerEngine {
         // An end without bytes that finds the connection blocked is left to `requestEnd`.
         stream[].flags.insert(.requestSent)
       }
+    } else if slot[].kind == .codec {
+      return passMessage(s, data)
     } else {
       if keeps {
         stream[].requestBody.append(data, pool: pool)
@@ -190,7 +192,7 @@ extension WorkerEngine {
   }
 
   /// Keeps the body within its limits: gives retries up, then holds the client back.
-  private func checkBody(_ s: SlabIndex) {
+  func checkBody(_ s: SlabIndex) {
     let stream = streams.ref(s)
     let limit = bufferLimit(s)
     if stream[].flags.contains(.keepsBody), stream[].requestBody.count > limit {
@@ -286,6 +288,7 @@ extension WorkerEngine {
     guard stream[].flags.contains(.requestStarted), !stream[].upstream.isNone, !holdsTunnel(s) else { return }
     let u = stream[].upstream
     let slot = upstreams.ref(u)
+    if slot[].kind == .codec { return pumpMessage(s) }
     let waiting = stream[].requestBody.unsent
     if waiting > 0 {
       if slot[].flags.contains(.writeBlocked) { return }
@@ -340,6 +343,10 @@ extension WorkerEngine {
 
   func resumeRequest(_ s: SlabIndex) {
     let stream = streams.ref(s)
+    if downstreams[stream[].downstream].kind == .codec {
+      stream[].flags.remove(.requestPaused)
+      return resumeCodec(stream[].downstream)
+    }
     if stream[].requestCredit > 0 {
       let n = stream[].requestCredit
       stream[].requestCredit = 0
@@ -356,6 +363,7 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     let d = stream[].downstream
     let slot = downstreams.ref(d)
+    if slot[].kind == .codec { return creditMessage(s, n) }
     guard slot[].kind == .http2, n > 0, !stream[].flags.contains(.clientGone) else { return }
     slot[].h2[].consumed(stream[].downstreamID, n)
     flushLater(downstream: d)

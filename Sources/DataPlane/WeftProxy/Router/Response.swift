@@ -136,6 +136,11 @@ extension WorkerEngine {
       if bare { return responseSent(s) }
       return
     }
+    if slot[].kind == .codec {
+      began(s)
+      countResponse(slot, status)
+      return passAnswer(s)
+    }
     let tunnel = stream[].flags.contains(.tunnel)
     // Delimited by the end of the upstream's connection: to whoever understands chunks, a cut must not look like the end.
     if head.framing == .untilClose, !stream[].flags.contains(.clientHTTP10), !stream[].flags.contains(.isHEAD) {

@@ -300,7 +300,7 @@ extension WorkerEngine {
 
     // What a CONNECT that ends here says is no HTTP: it has a connection of its own from the first byte on.
     if terminatesConnect(s) { return wait(s, h, .http1) }
-    let wanted = wantedProtocol(stream[].cluster, stream[].downstream)
+    let wanted = wantedProtocol(s)
     if let u = readyConnection(h, wanted, for: s) {
       guard takeRequest(s) else {
         list(upstream: u)
@@ -397,6 +397,8 @@ extension WorkerEngine {
       streams.pushLast(s, &slot[].streams)
       flushLater(upstream: u)
       if slot[].h2[].availableStreams == 0 { unlist(upstream: u) }
+    } else if slot[].kind == .codec {
+      startMessage(s, on: u)
     } else {
       slot[].stream = s
       let tunnel = stream[].flags.contains(.wantsTunnel)

@@ -83,6 +83,10 @@ extension WorkerEngine {
       instant == .zero ? -1 : Int64(clamping: instant.nanoseconds &- start)
     }
     record.protocolName = slot[].kind == .http2 ? .http2 : stream[].flags.contains(.clientHTTP10) ? .http10 : .http11
+    if let codec = stream[].codec {
+      record.protocolName = .other
+      record.otherProtocol = codec[].name
+    }
     record.status = stream[].flags.contains(.responseStarted) ? stream[].status : 0
     record.flags = stream[].responseFlags
     record.grpcStatus = stream[].grpcStatus
@@ -131,6 +135,7 @@ extension WorkerEngine {
     switch stream[].upstreamKind {
     case .http1: record.upstreamProtocol = .http11
     case .http2: record.upstreamProtocol = .http2
+    case .codec: record.upstreamProtocol = .other
     case .undecided, .tcp: break
     }
     return record

@@ -195,7 +195,11 @@ extension WorkerEngine {
       turn[].closesLeft -= 1
       drain(upstream: host[].multiplexed.first)
     }
-    if host[].idle.isEmpty, host[].multiplexed.isEmpty { return }
+    while turn[].closesLeft > 0, !host[].speaking.isEmpty {
+      turn[].closesLeft -= 1
+      drain(upstream: host[].speaking.first)
+    }
+    if host[].idle.isEmpty, host[].multiplexed.isEmpty, host[].speaking.isEmpty { return }
     turn[].departing.append(h)
     if turn[].departing.count == 1 { _ = loop.schedule(after: .zero, token: Side.departing.rawValue << 32) }
   }

@@ -3,6 +3,7 @@
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
@@ -12,20 +13,26 @@ enum WantedProtocol: UInt8, BitwiseCopyable {
   case http1, http2
   /// Whatever ALPN agrees on.
   case any
+  /// That of the stream's codec.
+  case codec
 }
 
 extension WorkerEngine {
-  func wantedProtocol(_ cluster: SlabIndex, _ d: SlabIndex) -> WantedProtocol {
-    switch clusters[cluster].config[].upstreamProtocol {
-    case .http1: .http1
-    case .http2: .http2
-    case .automatic: .any
-    case .useDownstream: downstreams[d].kind == .http2 ? .http2 : .http1
+  /// HTTP has the version that the cluster asks for; any other protocol is its stream's own.
+  func wantedProtocol(_ s: SlabIndex) -> WantedProtocol {
+    let stream = streams.ref(s)
+    if stream[].codec != nil { return .codec }
+    switch clusters[stream[].cluster].config[].upstreamProtocol {
+    case .http1: return .http1
+    case .http2: return .http2
+    case .automatic: return .any
+    case .useDownstream: return downstreams[stream[].downstream].kind == .http2 ? .http2 : .http1
     }
   }
 
   /// A connection that can take a request now: for HTTP/1 the most recently used idle one, for HTTP/2 the first with room.
   func readyConnection(_ h: SlabIndex, _ wanted: WantedProtocol, for s: SlabIndex) -> SlabIndex? {
+    if wanted == .codec { return readyCodec(h, for: s) }
     let host = hosts.ref(h)
     if wanted != .http1, !host[].multiplexed.isEmpty {
       let u = host[].multiplexed.first
@@ -61,7 +68,7 @@ extension WorkerEngine {
     streams.pushLast(s, &host[].waiting)
     // A multiplexed connection that is being opened will take several; others one each.
     if host[].waiting.count > host[].expectedCapacity, !settingsAreComing(to: h, for: s) {
-      open(h, wanted, breaker: breaker, highPriority: highPriority)
+      open(h, wanted, breaker: breaker, highPriority: highPriority, codec: stream[].codec)
     }
     if host[].connections == 0, streams.contains(s), stream[].flags.contains(.waiting) {
       leaveWaiting(s)
@@ -84,12 +91,15 @@ extension WorkerEngine {
 
   /// Opens a connection to the host unless the breaker forbids it (a host's first of a protocol is always allowed: one of the other protocol
   /// would never take the request).
-  func open(_ h: SlabIndex, _ wanted: WantedProtocol, breaker: CircuitBreaker, highPriority: Bool) {
+  func open(
+    _ h: SlabIndex, _ wanted: WantedProtocol, breaker: CircuitBreaker, highPriority: Bool,
+    codec: ConfigRef<CompiledCodec>? = nil
+  ) {
     let host = hosts.ref(h)
     let state = clusters.ref(host[].cluster)
     let alike =
       switch wanted {
-      case .any: host[].connections
+      case .any, .codec: host[].connections
       case .http1: host[].connections - host[].http2Connections
       case .http2: host[].http2Connections
       }
@@ -101,13 +111,24 @@ extension WorkerEngine {
       guard host[].connections == 0, makeRoom(for: h) else { return }
       breaker.takeAnyway(.connections)
     }
-    let protocols: UpstreamProtocols = wanted == .http1 ? .http1 : wanted == .http2 ? .http2 : .anyHTTP
+    let protocols: UpstreamProtocols =
+      switch wanted {
+      case .http1: .http1
+      case .http2: .http2
+      case .any: .anyHTTP
+      case .codec: .opaque
+      }
     guard let u = connect(h, breaker: breaker, speaking: protocols) else { return breaker.give(.connections) }
     let slot = upstreams.ref(u)
     slot[].highPriority = highPriority
     slot[].expectedCapacity = wanted == .http2 ? min(100, slot[].mostServed) : 1
     slot[].kind = wanted == .http1 ? .http1 : wanted == .http2 ? .http2 : .undecided
     if wanted == .http2 { host[].http2Connections += 1 }
+    if let codec {
+      slot[].kind = .codec
+      slot[].codec = codec[].open(.endpoint)
+      if slot[].codec[].exchange == .multiplexed { slot[].expectedCapacity = min(100, slot[].mostServed) }
+    }
     host[].expectedCapacity += slot[].expectedCapacity
   }
 
@@ -120,6 +141,7 @@ extension WorkerEngine {
       if slot[].active == 0 { close(upstream: u, .gracefully) }
       return
     }
+    if slot[].kind == .codec { return freedCodec(u) }
     // Of a host that has left, too, those are served first who wait for just this connection.
     if slot[].kind == .http2 {
       serveWaiting(u)
@@ -151,7 +173,9 @@ extension WorkerEngine {
     let s = host[].waiting.first
     if settingsAreComing(to: h, for: s) { return }
     let highPriority = streams[s].route?[].highPriority ?? false
-    open(h, streams[s].wanted, breaker: clusters[host[].cluster].breaker(highPriority), highPriority: highPriority)
+    open(
+      h, streams[s].wanted, breaker: clusters[host[].cluster].breaker(highPriority), highPriority: highPriority,
+      codec: streams[s].codec)
   }
 
   /// Those who wait for a connection of a host that has left look for another host. May let go of the host.
@@ -177,11 +201,12 @@ extension WorkerEngine {
   }
 
   /// The first waiting stream that the connection `u`, which speaks `has`, can take.
-  private func nextWaiting(_ h: SlabIndex, _ has: WantedProtocol, _ u: SlabIndex) -> SlabIndex? {
+  func nextWaiting(_ h: SlabIndex, _ has: WantedProtocol, _ u: SlabIndex) -> SlabIndex? {
     var s = hosts[h].waiting.first
     while !s.isNone {
       let wanted = streams[s].wanted
-      if wanted == .any || wanted == has, has == .http1 || !awaitsSettings(s, u),
+      let fits = has == .codec ? speaks(u, s) : wanted == .any || wanted == has
+      if fits, has == .http1 || !awaitsSettings(s, u),
         upstreams[u].served == 0 || !terminatesConnect(s)
       {
         return s
@@ -209,7 +234,7 @@ extension WorkerEngine {
   }
 
   /// *Returns*: whether the stream, or what it ended with, had the connection; not so when too many requests run already.
-  private func startWaiting(_ s: SlabIndex, on u: SlabIndex) -> Bool {
+  func startWaiting(_ s: SlabIndex, on u: SlabIndex) -> Bool {
     leaveWaiting(s)
     guard let head = streams[s].head else {
       localReply(s, 503, .empty, details: "waiting_without_request")
@@ -238,6 +263,9 @@ extension WorkerEngine {
     if slot[].kind == .http2 {
       slot[].list = .multiplexed
       upstreams.pushFirst(u, &host[].multiplexed)
+    } else if slot[].kind == .codec {
+      slot[].list = .speaking
+      upstreams.pushFirst(u, &host[].speaking)
     } else {
       slot[].list = .idle
       upstreams.pushFirst(u, &host[].idle)
@@ -251,11 +279,12 @@ extension WorkerEngine {
     case .none: return
     case .idle: upstreams.unlink(u, &host[].idle)
     case .multiplexed: upstreams.unlink(u, &host[].multiplexed)
+    case .speaking: upstreams.unlink(u, &host[].speaking)
     }
     slot[].list = .none
   }
 
-  private func idleBegan(_ u: SlabIndex) {
+  func idleBegan(_ u: SlabIndex) {
     let slot = upstreams.ref(u)
     slot[].idleSince = now
     let timeout = clusters[hosts[slot[].host].cluster].config[].idleTimeout

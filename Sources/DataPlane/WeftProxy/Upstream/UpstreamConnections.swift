@@ -3,6 +3,7 @@
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
@@ -62,6 +63,10 @@ extension WorkerEngine {
       arm(upstream: u, at: slot[].lifeDeadline)
     }
     if slot[].kind == .tcp { return upstreamConnectedTCP(u) }
+    if slot[].kind == .codec {
+      startHeartbeats(u)
+      return freed(upstream: u)
+    }
     if slot[].kind == .undecided {
       let agreed = loop.transport(slot[].connection)?.negotiatedProtocol ?? ""
       slot[].kind = agreed == "h2" ? .http2 : .http1
@@ -110,6 +115,7 @@ extension WorkerEngine {
     switch slot[].kind {
     case .http1: return upstreamReceivedHTTP1(u, bytes)
     case .http2: return upstreamReceivedHTTP2(u, bytes)
+    case .codec: return upstreamReceivedCodec(u, bytes)
     case .tcp: return upstreamReceivedTCP(u, bytes)
     case .undecided: return bytes.count
     }
@@ -257,7 +263,7 @@ extension WorkerEngine {
       let s = slot[].stream
       if slot[].kind == .tcp { upstreamLostTCP(s) } else { upstreamReset(s, reason) }
     }
-    if slot[].kind == .http2 { forEachStream(ofUpstream: u) { upstreamReset($0, reason) } }
+    if slot[].hasMany { forEachStream(ofUpstream: u) { upstreamReset($0, reason) } }
   }
 
   // MARK: End
@@ -313,6 +319,7 @@ extension WorkerEngine {
     resetStreams(u, wasConnecting ? (timedOut ? .connectTimeout : .connectFailure) : reasonOfLoss(u))
     if !slot[].timer.id.isNone { loop.cancel(slot[].timer.id) }
     slot[].h2.free()
+    slot[].codec.free()
     upstreams.remove(u)
     if wasConnecting, !tcp { connectFailed(h, timedOut ? .connectTimeout : .connectFailure) }
     if hosts.contains(h) { afterClose(h) }
@@ -354,6 +361,8 @@ extension WorkerEngine {
       slot[].h2[].outputFlushed()
       forEachStream(ofUpstream: u) { pumpRequest($0) }
       flushLater(upstream: u)
+    } else if slot[].kind == .codec {
+      forEachStream(ofUpstream: u) { pumpRequest($0) }
     } else if !slot[].stream.isNone {
       if slot[].kind == .tcp { upstreamDrainedTCP(u) } else { pumpRequest(slot[].stream) }
     }

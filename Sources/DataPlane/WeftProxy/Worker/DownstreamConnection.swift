@@ -2,7 +2,7 @@
 
 package import WeftBase
 package import WeftHTTP
-import WeftProxyAPI
+package import WeftProxyAPI
 import WeftTelemetry
 package import WeftRuntime
 package import WeftUpstream
@@ -14,9 +14,16 @@ package struct DownstreamConnection: BitwiseCopyable {
     case unmatched
     /// HTTP, version not known yet.
     case http
-    case http1, http2, tcp
+    case http1, http2
+    /// A protocol of a codec (`CodecConnection/CodecDownstream.swift`).
+    case codec
+    case tcp
     /// No client at all: a stream of the proxy's own (`Streams/InsideStreams.swift`).
     case inside
+
+    /// It lists its streams: there may be many at once.
+    @inline(__always)
+    package var hasMany: Bool { self == .http2 || self == .codec }
   }
 
   package struct Flags: OptionSet, BitwiseCopyable {
@@ -63,9 +70,10 @@ package struct DownstreamConnection: BitwiseCopyable {
   var tcpStats: StatBlock<TCPMetric>?
   package var decoder: H1Decoder
   package var h2 = H2Cell.none
+  package var codec = CodecCell.none
   /// HTTP/1 and TCP: the stream in progress.
   package var stream = SlabIndex.none
-  /// HTTP/2: the streams in progress, oldest first, whether or not the codec still knows them.
+  /// HTTP/2 and codecs: the streams in progress, oldest first, whether or not the codec still knows them.
   package var streams = SlotList()
   package var active: UInt32 = 0
   /// `inside`: which hold of which stream waits for the answer.

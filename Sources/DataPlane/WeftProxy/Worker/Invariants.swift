@@ -5,6 +5,7 @@
 
 import WeftBase
 import WeftHTTP
+import WeftProxyAPI
 import WeftRuntime
 import WeftUpstream
 
@@ -17,6 +18,7 @@ private struct Census {
   /// The host in whose idle or multiplexed list a connection is.
   var idle: [SlabIndex: SlabIndex] = [:]
   var multiplexed: [SlabIndex: SlabIndex] = [:]
+  var speaking: [SlabIndex: SlabIndex] = [:]
   var hosts: [SlabIndex: HostCensus] = [:]
   /// Requests, and hosts, of a cluster.
   var clusters: [SlabIndex: (requests: Int32, hosts: Int32)] = [:]
@@ -71,6 +73,7 @@ extension WorkerEngine {
       for s in streamList(host.waiting, "host \(h.index)", { streams[$0].links }, &found) { census.queue[s] = h }
       for u in connectionList(host.idle, h, &found) { census.idle[u] = h }
       for u in connectionList(host.multiplexed, h, &found) { census.multiplexed[u] = h }
+      for u in connectionList(host.speaking, h, &found) { census.speaking[u] = h }
       census.clusters[host.cluster, default: (0, 0)].hosts += 1
     }
     streams.forEach { s in
@@ -86,7 +89,7 @@ extension WorkerEngine {
     guard downstreams.contains(stream.downstream) else { return found.add("stream \(s.index) outlives its client") }
     let d = downstreams[stream.downstream]
     found.expect(
-      d.kind == .http2 ? census.client[s] == stream.downstream : d.stream == s,
+      d.kind.hasMany ? census.client[s] == stream.downstream : d.stream == s,
       "stream \(s.index) is unknown to its client")
     if d.kind == .http2, !d.h2.isNone, d.isOpen, !d.h2[].contains(stream.downstreamID) {
       found.expect(
@@ -97,8 +100,11 @@ extension WorkerEngine {
     } else if upstreams.contains(stream.upstream) {
       let u = upstreams[stream.upstream]
       found.expect(
-        u.kind == .http2 ? census.carrier[s] == stream.upstream : u.stream == s,
+        u.hasMany ? census.carrier[s] == stream.upstream : u.stream == s,
         "stream \(s.index) is unknown to its upstream connection")
+      found.expect(
+        u.kind != .codec || stream.codec?[].identity == u.codec[].identity,
+        "stream \(s.index) speaks another protocol than its upstream connection")
       found.expect(u.kind == .tcp || u.host == stream.host, "stream \(s.index) runs on another host's connection")
     } else {
       found.add("stream \(s.index) names an upstream connection that is gone")
@@ -121,7 +127,7 @@ extension WorkerEngine {
     found.expect(
       stream.retryAt == .distantFuture || (stream.upstream.isNone && !isWaiting),
       "stream \(s.index) has an attempt under way and another one coming")
-    if d.isOpen, d.kind == .http1 || d.kind == .http2 {
+    if d.isOpen, d.kind == .http1 || d.kind.hasMany {
       // A timer may be early, when deadlines have moved on; late it may not be.
       found.expect(d.timer.at <= earliest(s), "nothing will wake stream \(s.index) at its deadline")
     }
@@ -135,12 +141,12 @@ extension WorkerEngine {
       found.expect(streams[s].downstream == i, "client \(i.index) lists another's stream")
       s = streams[s].siblings.next
     }
-    if d.kind == .http2 {
+    if d.kind.hasMany {
       found.expect(d.stream.isNone, "client \(i.index) has one stream beside its list")
       found.expect(
         d.active == d.streams.count, "client \(i.index) counts \(d.active) streams and has \(d.streams.count)")
     } else {
-      found.expect(d.streams.isEmpty, "client \(i.index) has a list without HTTP/2")
+      found.expect(d.streams.isEmpty, "client \(i.index) has a list of one")
       found.expect(d.active == (d.stream.isNone ? 0 : 1), "client \(i.index) counts \(d.active) streams")
       if !d.stream.isNone {
         found.expect(
@@ -148,6 +154,7 @@ extension WorkerEngine {
           "client \(i.index) names no stream of its own")
       }
     }
+    if d.kind == .codec { checkHeld(i, &found) }
     guard d.kind == .http2, d.isOpen, !d.h2.isNone else { return }
     var cursor = 0
     while let id = d.h2[].nextStream(after: &cursor) {
@@ -160,6 +167,32 @@ extension WorkerEngine {
     }
   }
 
+  /// What a client of a codec has in flight is what its streams still hold, and each of them has a number of its own.
+  private func checkHeld(_ i: SlabIndex, _ found: inout Violations) {
+    let d = downstreams[i]
+    var held = 0
+    var s = d.streams.first
+    while !s.isNone, streams.contains(s) {
+      held += streams[s].requestCredit
+      s = streams[s].siblings.next
+    }
+    found.expect(d.codec[].held == held, "client \(i.index) counts \(d.codec[].held) bytes and holds \(held)")
+  }
+
+  /// The numbers under way are those of the streams, or were answered already.
+  private func checkNumbers(_ i: SlabIndex, _ found: inout Violations) {
+    let u = upstreams[i]
+    found.expect(u.codec[].underWay <= Int(u.active), "upstream \(i.index) waits for answers nobody asked for")
+    var numbers: Set<UInt32> = []
+    var s = u.streams.first
+    while !s.isNone, streams.contains(s) {
+      found.expect(numbers.insert(streams[s].upstreamID).inserted, "upstream \(i.index) gave a number twice")
+      found.expect(
+        u.codec[].owner(of: streams[s].upstreamID) ?? s.rawValue == s.rawValue, "upstream \(i.index) mixes up streams")
+      s = streams[s].links.next
+    }
+  }
+
   /// An upstream connection is in the list its state calls for, and its streams name it.
   private func check(upstream i: SlabIndex, _ census: Census, _ found: inout Violations) {
     let u = upstreams[i]
@@ -168,12 +201,13 @@ extension WorkerEngine {
       found.expect(streams[s].upstream == i, "upstream \(i.index) lists another's stream")
       s = streams[s].links.next
     }
-    if u.kind == .http2 {
+    if u.kind == .codec { checkNumbers(i, &found) }
+    if u.hasMany {
       found.expect(u.stream.isNone, "upstream \(i.index) has one stream beside its list")
       found.expect(
         u.active == u.streams.count, "upstream \(i.index) counts \(u.active) streams and has \(u.streams.count)")
     } else {
-      found.expect(u.streams.isEmpty, "upstream \(i.index) has a list without HTTP/2")
+      found.expect(u.streams.isEmpty, "upstream \(i.index) has a list of one")
       found.expect(u.active == (u.stream.isNone ? 0 : 1), "upstream \(i.index) counts \(u.active) streams")
       if !u.stream.isNone {
         found.expect(
@@ -187,11 +221,14 @@ extension WorkerEngine {
     found.expect(
       census.multiplexed[i] == (u.list == .multiplexed ? u.host : nil),
       "upstream \(i.index) is not in the multiplexed list it names")
+    found.expect(
+      census.speaking[i] == (u.list == .speaking ? u.host : nil), "upstream \(i.index) is not in the list it names")
     if u.list != .none {
       found.expect(
         u.flags.isDisjoint(with: [.closed, .draining, .connecting]), "upstream \(i.index) is on offer and cannot be had"
       )
       found.expect((u.kind == .http2) == (u.list == .multiplexed), "upstream \(i.index) is in the wrong list")
+      found.expect((u.kind == .codec) == (u.list == .speaking), "upstream \(i.index) is in the wrong list")
       found.expect(u.list != .idle || u.stream.isNone, "upstream \(i.index) is idle and busy")
     }
     if u.kind == .http1, u.stream.isNone, u.flags.isDisjoint(with: [.closed, .connecting]) {

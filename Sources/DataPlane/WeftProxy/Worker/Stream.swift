@@ -107,6 +107,10 @@ package struct Stream: Linked {
   package var downstreamID: H2StreamID
   package var upstream = SlabIndex.none
   package var upstreamID: H2StreamID = 0
+  /// Of a codec's protocol: which one, the client's own number for it, and whether an answer is expected.
+  var codec: ConfigRef<CompiledCodec>?
+  var clientNumber: UInt64 = 0
+  var expectsAnswer = true
   package var flags: Flags = []
   package var responseFlags = ResponseFlags()
   /// In its host's waiting list; later, where that speaks HTTP/2, among the streams of its upstream connection.
@@ -137,7 +141,7 @@ package struct Stream: Linked {
   package var responseTrailers: StoredHead?
   package var requestBody = StreamBuffer()
   package var responseBody = StreamBuffer()
-  /// HTTP/2: bytes the other side has not taken, whose credit is held back.
+  /// HTTP/2 and codecs: bytes the other side has not taken, whose credit is held back.
   package var requestCredit: Int = 0
   package var responseCredit: Int = 0
   /// What `wantsTunnel` asks for.

@@ -34,6 +34,9 @@ package final class WorkerEngine: LoopHandler {
     package var idleMemoryTime = Duration.seconds(5)
     /// Connections of hosts that left which one turn closes.
     package var closesPerTurn = 256
+    /// Requests under way on one connection of a codec's protocol, and bytes of answers that a client of one has not taken.
+    package var messagesUnderWay = 1024
+    package var queuedAnswerBytes = 32 << 20
     package init() {}
   }
 
@@ -239,6 +242,7 @@ struct TurnState: ~Copyable {
   var flushUpstream: [SlabIndex] = []
   var endOfTurnAsked = false
   var spareStreams: [SlabIndex] = []
+  var passed = PassedMessage()
   /// Hosts that left and have connections still to be closed; how many this turn may close, and which turn that is.
   var departing: [SlabIndex] = []
   var closesLeft = 0

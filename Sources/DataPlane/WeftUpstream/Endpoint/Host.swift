@@ -25,6 +25,8 @@ package struct Host: Linked {
   package var idle = SlotList()
   /// HTTP/2 connections that take streams.
   package var multiplexed = SlotList()
+  /// Connections that speak the protocol of a codec and take requests.
+  package var speaking = SlotList()
   /// Streams that wait for a connection, oldest first.
   package var waiting = SlotList()
   /// Where connections carry the request's authority as SNI, each authority has pools of its own: a slot like this one, in the list of the

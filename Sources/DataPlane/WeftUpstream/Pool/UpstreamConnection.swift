@@ -2,6 +2,7 @@
 
 package import WeftBase
 package import WeftHTTP
+package import WeftProxyAPI
 package import WeftRuntime
 
 /// A connection that this worker made.
@@ -11,9 +12,9 @@ package import WeftRuntime
 @usableFromInline
 package struct UpstreamConnection: Linked {
   @frozen @usableFromInline
-  package enum Kind: UInt8, BitwiseCopyable { case undecided, http1, http2, tcp }
+  package enum Kind: UInt8, BitwiseCopyable { case undecided, http1, http2, codec, tcp }
   @frozen @usableFromInline
-  package enum List: UInt8, BitwiseCopyable { case none, idle, multiplexed }
+  package enum List: UInt8, BitwiseCopyable { case none, idle, multiplexed, speaking }
 
   @frozen @usableFromInline
   package struct Flags: OptionSet, BitwiseCopyable {
@@ -50,9 +51,10 @@ package struct UpstreamConnection: Linked {
   @usableFromInline package var links = SlotLinks()
   package var decoder: H1Decoder
   package var h2 = H2Cell.none
+  package var codec = CodecCell.none
   /// The stream it carries (HTTP/1, TCP).
   package var stream = SlabIndex.none
-  /// HTTP/2: the streams it carries, oldest first, whether or not the codec still knows them.
+  /// HTTP/2 and codecs: the streams it carries, oldest first, whether or not the codec still knows them.
   package var streams = SlotList()
   /// Streams it carries now, and has carried.
   package var active: UInt32 = 0
@@ -72,6 +74,9 @@ package struct UpstreamConnection: Linked {
   package var timer = LazyTimer()
   /// Counted by the breakers of the high priority.
   package var highPriority = false
+
+  /// It lists its streams: there may be many at once.
+  package var hasMany: Bool { kind == .http2 || kind == .codec }
 
   package init(
     connection: ConnectionID, host: SlabIndex, address: SocketAddress, decoder: H1Decoder, now: MonotonicInstant

@@ -30,12 +30,15 @@ package struct KnownExtensions: Hashable, Sendable {
   package var httpFilters: [String: String] = [:]
   /// Messages that routes may hold for them.
   package var routeFilters: Set<String> = []
+  /// Messages of protocols, each with the protocol's name.
+  package var protocols: [String: String] = [:]
   /// Whether others pass as they are: which there are, only the program they are meant for knows.
   package var takesOthers = false
 
   package init() {}
 
   package func hasHTTPFilter(_ typeName: String) -> Bool { takesOthers || httpFilters[typeName] != nil }
+  package func hasProtocol(_ typeName: String) -> Bool { protocols[typeName] != nil }
   package func hasRouteFilter(_ typeName: String) -> Bool { takesOthers || routeFilters.contains(typeName) }
 
   /// No extension at all.
@@ -61,6 +64,7 @@ package struct KnownExtensions: Hashable, Sendable {
       localRateLimit: "envoy.filters.http.local_ratelimit",
     ]
     known.routeFilters = [cors + "Policy", fault, mutation + "PerRoute", localRateLimit]
+    known.protocols = ["envoy.extensions.filters.network.generic_proxy.codecs.dubbo.v3.DubboCodecConfig": "Dubbo"]
     return known
   }()
 }

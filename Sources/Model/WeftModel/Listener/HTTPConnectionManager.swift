@@ -17,6 +17,8 @@ package struct HTTPConnectionManager: Hashable, Sendable {
 
   package var statPrefix: String
   package var codec: Codec = .auto
+  /// The protocol that is spoken instead of HTTP: what stands in front of the manager in the chain.
+  package var protocolCodec: ExtensionConfig?
   package var routes: Routes
   package var filters: [ConfiguredFilter] = []
   package var http1 = HTTP1Options()

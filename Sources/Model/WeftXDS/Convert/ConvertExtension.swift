@@ -7,12 +7,17 @@ extension Converter {
   /// An extension's configuration: typed, or free-form as `TypedStruct` or `Struct` beside a type.
   func extensionConfig(_ any: Google_Protobuf_Any, _ at: FieldPath) throws(ConfigError) -> ExtensionConfig {
     switch Self.typeName(any.typeUrl) {
-    case Xds_Type_V3_TypedStruct.schema.name, "udpa.type.v1.TypedStruct":
+    case let name where Self.isFreeForm(name):
       let free = try unpackFreeForm(any, at)
       let type = try required(Self.typeName(free.typeUrl), at.field("type_url"))
       return ExtensionConfig(typeName: type, message: try typed(free.value, type, at.field("value")))
     default: return ExtensionConfig(typeName: Self.typeName(any.typeUrl), message: any.value)
     }
+  }
+
+  /// Whether a message of that name is a structure beside the name of its type.
+  static func isFreeForm(_ name: String) -> Bool {
+    name == Xds_Type_V3_TypedStruct.schema.name || name == "udpa.type.v1.TypedStruct"
   }
 
   /// Both names stand for one message.

@@ -194,9 +194,26 @@ extension Converter {
     var out = FilterChain(name: value.name)
     if let match = value.filterChainMatch { out.match = try filterChainMatch(match, at.field("filter_chain_match")) }
     guard !value.filters.isEmpty else { throw fail(at.field("filters"), "is empty; a chain needs a terminal filter") }
+    var codec: (name: String, config: ExtensionConfig)?
     for (i, filter) in value.filters.enumerated() {
       let path = at.field("filters").index(i)
-      out.filters.append(try networkFilter(filter, path))
+      if let config = try protocolCodec(filter, path) {
+        guard codec == nil, i < value.filters.count - 1 else {
+          throw fail(path, "protocol \(filter.name) must stand alone in front of an HTTP connection manager")
+        }
+        codec = (filter.name, config)
+        continue
+      }
+      var next = try networkFilter(filter, path)
+      if let (name, config) = codec {
+        guard case .httpConnectionManager(var manager) = next else {
+          throw fail(path, "follows protocol \(name), so it must be an HTTP connection manager")
+        }
+        manager.protocolCodec = config
+        next = .httpConnectionManager(manager)
+        codec = nil
+      }
+      out.filters.append(next)
       guard i == value.filters.count - 1 else {
         throw fail(path, "terminal filter named \(filter.name) must be the last filter in a network filter chain")
       }
@@ -273,6 +290,18 @@ extension Converter {
         try tcpProxy(try unpack(any, Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy.self, path), path))
     default: throw unregistered(name, any.typeUrl, path)
     }
+  }
+
+  /// What a filter says that is no filter but a protocol: what the connection manager behind it reads instead of HTTP.
+  private func protocolCodec(_ value: Envoy_Config_Listener_V3_Filter, _ at: FieldPath) throws(ConfigError)
+    -> ExtensionConfig?
+  {
+    guard case .typedConfig(let any)? = value.configType else { return nil }
+    // A structure may be anything else's, too: its own type tells.
+    let name = Self.typeName(any.typeUrl)
+    guard extensions.hasProtocol(name) || Self.isFreeForm(name) else { return nil }
+    let config = try extensionConfig(any, at.field("typed_config"))
+    return extensions.hasProtocol(config.typeName) ? config : nil
   }
 
   private func tcpProxy(

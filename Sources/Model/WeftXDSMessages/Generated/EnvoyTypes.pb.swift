@@ -172,6 +172,7 @@ package enum EnvoyTypes {
     Envoy_Extensions_Filters_Listener_OriginalDst_V3_OriginalDst.self,
     Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.self,
     Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector.self,
+    Envoy_Extensions_Filters_Network_GenericProxy_Codecs_Dubbo_V3_DubboCodecConfig.self,
     Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager.self,
     Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpFilter.self,
     Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_LocalReplyConfig.self,

@@ -1,0 +1,203 @@
+// Clients that speak a codec's protocol: messages to request events, answers back.
+//
+// Such a connection stands beside HTTP/1 and HTTP/2 (`DownstreamConnection.Kind.codec`) and lists its streams as HTTP/2 does. A message passes whole: its
+// head is routed, its bytes are the request's content, and the answer is written in one piece, so that no stream ever waits for another's rest.
+
+import WeftBase
+import WeftHTTP
+import WeftProxyAPI
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+/// The message or text that is being passed to a client: views that hold as long as the event that brought them.
+struct PassedMessage {
+  /// An endpoint's answer.
+  var bytes = ByteView.empty
+  /// Of an answer made here: what it tells people, and whether a limit of ours is its reason.
+  var text = ByteView.empty
+  var isOverload = false
+}
+
+extension WorkerEngine {
+  func startCodec(_ d: SlabIndex, _ codec: ConfigRef<CompiledCodec>) {
+    let slot = downstreams.ref(d)
+    slot[].kind = .codec
+    slot[].codec = codec[].open(.client)
+    // Its listener has begun to drain meanwhile.
+    if slot[].flags.contains(.lastRequest) { beginDrain(downstream: d) }
+  }
+
+  func receivedCodec(_ d: SlabIndex, _ bytes: ByteView) -> Int {
+    let slot = downstreams.ref(d)
+    slot[].stats?.add(.downstreamCxRxBytesTotal, UInt64(bytes.count))
+    let codec = slot[].codec
+    var input = bytes
+    while !slot[].flags.contains(.closed) {
+      // The connection ends; whatever still comes belongs to nobody.
+      if slot[].flags.contains(.closing) { return bytes.count }
+      if holdsBack(d) {
+        pauseReading(downstream: d)
+        return bytes.count - input.count
+      }
+      var message = ByteView.empty
+      switch codec[].next(&input, requestHead, &message) {
+      case .needMore:
+        boundMessage(d)
+        return bytes.count - input.count
+      case .message(_, let id, let expectsAnswer):
+        if let s = newMessage(d, id, expectsAnswer) { begin(s, message) }
+      case .refused(_, let id, let expectsAnswer, let details):
+        if let s = newMessage(d, id, expectsAnswer) { refuse(s, details) }
+      case .control(_, let wantsAnswer):
+        if wantsAnswer {
+          stage(for: slot[].connection)
+          codec[].answer(message, &stage[].buffer)
+        }
+      case .lastCall:
+        slot[].flags.insert(.closing)
+        if slot[].active == 0 { close(downstream: d, .gracefully) }
+      case .malformed:
+        slot[].flags.insert([.closing, .protocolError])
+        slot[].stats?.add(.downstreamCxProtocolError)
+        endStreams(ofDownstream: d)
+        close(downstream: d, .gracefully)
+        return bytes.count
+      }
+      slot[].flags.remove(.headStarted)
+      slot[].headDeadline = .distantFuture
+    }
+    return bytes.count
+  }
+
+  /// A message that has begun has to be whole in the time of a head.
+  private func boundMessage(_ d: SlabIndex) {
+    if downstreams[d].codec[].hasPartial, !downstreams[d].flags.contains(.headStarted) { headBegan(d) }
+  }
+
+  /// Whether no further message is read for now: answers are not taken, enough requests are under way, or enough of them wait to be passed on.
+  private func holdsBack(_ d: SlabIndex) -> Bool {
+    let slot = downstreams.ref(d)
+    if slot[].flags.contains(.writeBlocked) { return true }
+    if slot[].codec[].exchange == .oneByOne { return slot[].active > 0 }
+    return slot[].active >= UInt32(limits.messagesUnderWay)
+      || slot[].codec[].held > (slot[].manager?[].bufferLimit ?? 0)
+  }
+
+  func resumeCodec(_ d: SlabIndex) {
+    if downstreams[d].flags.contains(.readPaused), !holdsBack(d) { resumeReading(downstream: d) }
+  }
+
+  private func newMessage(_ d: SlabIndex, _ id: UInt64, _ expectsAnswer: Bool) -> SlabIndex? {
+    let slot = downstreams.ref(d)
+    guard let s = newStream(d, 0) else {
+      slot[].stats?.add(.downstreamRqOverloadClose)
+      close(downstream: d, .reset)
+      return nil
+    }
+    let stream = streams.ref(s)
+    stream[].codec = slot[].manager?[].protocolCodec
+    stream[].clientNumber = id
+    stream[].expectsAnswer = expectsAnswer
+    return s
+  }
+
+  private func begin(_ s: SlabIndex, _ message: ByteView) {
+    let stream = streams.ref(s)
+    stream[].requestCredit = message.count
+    downstreams[stream[].downstream].codec[].held += message.count
+    beginRequest(s, requestHead)
+    if streams.contains(s) { requestData(s, message, end: true) }
+    if streams.contains(s) { requestEnd(s) }
+  }
+
+  private func refuse(_ s: SlabIndex, _ details: StaticString) {
+    let stream = streams.ref(s)
+    stream[].flags.insert(.requestEnded)
+    stream[].requestEndedAt = now
+    stream[].responseFlags.insert(.downstreamProtocolError)
+    stream[].keepsResponseHead = downstreams[stream[].downstream].manager?[].hasAccessLogs ?? false
+    localReply(s, 400, .empty, details: details)
+  }
+
+  /// `n` bytes of the request were passed on.
+  func creditMessage(_ s: SlabIndex, _ n: Int) {
+    let stream = streams.ref(s)
+    let taken = min(n, stream[].requestCredit)
+    stream[].requestCredit -= taken
+    downstreams[stream[].downstream].codec[].held -= taken
+    if !stream[].flags.contains(.clientGone) { resumeCodec(stream[].downstream) }
+  }
+
+  // MARK: Answers
+
+  /// Writes the answer: what `turn[].passed` holds. Ends the stream.
+  func passAnswer(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    let slot = downstreams.ref(stream[].downstream)
+    if stream[].expectsAnswer {
+      stage(for: slot[].connection)
+      if stream[].flags.contains(.localReply) {
+        writeReply(s, stream[].status)
+      } else {
+        let message = turn[].passed.bytes
+        stream[].bytesSent &+= UInt64(message.count)
+        let rest = slot[].codec[].readdress(message, to: stream[].clientNumber, &stage[].buffer)
+        send(rest, to: slot[].connection)
+      }
+      boundAnswers(stream[].downstream)
+    }
+    responseSent(s)
+  }
+
+  private func writeReply(_ s: SlabIndex, _ status: UInt16) {
+    let stream = streams.ref(s)
+    let slot = downstreams.ref(stream[].downstream)
+    let text = turn[].passed.text.isEmpty ? stream[].details : turn[].passed.text
+    slot[].codec[].write(
+      CodecReply(status: status, isOverload: turn[].passed.isOverload, text: text, id: stream[].clientNumber),
+      &stage[].buffer)
+  }
+
+  /// Endpoints cannot be held back for one of many clients: a client that asks and does not read ends when too much waits for it.
+  private func boundAnswers(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    guard slot[].flags.contains(.writeBlocked), loop.queuedBytes(slot[].connection) > limits.queuedAnswerBytes else {
+      return
+    }
+    slot[].stats?.add(.downstreamRqOverloadClose)
+    close(downstream: d, .reset)
+  }
+
+  /// The stream cannot be answered as it should be. Its client is told: no protocol has a reset of one message. Ends the stream.
+  func abortMessage(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    let slot = downstreams.ref(stream[].downstream)
+    if stream[].expectsAnswer, !stream[].flags.contains(.responseStarted), slot[].isOpen {
+      stage(for: slot[].connection)
+      turn[].passed = PassedMessage()
+      writeReply(s, 502)
+    }
+    finish(s)
+  }
+
+  /// After an answer, or the end of a request without one. `rest`: what of its message nobody took.
+  func finishCodec(_ d: SlabIndex, rest: Int) {
+    let slot = downstreams.ref(d)
+    slot[].codec[].held -= rest
+    if slot[].flags.contains(.closed) { return }
+    if slot[].active == 0 {
+      slot[].idleSince = now
+      if !slot[].flags.isDisjoint(with: [.goAwayFinal, .closing]) { return close(downstream: d, .gracefully) }
+      armIdle(d)
+    }
+    resumeCodec(d)
+  }
+
+  /// Tells a client to go elsewhere with its next request. *Returns*: whether its protocol has a word for that.
+  func sendLastCall(_ d: SlabIndex) -> Bool {
+    let slot = downstreams.ref(d)
+    stage(for: slot[].connection)
+    return slot[].codec[].lastCall(&stage[].buffer)
+  }
+}

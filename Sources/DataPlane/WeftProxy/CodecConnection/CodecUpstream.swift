@@ -1,0 +1,209 @@
+// Endpoints that speak a codec's protocol: one connection carries many requests under numbers of ours, or one at a time.
+
+import WeftBase
+import WeftHTTP
+import WeftProxyAPI
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+extension WorkerEngine {
+  // MARK: Requests
+
+  /// The connection takes the stream. Its message follows.
+  func startMessage(_ s: SlabIndex, on u: SlabIndex) {
+    let slot = upstreams.ref(u)
+    streams[s].upstreamID = slot[].codec[].open(s.rawValue)
+    streams.pushLast(s, &slot[].streams)
+    if !hasRoom(u) { unlist(upstream: u) }
+  }
+
+  /// Passes the whole message on, or keeps it until the connection takes it. May end the stream (one-way).
+  func passMessage(_ s: SlabIndex, _ message: ByteView) {
+    let stream = streams.ref(s)
+    let isBlocked = upstreams[stream[].upstream].flags.contains(.writeBlocked)
+    let keeps = stream[].flags.contains(.keepsBody)
+    if isBlocked || keeps { stream[].requestBody.append(message, pool: pool) }
+    if isBlocked { return checkBody(s) }
+    if keeps {
+      stream[].requestBody.advance(message.count, keep: true, pool: pool)
+      checkBody(s)
+    }
+    write(s, message)
+    messageSent(s, message.count)
+  }
+
+  /// The message waited for the connection, or goes to another one. May end the stream (one-way).
+  func pumpMessage(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    let count = stream[].requestBody.unsent
+    guard count > 0, stream[].flags.contains(.requestEnded) || stream[].bytesReceived == UInt64(count),
+      !upstreams[stream[].upstream].flags.contains(.writeBlocked)
+    else { return }
+    write(s, stream[].requestBody.unsentView)
+    stream[].requestBody.advance(count, keep: stream[].flags.contains(.keepsBody), pool: pool)
+    stream[].flags.remove(.requestPaused)
+    messageSent(s, count)
+  }
+
+  private func write(_ s: SlabIndex, _ message: ByteView) {
+    let stream = streams.ref(s)
+    let slot = upstreams.ref(stream[].upstream)
+    stage(for: slot[].connection)
+    let rest = slot[].codec[].readdress(message, to: UInt64(stream[].upstreamID), &stage[].buffer)
+    send(rest, to: slot[].connection)
+  }
+
+  private func messageSent(_ s: SlabIndex, _ count: Int) {
+    let stream = streams.ref(s)
+    stream[].flags.insert(.requestSent)
+    stream[].lastActivity = now
+    creditMessage(s, count)
+    if stream[].expectsAnswer { return }
+    // Nobody will answer: that it left is all there is to know.
+    responseHead.startResponse(200, framing: .none)
+    turn[].passed = PassedMessage()
+    responseHead(s, responseHead, end: true)
+  }
+
+  // MARK: Answers
+
+  func upstreamReceivedCodec(_ u: SlabIndex, _ bytes: ByteView) -> Int {
+    let slot = upstreams.ref(u)
+    let codec = slot[].codec
+    var input = bytes
+    while !slot[].flags.contains(.closed) {
+      var message = ByteView.empty
+      switch codec[].next(&input, responseHead, &message) {
+      case .needMore: return bytes.count - input.count
+      case .message(_, let id, _):
+        if let s = answered(u, id) {
+          turn[].passed = PassedMessage(bytes: message)
+          responseHead(s, responseHead, end: true)
+          turn[].passed = PassedMessage()
+        } else if codec[].exchange == .oneByOne {
+          // Nobody asked: what comes cannot be told from the next answer.
+          return brokenCodec(u, bytes)
+        }
+      // An answer to a request that has ended meanwhile is nobody's.
+      case .refused(_, let id, _, _):
+        guard let s = answered(u, id) else { continue }
+        streams[s].responseFlags.insert(.upstreamProtocolError)
+        upstreamReset(s, .protocolError)
+      case .control(_, let wantsAnswer):
+        slot[].flags.remove(.pingOutstanding)
+        slot[].deadline = .distantFuture
+        guard wantsAnswer else { continue }
+        stage(for: slot[].connection)
+        codec[].answer(message, &stage[].buffer)
+      case .lastCall:
+        clusters[hosts[slot[].host].cluster].stats.add(.upstreamCxCloseNotify)
+        drain(upstream: u)
+      case .malformed: return brokenCodec(u, bytes)
+      }
+    }
+    return bytes.count
+  }
+
+  private func brokenCodec(_ u: SlabIndex, _ bytes: ByteView) -> Int {
+    clusters[hosts[upstreams[u].host].cluster].stats.add(.upstreamCxProtocolError)
+    upstreams[u].flags.insert(.protocolError)
+    closeWithStreams(u, .protocolError)
+    return bytes.count
+  }
+
+  /// The stream whose answer this is.
+  private func answered(_ u: SlabIndex, _ id: UInt64) -> SlabIndex? {
+    let codec = upstreams[u].codec
+    let word = codec[].exchange == .multiplexed ? codec[].close(id) : codec[].closeOnly()
+    guard let word else { return nil }
+    let s = SlabIndex(rawValue: word)
+    return streams.contains(s) && streams[s].upstream == u ? s : nil
+  }
+
+  /// Takes the stream off the connection, whose count has been told. A message cannot be called back: what answers come for it are dropped, or,
+  /// where they could not be told from the next one's, the connection ends.
+  func detachMessage(_ s: SlabIndex, _ u: SlabIndex, isComplete: Bool) {
+    let slot = upstreams.ref(u)
+    streams.unlink(s, &slot[].streams)
+    _ = slot[].codec[].close(UInt64(streams[s].upstreamID))
+    if slot[].flags.contains(.closed) { return }
+    if slot[].codec[].exchange == .oneByOne, !isComplete {
+      stage[].drop(slot[].connection)
+      return close(upstream: u, .reset)
+    }
+    freed(upstream: u)
+  }
+
+  // MARK: Pools
+
+  /// Whether the connection takes one more request.
+  private func hasRoom(_ u: SlabIndex) -> Bool {
+    let slot = upstreams.ref(u)
+    return slot[].active < (slot[].codec[].exchange == .multiplexed ? UInt32(limits.messagesUnderWay) : 1)
+  }
+
+  /// A connection of the host that speaks the stream's protocol and has room.
+  func readyCodec(_ h: SlabIndex, for s: SlabIndex) -> SlabIndex? {
+    var u = hosts[h].speaking.first
+    while !u.isNone {
+      if speaks(u, s) { return u }
+      u = upstreams[u].links.next
+    }
+    return nil
+  }
+
+  /// Whether the connection speaks what the stream does, configured alike.
+  func speaks(_ u: SlabIndex, _ s: SlabIndex) -> Bool {
+    upstreams[u].kind == .codec && streams[s].codec?[].identity == upstreams[u].codec[].identity
+  }
+
+  /// The connection has room: those who wait take it, then it is on offer.
+  func freedCodec(_ u: SlabIndex) {
+    let slot = upstreams.ref(u)
+    // One that takes no answer is over as soon as it has left, and frees the connection again: those who wait are served here, not deeper.
+    if slot[].codec[].isServing { return }
+    slot[].codec[].isServing = true
+    while slot[].flags.isDisjoint(with: [.closed, .draining]), hasRoom(u), let s = nextWaiting(slot[].host, .codec, u) {
+      _ = startWaiting(s, on: u)
+    }
+    slot[].codec[].isServing = false
+    guard upstreams.contains(u), !slot[].flags.contains(.closed) else { return }
+    // Those who waited may have taken the last requests that it carries.
+    if slot[].flags.contains(.draining) { return openForWaiting(slot[].host) }
+    if hosts[slot[].host].isRemoved { return drain(upstream: u) }
+    if hasRoom(u) { list(upstream: u) }
+    if slot[].active == 0 { idleBegan(u) }
+    openForWaiting(slot[].host)
+  }
+
+  // MARK: Signs of life
+
+  /// Asks an endpoint that has said nothing for a while whether it is there. *Returns*: when to look again.
+  func heartbeat(_ u: SlabIndex) -> MonotonicInstant {
+    let slot = upstreams.ref(u)
+    let interval = slot[].codec[].heartbeatInterval
+    if interval == 0 { return .distantFuture }
+    if slot[].nextPingAt <= now {
+      let isSilent = slot[].framesAtPing == slot[].codec[].received
+      slot[].framesAtPing = slot[].codec[].received
+      if isSilent, !slot[].flags.contains(.pingOutstanding) {
+        stage(for: slot[].connection)
+        slot[].codec[].heartbeat(&stage[].buffer)
+        slot[].flags.insert(.pingOutstanding)
+        slot[].deadline = now.advanced(nanoseconds: Int64(clamping: 2 * interval))
+      }
+      slot[].nextPingAt = now.advanced(nanoseconds: Int64(clamping: interval))
+    }
+    return min(slot[].nextPingAt, slot[].deadline)
+  }
+
+  /// Begins to look after a connection that has come about.
+  func startHeartbeats(_ u: SlabIndex) {
+    let slot = upstreams.ref(u)
+    let interval = slot[].codec[].heartbeatInterval
+    if interval == 0 { return }
+    slot[].nextPingAt = now.advanced(nanoseconds: Int64(clamping: interval))
+    arm(upstream: u, at: slot[].nextPingAt)
+  }
+}
