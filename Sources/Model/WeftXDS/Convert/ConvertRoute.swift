@@ -242,7 +242,7 @@ extension Converter {
     return out
   }
 
-  private func weighted(_ value: Envoy_Config_Route_V3_WeightedCluster, _ at: FieldPath) throws(ConfigError)
+  func weighted(_ value: Envoy_Config_Route_V3_WeightedCluster, _ at: FieldPath) throws(ConfigError)
     -> WeightedClusters
   {
     guard !value.clusters.isEmpty else { throw fail(at.field("clusters"), "needs at least one cluster") }
