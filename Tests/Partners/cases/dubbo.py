@@ -124,7 +124,7 @@ with lab.Lab() as world:
     user["name"], user["age"] = "中文", 41
     seen = collections.Counter()
     for number in range(400):
-        seen[greeter.call("hello", [user, number, ["a", "b"], 1.5, None, "x" * 2000], timeout=10).split()[0]] += 1
+        seen[greeter.call("hello", [user, number, ["a", "b"], 1.5, True, "x" * 200], timeout=10).split()[0]] += 1
     lab.expect(15 <= seen["new"] <= 75 and sum(seen.values()) == 400, f"90/10 came to {seen}")
     lab.expect(client("demo.Users").call("find", ["z"], timeout=10).startswith("new "), "another interface goes elsewhere")
 
