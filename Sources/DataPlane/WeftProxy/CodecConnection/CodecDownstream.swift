@@ -120,12 +120,14 @@ extension WorkerEngine {
     localReply(s, 400, .empty, details: details)
   }
 
-  /// `n` bytes of the request were passed on.
+  /// `n` bytes of the request were passed on. A stream of the proxy's own holds nobody back.
   func creditMessage(_ s: SlabIndex, _ n: Int) {
     let stream = streams.ref(s)
+    let slot = downstreams.ref(stream[].downstream)
+    guard slot[].kind == .codec else { return }
     let taken = min(n, stream[].requestCredit)
     stream[].requestCredit -= taken
-    downstreams[stream[].downstream].codec[].held -= taken
+    slot[].codec[].held -= taken
     if !stream[].flags.contains(.clientGone) { resumeCodec(stream[].downstream) }
   }
 
