@@ -11,7 +11,7 @@ help: ## list the targets
 demo: setup-demo release-tools ## the bookstore behind sidecars, under load, with every check printed (KEEP=1 leaves it running)
 	@Examples/01-bookstore/demo.sh
 
-test: setup setup-test debug release-tools ## every test: units, golden files, fuzz replays, real partners
+test: setup setup-test debug ## every test: units, golden files, fuzz replays, real partners
 	@Tests/run.sh
 
 unit: setup debug ## unit tests only
@@ -34,7 +34,7 @@ ci: check test ## what continuous integration runs
 debug: ## build everything with its tests (without debug information when CI is set)
 	@swift build --build-tests $(if $(CI),-Xswiftc -gnone) --jobs $(JOBS) 2>&1 | Tools/progress.sh
 
-optimised = swift build -c release --static-swift-stdlib -Xlinker --gc-sections -Xswiftc -cross-module-optimization --jobs $(JOBS) 2>&1 | Tools/progress.sh
+optimised = swift build -c release --static-swift-stdlib -Xlinker --gc-sections -Xswiftc -cross-module-optimization $(if $(CI),-Xswiftc -gnone) --jobs $(JOBS) 2>&1 | Tools/progress.sh
 
 release: setup ## build the programs as shipped: optimised, Swift runtime linked in
 	@WEFT_ONLY=programs $(optimised)

@@ -4,7 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 protoc=${PROTOC:-protoc}
-swift build --product protoc-gen-weft >/dev/null
+# With the flags of `make debug`, or what both need would be compiled twice.
+swift build ${CI:+-Xswiftc -gnone} --product protoc-gen-weft >/dev/null
 plugin=$(swift build --show-bin-path)/protoc-gen-weft
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
