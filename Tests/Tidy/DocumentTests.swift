@@ -8,8 +8,8 @@ enum Vocabulary {
   static let allowed: Set<String> = [
     "curl", "nginx", "h2load", "openssl", "iptables", "systemd", "git", "kubectl", "istioctl", "istiod", "grpcurl",
     "protoc", "swift", "make", "HTTPS_PROXY", "response_code_details",
-    // Planned rooms that the first design note names.
-    "WeftIdentity", "WeftProxyAPI",
+    // A planned room that the first design note names.
+    "WeftIdentity",
   ]
 
   /// A single name: letters, digits, underscores, dots between.

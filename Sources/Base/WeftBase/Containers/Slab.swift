@@ -86,9 +86,6 @@ package struct Slab<Element: BitwiseCopyable>: ~Copyable {
   /// Live slots.
   @inlinable package var count: Int { unsafe Int(header.pointee.live) }
 
-  /// Bytes of memory committed.
-  package var committedBytes: Int { unsafe Int(header.pointee.committedSlots) * MemoryLayout<Slot>.stride }
-
   /// Puts `element` into a free slot; nil when `maximum` slots are live.
   @inlinable
   package func insert(_ element: Element) -> SlabIndex? {

@@ -9,11 +9,6 @@ package struct FormatProgram: BitwiseCopyable, Sendable {
 
   package init(operators: ConstantTable<FormatOperator> = ConstantTable()) { self.operators = operators }
 
-  /// Whether the result is the same for every request.
-  package var isConstant: Bool {
-    operators.indices.allSatisfy { if case .literal = operators[$0] { true } else { false } }
-  }
-
   /// The text when it is one literal.
   package var literal: ByteView? {
     if operators.isEmpty { return .empty }

@@ -13,19 +13,14 @@ package final class ConstantArena: @unchecked Sendable {
   private var blocks: [UnsafeMutableRawPointer] = unsafe []
   private var room = 0
   private var used = 0
-  private var releases: [() -> Void] = []
   /// Bytes taken from the system.
   package private(set) var footprintBytes = 0
 
   package init() {}
 
   deinit {
-    for release in releases { release() }
     for i in unsafe blocks.indices { unsafe blocks[i].deallocate() }
   }
-
-  /// Something to do when the arena goes away, such as freeing a compiled regular expression.
-  package func onRelease(_ body: @escaping () -> Void) { releases.append(body) }
 
   private func allocate(_ size: Int, alignment: Int) -> UnsafeMutableRawPointer {
     precondition(alignment <= 16)

@@ -102,8 +102,6 @@ package struct H2Connection: ~Copyable {
   package var hasReceivedSettings: Bool { settingsReceived }
   /// Whether the peer has begun what it has to finish before anything else: its preface, or a head in several frames.
   package var awaitsPeer: Bool { !settingsReceived || blockStream != 0 }
-  /// The highest stream the peer opened.
-  package var lastPeerStream: H2StreamID { lastPeer }
 
   package func contains(_ stream: H2StreamID) -> Bool { streams.find(stream) != nil }
 

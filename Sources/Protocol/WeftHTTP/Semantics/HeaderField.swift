@@ -55,7 +55,4 @@ package struct HeaderField: BitwiseCopyable {
   @inlinable package var name: ByteView { unsafe ByteView(nameBase, count: Int(nameCount)) }
   /// The value without surrounding blanks.
   @inlinable package var value: ByteView { unsafe ByteView(valueBase, count: Int(valueCount)) }
-
-  /// Size as HPACK and the header limits count it.
-  var countedSize: Int { Int(nameCount) &+ Int(valueCount) &+ 32 }
 }

@@ -169,12 +169,6 @@ package final class EventLoop {
     reference(c)?.it.flags.contains(.paused) ?? false
   }
 
-  package func setWatermarks(_ c: ConnectionID, _ watermarks: Watermarks) {
-    guard let c = reference(c) else { return }
-    c.it.high = UInt32(clamping: watermarks.high)
-    c.it.low = UInt32(clamping: watermarks.low)
-  }
-
   /// The transport of a connection, readable until `closed` has returned.
   package func transport(_ c: ConnectionID) -> (any TransportSession)? {
     guard connections.contains(c.slot), connections[c.slot].flags.contains(.secure) else {

@@ -73,7 +73,6 @@ package struct IPAddress: BitwiseCopyable, Hashable, Sendable {
   }
 
   package static var loopback4: IPAddress { IPAddress(v4: 0x7f00_0001) }
-  package static var loopback6: IPAddress { IPAddress(v6High: 0, low: 1) }
   package static var any4: IPAddress { IPAddress(v4: 0) }
   package static var any6: IPAddress { IPAddress(v6High: 0, low: 0) }
 
@@ -91,9 +90,6 @@ package struct IPAddress: BitwiseCopyable, Hashable, Sendable {
     family == .v6 && high == 0 && low >> 32 == 0xffff
       ? IPAddress(v4: UInt32(truncatingIfNeeded: low)) : self
   }
-
-  /// Number of bits: 32 or 128.
-  @inlinable package var bitCount: Int { family == .v4 ? 32 : 128 }
 
   /// Whether this address lies in `network`/`prefixLength`; addresses of the other family never do.
   package func isInside(_ network: IPAddress, prefixLength: Int) -> Bool {
