@@ -126,8 +126,8 @@ package struct Agent: Sendable {
       throw AgentError(description: "cannot create the directory \(directory): \(reason(errno))")
     }
     let path = "\(directory)/bootstrap.json"
-    guard replaceFile(path, BootstrapFile.json(configuration, ports).bytes(.pretty)) else {
-      throw AgentError(description: "cannot write \(path): \(reason(errno))")
+    if let reason = WholeFile.replace(path, with: BootstrapFile.json(configuration, ports).bytes(.pretty)) {
+      throw AgentError(description: "cannot write \(reason)")
     }
     var words = [
       configuration.proxyProgram, "-c", path, "--concurrency", String(configuration.concurrency),

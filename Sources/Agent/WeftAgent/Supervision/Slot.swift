@@ -46,7 +46,9 @@ final class Slot: Sendable {
     return try? JSONValue(parsing: Array(bytes[..<count]))
   }
 
-  func keep(_ ports: JSONValue) -> Bool { replaceFile("\(directory)/ports.json", ports.bytes()) }
+  func keep(_ ports: JSONValue) -> Bool {
+    WholeFile.replace("\(directory)/ports.json", with: ports.bytes()) == nil
+  }
 
   /// A name as one component of a path.
   private static func fileName(_ text: String) -> String {

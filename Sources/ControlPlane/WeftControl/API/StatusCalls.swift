@@ -124,6 +124,9 @@ extension ControlAPI {
     gauge("weft_control_workloads", "Registered workloads.", counts.workloads)
     gauge("weft_control_lease_renewals_total", "Heartbeats that changed nothing.", counts.renewals, type: "counter")
     gauge("weft_control_lease_expirations_total", "Workloads whose lease ran out.", counts.expirations, type: "counter")
+    gauge(
+      "weft_control_agents_writable", "Whether registrations can be kept for a restart.",
+      registry.lastGoodFailure == nil ? 1 : 0)
     gauge("weft_control_store_writable", "Whether the store can be written.", store.failure == nil ? 1 : 0)
     gauge(
       "weft_control_store_failures_total", "Times the store became unwritable.", store.failures, type: "counter")

@@ -68,6 +68,8 @@ package final class AgentRegistry: ServiceRegistry {
   }
 
   package var state: SourceState { feed.state }
+  /// Why what is registered could not be kept for a restart the last time; nil when it could.
+  package var lastGoodFailure: String? { file?.failure }
   /// Counts the changes.
   package var version: UInt64 { feed.version }
 

@@ -37,9 +37,15 @@ package final class ControlServer: Sendable {
     if let directory = configuration.dataDirectory { try DataDirectory.make(directory) }
     let store = try StoreService(path: path)
     Self.tellOfStore(store, path, configuration.log)
-    let registry = AgentRegistry(
-      clock: clock, domain: configuration.mesh.domain,
-      lastGood: configuration.dataDirectory.map { LastGoodFile("\($0)/agents.json") })
+    let lastGood = configuration.dataDirectory.map { LastGoodFile("\($0)/agents.json") }
+    lastGood?.onFailureChange { [log = configuration.log] failure in
+      if let failure {
+        log.error("registrations are not kept for a restart", ("reason", .text(failure)))
+      } else {
+        log.info("registrations are kept for a restart again")
+      }
+    }
+    let registry = AgentRegistry(clock: clock, domain: configuration.mesh.domain, lastGood: lastGood)
     let aggregate = Aggregate(store: store, registries: [registry], mesh: configuration.mesh)
     try await registry.adopt(from: store, WriteContext(source: Envelope.registrySource, now: clock.wall()))
     registry.load()

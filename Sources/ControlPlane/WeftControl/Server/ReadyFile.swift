@@ -1,4 +1,5 @@
 import Glibc
+import WeftBase
 package import WeftConfig
 package import WeftService
 
@@ -14,14 +15,6 @@ package struct ReadyFile: Sendable {
 
   /// Writes the file in one step: whoever sees it, sees all of it.
   package func write(to path: String) throws(StoreError) {
-    let temporary = "\(path).new"
-    let descriptor = unsafe open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else { throw .failed("\(temporary): \(unsafe String(cString: strerror(errno)))") }
-    let bytes = Array(text.utf8)
-    let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
-    close(descriptor)
-    guard count == bytes.count, unsafe rename(temporary, path) == 0 else {
-      throw .failed("\(path): \(unsafe String(cString: strerror(errno)))")
-    }
+    if let reason = WholeFile.replace(path, with: Array(text.utf8), mode: 0o644) { throw .failed(reason) }
   }
 }

@@ -17,6 +17,7 @@ package final class LastGoodFile: Sendable {
     var content: (@Sendable () -> JSONValue)?
     var isScheduled = false
     var failure: String?
+    var observer: (@Sendable (String?) -> Void)?
   }
 
   /// *Parameter* `interval`: between two writes while changes flow.
@@ -27,6 +28,11 @@ package final class LastGoodFile: Sendable {
 
   /// Why the last write failed; nil when it did not.
   package var failure: String? { state.withLock { $0.failure } }
+
+  /// Calls `body` on the file's queue when writing begins to fail (with the reason) and when it succeeds again (nil).
+  package func onFailureChange(_ body: @escaping @Sendable (String?) -> Void) {
+    state.withLock { $0.observer = body }
+  }
 
   /// What the file has; nil when there is none, or it is damaged.
   package func read() -> JSONValue? {
@@ -72,28 +78,11 @@ package final class LastGoodFile: Sendable {
       return state.content
     }
     guard let content else { return }
-    let failure = replace(content().bytes())
-    state.withLock { $0.failure = failure }
-  }
-
-  /// Replaces the file in one step. *Returns*: what went wrong.
-  private func replace(_ bytes: [UInt8]) -> String? {
-    let temporary = "\(path).new"
-    let descriptor = unsafe open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { return "\(temporary): \(unsafe String(cString: strerror(errno)))" }
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else {
-        let reason = unsafe String(cString: strerror(errno))
-        close(descriptor)
-        return "\(temporary): \(reason)"
-      }
-      rest = rest.dropFirst(count)
+    let failure = WholeFile.replace(path, with: content().bytes())
+    let observer = state.withLock { state -> (@Sendable (String?) -> Void)? in
+      defer { state.failure = failure }
+      return (state.failure == nil) == (failure == nil) ? nil : state.observer
     }
-    close(descriptor)
-    guard unsafe rename(temporary, path) == 0 else { return "\(path): \(unsafe String(cString: strerror(errno)))" }
-    return nil
+    observer?(failure)
   }
 }

@@ -1,3 +1,5 @@
+import Glibc
+import Synchronization
 import Testing
 import WeftBase
 import WeftControlAPI
@@ -30,5 +32,24 @@ struct LastGoodFileTests {
     file.note { ["number": 1] }
     await file.flush()
     #expect(file.failure?.contains("nowhere") == true)
+  }
+
+  @Test("who listens is told once when writing begins to fail and once when it works again")
+  func told() async {
+    final class Told: Sendable { let list = Mutex<[Bool]>([]) }
+    let directory = TemporaryDirectory()
+    let file = LastGoodFile(directory.file("later/a.json"))
+    let told = Told()
+    file.onFailureChange { failure in told.list.withLock { $0.append(failure != nil) } }
+    for number in 1...2 {
+      file.note { ["number": .int(number)] }
+      await file.flush()
+    }
+    #expect(mkdir(directory.file("later"), 0o700) == 0)
+    for number in 3...4 {
+      file.note { ["number": .int(number)] }
+      await file.flush()
+    }
+    #expect(told.list.withLock { $0 } == [true, false])
   }
 }
