@@ -20,7 +20,7 @@ package class FieldDecoder {
   ) throws(ProtobufError) {}
 }
 
-/// What generated `traverse` functions talk to. Subclasses: BinaryEncoder, JSONFieldEncoder, RequiredFieldVisitor.
+/// What generated `traverse` functions talk to. Subclasses: BinaryEncoder, JSONFieldEncoder, RequiredFieldVisitor, UnknownPartFinder.
 ///
 /// Most fields of most messages are absent: that test is inlined into generated code, the rest is a virtual call.
 package class FieldVisitor {

@@ -26,12 +26,15 @@ package protocol FieldKind {
 
   /// Looks for unset required fields below this value.
   static func check(_ value: Value, _ visitor: RequiredFieldVisitor)
+  /// Looks for what no schema knows, at and below this value.
+  static func findUnknown(_ value: Value, _ finder: UnknownPartFinder)
 }
 
 extension FieldKind {
   package static var isPackable: Bool { true }
   package static var acceptsNull: Bool { false }
   package static func check(_ value: Value, _ visitor: RequiredFieldVisitor) {}
+  package static func findUnknown(_ value: Value, _ finder: UnknownPartFinder) {}
 }
 
 extension FieldKind where Value: Equatable {

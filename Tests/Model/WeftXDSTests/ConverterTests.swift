@@ -38,6 +38,62 @@ struct ConverterTests {
     #expect(converter.warnings.contains { $0.path.description == "lb_policy" })
   }
 
+  @Test("a field that only a newer Envoy knows is reported by path and number, wherever it stands")
+  func newerFields() throws {
+    var message = try Self.cluster(#"{"name":"a","outlier_detection":{},"lb_policy":"RANDOM"}"#)
+    let stranger = UnknownFields([0xFA, 0x3E, 0x01, 0x78])  // Field 1007, one byte.
+    message.unknownFields = stranger
+    message.outlierDetection?.unknownFields = stranger
+    message.dnsLookupFamily = .init(rawValue: 77)
+    var tls = Envoy_Extensions_TransportSockets_Tls_V3_UpstreamTlsContext()
+    tls.unknownFields = stranger
+    var socket = Envoy_Config_Core_V3_TransportSocket()
+    socket.name = "tls"
+    socket.configType = .typedConfig(Google_Protobuf_Any(packing: tls))
+    message.transportSocket = socket
+    let converter = Converter()
+    #expect(converter.clusters([message]).values.count == 1)
+    let told = converter.warnings.map(\.description)
+    func isTold(_ path: String, _ type: String) -> Bool {
+      told.contains(
+        "envoy.config.cluster.v3.Cluster a\(path): holds field 1007 of \(type), which is not known here and has no effect"
+      )
+    }
+    #expect(isTold("", "envoy.config.cluster.v3.Cluster"), "\(told)")
+    #expect(isTold(": outlier_detection", "envoy.config.cluster.v3.OutlierDetection"), "\(told)")
+    #expect(
+      isTold(
+        ": transport_socket.typed_config", "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"), "\(told)")
+    #expect(
+      told.contains(
+        "envoy.config.cluster.v3.Cluster a: dns_lookup_family: has the value 77, which is not known here and has no effect"
+      ), "\(told)")
+  }
+
+  @Test(
+    "a discovery service of its own is refused by path, for endpoints, routes and secrets alike: nothing would ever come"
+  )
+  func ownService() throws {
+    let own = #"{"api_config_source":{"api_type":"GRPC","grpc_services":[{"envoy_grpc":{"cluster_name":"x"}}]}}"#
+    let message = try Self.cluster(#"{"name":"a","type":"EDS","eds_cluster_config":{"eds_config":\#(own)}}"#)
+    let error = #expect(throws: ConfigError.self) { try Converter().cluster(message) }
+    #expect(error?.path.description == "eds_cluster_config.eds_config.api_config_source")
+  }
+
+  @Test("settings of an extension of which only the name is looked at are reported")
+  func namesOnly() throws {
+    let policy = #"""
+      {"name":"a","load_balancing_policy":{"policies":[{"typed_extension_config":{"name":"p","typed_config":{
+      "@type":"type.googleapis.com/envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin","slow_start_config":{}}}}]}}
+      """#
+    let converter = Converter()
+    _ = try converter.cluster(try Self.cluster(policy))
+    #expect(
+      converter.warnings.map(\.description) == [
+        "load_balancing_policy.policies[0].typed_extension_config.typed_config: has settings that are not supported and have no effect"
+      ])
+  }
+
   @Test("names that TLS takes from the request are read; a check that checks nothing is reported")
   func serverNames() throws {
     let converter = Converter()

@@ -45,8 +45,8 @@ final class SimSubscriber {
     let refusals = discovery.world.pick([0, 0, 8])
     session = XDSSession(
       form: form == .delta ? .delta : .stateOfTheWorld, wildcards: [.clusters: nil, .listeners: nil],
-      decode: { (type, resource) throws(ConfigError) in
-        let model = try XDSModel.decode(type, resource)
+      decode: { (type, resource, warnings) throws(ConfigError) in
+        let model = try XDSModel.decode(type, resource, &warnings)
         if SimSubscriber.refuses(resource.value, seed, refusals) {
           throw ConfigError(name: model.name, "refused by chance")
         }

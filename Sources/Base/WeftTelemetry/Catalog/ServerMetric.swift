@@ -1,6 +1,6 @@
 /// `server.…`
 package enum ServerMetric: Int, Metric {
-  case staticUnknownFields, configRejected, connectionLimitReached, statScopesOverflow
+  case staticUnknownFields, dynamicUnknownFields, configRejected, connectionLimitReached, statScopesOverflow
   case uptime, concurrency, memoryAllocated, memoryPhysicalSize, live, totalConnections, version, state
   case initializationTimeMs
 
@@ -10,6 +10,7 @@ package enum ServerMetric: Int, Metric {
   package var definition: MetricDefinition {
     switch self {
     case .staticUnknownFields: .counter("static_unknown_fields", "Unknown fields in the bootstrap")
+    case .dynamicUnknownFields: .counter("dynamic_unknown_fields", "Settings without effect in discovered resources")
     case .configRejected: .counter("config_rejected", "Resources that were refused")
     case .connectionLimitReached: .counter("connection_limit_reached", "Connections refused by a worker's limit")
     case .statScopesOverflow: .counter("stat_scopes_overflow", "Statistics counted under 'overflow' for want of scopes")

@@ -35,6 +35,6 @@ final class MissingSecurity: UpstreamSecurity, DownstreamSecurity {
 extension CommonTLSContext {
   /// Whether a secret that is asked for by name has not come.
   func lacks(_ known: [SecretKey: Secret]) -> Bool {
-    secrets.contains { $0.key.flatMap { known[$0] } == nil && $0.source != nil }
+    secrets.contains { known[$0.key] == nil && $0.source != nil }
   }
 }

@@ -91,7 +91,7 @@ package struct ResourceCheck: Sendable {
 
   private func has(_ tls: CommonTLSContext, _ state: ConfigState) -> Bool {
     tls.secrets.allSatisfy { reference in
-      reference.source == nil || (reference.key.map { state.secrets[$0] != nil } ?? true)
+      reference.source == nil || state.secrets[reference.key] != nil
     }
   }
 

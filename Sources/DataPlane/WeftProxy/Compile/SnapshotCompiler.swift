@@ -181,12 +181,7 @@ package final class SnapshotCompiler {
   private func hasSecrets(_ contexts: [CommonTLSContext], _ state: ConfigState) throws(ConfigError) -> Bool {
     var isComplete = true
     for reference in contexts.flatMap(\.secrets) {
-      guard let key = reference.key else {
-        throw ConfigError(
-          path: FieldPath().field("transport_socket"),
-          "secret \"\(reference.name)\" is to come from a gRPC service of its own, which is not supported; use ads or path_config_source"
-        )
-      }
+      let key = reference.key
       if !makesSecurity || state.secrets[key] != nil || state.absentSecrets.contains(key) { continue }
       guard let source = reference.source else {
         throw ConfigError(
@@ -205,12 +200,12 @@ package final class SnapshotCompiler {
   }
 
   private static func secrets(_ contexts: [CommonTLSContext], _ state: ConfigState) -> [Secret?] {
-    contexts.flatMap(\.secrets).map { $0.key.flatMap { state.secrets[$0] } }
+    contexts.flatMap(\.secrets).map { state.secrets[$0.key] }
   }
 
   private static func lacksSecrets(_ contexts: [CommonTLSContext], _ state: ConfigState) -> Bool {
     contexts.flatMap(\.secrets).contains {
-      $0.key.map { state.secrets[$0] == nil && state.absentSecrets.contains($0) } ?? false
+      state.secrets[$0.key] == nil && state.absentSecrets.contains($0.key)
     }
   }
 

@@ -76,7 +76,7 @@ package struct TLSSecurity: SecurityFactory {
     let at = FieldPath().field("common_tls_context")
     var certificates = common.certificates
     for reference in common.certificateSecrets {
-      guard case .certificate(let certificate)? = reference.key.flatMap({ secrets[$0] })?.content else {
+      guard case .certificate(let certificate)? = secrets[reference.key]?.content else {
         throw ConfigError(
           path: at.field("tls_certificate_sds_secret_configs"), "no certificate secret named \"\(reference.name)\" yet")
       }
@@ -90,7 +90,7 @@ package struct TLSSecurity: SecurityFactory {
     }
     var validation = common.validation
     if let reference = common.validationSecret {
-      guard case .validation(let delivered)? = reference.key.flatMap({ secrets[$0] })?.content else {
+      guard case .validation(let delivered)? = secrets[reference.key]?.content else {
         throw ConfigError(path: at.field("validation_context"), "no validation secret named \"\(reference.name)\" yet")
       }
       validation = validation?.merging(delivered) ?? delivered

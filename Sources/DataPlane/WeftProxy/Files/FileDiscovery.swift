@@ -35,6 +35,7 @@ package final class FileDiscovery {
   private var watch: FileWatch?
   private var contents: [Place: Content] = [:]
   private var lastGood: [SecretKey: Secret] = [:]
+  private var warnings = DiscoveryWarnings()
   /// Bytes of data files, by path; nil where it could not be read.
   private var data: [String: [UInt8]?] = [:]
   /// Files are read again at the next `fill`.
@@ -43,7 +44,6 @@ package final class FileDiscovery {
   private var directories: Set<String> = []
   private var unwatched: Set<String> = []
 
-  /// `changed` is called on the loop when files may have changed; call `fill` then.
   package init(
     _ bootstrap: Bootstrap, metrics: MetricsRegistry, log: LogOutput, decode: @escaping XDSDecoder = XDSModel.decode
   ) {
@@ -54,7 +54,7 @@ package final class FileDiscovery {
     self.decode = decode
   }
 
-  /// Begins to watch. Without it files are read once.
+  /// Begins to watch. Without it files are read once. `changed` is called on the loop when files may have changed; call `fill` then.
   package func follow(on loop: EventLoop, changed: @escaping () -> Void) {
     do throws(WeftError) {
       watch = try FileWatch(loop) { [weak self] in
@@ -131,11 +131,11 @@ package final class FileDiscovery {
     let contexts =
       state.clusters.compactMap { $0.tls?.common } + state.listeners.flatMap(\.allChains).compactMap { $0.tls?.common }
     for reference in contexts.flatMap(\.secrets) {
-      guard let source = reference.source, case .path(let path) = source.kind, let key = reference.key,
-        state.secrets[key] == nil
+      guard let source = reference.source, case .path(let path) = source.kind,
+        state.secrets[reference.key] == nil
       else { continue }
       for case .secret(let secret) in models(.secrets, path, source, &places) where secret.name == reference.name {
-        state.secrets[key] = secret
+        state.secrets[reference.key] = secret
       }
       watched.insert(source.watchedDirectory.isEmpty ? Self.directory(of: path) : source.watchedDirectory)
     }
@@ -171,7 +171,12 @@ package final class FileDiscovery {
       do throws(ConfigError) {
         let bytes = try DataSource.file(path: path).load()
         if contents[place]?.bytes != bytes {
-          contents[place] = Content(bytes: bytes, models: try Self.parse(bytes, type, decode))
+          var found: [ConfigError] = []
+          contents[place] = Content(bytes: bytes, models: try Self.parse(bytes, type, decode, &found))
+          warnings.tell(found.map { ConfigError(kind: path, path: $0.path, $0.message) }, log)
+          if !found.isEmpty {
+            metrics.add(ServerMetric.dynamicUnknownFields, metrics.scope(ScopeKey(.server)), UInt64(found.count))
+          }
         }
         if let scope { metrics.add(SubscriptionMetric.updateSuccess, scope) }
       } catch {
@@ -182,8 +187,11 @@ package final class FileDiscovery {
     return contents[place]?.models ?? []
   }
 
-  /// The resources of a discovery response in YAML or JSON. *Errors*: the first thing that is wrong: a file is taken whole or not at all.
-  static func parse(_ bytes: [UInt8], _ type: XDSType, _ decode: XDSDecoder) throws(ConfigError) -> [XDSModel] {
+  /// The resources of a discovery response in YAML or JSON; what in it has no effect is added to `warnings`. *Errors*: the first thing that is
+  /// wrong: a file is taken whole or not at all.
+  static func parse(
+    _ bytes: [UInt8], _ type: XDSType, _ decode: XDSDecoder, _ warnings: inout [ConfigError]
+  ) throws(ConfigError) -> [XDSModel] {
     let document = try BootstrapLoader.parse(bytes)
     var options = JSONDecodingOptions(unknownFields: .collect, registry: TypeRegistry(EnvoyTypes.all))
     options.ignoresEnumCase = true
@@ -194,6 +202,7 @@ package final class FileDiscovery {
     } catch {
       throw ConfigError(path: error.path, error.message)
     }
+    warnings += unknown.map { ConfigError(path: $0, "is an unknown field and has no effect") }
     var names: Set<String> = []
     var models: [XDSModel] = []
     for (i, resource) in XDSResponse(message).resources.enumerated() {
@@ -202,7 +211,9 @@ package final class FileDiscovery {
         throw ConfigError(path: at, "is a \(resource.typeURL), not a \(type.messageName)")
       }
       do throws(ConfigError) {
-        let model = try decode(type, resource)
+        var found: [ConfigError] = []
+        let model = try decode(type, resource, &found)
+        warnings += found.map { $0.inside(at) }
         guard names.insert(model.name).inserted else { throw ConfigError("\"\(model.name)\" comes twice") }
         models.append(model)
       } catch {

@@ -66,6 +66,7 @@ package actor XDSClient {
   private var alarm: Task<Void, Never>?
   package private(set) var status = XDSStatus()
   private let counters: XDSCounters
+  private var warnings = DiscoveryWarnings()
   private let keeper: LastGoodKeeper?
   private var pace: RequestPace?
   private var startedAt: MonotonicInstant?
@@ -240,6 +241,8 @@ package actor XDSClient {
     for rejection in outcome.rejections {
       logger.warning("resource refused", ("reason", "\(rejection)"))
     }
+    warnings.tell(outcome.warnings, logger)
+    counters.warned(outcome.warnings.count)
     if outcome.changed { await publish() } else { setAlarm() }
     status.isSettled = session.isSettled
     return outcome.requests

@@ -40,6 +40,11 @@ struct XDSCounters: Sendable {
     if !identifier.isEmpty { metrics.set(.identifier, ScopeKey(.controlPlane), identifier) }
   }
 
+  /// Settings without effect in what was taken.
+  func warned(_ count: Int) {
+    if count > 0 { metrics.add(ServerMetric.dynamicUnknownFields, metrics.scope(ScopeKey(.server)), UInt64(count)) }
+  }
+
   func pending(_ count: Int) { metrics.set(ControlPlaneMetric.pendingRequests, plane, UInt64(count)) }
   func heldBack() { metrics.add(ControlPlaneMetric.rateLimitEnforced, plane) }
 

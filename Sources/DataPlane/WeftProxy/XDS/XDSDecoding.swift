@@ -11,8 +11,11 @@ extension XDSModel {
 
   /// As `decode`, where `extensions` may be configured and clusters without a resolver ask `dnsResolver`.
   package static func decoder(extensions: KnownExtensions, dnsResolver: DNSResolver? = nil) -> XDSDecoder {
-    { (type, resource) throws(ConfigError) in
-      try decode(type, resource, Converter(extensions: extensions, dnsResolver: dnsResolver))
+    { (type, resource, warnings) throws(ConfigError) in
+      let converter = Converter(extensions: extensions, dnsResolver: dnsResolver)
+      let model = try decode(type, resource, converter)
+      warnings += converter.warnings
+      return model
     }
   }
 

@@ -23,7 +23,7 @@ package struct XDSNeeds: Sendable {
 
   /// Names of the secrets in `contexts` that come over the stream.
   static func secretNames(of contexts: [CommonTLSContext]) -> [String] {
-    contexts.flatMap(\.secrets).filter { $0.key?.origin == .stream }.map(\.name)
+    contexts.flatMap(\.secrets).filter { $0.key.origin == .stream }.map(\.name)
   }
 }
 

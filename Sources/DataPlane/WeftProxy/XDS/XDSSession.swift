@@ -9,6 +9,8 @@ package struct XDSOutcome: Sendable {
   package var changed = false
   /// Resources refused, each by itself.
   package var rejections: [ConfigError] = []
+  /// What new or changed resources hold that has no effect.
+  package var warnings: [ConfigError] = []
   package var accepted = 0
   package var acceptedNames: [String] = []
   package var removed = 0
@@ -197,10 +199,15 @@ package struct XDSSession: Sendable {
         guard resource.typeURL == type.rawValue else {
           throw ConfigError("the resource is a \(resource.typeURL), not what the answer says")
         }
-        let model = try decode(type, resource)
+        var warnings: [ConfigError] = []
+        let model = try decode(type, resource, &warnings)
         if name.isEmpty { name = model.name }
         guard seen.insert(name).inserted else { throw ConfigError("named twice in one answer") }
-        if store.resources(type)[name]?.model != model { try check(model, store) }
+        let old = store.resources(type)[name]
+        if old?.model != model { try check(model, store) }
+        if old?.resource.value != resource.value {
+          outcome.warnings += warnings.map { $0.of(kind: type.messageName, name: name) }
+        }
         if store.set(type, name, XDSStore.Entry(model: model, resource: resource)) { outcome.changed = true }
         outcome.accepted += 1
         outcome.acceptedNames.append(name)

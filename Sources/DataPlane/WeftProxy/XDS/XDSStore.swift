@@ -22,8 +22,8 @@ package enum XDSModel: Sendable, Hashable {
   }
 }
 
-/// Turns a packed resource into a model, or says what is wrong with it.
-package typealias XDSDecoder = @Sendable (XDSType, XDSResource) throws(ConfigError) -> XDSModel
+/// Turns a packed resource into a model, or says what is wrong with it. What it holds that has no effect is added to the warnings.
+package typealias XDSDecoder = @Sendable (XDSType, XDSResource, inout [ConfigError]) throws(ConfigError) -> XDSModel
 
 /// Says what is wrong with a model that was understood and cannot be used beside what has been accepted.
 package typealias XDSCheck = @Sendable (XDSModel, XDSStore) throws(ConfigError) -> Void
@@ -233,7 +233,7 @@ package struct XDSStore: Sendable {
   private func missingSecrets(of cluster: Cluster) -> [SecretReference] {
     let known = resources(.secrets)
     return (cluster.tls?.common.secrets ?? []).filter {
-      $0.key?.origin == .stream && known[$0.name] == nil && !absentSecrets.contains($0.name)
+      $0.key.origin == .stream && known[$0.name] == nil && !absentSecrets.contains($0.name)
     }
   }
 

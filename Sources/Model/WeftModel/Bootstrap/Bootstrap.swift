@@ -52,7 +52,6 @@ package struct Bootstrap: Hashable, Sendable {
   /// How long readiness waits for the first answer; nil: for ever.
   package var listenersFetchTimeout: Duration? = .seconds(15)
   package var clustersFetchTimeout: Duration? = .seconds(15)
-  package var statsFlushInterval: Duration = .seconds(5)
   package var drainTimeout: Duration = .seconds(600)
   /// Runtime keys of static layers, later layers winning.
   package var runtime: [String: String] = [:]

@@ -13,8 +13,6 @@ package struct ConfigSource: Hashable, Sendable {
     /// The stream that delivered the resource which holds this source.
     case selfStream
     case path(String)
-    /// A stream of its own to this cluster.
-    case grpc(cluster: String, delta: Bool)
   }
 
   package var kind: Kind

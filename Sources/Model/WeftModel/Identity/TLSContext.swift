@@ -33,13 +33,12 @@ package struct SecretReference: Hashable, Sendable {
     self.source = source
   }
 
-  /// What the reference names; nil for a source that this proxy does not ask.
-  package var key: SecretKey? {
+  /// What the reference names.
+  package var key: SecretKey {
     switch source?.kind {
     case nil: SecretKey(name, .fixed)
     case .ads, .selfStream: SecretKey(name, .stream)
     case .path(let path): SecretKey(name, .file(path))
-    case .grpc: nil
     }
   }
 }

@@ -68,7 +68,6 @@ package struct HTTPConnectionManager: Hashable, Sendable {
   package var accessLogs: [AccessLog] = []
   package var accessLogFlushInterval: Duration?
   package var accessLogOnNewRequest = false
-  package var tracing: Tracing?
 
   package init(statPrefix: String, routes: Routes) {
     self.statPrefix = statPrefix
@@ -99,14 +98,6 @@ package struct UpgradeConfiguration: Hashable, Sendable {
   }
 }
 
-/// Percentages of requests that are traced.
-package struct Tracing: Hashable, Sendable {
-  package var clientSampling = 100.0
-  package var randomSampling = 100.0
-  package var overallSampling = 100.0
-  package init() {}
-}
-
 /// A filter of the HTTP chain. The router ends every chain.
 package struct ConfiguredFilter: Hashable, Sendable {
   package enum Configuration: Hashable, Sendable {
@@ -126,9 +117,7 @@ package struct ConfiguredFilter: Hashable, Sendable {
 
 package struct RouterOptions: Hashable, Sendable {
   package var suppressEnvoyHeaders = false
-  package var startChildSpan = false
   package var respectExpectedRequestTimeout = false
-  package var upstreamLogs: [AccessLog] = []
   package init() {}
 }
 

@@ -20,6 +20,5 @@ package struct CircuitBreakers: Hashable, Sendable {
   }
   package var standard = Thresholds()
   package var high = Thresholds()
-  package var perHostMaxConnections: UInt32?
   package init() {}
 }

@@ -48,14 +48,15 @@ extension Converter {
     }
   }
 
-  private func each<Message, Value>(
-    _ values: [Message], kind: String, name: (Message) -> String, _ convert: (Message) throws(ConfigError) -> Value
+  private func each<M: Message, Value>(
+    _ values: [M], kind: String, name: (M) -> String, _ convert: (M) throws(ConfigError) -> Value
   ) -> Converted<Value> {
     var out = Converted<Value>()
     var seen: Set<String> = []
     for value in values {
       let own = name(value)
       let mark = warnings.count
+      unknown(value, .root)
       do throws(ConfigError) {
         let converted = try convert(value)
         guard own.isEmpty || seen.insert(own).inserted else {
@@ -86,6 +87,8 @@ extension Converter {
         out.admin = converted
       }
       unsupported(!admin.accessLog.isEmpty, at, "access_log")
+      unsupported(!admin.accessLogPath.isEmpty, at, "access_log_path")
+      unsupported(!admin.socketOptions.isEmpty, at, "socket_options")
       unsupported(!admin.profilePath.isEmpty, at, "profile_path")
       unsupported(!admin.allowPaths.isEmpty, at, "allow_paths")
     }
@@ -95,7 +98,6 @@ extension Converter {
       guard interval >= .milliseconds(1), interval < .seconds(300) else {
         throw fail(FieldPath().field("stats_flush_interval"), "must be 1ms to 300s")
       }
-      out.statsFlushInterval = interval
     }
     for layer in value.layeredRuntime?.layers ?? [] {
       if case .staticLayer(let values)? = layer.layerSpecifier { flatten(values, prefix: "", into: &out.runtime) }
@@ -104,13 +106,20 @@ extension Converter {
       let at = FieldPath().field("layered_runtime").field("layers").index(i)
       if case .diskLayer? = layer.layerSpecifier { warn(at.field("disk_layer"), "is not supported and has no effect") }
       if case .rtdsLayer? = layer.layerSpecifier { warn(at.field("rtds_layer"), "is not supported and has no effect") }
+      if case .adminLayer? = layer.layerSpecifier {
+        warn(at.field("admin_layer"), "is not supported and has no effect")
+      }
+      if case .staticLayer(let values)? = layer.layerSpecifier, !values.fields.isEmpty {
+        warn(at.field("static_layer"), "is not supported and has no effect: keys of runtime layers are not looked up")
+      }
     }
     unsupported(value.clusterManager != nil, .root, "cluster_manager")
     unsupported(!value.statsSinks.isEmpty, .root, "stats_sinks")
     unsupported(value.statsConfig != nil, .root, "stats_config")
     unsupported(value.overloadManager != nil, .root, "overload_manager")
     unsupported(!value.bootstrapExtensions.isEmpty, .root, "bootstrap_extensions")
-    unsupported(value.watchdogs != nil || value.watchdog != nil, .root, "watchdogs")
+    unsupported(value.watchdogs != nil, .root, "watchdogs")
+    unsupported(value.watchdog != nil, .root, "watchdog")
     if let resolver = value.typedDnsResolverConfig {
       let converted = try dnsResolver(resolver, FieldPath().field("typed_dns_resolver_config"))
       for i in out.clusters.indices where out.clusters[i].dnsResolver == nil { out.clusters[i].dnsResolver = converted }
@@ -227,7 +236,6 @@ extension Converter {
       return source
     case .selfStream: throw fail(at.field("self"), "is not allowed here")
     case .path: return source
-    case .grpc: throw fail(at.field("api_config_source"), "is not supported; use ads or path_config_source")
     }
   }
 

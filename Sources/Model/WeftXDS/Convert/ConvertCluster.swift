@@ -46,7 +46,10 @@ extension Converter {
     unsupported(value.preconnectPolicy != nil, at, "preconnect_policy")
     unsupported(value.connectionPoolPerDownstreamConnection, at, "connection_pool_per_downstream_connection")
     unsupported(value.upstreamConfig != nil, at, "upstream_config")
-    unsupported(value.upstreamBindConfig.map { !$0.socketOptions.isEmpty } ?? false, at, "upstream_bind_config")
+    if let bind = value.upstreamBindConfig {
+      unsupported(!bind.socketOptions.isEmpty, at.field("upstream_bind_config"), "socket_options")
+      unsupported(bind.freebind?.value ?? false, at.field("upstream_bind_config"), "freebind")
+    }
     return out
   }
 
@@ -153,11 +156,20 @@ extension Converter {
       guard let config = policy.typedExtensionConfig, let any = config.typedConfig else { continue }
       let path = at.field("policies").index(i).field("typed_extension_config").field("typed_config")
       switch Self.typeName(any.typeUrl) {
-      case "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin": out.policy = .roundRobin
-      case "envoy.extensions.load_balancing_policies.random.v3.Random": out.policy = .random
+      case "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin":
+        nameOnly(any, path)
+        out.policy = .roundRobin
+      case "envoy.extensions.load_balancing_policies.random.v3.Random":
+        nameOnly(any, path)
+        out.policy = .random
       case "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest":
         let least = try unpack(any, Envoy_Extensions_LoadBalancingPolicies_LeastRequest_V3_LeastRequest.self, path)
-        out.policy = .leastRequest(choices: max(2, least.choiceCount?.value ?? 2), activeRequestBias: 1)
+        out.policy = .leastRequest(
+          choices: max(2, least.choiceCount?.value ?? 2), activeRequestBias: least.activeRequestBias?.defaultValue ?? 1)
+        unsupported(least.slowStartConfig != nil, path, "slow_start_config")
+        unsupported(least.localityLbConfig != nil, path, "locality_lb_config")
+        unsupported(least.enableFullScan?.value ?? false, path, "enable_full_scan")
+        unsupported(least.selectionMethod != .nChoices, path, "selection_method")
       case "envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality":
         let locality = try unpack(any, Envoy_Extensions_LoadBalancingPolicies_WrrLocality_V3_WrrLocality.self, path)
         out.localityWeighted = true
@@ -269,6 +281,8 @@ extension Converter {
       out.maxResponseHeadersBytes = kilobytes * 1024
     }
     unsupported(value.maxStreamDuration != nil, at, "max_stream_duration")
+    unsupported(value.maxHeadersCount != nil, at, "max_headers_count")
+    unsupported(value.headersWithUnderscoresAction != .allow, at, "headers_with_underscores_action")
   }
 
   private func dns(_ value: Envoy_Config_Cluster_V3_Cluster, _ out: inout Cluster, _ at: FieldPath) throws(ConfigError)
@@ -358,10 +372,7 @@ extension Converter {
       default: throw fail(path.field("priority"), "must be DEFAULT or HIGH, is \(thresholds.priority.name)")
       }
     }
-    for (i, thresholds) in value.perHostThresholds.enumerated() {
-      out.perHostMaxConnections = thresholds.maxConnections?.value
-      unsupported(true, at.field("per_host_thresholds").index(i), "max_connections")
-    }
+    unsupported(!value.perHostThresholds.isEmpty, at, "per_host_thresholds")
     return out
   }
 
@@ -445,9 +456,10 @@ extension Converter {
   }
 
   private func endpoint(_ value: Envoy_Config_Endpoint_V3_LbEndpoint, _ at: FieldPath) throws(ConfigError) -> Endpoint {
-    guard case .endpoint(let inner)? = value.hostIdentifier else {
-      throw fail(at.field("endpoint"), "is required; endpoint_name is not supported")
+    if case .endpointName? = value.hostIdentifier {
+      throw fail(at.field("endpoint_name"), "is not supported; use endpoint")
     }
+    guard case .endpoint(let inner)? = value.hostIdentifier else { throw fail(at.field("endpoint"), "is required") }
     let path = at.field("endpoint")
     var out = Endpoint(address: try address(inner.address, path.field("address")))
     out.hostname = inner.hostname

@@ -25,10 +25,12 @@ extension Converter {
     let prefix = try required(value.statPrefix, at.field("stat_prefix"))
     guard value.protocolType == .dubbo else { throw fail(at.field("protocol_type"), "must be Dubbo") }
     guard value.serializationType == .hessian2 else { throw fail(at.field("serialization_type"), "must be Hessian2") }
-    for (i, filter) in value.dubboFilters.enumerated() where filter.name != "envoy.filters.dubbo.router" {
-      throw fail(
-        at.field("dubbo_filters").index(i),
-        "is \(filter.name), must be envoy.filters.dubbo.router; other filters are HTTP's")
+    for (i, filter) in value.dubboFilters.enumerated() {
+      let path = at.field("dubbo_filters").index(i)
+      guard filter.name == "envoy.filters.dubbo.router" else {
+        throw fail(path, "is \(filter.name), must be envoy.filters.dubbo.router; other filters are HTTP's")
+      }
+      if let any = filter.config { nameOnly(any, path.field("config")) }
     }
     var tables = (value.routeConfig, at.field("route_config"))
     var name = prefix

@@ -11,13 +11,20 @@ extension Converter {
       let free = try unpackFreeForm(any, at)
       let type = try required(Self.typeName(free.typeUrl), at.field("type_url"))
       return ExtensionConfig(typeName: type, message: try typed(free.value, type, at.field("value")))
-    default: return ExtensionConfig(typeName: Self.typeName(any.typeUrl), message: any.value)
+    default:
+      if let type = Self.registry.type(forURL: any.typeUrl) { look(into: any, as: type, at) }
+      return ExtensionConfig(typeName: Self.typeName(any.typeUrl), message: any.value)
     }
   }
 
   /// Whether a message of that name is a structure beside the name of its type.
   static func isFreeForm(_ name: String) -> Bool {
     name == Xds_Type_V3_TypedStruct.schema.name || name == "udpa.type.v1.TypedStruct"
+  }
+
+  /// Reports what the extension will not know either; what is no such message it will refuse.
+  private func look<M: Message>(into any: Google_Protobuf_Any, as: M.Type, _ at: FieldPath) {
+    if let message = try? M(serialized: any.value) { unknown(message, at) }
   }
 
   /// Both names stand for one message.
@@ -31,14 +38,14 @@ extension Converter {
 
   /// A structure as the message `type`, whose JSON form it is.
   private func typed(_ value: Google_Protobuf_Struct?, _ type: String, _ at: FieldPath) throws(ConfigError) -> [UInt8] {
-    guard let message = EnvoyTypes.all.first(where: { $0.schema.name == type }) else {
+    guard let message = Self.registry.type(forURL: type) else {
       throw fail(at, "is of type \(type), which is not known here")
     }
     func parse<M: Message>(_: M.Type) throws(ConfigError) -> [UInt8] {
       guard let value else { return [] }
       var unknown: [FieldPath] = []
       do throws(ProtobufError) {
-        let options = JSONDecodingOptions(unknownFields: .collect, registry: TypeRegistry(EnvoyTypes.all))
+        let options = JSONDecodingOptions(unknownFields: .collect, registry: Self.registry)
         let message = try M(json: try value.json(), options: options, unknown: &unknown)
         for path in unknown { warn(at.appending(path), "is an unknown field and has no effect") }
         return message.serialized()

@@ -41,7 +41,7 @@ extension Converter {
     unsupported(value.accessLogFlushInterval != nil, at, "access_log_flush_interval")
     unsupported(value.flushAccessLogOnNewRequest, at, "flush_access_log_on_new_request")
     unsupported(value.accessLogOptions != nil, at, "access_log_options")
-    unsupported(value.tracing?.provider != nil, at.field("tracing"), "provider")
+    unsupported(value.tracing != nil, at, "tracing")
     unsupported(value.localReplyConfig != nil, at, "local_reply_config")
     unsupported(value.requestIdExtension != nil, at, "request_id_extension")
     unsupported(value.addUserAgent?.value ?? false, at, "add_user_agent")
@@ -86,6 +86,7 @@ extension Converter {
         out.maxHeadersCount = count
       }
       out.maxRequestsPerConnection = common.maxRequestsPerConnection?.value
+      unsupported(common.maxResponseHeadersKb != nil, path, "max_response_headers_kb")
       switch common.headersWithUnderscoresAction {
       case .rejectRequest: out.underscores = .reject
       case .dropHeader: out.underscores = .dropHeader
@@ -130,14 +131,6 @@ extension Converter {
     out.generateRequestID = value.generateRequestId?.value ?? true
     out.preserveExternalRequestID = value.preserveExternalRequestId
     out.alwaysSetRequestIDInResponse = value.alwaysSetRequestIdInResponse
-    if let tracing = value.tracing {
-      let path = at.field("tracing")
-      var converted = Tracing()
-      converted.clientSampling = try percent(tracing.clientSampling, path.field("client_sampling"), default: 100)
-      converted.randomSampling = try percent(tracing.randomSampling, path.field("random_sampling"), default: 100)
-      converted.overallSampling = try percent(tracing.overallSampling, path.field("overall_sampling"), default: 100)
-      out.tracing = converted
-    }
   }
 
   private func paths(
@@ -190,6 +183,9 @@ extension Converter {
         guard i == values.count - 1 else {
           throw fail(path, "terminal filter named \(name) must be the last filter in a http filter chain")
         }
+        guard !filter.disabled else {
+          throw fail(path.field("disabled"), "must be false: the terminal filter cannot be disabled")
+        }
         out.append(ConfiguredFilter(name: name, .router(try self.router(router, path.field("typed_config")))))
         continue
       }
@@ -221,7 +217,7 @@ extension Converter {
   ) throws(ConfigError) -> RouterOptions {
     var out = RouterOptions()
     out.suppressEnvoyHeaders = value.suppressEnvoyHeaders
-    out.startChildSpan = value.startChildSpan
+    unsupported(value.startChildSpan, at, "start_child_span")
     out.respectExpectedRequestTimeout = value.respectExpectedRqTimeout
     unsupported(!value.upstreamLog.isEmpty, at, "upstream_log")
     unsupported(!value.strictCheckHeaders.isEmpty, at, "strict_check_headers")
@@ -247,6 +243,7 @@ extension Converter {
       guard
         Self.typeName(url) == "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"
       else { throw unregistered(formatter.name, url, path.field("stateful_formatter").field("typed_config")) }
+      if let any = formatter.typedConfig { nameOnly(any, path.field("stateful_formatter").field("typed_config")) }
       out.headerCase = .preserve
     }
     unsupported(out.headerCase == .properCaseWords, path, "proper_case_words")

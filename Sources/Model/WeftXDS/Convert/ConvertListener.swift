@@ -106,8 +106,12 @@ extension Converter {
       return .tlsInspector(
         try tlsInspector(
           try unpack(any, Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector.self, path), path))
-    case "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector": return .httpInspector
-    case "envoy.extensions.filters.listener.original_dst.v3.OriginalDst": return .originalDestination
+    case "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector":
+      nameOnly(any, path)
+      return .httpInspector
+    case "envoy.extensions.filters.listener.original_dst.v3.OriginalDst":
+      nameOnly(any, path)
+      return .originalDestination
     case Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.schema.name:
       return .proxyProtocol(
         try proxyProtocol(
@@ -346,6 +350,7 @@ extension Converter {
     unsupported(value.upstreamIdleTimeout != nil, at, "upstream_idle_timeout")
     unsupported(value.backoffOptions != nil, at, "backoff_options")
     unsupported(value.upstreamConnectMode != .immediate, at, "upstream_connect_mode")
+    unsupported(!value.proxyProtocolTlvs.isEmpty, at, "proxy_protocol_tlvs")
     return out
   }
 }

@@ -370,7 +370,10 @@ extension Converter {
     for (i, predicate) in value.retryHostPredicate.enumerated() {
       let path = at.field("retry_host_predicate").index(i)
       var name = predicate.name
-      if case .typedConfig(let any)? = predicate.configType { name = Self.typeName(any.typeUrl) }
+      if case .typedConfig(let any)? = predicate.configType {
+        name = Self.typeName(any.typeUrl)
+        nameOnly(any, path.field("typed_config"))
+      }
       switch name {
       case "envoy.retry_host_predicates.previous_hosts",
         "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate":

@@ -24,8 +24,10 @@ extension Converter {
     out.sessionTimeout = try duration(context.sessionTimeout, path.field("session_timeout"))
     if case .disableStatelessSessionResumption(let flag)? = context.sessionTicketKeysType {
       out.statelessResumption = !flag
-    } else {
-      unsupported(context.sessionTicketKeysType != nil, path, "session_ticket_keys")
+    }
+    if case .sessionTicketKeys? = context.sessionTicketKeysType { unsupported(true, path, "session_ticket_keys") }
+    if case .sessionTicketKeysSdsSecretConfig? = context.sessionTicketKeysType {
+      unsupported(true, path, "session_ticket_keys_sds_secret_config")
     }
     unsupported(out.requireSNI, path, "require_sni")
     unsupported(context.ocspStaplePolicy != .lenientStapling, path, "ocsp_staple_policy")
@@ -65,7 +67,10 @@ extension Converter {
       if name == "envoy.transport_sockets.raw_buffer" { return nil }
       throw unregistered(name, "", at)
     }
-    if Self.typeName(any.typeUrl) == "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer" { return nil }
+    if Self.typeName(any.typeUrl) == "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer" {
+      nameOnly(any, at.field("typed_config"))
+      return nil
+    }
     return (any, at.field("typed_config"))
   }
 
@@ -112,6 +117,9 @@ extension Converter {
       out.cipherSuites = parameters.cipherSuites
       out.curves = parameters.ecdhCurves
       unsupported(!parameters.signatureAlgorithms.isEmpty, path, "signature_algorithms")
+      guard parameters.compliancePolicies.isEmpty else {
+        throw fail(path.field("compliance_policies"), "is not supported")
+      }
     }
     unsupported(value.customHandshaker != nil, at, "custom_handshaker")
     unsupported(value.keyLog != nil, at, "key_log")
@@ -195,6 +203,9 @@ extension Converter {
     // A check that would be left out must not look as if it were made.
     guard value.customValidatorConfig == nil else {
       throw fail(at.field("custom_validator_config"), "is not supported")
+    }
+    guard value.caCertificateProviderInstance == nil else {
+      throw fail(at.field("ca_certificate_provider_instance"), "is not supported")
     }
     unsupported(value.maxVerifyDepth != nil, at, "max_verify_depth")
     out.trustsSystem = value.systemRootCerts != nil

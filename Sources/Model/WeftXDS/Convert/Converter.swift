@@ -34,6 +34,16 @@ package final class Converter {
     if isSet { warn(at.field(field), "is not supported and has no effect") }
   }
 
+  /// Reports what `message` holds and nobody here knows.
+  func unknown(_ message: some Message, _ at: FieldPath) {
+    for part in message.unknownParts() { warn(at.appending(part.path), part.message) }
+  }
+
+  /// An extension of which only the name is looked at: reports settings beside it.
+  func nameOnly(_ any: Google_Protobuf_Any, _ at: FieldPath) {
+    if !any.value.isEmpty { warn(at, "has settings that are not supported and have no effect") }
+  }
+
   /// Names the resource in everything that was reported since `mark`.
   func attribute(since mark: Int, kind: String, name: String) {
     for i in mark..<warnings.count { warnings[i] = warnings[i].of(kind: kind, name: name) }
@@ -106,7 +116,11 @@ package final class Converter {
 
   /// The message inside an `Any`.
   func unpack<M: Message>(_ any: Google_Protobuf_Any, _ type: M.Type, _ at: FieldPath) throws(ConfigError) -> M {
-    do throws(ProtobufError) { return try M(serialized: any.value) } catch {
+    do throws(ProtobufError) {
+      let message = try M(serialized: any.value)
+      unknown(message, at)
+      return message
+    } catch {
       throw fail(at, "is not a valid \(M.schema.name): \(error.message)")
     }
   }
@@ -124,6 +138,9 @@ package final class Converter {
         + known.sorted().joined(separator: ", "))
   }
 
+  /// The messages that are known here, for what is told by name.
+  static let registry = TypeRegistry(EnvoyTypes.all)
+
   static func typeName(_ url: String) -> String {
     String(url[(url.lastIndex(of: "/").map { url.index(after: $0) } ?? url.startIndex)...])
   }
@@ -133,7 +150,9 @@ package final class Converter {
   func address(_ value: Envoy_Config_Core_V3_Address?, _ at: FieldPath) throws(ConfigError) -> Address {
     switch value?.address {
     case .socketAddress(let socket): return try socketAddress(socket, at.field("socket_address"))
-    case .pipe(let pipe): return .pipe(path: try required(pipe.path, at.field("pipe").field("path")))
+    case .pipe(let pipe):
+      unsupported(pipe.mode != 0, at.field("pipe"), "mode")
+      return .pipe(path: try required(pipe.path, at.field("pipe").field("path")))
     case .envoyInternalAddress(let inner):
       guard case .serverListenerName(let name)? = inner.addressNameSpecifier else {
         throw fail(at.field("envoy_internal_address").field("server_listener_name"), "is required")
@@ -221,6 +240,7 @@ package final class Converter {
 
   func source(_ value: Envoy_Config_Core_V3_ConfigSource?, _ at: FieldPath) throws(ConfigError) -> ConfigSource {
     var out = ConfigSource(try kind(value, at))
+    guard value?.resourceApiVersion != .v2 else { throw fail(at.field("resource_api_version"), "must be V3") }
     if let timeout = try duration(value?.initialFetchTimeout, at.field("initial_fetch_timeout")) {
       out.initialFetchTimeout = timeout == .zero ? nil : timeout
     }
@@ -235,14 +255,16 @@ package final class Converter {
   {
     switch value?.configSourceSpecifier {
     case .ads: return .ads
-    case .self_: return .selfStream
+    case .self_(let own):
+      guard own.transportApiVersion != .v2 else {
+        throw fail(at.field("self").field("transport_api_version"), "must be V3")
+      }
+      return .selfStream
     case .path(let path): return .path(path)
     case .pathConfigSource(let source):
       return .path(try required(source.path, at.field("path_config_source").field("path")))
-    case .apiConfigSource(let api):
-      let (cluster, delta, _, _) = try grpcSource(api, at.field("api_config_source"))
-      return .grpc(cluster: cluster, delta: delta)
-    case nil: throw fail(at, "needs one of ads, self, path_config_source, api_config_source")
+    case .apiConfigSource: throw fail(at.field("api_config_source"), "is not supported; use ads or path_config_source")
+    case nil: throw fail(at, "needs one of ads, self, path_config_source")
     }
   }
 
@@ -261,7 +283,8 @@ package final class Converter {
     guard case .envoyGrpc(let grpc)? = service.targetSpecifier else {
       throw fail(path, "needs envoy_grpc; google_grpc is not supported")
     }
-    let metadata = service.initialMetadata.map { Bootstrap.MetadataEntry(name: $0.key, value: $0.value) }
+    let metadata = service.initialMetadata.map { Bootstrap.MetadataEntry(name: $0.key, value: text(of: $0)) }
+    unsupported(service.timeout != nil, path, "timeout")
     return (
       try required(grpc.clusterName, path.field("envoy_grpc").field("cluster_name")), delta, grpc.authority, metadata
     )
@@ -270,7 +293,10 @@ package final class Converter {
   // MARK: Matchers
 
   func regex(_ value: Envoy_Type_Matcher_V3_RegexMatcher, _ at: FieldPath) throws(ConfigError) -> String {
-    try required(value.regex, at.field("regex"))
+    if case .googleRe2(let engine)? = value.engineType {
+      unsupported(engine.maxProgramSize != nil, at.field("google_re2"), "max_program_size")
+    }
+    return try required(value.regex, at.field("regex"))
   }
 
   func rewrite(_ value: Envoy_Type_Matcher_V3_RegexMatchAndSubstitute, _ at: FieldPath) throws(ConfigError)
@@ -358,7 +384,7 @@ package final class Converter {
     guard HeaderText.isToken(name) else {
       throw fail(at.field("header").field("key"), "must be a header name, is \"\(name)\"")
     }
-    let value = header.value.isEmpty ? String(decoding: header.rawValue_, as: UTF8.self) : header.value
+    let value = text(of: header)
     guard HeaderText.isValue(value) else {
       throw fail(at.field("header").field("value"), "must not hold line breaks or NUL")
     }
@@ -371,6 +397,10 @@ package final class Converter {
       }
     if let append = option.append { action = append.value ? .appendIfExistsOrAdd : .overwriteIfExistsOrAdd }
     return HeaderValueOption(name: name, value: value, action: action, keepEmptyValue: option.keepEmptyValue)
+  }
+
+  private func text(of header: Envoy_Config_Core_V3_HeaderValue) -> String {
+    header.value.isEmpty ? String(decoding: header.rawValue_, as: UTF8.self) : header.value
   }
 
   func removableHeader(_ name: String, _ at: FieldPath) throws(ConfigError) -> String {

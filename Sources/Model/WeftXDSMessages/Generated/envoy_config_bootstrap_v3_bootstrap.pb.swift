@@ -116,72 +116,26 @@ package struct Envoy_Config_Bootstrap_V3_Bootstrap: Message {
     }
   }
 
-  /// Creating statistics on first use.
-  package struct DeferredStatOptions: Message {
-    package var enableDeferredCreationStats: Bool = false
-    package var unknownFields = UnknownFields()
-    package init() {}
-    package static let schema = MessageSchema("envoy.config.bootstrap.v3.Bootstrap.DeferredStatOptions", "1:enable_deferred_creation_stats")
-
-    package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
-      switch number {
-      case 1: try decoder.singular(BoolField.self, &self.enableDeferredCreationStats)
-      default: decoder.unknown()
-      }
-    }
-
-    package func traverse(_ visitor: FieldVisitor) {
-      visitor.singular(BoolField.self, 1, self.enableDeferredCreationStats)
-      visitor.unknown(unknownFields)
-    }
-  }
-
-  package indirect enum StatsFlushOneOf: Sendable {
-    case statsFlushOnAdmin(Bool)
-  }
-
-  package indirect enum StatsEvictionOneOf: Sendable {
-    case statsEvictionInterval(Google_Protobuf_Duration)
-  }
-
   @Boxed package var node: Envoy_Config_Core_V3_Node? = nil
   @Boxed package var staticResources: Envoy_Config_Bootstrap_V3_Bootstrap.StaticResources? = nil
   @Boxed package var dynamicResources: Envoy_Config_Bootstrap_V3_Bootstrap.DynamicResources? = nil
   @Boxed package var clusterManager: Envoy_Config_Bootstrap_V3_ClusterManager? = nil
-  package var flagsPath: String = ""
   package var statsSinks: [Envoy_Config_Metrics_V3_StatsSink] = []
   @Boxed package var statsFlushInterval: Google_Protobuf_Duration? = nil
   @Boxed package var watchdog: Envoy_Config_Bootstrap_V3_Watchdog? = nil
   @Boxed package var admin: Envoy_Config_Bootstrap_V3_Admin? = nil
   @Boxed package var statsConfig: Envoy_Config_Metrics_V3_StatsConfig? = nil
   @Boxed package var overloadManager: Envoy_Config_Overload_V3_OverloadManager? = nil
-  package var enableDispatcherStats: Bool = false
   @Boxed package var layeredRuntime: Envoy_Config_Bootstrap_V3_LayeredRuntime? = nil
   package var headerPrefix: String = ""
-  @Boxed package var statsServerVersionOverride: Google_Protobuf_UInt64Value? = nil
-  package var useTcpForDnsLookups: Bool = false
   package var bootstrapExtensions: [Envoy_Config_Core_V3_TypedExtensionConfig] = []
-  package var configSources: [Envoy_Config_Core_V3_ConfigSource] = []
-  @Boxed package var defaultConfigSource: Envoy_Config_Core_V3_ConfigSource? = nil
-  package var defaultSocketInterface: String = ""
-  package var certificateProviderInstances: [String: Envoy_Config_Core_V3_TypedExtensionConfig] = [:]
-  package var nodeContextParams: [String] = []
   @Boxed package var watchdogs: Envoy_Config_Bootstrap_V3_Watchdogs? = nil
-  package var statsFlush: StatsFlushOneOf?
   @Boxed package var typedDnsResolverConfig: Envoy_Config_Core_V3_TypedExtensionConfig? = nil
   package var inlineHeaders: [Envoy_Config_Bootstrap_V3_CustomInlineHeader] = []
-  package var perfTracingFilePath: String = ""
-  @Boxed package var defaultRegexEngine: Envoy_Config_Core_V3_TypedExtensionConfig? = nil
-  @Boxed package var xdsDelegateExtension: Envoy_Config_Core_V3_TypedExtensionConfig? = nil
-  @Boxed package var xdsConfigTrackerExtension: Envoy_Config_Core_V3_TypedExtensionConfig? = nil
-  @Boxed package var listenerManager: Envoy_Config_Core_V3_TypedExtensionConfig? = nil
   @Boxed package var applicationLogConfig: Envoy_Config_Bootstrap_V3_Bootstrap.ApplicationLogConfig? = nil
-  @Boxed package var deferredStatOptions: Envoy_Config_Bootstrap_V3_Bootstrap.DeferredStatOptions? = nil
-  @Boxed package var memoryAllocatorManager: Envoy_Config_Bootstrap_V3_MemoryAllocatorManager? = nil
-  package var statsEviction: StatsEvictionOneOf?
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.bootstrap.v3.Bootstrap", "1:node 2:static_resources 3:dynamic_resources 4:cluster_manager 5:flags_path 6:stats_sinks 7:stats_flush_interval 8:watchdog 12:admin 13:stats_config 15:overload_manager 16:enable_dispatcher_stats 17:layered_runtime 18:header_prefix 19:stats_server_version_override 20:use_tcp_for_dns_lookups 21:bootstrap_extensions 22:config_sources 23:default_config_source 24:default_socket_interface 25:certificate_provider_instances 26:node_context_params 27:watchdogs 29:stats_flush_on_admin@0 31:typed_dns_resolver_config 32:inline_headers 33:perf_tracing_file_path 34:default_regex_engine 35:xds_delegate_extension 36:xds_config_tracker_extension 37:listener_manager 38:application_log_config 39:deferred_stat_options 41:memory_allocator_manager 42:stats_eviction_interval@1")
+  package static let schema = MessageSchema("envoy.config.bootstrap.v3.Bootstrap", "1:node 2:static_resources 3:dynamic_resources 4:cluster_manager 6:stats_sinks 7:stats_flush_interval 8:watchdog 12:admin 13:stats_config 15:overload_manager 17:layered_runtime 18:header_prefix 21:bootstrap_extensions 27:watchdogs 31:typed_dns_resolver_config 32:inline_headers 38:application_log_config")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -189,44 +143,19 @@ package struct Envoy_Config_Bootstrap_V3_Bootstrap: Message {
     case 2: try decoder.optional(MessageField<Envoy_Config_Bootstrap_V3_Bootstrap.StaticResources>.self, &self.staticResources)
     case 3: try decoder.optional(MessageField<Envoy_Config_Bootstrap_V3_Bootstrap.DynamicResources>.self, &self.dynamicResources)
     case 4: try decoder.optional(MessageField<Envoy_Config_Bootstrap_V3_ClusterManager>.self, &self.clusterManager)
-    case 5: try decoder.singular(StringField.self, &self.flagsPath)
     case 6: try decoder.repeated(MessageField<Envoy_Config_Metrics_V3_StatsSink>.self, &self.statsSinks)
     case 7: try decoder.optional(MessageField<Google_Protobuf_Duration>.self, &self.statsFlushInterval)
     case 8: try decoder.optional(MessageField<Envoy_Config_Bootstrap_V3_Watchdog>.self, &self.watchdog)
     case 12: try decoder.optional(MessageField<Envoy_Config_Bootstrap_V3_Admin>.self, &self.admin)
     case 13: try decoder.optional(MessageField<Envoy_Config_Metrics_V3_StatsConfig>.self, &self.statsConfig)
     case 15: try decoder.optional(MessageField<Envoy_Config_Overload_V3_OverloadManager>.self, &self.overloadManager)
-    case 16: try decoder.singular(BoolField.self, &self.enableDispatcherStats)
     case 17: try decoder.optional(MessageField<Envoy_Config_Bootstrap_V3_LayeredRuntime>.self, &self.layeredRuntime)
     case 18: try decoder.singular(StringField.self, &self.headerPrefix)
-    case 19: try decoder.optional(MessageField<Google_Protobuf_UInt64Value>.self, &self.statsServerVersionOverride)
-    case 20: try decoder.singular(BoolField.self, &self.useTcpForDnsLookups)
     case 21: try decoder.repeated(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, &self.bootstrapExtensions)
-    case 22: try decoder.repeated(MessageField<Envoy_Config_Core_V3_ConfigSource>.self, &self.configSources)
-    case 23: try decoder.optional(MessageField<Envoy_Config_Core_V3_ConfigSource>.self, &self.defaultConfigSource)
-    case 24: try decoder.singular(StringField.self, &self.defaultSocketInterface)
-    case 25: try decoder.map(StringField.self, MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, &self.certificateProviderInstances)
-    case 26: try decoder.repeated(StringField.self, &self.nodeContextParams)
     case 27: try decoder.optional(MessageField<Envoy_Config_Bootstrap_V3_Watchdogs>.self, &self.watchdogs)
-    case 29:
-      var v: Bool?
-      try decoder.optional(BoolField.self, &v)
-      if let v { self.statsFlush = .statsFlushOnAdmin(v) }
     case 31: try decoder.optional(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, &self.typedDnsResolverConfig)
     case 32: try decoder.repeated(MessageField<Envoy_Config_Bootstrap_V3_CustomInlineHeader>.self, &self.inlineHeaders)
-    case 33: try decoder.singular(StringField.self, &self.perfTracingFilePath)
-    case 34: try decoder.optional(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, &self.defaultRegexEngine)
-    case 35: try decoder.optional(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, &self.xdsDelegateExtension)
-    case 36: try decoder.optional(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, &self.xdsConfigTrackerExtension)
-    case 37: try decoder.optional(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, &self.listenerManager)
     case 38: try decoder.optional(MessageField<Envoy_Config_Bootstrap_V3_Bootstrap.ApplicationLogConfig>.self, &self.applicationLogConfig)
-    case 39: try decoder.optional(MessageField<Envoy_Config_Bootstrap_V3_Bootstrap.DeferredStatOptions>.self, &self.deferredStatOptions)
-    case 41: try decoder.optional(MessageField<Envoy_Config_Bootstrap_V3_MemoryAllocatorManager>.self, &self.memoryAllocatorManager)
-    case 42:
-      var v: Google_Protobuf_Duration?
-      if case .statsEvictionInterval(let old)? = self.statsEviction { v = old }
-      try decoder.optional(MessageField<Google_Protobuf_Duration>.self, &v)
-      if let v { self.statsEviction = .statsEvictionInterval(v) }
     default: decoder.unknown()
     }
   }
@@ -236,37 +165,19 @@ package struct Envoy_Config_Bootstrap_V3_Bootstrap: Message {
     visitor.optional(MessageField<Envoy_Config_Bootstrap_V3_Bootstrap.StaticResources>.self, 2, self.staticResources)
     visitor.optional(MessageField<Envoy_Config_Bootstrap_V3_Bootstrap.DynamicResources>.self, 3, self.dynamicResources)
     visitor.optional(MessageField<Envoy_Config_Bootstrap_V3_ClusterManager>.self, 4, self.clusterManager)
-    visitor.singular(StringField.self, 5, self.flagsPath)
     visitor.repeated(MessageField<Envoy_Config_Metrics_V3_StatsSink>.self, 6, self.statsSinks)
     visitor.optional(MessageField<Google_Protobuf_Duration>.self, 7, self.statsFlushInterval)
     visitor.optional(MessageField<Envoy_Config_Bootstrap_V3_Watchdog>.self, 8, self.watchdog)
     visitor.optional(MessageField<Envoy_Config_Bootstrap_V3_Admin>.self, 12, self.admin)
     visitor.optional(MessageField<Envoy_Config_Metrics_V3_StatsConfig>.self, 13, self.statsConfig)
     visitor.optional(MessageField<Envoy_Config_Overload_V3_OverloadManager>.self, 15, self.overloadManager)
-    visitor.singular(BoolField.self, 16, self.enableDispatcherStats)
     visitor.optional(MessageField<Envoy_Config_Bootstrap_V3_LayeredRuntime>.self, 17, self.layeredRuntime)
     visitor.singular(StringField.self, 18, self.headerPrefix)
-    visitor.optional(MessageField<Google_Protobuf_UInt64Value>.self, 19, self.statsServerVersionOverride)
-    visitor.singular(BoolField.self, 20, self.useTcpForDnsLookups)
     visitor.repeated(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, 21, self.bootstrapExtensions)
-    visitor.repeated(MessageField<Envoy_Config_Core_V3_ConfigSource>.self, 22, self.configSources)
-    visitor.optional(MessageField<Envoy_Config_Core_V3_ConfigSource>.self, 23, self.defaultConfigSource)
-    visitor.singular(StringField.self, 24, self.defaultSocketInterface)
-    visitor.map(StringField.self, MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, 25, self.certificateProviderInstances)
-    visitor.repeated(StringField.self, 26, self.nodeContextParams)
     visitor.optional(MessageField<Envoy_Config_Bootstrap_V3_Watchdogs>.self, 27, self.watchdogs)
-    if case .statsFlushOnAdmin(let v)? = self.statsFlush { visitor.present(BoolField.self, 29, v) }
     visitor.optional(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, 31, self.typedDnsResolverConfig)
     visitor.repeated(MessageField<Envoy_Config_Bootstrap_V3_CustomInlineHeader>.self, 32, self.inlineHeaders)
-    visitor.singular(StringField.self, 33, self.perfTracingFilePath)
-    visitor.optional(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, 34, self.defaultRegexEngine)
-    visitor.optional(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, 35, self.xdsDelegateExtension)
-    visitor.optional(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, 36, self.xdsConfigTrackerExtension)
-    visitor.optional(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, 37, self.listenerManager)
     visitor.optional(MessageField<Envoy_Config_Bootstrap_V3_Bootstrap.ApplicationLogConfig>.self, 38, self.applicationLogConfig)
-    visitor.optional(MessageField<Envoy_Config_Bootstrap_V3_Bootstrap.DeferredStatOptions>.self, 39, self.deferredStatOptions)
-    visitor.optional(MessageField<Envoy_Config_Bootstrap_V3_MemoryAllocatorManager>.self, 41, self.memoryAllocatorManager)
-    if case .statsEvictionInterval(let v)? = self.statsEviction { visitor.present(MessageField<Google_Protobuf_Duration>.self, 42, v) }
     visitor.unknown(unknownFields)
   }
 }
@@ -278,11 +189,10 @@ package struct Envoy_Config_Bootstrap_V3_Admin: Message {
   @Boxed package var address: Envoy_Config_Core_V3_Address? = nil
   package var socketOptions: [Envoy_Config_Core_V3_SocketOption] = []
   package var accessLog: [Envoy_Config_Accesslog_V3_AccessLog] = []
-  package var ignoreGlobalConnLimit: Bool = false
   package var allowPaths: [Envoy_Type_Matcher_V3_StringMatcher] = []
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.bootstrap.v3.Admin", "1:access_log_path 2:profile_path 3:address 4:socket_options 5:access_log 6:ignore_global_conn_limit 7:allow_paths")
+  package static let schema = MessageSchema("envoy.config.bootstrap.v3.Admin", "1:access_log_path 2:profile_path 3:address 4:socket_options 5:access_log 7:allow_paths")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -291,7 +201,6 @@ package struct Envoy_Config_Bootstrap_V3_Admin: Message {
     case 3: try decoder.optional(MessageField<Envoy_Config_Core_V3_Address>.self, &self.address)
     case 4: try decoder.repeated(MessageField<Envoy_Config_Core_V3_SocketOption>.self, &self.socketOptions)
     case 5: try decoder.repeated(MessageField<Envoy_Config_Accesslog_V3_AccessLog>.self, &self.accessLog)
-    case 6: try decoder.singular(BoolField.self, &self.ignoreGlobalConnLimit)
     case 7: try decoder.repeated(MessageField<Envoy_Type_Matcher_V3_StringMatcher>.self, &self.allowPaths)
     default: decoder.unknown()
     }
@@ -303,7 +212,6 @@ package struct Envoy_Config_Bootstrap_V3_Admin: Message {
     visitor.optional(MessageField<Envoy_Config_Core_V3_Address>.self, 3, self.address)
     visitor.repeated(MessageField<Envoy_Config_Core_V3_SocketOption>.self, 4, self.socketOptions)
     visitor.repeated(MessageField<Envoy_Config_Accesslog_V3_AccessLog>.self, 5, self.accessLog)
-    visitor.singular(BoolField.self, 6, self.ignoreGlobalConnLimit)
     visitor.repeated(MessageField<Envoy_Type_Matcher_V3_StringMatcher>.self, 7, self.allowPaths)
     visitor.unknown(unknownFields)
   }
@@ -581,29 +489,6 @@ package struct Envoy_Config_Bootstrap_V3_CustomInlineHeader: Message {
   package func traverse(_ visitor: FieldVisitor) {
     visitor.singular(StringField.self, 1, self.inlineHeaderName)
     visitor.singular(EnumField<Envoy_Config_Bootstrap_V3_CustomInlineHeader.InlineHeaderType>.self, 2, self.inlineHeaderType)
-    visitor.unknown(unknownFields)
-  }
-}
-
-/// Hints for the memory allocator.
-package struct Envoy_Config_Bootstrap_V3_MemoryAllocatorManager: Message {
-  package var bytesToRelease: UInt64 = 0
-  @Boxed package var memoryReleaseInterval: Google_Protobuf_Duration? = nil
-  package var unknownFields = UnknownFields()
-  package init() {}
-  package static let schema = MessageSchema("envoy.config.bootstrap.v3.MemoryAllocatorManager", "1:bytes_to_release 2:memory_release_interval")
-
-  package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
-    switch number {
-    case 1: try decoder.singular(UInt64Field.self, &self.bytesToRelease)
-    case 2: try decoder.optional(MessageField<Google_Protobuf_Duration>.self, &self.memoryReleaseInterval)
-    default: decoder.unknown()
-    }
-  }
-
-  package func traverse(_ visitor: FieldVisitor) {
-    visitor.singular(UInt64Field.self, 1, self.bytesToRelease)
-    visitor.optional(MessageField<Google_Protobuf_Duration>.self, 2, self.memoryReleaseInterval)
     visitor.unknown(unknownFields)
   }
 }

@@ -346,17 +346,15 @@ package struct Envoy_Config_Cluster_V3_Cluster: Message {
     package var useHttpHeader: Bool = false
     package var httpHeaderName: String = ""
     @Boxed package var upstreamPortOverride: Google_Protobuf_UInt32Value? = nil
-    @Boxed package var metadataKey: Envoy_Type_Metadata_V3_MetadataKey? = nil
     package var unknownFields = UnknownFields()
     package init() {}
-    package static let schema = MessageSchema("envoy.config.cluster.v3.Cluster.OriginalDstLbConfig", "1:use_http_header 2:http_header_name 3:upstream_port_override 4:metadata_key")
+    package static let schema = MessageSchema("envoy.config.cluster.v3.Cluster.OriginalDstLbConfig", "1:use_http_header 2:http_header_name 3:upstream_port_override")
 
     package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
       switch number {
       case 1: try decoder.singular(BoolField.self, &self.useHttpHeader)
       case 2: try decoder.singular(StringField.self, &self.httpHeaderName)
       case 3: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.upstreamPortOverride)
-      case 4: try decoder.optional(MessageField<Envoy_Type_Metadata_V3_MetadataKey>.self, &self.metadataKey)
       default: decoder.unknown()
       }
     }
@@ -365,7 +363,6 @@ package struct Envoy_Config_Cluster_V3_Cluster: Message {
       visitor.singular(BoolField.self, 1, self.useHttpHeader)
       visitor.singular(StringField.self, 2, self.httpHeaderName)
       visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 3, self.upstreamPortOverride)
-      visitor.optional(MessageField<Envoy_Type_Metadata_V3_MetadataKey>.self, 4, self.metadataKey)
       visitor.unknown(unknownFields)
     }
   }
@@ -443,12 +440,11 @@ package struct Envoy_Config_Cluster_V3_Cluster: Message {
     package var localityConfigSpecifier: LocalityConfigSpecifierOneOf?
     @Boxed package var updateMergeWindow: Google_Protobuf_Duration? = nil
     package var ignoreNewHostsUntilFirstHc: Bool = false
-    package var closeConnectionsOnHostSetChange: Bool = false
     @Boxed package var consistentHashingLbConfig: Envoy_Config_Cluster_V3_Cluster.CommonLbConfig.ConsistentHashingLbConfig? = nil
     @Boxed package var overrideHostStatus: Envoy_Config_Core_V3_HealthStatusSet? = nil
     package var unknownFields = UnknownFields()
     package init() {}
-    package static let schema = MessageSchema("envoy.config.cluster.v3.Cluster.CommonLbConfig", "1:healthy_panic_threshold 2:zone_aware_lb_config@0 3:locality_weighted_lb_config@0 4:update_merge_window 5:ignore_new_hosts_until_first_hc 6:close_connections_on_host_set_change 7:consistent_hashing_lb_config 8:override_host_status")
+    package static let schema = MessageSchema("envoy.config.cluster.v3.Cluster.CommonLbConfig", "1:healthy_panic_threshold 2:zone_aware_lb_config@0 3:locality_weighted_lb_config@0 4:update_merge_window 5:ignore_new_hosts_until_first_hc 7:consistent_hashing_lb_config 8:override_host_status")
 
     package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
       switch number {
@@ -465,7 +461,6 @@ package struct Envoy_Config_Cluster_V3_Cluster: Message {
         if let v { self.localityConfigSpecifier = .localityWeightedLbConfig(v) }
       case 4: try decoder.optional(MessageField<Google_Protobuf_Duration>.self, &self.updateMergeWindow)
       case 5: try decoder.singular(BoolField.self, &self.ignoreNewHostsUntilFirstHc)
-      case 6: try decoder.singular(BoolField.self, &self.closeConnectionsOnHostSetChange)
       case 7: try decoder.optional(MessageField<Envoy_Config_Cluster_V3_Cluster.CommonLbConfig.ConsistentHashingLbConfig>.self, &self.consistentHashingLbConfig)
       case 8: try decoder.optional(MessageField<Envoy_Config_Core_V3_HealthStatusSet>.self, &self.overrideHostStatus)
       default: decoder.unknown()
@@ -478,7 +473,6 @@ package struct Envoy_Config_Cluster_V3_Cluster: Message {
       if case .localityWeightedLbConfig(let v)? = self.localityConfigSpecifier { visitor.present(MessageField<Envoy_Config_Cluster_V3_Cluster.CommonLbConfig.LocalityWeightedLbConfig>.self, 3, v) }
       visitor.optional(MessageField<Google_Protobuf_Duration>.self, 4, self.updateMergeWindow)
       visitor.singular(BoolField.self, 5, self.ignoreNewHostsUntilFirstHc)
-      visitor.singular(BoolField.self, 6, self.closeConnectionsOnHostSetChange)
       visitor.optional(MessageField<Envoy_Config_Cluster_V3_Cluster.CommonLbConfig.ConsistentHashingLbConfig>.self, 7, self.consistentHashingLbConfig)
       visitor.optional(MessageField<Envoy_Config_Core_V3_HealthStatusSet>.self, 8, self.overrideHostStatus)
       visitor.unknown(unknownFields)
@@ -586,11 +580,9 @@ package struct Envoy_Config_Cluster_V3_Cluster: Message {
   package var connectionPoolPerDownstreamConnection: Bool = false
   @Boxed package var waitForWarmOnInit: Google_Protobuf_BoolValue? = nil
   @Boxed package var typedDnsResolverConfig: Envoy_Config_Core_V3_TypedExtensionConfig? = nil
-  package var lrsReportEndpointMetrics: [String] = []
-  @Boxed package var dnsJitter: Google_Protobuf_Duration? = nil
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.cluster.v3.Cluster", "1:name 2:type@0 3:eds_cluster_config 4:connect_timeout 5:per_connection_buffer_limit_bytes 6:lb_policy 8:health_checks 9:max_requests_per_connection 10:circuit_breakers 13:http_protocol_options 14:http2_protocol_options 16:dns_refresh_rate 17:dns_lookup_family 19:outlier_detection 20:cleanup_interval 21:upstream_bind_config 22:lb_subset_config 23:ring_hash_lb_config@1 24:transport_socket 25:metadata 26:protocol_selection 27:common_lb_config 28:alt_stat_name 29:common_http_protocol_options 30:upstream_connection_options 31:close_connections_on_host_health_failure 32:ignore_health_on_host_removal 33:load_assignment 34:original_dst_lb_config@1 36:typed_extension_protocol_options 37:least_request_lb_config@1 38:cluster_type@0 39:respect_dns_ttl 41:load_balancing_policy 42:lrs_server 43:transport_socket_matches 44:dns_failure_refresh_rate 45:use_tcp_for_dns_lookups 46:upstream_http_protocol_options 48:upstream_config 49:track_cluster_stats 50:preconnect_policy 51:connection_pool_per_downstream_connection 52:maglev_lb_config@1 54:wait_for_warm_on_init 55:typed_dns_resolver_config 56:round_robin_lb_config@1 57:lrs_report_endpoint_metrics 58:dns_jitter")
+  package static let schema = MessageSchema("envoy.config.cluster.v3.Cluster", "1:name 2:type@0 3:eds_cluster_config 4:connect_timeout 5:per_connection_buffer_limit_bytes 6:lb_policy 8:health_checks 9:max_requests_per_connection 10:circuit_breakers 13:http_protocol_options 14:http2_protocol_options 16:dns_refresh_rate 17:dns_lookup_family 19:outlier_detection 20:cleanup_interval 21:upstream_bind_config 22:lb_subset_config 23:ring_hash_lb_config@1 24:transport_socket 25:metadata 26:protocol_selection 27:common_lb_config 28:alt_stat_name 29:common_http_protocol_options 30:upstream_connection_options 31:close_connections_on_host_health_failure 32:ignore_health_on_host_removal 33:load_assignment 34:original_dst_lb_config@1 36:typed_extension_protocol_options 37:least_request_lb_config@1 38:cluster_type@0 39:respect_dns_ttl 41:load_balancing_policy 42:lrs_server 43:transport_socket_matches 44:dns_failure_refresh_rate 45:use_tcp_for_dns_lookups 46:upstream_http_protocol_options 48:upstream_config 49:track_cluster_stats 50:preconnect_policy 51:connection_pool_per_downstream_connection 52:maglev_lb_config@1 54:wait_for_warm_on_init 55:typed_dns_resolver_config 56:round_robin_lb_config@1")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -668,8 +660,6 @@ package struct Envoy_Config_Cluster_V3_Cluster: Message {
       if case .roundRobinLbConfig(let old)? = self.lbConfig { v = old }
       try decoder.optional(MessageField<Envoy_Config_Cluster_V3_Cluster.RoundRobinLbConfig>.self, &v)
       if let v { self.lbConfig = .roundRobinLbConfig(v) }
-    case 57: try decoder.repeated(StringField.self, &self.lrsReportEndpointMetrics)
-    case 58: try decoder.optional(MessageField<Google_Protobuf_Duration>.self, &self.dnsJitter)
     default: decoder.unknown()
     }
   }
@@ -722,8 +712,6 @@ package struct Envoy_Config_Cluster_V3_Cluster: Message {
     visitor.optional(MessageField<Google_Protobuf_BoolValue>.self, 54, self.waitForWarmOnInit)
     visitor.optional(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, 55, self.typedDnsResolverConfig)
     if case .roundRobinLbConfig(let v)? = self.lbConfig { visitor.present(MessageField<Envoy_Config_Cluster_V3_Cluster.RoundRobinLbConfig>.self, 56, v) }
-    visitor.repeated(StringField.self, 57, self.lrsReportEndpointMetrics)
-    visitor.optional(MessageField<Google_Protobuf_Duration>.self, 58, self.dnsJitter)
     visitor.unknown(unknownFields)
   }
 }
@@ -777,48 +765,20 @@ package struct Envoy_Config_Cluster_V3_UpstreamConnectionOptions: Message {
     package static let schema = EnumSchema("envoy.config.cluster.v3.UpstreamConnectionOptions.FirstAddressFamilyVersion", "0:DEFAULT 1:V4 2:V6")
   }
 
-  package struct HappyEyeballsConfig: Message {
-    package var firstAddressFamilyVersion: Envoy_Config_Cluster_V3_UpstreamConnectionOptions.FirstAddressFamilyVersion = .init(rawValue: 0)
-    @Boxed package var firstAddressFamilyCount: Google_Protobuf_UInt32Value? = nil
-    package var unknownFields = UnknownFields()
-    package init() {}
-    package static let schema = MessageSchema("envoy.config.cluster.v3.UpstreamConnectionOptions.HappyEyeballsConfig", "1:first_address_family_version 2:first_address_family_count")
-
-    package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
-      switch number {
-      case 1: try decoder.singular(EnumField<Envoy_Config_Cluster_V3_UpstreamConnectionOptions.FirstAddressFamilyVersion>.self, &self.firstAddressFamilyVersion)
-      case 2: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.firstAddressFamilyCount)
-      default: decoder.unknown()
-      }
-    }
-
-    package func traverse(_ visitor: FieldVisitor) {
-      visitor.singular(EnumField<Envoy_Config_Cluster_V3_UpstreamConnectionOptions.FirstAddressFamilyVersion>.self, 1, self.firstAddressFamilyVersion)
-      visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 2, self.firstAddressFamilyCount)
-      visitor.unknown(unknownFields)
-    }
-  }
-
   @Boxed package var tcpKeepalive: Envoy_Config_Core_V3_TcpKeepalive? = nil
-  package var setLocalInterfaceNameOnUpstreamConnections: Bool = false
-  @Boxed package var happyEyeballsConfig: Envoy_Config_Cluster_V3_UpstreamConnectionOptions.HappyEyeballsConfig? = nil
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.cluster.v3.UpstreamConnectionOptions", "1:tcp_keepalive 2:set_local_interface_name_on_upstream_connections 3:happy_eyeballs_config")
+  package static let schema = MessageSchema("envoy.config.cluster.v3.UpstreamConnectionOptions", "1:tcp_keepalive")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
     case 1: try decoder.optional(MessageField<Envoy_Config_Core_V3_TcpKeepalive>.self, &self.tcpKeepalive)
-    case 2: try decoder.singular(BoolField.self, &self.setLocalInterfaceNameOnUpstreamConnections)
-    case 3: try decoder.optional(MessageField<Envoy_Config_Cluster_V3_UpstreamConnectionOptions.HappyEyeballsConfig>.self, &self.happyEyeballsConfig)
     default: decoder.unknown()
     }
   }
 
   package func traverse(_ visitor: FieldVisitor) {
     visitor.optional(MessageField<Envoy_Config_Core_V3_TcpKeepalive>.self, 1, self.tcpKeepalive)
-    visitor.singular(BoolField.self, 2, self.setLocalInterfaceNameOnUpstreamConnections)
-    visitor.optional(MessageField<Envoy_Config_Cluster_V3_UpstreamConnectionOptions.HappyEyeballsConfig>.self, 3, self.happyEyeballsConfig)
     visitor.unknown(unknownFields)
   }
 }

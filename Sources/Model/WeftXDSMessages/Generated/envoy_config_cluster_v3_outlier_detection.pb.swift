@@ -20,7 +20,6 @@ package struct Envoy_Config_Cluster_V3_OutlierDetection: Message {
   @Boxed package var enforcingLocalOriginSuccessRate: Google_Protobuf_UInt32Value? = nil
   @Boxed package var failurePercentageThreshold: Google_Protobuf_UInt32Value? = nil
   @Boxed package var enforcingFailurePercentage: Google_Protobuf_UInt32Value? = nil
-  @Boxed package var enforcingFailurePercentageLocalOrigin: Google_Protobuf_UInt32Value? = nil
   @Boxed package var failurePercentageMinimumHosts: Google_Protobuf_UInt32Value? = nil
   @Boxed package var failurePercentageRequestVolume: Google_Protobuf_UInt32Value? = nil
   @Boxed package var maxEjectionTime: Google_Protobuf_Duration? = nil
@@ -29,7 +28,7 @@ package struct Envoy_Config_Cluster_V3_OutlierDetection: Message {
   @Boxed package var alwaysEjectOneHost: Google_Protobuf_BoolValue? = nil
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.cluster.v3.OutlierDetection", "1:consecutive_5xx 2:interval 3:base_ejection_time 4:max_ejection_percent 5:enforcing_consecutive_5xx 6:enforcing_success_rate 7:success_rate_minimum_hosts 8:success_rate_request_volume 9:success_rate_stdev_factor 10:consecutive_gateway_failure 11:enforcing_consecutive_gateway_failure 12:split_external_local_origin_errors 13:consecutive_local_origin_failure 14:enforcing_consecutive_local_origin_failure 15:enforcing_local_origin_success_rate 16:failure_percentage_threshold 17:enforcing_failure_percentage 18:enforcing_failure_percentage_local_origin 19:failure_percentage_minimum_hosts 20:failure_percentage_request_volume 21:max_ejection_time 22:max_ejection_time_jitter 23:successful_active_health_check_uneject_host 25:always_eject_one_host")
+  package static let schema = MessageSchema("envoy.config.cluster.v3.OutlierDetection", "1:consecutive_5xx 2:interval 3:base_ejection_time 4:max_ejection_percent 5:enforcing_consecutive_5xx 6:enforcing_success_rate 7:success_rate_minimum_hosts 8:success_rate_request_volume 9:success_rate_stdev_factor 10:consecutive_gateway_failure 11:enforcing_consecutive_gateway_failure 12:split_external_local_origin_errors 13:consecutive_local_origin_failure 14:enforcing_consecutive_local_origin_failure 15:enforcing_local_origin_success_rate 16:failure_percentage_threshold 17:enforcing_failure_percentage 19:failure_percentage_minimum_hosts 20:failure_percentage_request_volume 21:max_ejection_time 22:max_ejection_time_jitter 23:successful_active_health_check_uneject_host 25:always_eject_one_host")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -50,7 +49,6 @@ package struct Envoy_Config_Cluster_V3_OutlierDetection: Message {
     case 15: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.enforcingLocalOriginSuccessRate)
     case 16: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.failurePercentageThreshold)
     case 17: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.enforcingFailurePercentage)
-    case 18: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.enforcingFailurePercentageLocalOrigin)
     case 19: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.failurePercentageMinimumHosts)
     case 20: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.failurePercentageRequestVolume)
     case 21: try decoder.optional(MessageField<Google_Protobuf_Duration>.self, &self.maxEjectionTime)
@@ -79,7 +77,6 @@ package struct Envoy_Config_Cluster_V3_OutlierDetection: Message {
     visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 15, self.enforcingLocalOriginSuccessRate)
     visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 16, self.failurePercentageThreshold)
     visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 17, self.enforcingFailurePercentage)
-    visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 18, self.enforcingFailurePercentageLocalOrigin)
     visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 19, self.failurePercentageMinimumHosts)
     visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 20, self.failurePercentageRequestVolume)
     visitor.optional(MessageField<Google_Protobuf_Duration>.self, 21, self.maxEjectionTime)

@@ -72,12 +72,9 @@ package struct Envoy_Config_Core_V3_SocketAddress: Message {
   package var `protocol`: Envoy_Config_Core_V3_SocketAddress.Protocol_ = .init(rawValue: 0)
   package var address: String = ""
   package var portSpecifier: PortSpecifierOneOf?
-  package var resolverName: String = ""
-  package var ipv4Compat: Bool = false
-  package var networkNamespaceFilepath: String = ""
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.core.v3.SocketAddress", "1:protocol 2:address 3:port_value@0 4:named_port@0 5:resolver_name 6:ipv4_compat 7:network_namespace_filepath")
+  package static let schema = MessageSchema("envoy.config.core.v3.SocketAddress", "1:protocol 2:address 3:port_value@0 4:named_port@0")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -91,9 +88,6 @@ package struct Envoy_Config_Core_V3_SocketAddress: Message {
       var v: String?
       try decoder.optional(StringField.self, &v)
       if let v { self.portSpecifier = .namedPort(v) }
-    case 5: try decoder.singular(StringField.self, &self.resolverName)
-    case 6: try decoder.singular(BoolField.self, &self.ipv4Compat)
-    case 7: try decoder.singular(StringField.self, &self.networkNamespaceFilepath)
     default: decoder.unknown()
     }
   }
@@ -103,9 +97,6 @@ package struct Envoy_Config_Core_V3_SocketAddress: Message {
     visitor.singular(StringField.self, 2, self.address)
     if case .portValue(let v)? = self.portSpecifier { visitor.present(UInt32Field.self, 3, v) }
     if case .namedPort(let v)? = self.portSpecifier { visitor.present(StringField.self, 4, v) }
-    visitor.singular(StringField.self, 5, self.resolverName)
-    visitor.singular(BoolField.self, 6, self.ipv4Compat)
-    visitor.singular(StringField.self, 7, self.networkNamespaceFilepath)
     visitor.unknown(unknownFields)
   }
 }
@@ -136,47 +127,20 @@ package struct Envoy_Config_Core_V3_TcpKeepalive: Message {
   }
 }
 
-/// One more source address, with its own socket options.
-package struct Envoy_Config_Core_V3_ExtraSourceAddress: Message {
-  @Boxed package var address: Envoy_Config_Core_V3_SocketAddress? = nil
-  @Boxed package var socketOptions: Envoy_Config_Core_V3_SocketOptionsOverride? = nil
-  package var unknownFields = UnknownFields()
-  package init() {}
-  package static let schema = MessageSchema("envoy.config.core.v3.ExtraSourceAddress", "1:address 2:socket_options")
-
-  package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
-    switch number {
-    case 1: try decoder.optional(MessageField<Envoy_Config_Core_V3_SocketAddress>.self, &self.address)
-    case 2: try decoder.optional(MessageField<Envoy_Config_Core_V3_SocketOptionsOverride>.self, &self.socketOptions)
-    default: decoder.unknown()
-    }
-  }
-
-  package func traverse(_ visitor: FieldVisitor) {
-    visitor.optional(MessageField<Envoy_Config_Core_V3_SocketAddress>.self, 1, self.address)
-    visitor.optional(MessageField<Envoy_Config_Core_V3_SocketOptionsOverride>.self, 2, self.socketOptions)
-    visitor.unknown(unknownFields)
-  }
-}
-
 /// The local side of upstream connections.
 package struct Envoy_Config_Core_V3_BindConfig: Message {
   @Boxed package var sourceAddress: Envoy_Config_Core_V3_SocketAddress? = nil
   @Boxed package var freebind: Google_Protobuf_BoolValue? = nil
   package var socketOptions: [Envoy_Config_Core_V3_SocketOption] = []
-  package var extraSourceAddresses: [Envoy_Config_Core_V3_ExtraSourceAddress] = []
-  @Boxed package var localAddressSelector: Envoy_Config_Core_V3_TypedExtensionConfig? = nil
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.core.v3.BindConfig", "1:source_address 2:freebind 3:socket_options 5:extra_source_addresses 6:local_address_selector")
+  package static let schema = MessageSchema("envoy.config.core.v3.BindConfig", "1:source_address 2:freebind 3:socket_options")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
     case 1: try decoder.optional(MessageField<Envoy_Config_Core_V3_SocketAddress>.self, &self.sourceAddress)
     case 2: try decoder.optional(MessageField<Google_Protobuf_BoolValue>.self, &self.freebind)
     case 3: try decoder.repeated(MessageField<Envoy_Config_Core_V3_SocketOption>.self, &self.socketOptions)
-    case 5: try decoder.repeated(MessageField<Envoy_Config_Core_V3_ExtraSourceAddress>.self, &self.extraSourceAddresses)
-    case 6: try decoder.optional(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, &self.localAddressSelector)
     default: decoder.unknown()
     }
   }
@@ -185,8 +149,6 @@ package struct Envoy_Config_Core_V3_BindConfig: Message {
     visitor.optional(MessageField<Envoy_Config_Core_V3_SocketAddress>.self, 1, self.sourceAddress)
     visitor.optional(MessageField<Google_Protobuf_BoolValue>.self, 2, self.freebind)
     visitor.repeated(MessageField<Envoy_Config_Core_V3_SocketOption>.self, 3, self.socketOptions)
-    visitor.repeated(MessageField<Envoy_Config_Core_V3_ExtraSourceAddress>.self, 5, self.extraSourceAddresses)
-    visitor.optional(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, 6, self.localAddressSelector)
     visitor.unknown(unknownFields)
   }
 }

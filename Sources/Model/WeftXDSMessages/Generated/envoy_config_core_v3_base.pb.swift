@@ -182,22 +182,19 @@ package struct Envoy_Config_Core_V3_Node: Message {
 /// Free data by namespace; `istio` and `envoy.lb` are the usual ones.
 package struct Envoy_Config_Core_V3_Metadata: Message {
   package var filterMetadata: [String: Google_Protobuf_Struct] = [:]
-  package var typedFilterMetadata: [String: Google_Protobuf_Any] = [:]
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.core.v3.Metadata", "1:filter_metadata 2:typed_filter_metadata")
+  package static let schema = MessageSchema("envoy.config.core.v3.Metadata", "1:filter_metadata")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
     case 1: try decoder.map(StringField.self, MessageField<Google_Protobuf_Struct>.self, &self.filterMetadata)
-    case 2: try decoder.map(StringField.self, MessageField<Google_Protobuf_Any>.self, &self.typedFilterMetadata)
     default: decoder.unknown()
     }
   }
 
   package func traverse(_ visitor: FieldVisitor) {
     visitor.map(StringField.self, MessageField<Google_Protobuf_Struct>.self, 1, self.filterMetadata)
-    visitor.map(StringField.self, MessageField<Google_Protobuf_Any>.self, 2, self.typedFilterMetadata)
     visitor.unknown(unknownFields)
   }
 }
@@ -432,10 +429,9 @@ package struct Envoy_Config_Core_V3_DataSource: Message {
   }
 
   package var specifier: SpecifierOneOf?
-  @Boxed package var watchedDirectory: Envoy_Config_Core_V3_WatchedDirectory? = nil
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.core.v3.DataSource", "1:filename@0 2:inline_bytes@0 3:inline_string@0 4:environment_variable@0 5:watched_directory")
+  package static let schema = MessageSchema("envoy.config.core.v3.DataSource", "1:filename@0 2:inline_bytes@0 3:inline_string@0 4:environment_variable@0")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -455,7 +451,6 @@ package struct Envoy_Config_Core_V3_DataSource: Message {
       var v: String?
       try decoder.optional(StringField.self, &v)
       if let v { self.specifier = .environmentVariable(v) }
-    case 5: try decoder.optional(MessageField<Envoy_Config_Core_V3_WatchedDirectory>.self, &self.watchedDirectory)
     default: decoder.unknown()
     }
   }
@@ -465,7 +460,6 @@ package struct Envoy_Config_Core_V3_DataSource: Message {
     if case .inlineBytes(let v)? = self.specifier { visitor.present(BytesField.self, 2, v) }
     if case .inlineString(let v)? = self.specifier { visitor.present(StringField.self, 3, v) }
     if case .environmentVariable(let v)? = self.specifier { visitor.present(StringField.self, 4, v) }
-    visitor.optional(MessageField<Envoy_Config_Core_V3_WatchedDirectory>.self, 5, self.watchedDirectory)
     visitor.unknown(unknownFields)
   }
 }

@@ -25,24 +25,18 @@ package struct Envoy_Config_Core_V3_ApiConfigSource: Message {
   }
 
   package var apiType: Envoy_Config_Core_V3_ApiConfigSource.ApiType = .init(rawValue: 0)
-  package var clusterNames: [String] = []
-  @Boxed package var refreshDelay: Google_Protobuf_Duration? = nil
   package var grpcServices: [Envoy_Config_Core_V3_GrpcService] = []
-  @Boxed package var requestTimeout: Google_Protobuf_Duration? = nil
   @Boxed package var rateLimitSettings: Envoy_Config_Core_V3_RateLimitSettings? = nil
   package var setNodeOnFirstMessageOnly: Bool = false
   package var transportApiVersion: Envoy_Config_Core_V3_ApiVersion = .init(rawValue: 0)
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.core.v3.ApiConfigSource", "1:api_type 2:cluster_names 3:refresh_delay 4:grpc_services 5:request_timeout 6:rate_limit_settings 7:set_node_on_first_message_only 8:transport_api_version")
+  package static let schema = MessageSchema("envoy.config.core.v3.ApiConfigSource", "1:api_type 4:grpc_services 6:rate_limit_settings 7:set_node_on_first_message_only 8:transport_api_version")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
     case 1: try decoder.singular(EnumField<Envoy_Config_Core_V3_ApiConfigSource.ApiType>.self, &self.apiType)
-    case 2: try decoder.repeated(StringField.self, &self.clusterNames)
-    case 3: try decoder.optional(MessageField<Google_Protobuf_Duration>.self, &self.refreshDelay)
     case 4: try decoder.repeated(MessageField<Envoy_Config_Core_V3_GrpcService>.self, &self.grpcServices)
-    case 5: try decoder.optional(MessageField<Google_Protobuf_Duration>.self, &self.requestTimeout)
     case 6: try decoder.optional(MessageField<Envoy_Config_Core_V3_RateLimitSettings>.self, &self.rateLimitSettings)
     case 7: try decoder.singular(BoolField.self, &self.setNodeOnFirstMessageOnly)
     case 8: try decoder.singular(EnumField<Envoy_Config_Core_V3_ApiVersion>.self, &self.transportApiVersion)
@@ -52,10 +46,7 @@ package struct Envoy_Config_Core_V3_ApiConfigSource: Message {
 
   package func traverse(_ visitor: FieldVisitor) {
     visitor.singular(EnumField<Envoy_Config_Core_V3_ApiConfigSource.ApiType>.self, 1, self.apiType)
-    visitor.repeated(StringField.self, 2, self.clusterNames)
-    visitor.optional(MessageField<Google_Protobuf_Duration>.self, 3, self.refreshDelay)
     visitor.repeated(MessageField<Envoy_Config_Core_V3_GrpcService>.self, 4, self.grpcServices)
-    visitor.optional(MessageField<Google_Protobuf_Duration>.self, 5, self.requestTimeout)
     visitor.optional(MessageField<Envoy_Config_Core_V3_RateLimitSettings>.self, 6, self.rateLimitSettings)
     visitor.singular(BoolField.self, 7, self.setNodeOnFirstMessageOnly)
     visitor.singular(EnumField<Envoy_Config_Core_V3_ApiVersion>.self, 8, self.transportApiVersion)
@@ -157,10 +148,9 @@ package struct Envoy_Config_Core_V3_ConfigSource: Message {
   package var configSourceSpecifier: ConfigSourceSpecifierOneOf?
   @Boxed package var initialFetchTimeout: Google_Protobuf_Duration? = nil
   package var resourceApiVersion: Envoy_Config_Core_V3_ApiVersion = .init(rawValue: 0)
-  package var authorities: [Xds_Core_V3_Authority] = []
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.core.v3.ConfigSource", "1:path@0 2:api_config_source@0 3:ads@0 4:initial_fetch_timeout 5:self@0 6:resource_api_version 7:authorities 8:path_config_source@0")
+  package static let schema = MessageSchema("envoy.config.core.v3.ConfigSource", "1:path@0 2:api_config_source@0 3:ads@0 4:initial_fetch_timeout 5:self@0 6:resource_api_version 8:path_config_source@0")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -185,7 +175,6 @@ package struct Envoy_Config_Core_V3_ConfigSource: Message {
       try decoder.optional(MessageField<Envoy_Config_Core_V3_SelfConfigSource>.self, &v)
       if let v { self.configSourceSpecifier = .self_(v) }
     case 6: try decoder.singular(EnumField<Envoy_Config_Core_V3_ApiVersion>.self, &self.resourceApiVersion)
-    case 7: try decoder.repeated(MessageField<Xds_Core_V3_Authority>.self, &self.authorities)
     case 8:
       var v: Envoy_Config_Core_V3_PathConfigSource?
       if case .pathConfigSource(let old)? = self.configSourceSpecifier { v = old }
@@ -202,7 +191,6 @@ package struct Envoy_Config_Core_V3_ConfigSource: Message {
     visitor.optional(MessageField<Google_Protobuf_Duration>.self, 4, self.initialFetchTimeout)
     if case .self_(let v)? = self.configSourceSpecifier { visitor.present(MessageField<Envoy_Config_Core_V3_SelfConfigSource>.self, 5, v) }
     visitor.singular(EnumField<Envoy_Config_Core_V3_ApiVersion>.self, 6, self.resourceApiVersion)
-    visitor.repeated(MessageField<Xds_Core_V3_Authority>.self, 7, self.authorities)
     if case .pathConfigSource(let v)? = self.configSourceSpecifier { visitor.present(MessageField<Envoy_Config_Core_V3_PathConfigSource>.self, 8, v) }
     visitor.unknown(unknownFields)
   }

@@ -7,20 +7,14 @@ package struct Envoy_Config_Core_V3_GrpcService: Message {
   package struct EnvoyGrpc: Message {
     package var clusterName: String = ""
     package var authority: String = ""
-    @Boxed package var retryPolicy: Envoy_Config_Core_V3_RetryPolicy? = nil
-    @Boxed package var maxReceiveMessageLength: Google_Protobuf_UInt32Value? = nil
-    package var skipEnvoyHeaders: Bool = false
     package var unknownFields = UnknownFields()
     package init() {}
-    package static let schema = MessageSchema("envoy.config.core.v3.GrpcService.EnvoyGrpc", "1:cluster_name 2:authority 3:retry_policy 4:max_receive_message_length 5:skip_envoy_headers")
+    package static let schema = MessageSchema("envoy.config.core.v3.GrpcService.EnvoyGrpc", "1:cluster_name 2:authority")
 
     package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
       switch number {
       case 1: try decoder.singular(StringField.self, &self.clusterName)
       case 2: try decoder.singular(StringField.self, &self.authority)
-      case 3: try decoder.optional(MessageField<Envoy_Config_Core_V3_RetryPolicy>.self, &self.retryPolicy)
-      case 4: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.maxReceiveMessageLength)
-      case 5: try decoder.singular(BoolField.self, &self.skipEnvoyHeaders)
       default: decoder.unknown()
       }
     }
@@ -28,9 +22,6 @@ package struct Envoy_Config_Core_V3_GrpcService: Message {
     package func traverse(_ visitor: FieldVisitor) {
       visitor.singular(StringField.self, 1, self.clusterName)
       visitor.singular(StringField.self, 2, self.authority)
-      visitor.optional(MessageField<Envoy_Config_Core_V3_RetryPolicy>.self, 3, self.retryPolicy)
-      visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 4, self.maxReceiveMessageLength)
-      visitor.singular(BoolField.self, 5, self.skipEnvoyHeaders)
       visitor.unknown(unknownFields)
     }
   }
@@ -42,10 +33,9 @@ package struct Envoy_Config_Core_V3_GrpcService: Message {
   package var targetSpecifier: TargetSpecifierOneOf?
   @Boxed package var timeout: Google_Protobuf_Duration? = nil
   package var initialMetadata: [Envoy_Config_Core_V3_HeaderValue] = []
-  @Boxed package var retryPolicy: Envoy_Config_Core_V3_RetryPolicy? = nil
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.core.v3.GrpcService", "1:envoy_grpc@0 3:timeout 5:initial_metadata 6:retry_policy")
+  package static let schema = MessageSchema("envoy.config.core.v3.GrpcService", "1:envoy_grpc@0 3:timeout 5:initial_metadata")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -56,7 +46,6 @@ package struct Envoy_Config_Core_V3_GrpcService: Message {
       if let v { self.targetSpecifier = .envoyGrpc(v) }
     case 3: try decoder.optional(MessageField<Google_Protobuf_Duration>.self, &self.timeout)
     case 5: try decoder.repeated(MessageField<Envoy_Config_Core_V3_HeaderValue>.self, &self.initialMetadata)
-    case 6: try decoder.optional(MessageField<Envoy_Config_Core_V3_RetryPolicy>.self, &self.retryPolicy)
     default: decoder.unknown()
     }
   }
@@ -65,7 +54,6 @@ package struct Envoy_Config_Core_V3_GrpcService: Message {
     if case .envoyGrpc(let v)? = self.targetSpecifier { visitor.present(MessageField<Envoy_Config_Core_V3_GrpcService.EnvoyGrpc>.self, 1, v) }
     visitor.optional(MessageField<Google_Protobuf_Duration>.self, 3, self.timeout)
     visitor.repeated(MessageField<Envoy_Config_Core_V3_HeaderValue>.self, 5, self.initialMetadata)
-    visitor.optional(MessageField<Envoy_Config_Core_V3_RetryPolicy>.self, 6, self.retryPolicy)
     visitor.unknown(unknownFields)
   }
 }

@@ -252,17 +252,11 @@ package struct Envoy_Config_Core_V3_Http2ProtocolOptions: Message {
   @Boxed package var maxOutboundFrames: Google_Protobuf_UInt32Value? = nil
   @Boxed package var maxOutboundControlFrames: Google_Protobuf_UInt32Value? = nil
   @Boxed package var maxConsecutiveInboundFramesWithEmptyPayload: Google_Protobuf_UInt32Value? = nil
-  @Boxed package var maxInboundPriorityFramesPerStream: Google_Protobuf_UInt32Value? = nil
-  @Boxed package var maxInboundWindowUpdateFramesPerDataFrameSent: Google_Protobuf_UInt32Value? = nil
-  package var streamErrorOnInvalidHttpMessaging: Bool = false
   package var customSettingsParameters: [Envoy_Config_Core_V3_Http2ProtocolOptions.SettingsParameter] = []
-  @Boxed package var overrideStreamErrorOnInvalidHttpMessage: Google_Protobuf_BoolValue? = nil
   @Boxed package var connectionKeepalive: Envoy_Config_Core_V3_KeepaliveSettings? = nil
-  @Boxed package var useOghttp2Codec: Google_Protobuf_BoolValue? = nil
-  @Boxed package var maxMetadataSize: Google_Protobuf_UInt64Value? = nil
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.core.v3.Http2ProtocolOptions", "1:hpack_table_size 2:max_concurrent_streams 3:initial_stream_window_size 4:initial_connection_window_size 5:allow_connect 6:allow_metadata 7:max_outbound_frames 8:max_outbound_control_frames 9:max_consecutive_inbound_frames_with_empty_payload 10:max_inbound_priority_frames_per_stream 11:max_inbound_window_update_frames_per_data_frame_sent 12:stream_error_on_invalid_http_messaging 13:custom_settings_parameters 14:override_stream_error_on_invalid_http_message 15:connection_keepalive 16:use_oghttp2_codec 17:max_metadata_size")
+  package static let schema = MessageSchema("envoy.config.core.v3.Http2ProtocolOptions", "1:hpack_table_size 2:max_concurrent_streams 3:initial_stream_window_size 4:initial_connection_window_size 5:allow_connect 6:allow_metadata 7:max_outbound_frames 8:max_outbound_control_frames 9:max_consecutive_inbound_frames_with_empty_payload 13:custom_settings_parameters 15:connection_keepalive")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -275,14 +269,8 @@ package struct Envoy_Config_Core_V3_Http2ProtocolOptions: Message {
     case 7: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.maxOutboundFrames)
     case 8: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.maxOutboundControlFrames)
     case 9: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.maxConsecutiveInboundFramesWithEmptyPayload)
-    case 10: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.maxInboundPriorityFramesPerStream)
-    case 11: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.maxInboundWindowUpdateFramesPerDataFrameSent)
-    case 12: try decoder.singular(BoolField.self, &self.streamErrorOnInvalidHttpMessaging)
     case 13: try decoder.repeated(MessageField<Envoy_Config_Core_V3_Http2ProtocolOptions.SettingsParameter>.self, &self.customSettingsParameters)
-    case 14: try decoder.optional(MessageField<Google_Protobuf_BoolValue>.self, &self.overrideStreamErrorOnInvalidHttpMessage)
     case 15: try decoder.optional(MessageField<Envoy_Config_Core_V3_KeepaliveSettings>.self, &self.connectionKeepalive)
-    case 16: try decoder.optional(MessageField<Google_Protobuf_BoolValue>.self, &self.useOghttp2Codec)
-    case 17: try decoder.optional(MessageField<Google_Protobuf_UInt64Value>.self, &self.maxMetadataSize)
     default: decoder.unknown()
     }
   }
@@ -297,14 +285,8 @@ package struct Envoy_Config_Core_V3_Http2ProtocolOptions: Message {
     visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 7, self.maxOutboundFrames)
     visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 8, self.maxOutboundControlFrames)
     visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 9, self.maxConsecutiveInboundFramesWithEmptyPayload)
-    visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 10, self.maxInboundPriorityFramesPerStream)
-    visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 11, self.maxInboundWindowUpdateFramesPerDataFrameSent)
-    visitor.singular(BoolField.self, 12, self.streamErrorOnInvalidHttpMessaging)
     visitor.repeated(MessageField<Envoy_Config_Core_V3_Http2ProtocolOptions.SettingsParameter>.self, 13, self.customSettingsParameters)
-    visitor.optional(MessageField<Google_Protobuf_BoolValue>.self, 14, self.overrideStreamErrorOnInvalidHttpMessage)
     visitor.optional(MessageField<Envoy_Config_Core_V3_KeepaliveSettings>.self, 15, self.connectionKeepalive)
-    visitor.optional(MessageField<Google_Protobuf_BoolValue>.self, 16, self.useOghttp2Codec)
-    visitor.optional(MessageField<Google_Protobuf_UInt64Value>.self, 17, self.maxMetadataSize)
     visitor.unknown(unknownFields)
   }
 }

@@ -12,59 +12,6 @@ package struct Envoy_Config_Core_V3_SocketOption: Message {
     package static let schema = EnumSchema("envoy.config.core.v3.SocketOption.SocketState", "0:STATE_PREBIND 1:STATE_BOUND 2:STATE_LISTENING")
   }
 
-  /// Which sockets it concerns.
-  package struct SocketType: Message {
-    /// TCP.
-    package struct Stream: Message {
-      package var unknownFields = UnknownFields()
-      package init() {}
-      package static let schema = MessageSchema("envoy.config.core.v3.SocketOption.SocketType.Stream")
-
-      package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
-        decoder.unknown()
-      }
-
-      package func traverse(_ visitor: FieldVisitor) {
-        visitor.unknown(unknownFields)
-      }
-    }
-
-    /// UDP.
-    package struct Datagram: Message {
-      package var unknownFields = UnknownFields()
-      package init() {}
-      package static let schema = MessageSchema("envoy.config.core.v3.SocketOption.SocketType.Datagram")
-
-      package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
-        decoder.unknown()
-      }
-
-      package func traverse(_ visitor: FieldVisitor) {
-        visitor.unknown(unknownFields)
-      }
-    }
-
-    @Boxed package var stream: Envoy_Config_Core_V3_SocketOption.SocketType.Stream? = nil
-    @Boxed package var datagram: Envoy_Config_Core_V3_SocketOption.SocketType.Datagram? = nil
-    package var unknownFields = UnknownFields()
-    package init() {}
-    package static let schema = MessageSchema("envoy.config.core.v3.SocketOption.SocketType", "1:stream 2:datagram")
-
-    package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
-      switch number {
-      case 1: try decoder.optional(MessageField<Envoy_Config_Core_V3_SocketOption.SocketType.Stream>.self, &self.stream)
-      case 2: try decoder.optional(MessageField<Envoy_Config_Core_V3_SocketOption.SocketType.Datagram>.self, &self.datagram)
-      default: decoder.unknown()
-      }
-    }
-
-    package func traverse(_ visitor: FieldVisitor) {
-      visitor.optional(MessageField<Envoy_Config_Core_V3_SocketOption.SocketType.Stream>.self, 1, self.stream)
-      visitor.optional(MessageField<Envoy_Config_Core_V3_SocketOption.SocketType.Datagram>.self, 2, self.datagram)
-      visitor.unknown(unknownFields)
-    }
-  }
-
   package indirect enum ValueOneOf: Sendable {
     case intValue(Int64)
     case bufValue([UInt8])
@@ -75,10 +22,9 @@ package struct Envoy_Config_Core_V3_SocketOption: Message {
   package var name: Int64 = 0
   package var value: ValueOneOf?
   package var state: Envoy_Config_Core_V3_SocketOption.SocketState = .init(rawValue: 0)
-  @Boxed package var type: Envoy_Config_Core_V3_SocketOption.SocketType? = nil
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.core.v3.SocketOption", "1:description 2:level 3:name 4:int_value@0 5:buf_value@0 6:state 7:type")
+  package static let schema = MessageSchema("envoy.config.core.v3.SocketOption", "1:description 2:level 3:name 4:int_value@0 5:buf_value@0 6:state")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -94,7 +40,6 @@ package struct Envoy_Config_Core_V3_SocketOption: Message {
       try decoder.optional(BytesField.self, &v)
       if let v { self.value = .bufValue(v) }
     case 6: try decoder.singular(EnumField<Envoy_Config_Core_V3_SocketOption.SocketState>.self, &self.state)
-    case 7: try decoder.optional(MessageField<Envoy_Config_Core_V3_SocketOption.SocketType>.self, &self.type)
     default: decoder.unknown()
     }
   }
@@ -106,7 +51,6 @@ package struct Envoy_Config_Core_V3_SocketOption: Message {
     if case .intValue(let v)? = self.value { visitor.present(Int64Field.self, 4, v) }
     if case .bufValue(let v)? = self.value { visitor.present(BytesField.self, 5, v) }
     visitor.singular(EnumField<Envoy_Config_Core_V3_SocketOption.SocketState>.self, 6, self.state)
-    visitor.optional(MessageField<Envoy_Config_Core_V3_SocketOption.SocketType>.self, 7, self.type)
     visitor.unknown(unknownFields)
   }
 }

@@ -58,17 +58,15 @@ package struct Envoy_Config_Endpoint_V3_ClusterLoadAssignment: Message {
   package var clusterName: String = ""
   package var endpoints: [Envoy_Config_Endpoint_V3_LocalityLbEndpoints] = []
   @Boxed package var policy: Envoy_Config_Endpoint_V3_ClusterLoadAssignment.Policy? = nil
-  package var namedEndpoints: [String: Envoy_Config_Endpoint_V3_Endpoint] = [:]
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.endpoint.v3.ClusterLoadAssignment", "1:cluster_name 2:endpoints 4:policy 5:named_endpoints")
+  package static let schema = MessageSchema("envoy.config.endpoint.v3.ClusterLoadAssignment", "1:cluster_name 2:endpoints 4:policy")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
     case 1: try decoder.singular(StringField.self, &self.clusterName)
     case 2: try decoder.repeated(MessageField<Envoy_Config_Endpoint_V3_LocalityLbEndpoints>.self, &self.endpoints)
     case 4: try decoder.optional(MessageField<Envoy_Config_Endpoint_V3_ClusterLoadAssignment.Policy>.self, &self.policy)
-    case 5: try decoder.map(StringField.self, MessageField<Envoy_Config_Endpoint_V3_Endpoint>.self, &self.namedEndpoints)
     default: decoder.unknown()
     }
   }
@@ -77,7 +75,6 @@ package struct Envoy_Config_Endpoint_V3_ClusterLoadAssignment: Message {
     visitor.singular(StringField.self, 1, self.clusterName)
     visitor.repeated(MessageField<Envoy_Config_Endpoint_V3_LocalityLbEndpoints>.self, 2, self.endpoints)
     visitor.optional(MessageField<Envoy_Config_Endpoint_V3_ClusterLoadAssignment.Policy>.self, 4, self.policy)
-    visitor.map(StringField.self, MessageField<Envoy_Config_Endpoint_V3_Endpoint>.self, 5, self.namedEndpoints)
     visitor.unknown(unknownFields)
   }
 }

@@ -3,77 +3,23 @@ package import WeftProtobuf
 
 /// An address.
 package struct Envoy_Config_Endpoint_V3_Endpoint: Message {
-  /// Where health is checked if not at the address.
-  package struct HealthCheckConfig: Message {
-    package var portValue: UInt32 = 0
-    package var hostname: String = ""
-    @Boxed package var address: Envoy_Config_Core_V3_Address? = nil
-    package var disableActiveHealthCheck: Bool = false
-    package var unknownFields = UnknownFields()
-    package init() {}
-    package static let schema = MessageSchema("envoy.config.endpoint.v3.Endpoint.HealthCheckConfig", "1:port_value 2:hostname 3:address 4:disable_active_health_check")
-
-    package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
-      switch number {
-      case 1: try decoder.singular(UInt32Field.self, &self.portValue)
-      case 2: try decoder.singular(StringField.self, &self.hostname)
-      case 3: try decoder.optional(MessageField<Envoy_Config_Core_V3_Address>.self, &self.address)
-      case 4: try decoder.singular(BoolField.self, &self.disableActiveHealthCheck)
-      default: decoder.unknown()
-      }
-    }
-
-    package func traverse(_ visitor: FieldVisitor) {
-      visitor.singular(UInt32Field.self, 1, self.portValue)
-      visitor.singular(StringField.self, 2, self.hostname)
-      visitor.optional(MessageField<Envoy_Config_Core_V3_Address>.self, 3, self.address)
-      visitor.singular(BoolField.self, 4, self.disableActiveHealthCheck)
-      visitor.unknown(unknownFields)
-    }
-  }
-
-  package struct AdditionalAddress: Message {
-    @Boxed package var address: Envoy_Config_Core_V3_Address? = nil
-    package var unknownFields = UnknownFields()
-    package init() {}
-    package static let schema = MessageSchema("envoy.config.endpoint.v3.Endpoint.AdditionalAddress", "1:address")
-
-    package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
-      switch number {
-      case 1: try decoder.optional(MessageField<Envoy_Config_Core_V3_Address>.self, &self.address)
-      default: decoder.unknown()
-      }
-    }
-
-    package func traverse(_ visitor: FieldVisitor) {
-      visitor.optional(MessageField<Envoy_Config_Core_V3_Address>.self, 1, self.address)
-      visitor.unknown(unknownFields)
-    }
-  }
-
   @Boxed package var address: Envoy_Config_Core_V3_Address? = nil
-  @Boxed package var healthCheckConfig: Envoy_Config_Endpoint_V3_Endpoint.HealthCheckConfig? = nil
   package var hostname: String = ""
-  package var additionalAddresses: [Envoy_Config_Endpoint_V3_Endpoint.AdditionalAddress] = []
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.endpoint.v3.Endpoint", "1:address 2:health_check_config 3:hostname 4:additional_addresses")
+  package static let schema = MessageSchema("envoy.config.endpoint.v3.Endpoint", "1:address 3:hostname")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
     case 1: try decoder.optional(MessageField<Envoy_Config_Core_V3_Address>.self, &self.address)
-    case 2: try decoder.optional(MessageField<Envoy_Config_Endpoint_V3_Endpoint.HealthCheckConfig>.self, &self.healthCheckConfig)
     case 3: try decoder.singular(StringField.self, &self.hostname)
-    case 4: try decoder.repeated(MessageField<Envoy_Config_Endpoint_V3_Endpoint.AdditionalAddress>.self, &self.additionalAddresses)
     default: decoder.unknown()
     }
   }
 
   package func traverse(_ visitor: FieldVisitor) {
     visitor.optional(MessageField<Envoy_Config_Core_V3_Address>.self, 1, self.address)
-    visitor.optional(MessageField<Envoy_Config_Endpoint_V3_Endpoint.HealthCheckConfig>.self, 2, self.healthCheckConfig)
     visitor.singular(StringField.self, 3, self.hostname)
-    visitor.repeated(MessageField<Envoy_Config_Endpoint_V3_Endpoint.AdditionalAddress>.self, 4, self.additionalAddresses)
     visitor.unknown(unknownFields)
   }
 }

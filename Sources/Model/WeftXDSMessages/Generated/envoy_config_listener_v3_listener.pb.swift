@@ -120,7 +120,6 @@ package struct Envoy_Config_Listener_V3_Listener: Message {
   package var continueOnListenerFiltersTimeout: Bool = false
   @Boxed package var apiListener: Envoy_Config_Listener_V3_ApiListener? = nil
   @Boxed package var connectionBalanceConfig: Envoy_Config_Listener_V3_Listener.ConnectionBalanceConfig? = nil
-  package var reusePort: Bool = false
   package var accessLog: [Envoy_Config_Accesslog_V3_AccessLog] = []
   @Boxed package var tcpBacklogSize: Google_Protobuf_UInt32Value? = nil
   @Boxed package var defaultFilterChain: Envoy_Config_Listener_V3_FilterChain? = nil
@@ -132,10 +131,9 @@ package struct Envoy_Config_Listener_V3_Listener: Message {
   package var ignoreGlobalConnLimit: Bool = false
   package var additionalAddresses: [Envoy_Config_Listener_V3_AdditionalAddress] = []
   @Boxed package var maxConnectionsToAcceptPerSocketEvent: Google_Protobuf_UInt32Value? = nil
-  package var bypassOverloadManager: Bool = false
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.listener.v3.Listener", "1:name 2:address 3:filter_chains 4:use_original_dst 5:per_connection_buffer_limit_bytes 6:metadata 8:drain_type 9:listener_filters 10:transparent 11:freebind 12:tcp_fast_open_queue_length 13:socket_options 15:listener_filters_timeout 16:traffic_direction 17:continue_on_listener_filters_timeout 19:api_listener 20:connection_balance_config 21:reuse_port 22:access_log 24:tcp_backlog_size 25:default_filter_chain 26:bind_to_port 27:internal_listener@0 28:stat_prefix 29:enable_reuse_port 30:enable_mptcp 31:ignore_global_conn_limit 33:additional_addresses 34:max_connections_to_accept_per_socket_event 35:bypass_overload_manager")
+  package static let schema = MessageSchema("envoy.config.listener.v3.Listener", "1:name 2:address 3:filter_chains 4:use_original_dst 5:per_connection_buffer_limit_bytes 6:metadata 8:drain_type 9:listener_filters 10:transparent 11:freebind 12:tcp_fast_open_queue_length 13:socket_options 15:listener_filters_timeout 16:traffic_direction 17:continue_on_listener_filters_timeout 19:api_listener 20:connection_balance_config 22:access_log 24:tcp_backlog_size 25:default_filter_chain 26:bind_to_port 27:internal_listener@0 28:stat_prefix 29:enable_reuse_port 30:enable_mptcp 31:ignore_global_conn_limit 33:additional_addresses 34:max_connections_to_accept_per_socket_event")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -156,7 +154,6 @@ package struct Envoy_Config_Listener_V3_Listener: Message {
     case 17: try decoder.singular(BoolField.self, &self.continueOnListenerFiltersTimeout)
     case 19: try decoder.optional(MessageField<Envoy_Config_Listener_V3_ApiListener>.self, &self.apiListener)
     case 20: try decoder.optional(MessageField<Envoy_Config_Listener_V3_Listener.ConnectionBalanceConfig>.self, &self.connectionBalanceConfig)
-    case 21: try decoder.singular(BoolField.self, &self.reusePort)
     case 22: try decoder.repeated(MessageField<Envoy_Config_Accesslog_V3_AccessLog>.self, &self.accessLog)
     case 24: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.tcpBacklogSize)
     case 25: try decoder.optional(MessageField<Envoy_Config_Listener_V3_FilterChain>.self, &self.defaultFilterChain)
@@ -172,7 +169,6 @@ package struct Envoy_Config_Listener_V3_Listener: Message {
     case 31: try decoder.singular(BoolField.self, &self.ignoreGlobalConnLimit)
     case 33: try decoder.repeated(MessageField<Envoy_Config_Listener_V3_AdditionalAddress>.self, &self.additionalAddresses)
     case 34: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.maxConnectionsToAcceptPerSocketEvent)
-    case 35: try decoder.singular(BoolField.self, &self.bypassOverloadManager)
     default: decoder.unknown()
     }
   }
@@ -195,7 +191,6 @@ package struct Envoy_Config_Listener_V3_Listener: Message {
     visitor.singular(BoolField.self, 17, self.continueOnListenerFiltersTimeout)
     visitor.optional(MessageField<Envoy_Config_Listener_V3_ApiListener>.self, 19, self.apiListener)
     visitor.optional(MessageField<Envoy_Config_Listener_V3_Listener.ConnectionBalanceConfig>.self, 20, self.connectionBalanceConfig)
-    visitor.singular(BoolField.self, 21, self.reusePort)
     visitor.repeated(MessageField<Envoy_Config_Accesslog_V3_AccessLog>.self, 22, self.accessLog)
     visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 24, self.tcpBacklogSize)
     visitor.optional(MessageField<Envoy_Config_Listener_V3_FilterChain>.self, 25, self.defaultFilterChain)
@@ -207,7 +202,6 @@ package struct Envoy_Config_Listener_V3_Listener: Message {
     visitor.singular(BoolField.self, 31, self.ignoreGlobalConnLimit)
     visitor.repeated(MessageField<Envoy_Config_Listener_V3_AdditionalAddress>.self, 33, self.additionalAddresses)
     visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 34, self.maxConnectionsToAcceptPerSocketEvent)
-    visitor.singular(BoolField.self, 35, self.bypassOverloadManager)
     visitor.unknown(unknownFields)
   }
 }

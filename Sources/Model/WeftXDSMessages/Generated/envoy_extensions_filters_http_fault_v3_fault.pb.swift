@@ -73,10 +73,9 @@ package struct Envoy_Extensions_Filters_Http_Fault_V3_HTTPFault: Message {
   package var maxActiveFaultsRuntime: String = ""
   package var responseRateLimitPercentRuntime: String = ""
   package var abortGrpcStatusRuntime: String = ""
-  package var disableDownstreamClusterStats: Bool = false
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.extensions.filters.http.fault.v3.HTTPFault", "1:delay 2:abort 3:upstream_cluster 4:headers 5:downstream_nodes 6:max_active_faults 7:response_rate_limit 8:delay_percent_runtime 9:abort_percent_runtime 10:delay_duration_runtime 11:abort_http_status_runtime 12:max_active_faults_runtime 13:response_rate_limit_percent_runtime 14:abort_grpc_status_runtime 15:disable_downstream_cluster_stats")
+  package static let schema = MessageSchema("envoy.extensions.filters.http.fault.v3.HTTPFault", "1:delay 2:abort 3:upstream_cluster 4:headers 5:downstream_nodes 6:max_active_faults 7:response_rate_limit 8:delay_percent_runtime 9:abort_percent_runtime 10:delay_duration_runtime 11:abort_http_status_runtime 12:max_active_faults_runtime 13:response_rate_limit_percent_runtime 14:abort_grpc_status_runtime")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -94,7 +93,6 @@ package struct Envoy_Extensions_Filters_Http_Fault_V3_HTTPFault: Message {
     case 12: try decoder.singular(StringField.self, &self.maxActiveFaultsRuntime)
     case 13: try decoder.singular(StringField.self, &self.responseRateLimitPercentRuntime)
     case 14: try decoder.singular(StringField.self, &self.abortGrpcStatusRuntime)
-    case 15: try decoder.singular(BoolField.self, &self.disableDownstreamClusterStats)
     default: decoder.unknown()
     }
   }
@@ -114,7 +112,6 @@ package struct Envoy_Extensions_Filters_Http_Fault_V3_HTTPFault: Message {
     visitor.singular(StringField.self, 12, self.maxActiveFaultsRuntime)
     visitor.singular(StringField.self, 13, self.responseRateLimitPercentRuntime)
     visitor.singular(StringField.self, 14, self.abortGrpcStatusRuntime)
-    visitor.singular(BoolField.self, 15, self.disableDownstreamClusterStats)
     visitor.unknown(unknownFields)
   }
 }

@@ -2,40 +2,34 @@
 package import WeftProtobuf
 
 package struct Envoy_Extensions_Filters_Http_Router_V3_Router: Message {
-  @Boxed package var dynamicStats: Google_Protobuf_BoolValue? = nil
   package var startChildSpan: Bool = false
   package var upstreamLog: [Envoy_Config_Accesslog_V3_AccessLog] = []
   package var suppressEnvoyHeaders: Bool = false
   package var strictCheckHeaders: [String] = []
   package var respectExpectedRqTimeout: Bool = false
-  package var suppressGrpcRequestFailureCodeStats: Bool = false
   package var upstreamHttpFilters: [Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpFilter] = []
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.extensions.filters.http.router.v3.Router", "1:dynamic_stats 2:start_child_span 3:upstream_log 4:suppress_envoy_headers 5:strict_check_headers 6:respect_expected_rq_timeout 7:suppress_grpc_request_failure_code_stats 8:upstream_http_filters")
+  package static let schema = MessageSchema("envoy.extensions.filters.http.router.v3.Router", "2:start_child_span 3:upstream_log 4:suppress_envoy_headers 5:strict_check_headers 6:respect_expected_rq_timeout 8:upstream_http_filters")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
-    case 1: try decoder.optional(MessageField<Google_Protobuf_BoolValue>.self, &self.dynamicStats)
     case 2: try decoder.singular(BoolField.self, &self.startChildSpan)
     case 3: try decoder.repeated(MessageField<Envoy_Config_Accesslog_V3_AccessLog>.self, &self.upstreamLog)
     case 4: try decoder.singular(BoolField.self, &self.suppressEnvoyHeaders)
     case 5: try decoder.repeated(StringField.self, &self.strictCheckHeaders)
     case 6: try decoder.singular(BoolField.self, &self.respectExpectedRqTimeout)
-    case 7: try decoder.singular(BoolField.self, &self.suppressGrpcRequestFailureCodeStats)
     case 8: try decoder.repeated(MessageField<Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpFilter>.self, &self.upstreamHttpFilters)
     default: decoder.unknown()
     }
   }
 
   package func traverse(_ visitor: FieldVisitor) {
-    visitor.optional(MessageField<Google_Protobuf_BoolValue>.self, 1, self.dynamicStats)
     visitor.singular(BoolField.self, 2, self.startChildSpan)
     visitor.repeated(MessageField<Envoy_Config_Accesslog_V3_AccessLog>.self, 3, self.upstreamLog)
     visitor.singular(BoolField.self, 4, self.suppressEnvoyHeaders)
     visitor.repeated(StringField.self, 5, self.strictCheckHeaders)
     visitor.singular(BoolField.self, 6, self.respectExpectedRqTimeout)
-    visitor.singular(BoolField.self, 7, self.suppressGrpcRequestFailureCodeStats)
     visitor.repeated(MessageField<Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpFilter>.self, 8, self.upstreamHttpFilters)
     visitor.unknown(unknownFields)
   }

@@ -2,14 +2,6 @@
 package import WeftProtobuf
 
 package struct Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol: Message {
-  package struct TlvLocation: ProtobufEnum {
-    package let rawValue: Int32
-    package init(rawValue: Int32) { self.rawValue = rawValue }
-    package static let dynamicMetadata = Self(rawValue: 0)
-    package static let filterState = Self(rawValue: 1)
-    package static let schema = EnumSchema("envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol.TlvLocation", "0:DYNAMIC_METADATA 1:FILTER_STATE")
-  }
-
   package struct KeyValuePair: Message {
     package var metadataNamespace: String = ""
     package var key: String = ""
@@ -60,10 +52,9 @@ package struct Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol:
   @Boxed package var passThroughTlvs: Envoy_Config_Core_V3_ProxyProtocolPassThroughTLVs? = nil
   package var disallowedVersions: [Envoy_Config_Core_V3_ProxyProtocolConfig.Version] = []
   package var statPrefix: String = ""
-  package var tlvLocation: Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.TlvLocation = .init(rawValue: 0)
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol", "1:rules 2:allow_requests_without_proxy_protocol 3:pass_through_tlvs 4:disallowed_versions 5:stat_prefix 6:tlv_location")
+  package static let schema = MessageSchema("envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol", "1:rules 2:allow_requests_without_proxy_protocol 3:pass_through_tlvs 4:disallowed_versions 5:stat_prefix")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -72,7 +63,6 @@ package struct Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol:
     case 3: try decoder.optional(MessageField<Envoy_Config_Core_V3_ProxyProtocolPassThroughTLVs>.self, &self.passThroughTlvs)
     case 4: try decoder.repeated(EnumField<Envoy_Config_Core_V3_ProxyProtocolConfig.Version>.self, &self.disallowedVersions)
     case 5: try decoder.singular(StringField.self, &self.statPrefix)
-    case 6: try decoder.singular(EnumField<Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.TlvLocation>.self, &self.tlvLocation)
     default: decoder.unknown()
     }
   }
@@ -83,7 +73,6 @@ package struct Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol:
     visitor.optional(MessageField<Envoy_Config_Core_V3_ProxyProtocolPassThroughTLVs>.self, 3, self.passThroughTlvs)
     visitor.packed(EnumField<Envoy_Config_Core_V3_ProxyProtocolConfig.Version>.self, 4, self.disallowedVersions)
     visitor.singular(StringField.self, 5, self.statPrefix)
-    visitor.singular(EnumField<Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.TlvLocation>.self, 6, self.tlvLocation)
     visitor.unknown(unknownFields)
   }
 }

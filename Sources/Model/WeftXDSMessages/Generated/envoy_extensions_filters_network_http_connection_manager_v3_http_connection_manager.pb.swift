@@ -48,29 +48,17 @@ package struct Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpCon
     @Boxed package var clientSampling: Envoy_Type_V3_Percent? = nil
     @Boxed package var randomSampling: Envoy_Type_V3_Percent? = nil
     @Boxed package var overallSampling: Envoy_Type_V3_Percent? = nil
-    package var verbose: Bool = false
-    @Boxed package var maxPathTagLength: Google_Protobuf_UInt32Value? = nil
-    package var customTags: [Envoy_Type_Tracing_V3_CustomTag] = []
     @Boxed package var provider: Envoy_Config_Trace_V3_Tracing.Http? = nil
-    @Boxed package var spawnUpstreamSpan: Google_Protobuf_BoolValue? = nil
-    package var operation: String = ""
-    package var upstreamOperation: String = ""
     package var unknownFields = UnknownFields()
     package init() {}
-    package static let schema = MessageSchema("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing", "3:client_sampling 4:random_sampling 5:overall_sampling 6:verbose 7:max_path_tag_length 8:custom_tags 9:provider 10:spawn_upstream_span 11:operation 12:upstream_operation")
+    package static let schema = MessageSchema("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing", "3:client_sampling 4:random_sampling 5:overall_sampling 9:provider")
 
     package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
       switch number {
       case 3: try decoder.optional(MessageField<Envoy_Type_V3_Percent>.self, &self.clientSampling)
       case 4: try decoder.optional(MessageField<Envoy_Type_V3_Percent>.self, &self.randomSampling)
       case 5: try decoder.optional(MessageField<Envoy_Type_V3_Percent>.self, &self.overallSampling)
-      case 6: try decoder.singular(BoolField.self, &self.verbose)
-      case 7: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.maxPathTagLength)
-      case 8: try decoder.repeated(MessageField<Envoy_Type_Tracing_V3_CustomTag>.self, &self.customTags)
       case 9: try decoder.optional(MessageField<Envoy_Config_Trace_V3_Tracing.Http>.self, &self.provider)
-      case 10: try decoder.optional(MessageField<Google_Protobuf_BoolValue>.self, &self.spawnUpstreamSpan)
-      case 11: try decoder.singular(StringField.self, &self.operation)
-      case 12: try decoder.singular(StringField.self, &self.upstreamOperation)
       default: decoder.unknown()
       }
     }
@@ -79,35 +67,26 @@ package struct Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpCon
       visitor.optional(MessageField<Envoy_Type_V3_Percent>.self, 3, self.clientSampling)
       visitor.optional(MessageField<Envoy_Type_V3_Percent>.self, 4, self.randomSampling)
       visitor.optional(MessageField<Envoy_Type_V3_Percent>.self, 5, self.overallSampling)
-      visitor.singular(BoolField.self, 6, self.verbose)
-      visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 7, self.maxPathTagLength)
-      visitor.repeated(MessageField<Envoy_Type_Tracing_V3_CustomTag>.self, 8, self.customTags)
       visitor.optional(MessageField<Envoy_Config_Trace_V3_Tracing.Http>.self, 9, self.provider)
-      visitor.optional(MessageField<Google_Protobuf_BoolValue>.self, 10, self.spawnUpstreamSpan)
-      visitor.singular(StringField.self, 11, self.operation)
-      visitor.singular(StringField.self, 12, self.upstreamOperation)
       visitor.unknown(unknownFields)
     }
   }
 
   /// Which peers count as internal.
   package struct InternalAddressConfig: Message {
-    package var unixSockets: Bool = false
     package var cidrRanges: [Envoy_Config_Core_V3_CidrRange] = []
     package var unknownFields = UnknownFields()
     package init() {}
-    package static let schema = MessageSchema("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig", "1:unix_sockets 2:cidr_ranges")
+    package static let schema = MessageSchema("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig", "2:cidr_ranges")
 
     package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
       switch number {
-      case 1: try decoder.singular(BoolField.self, &self.unixSockets)
       case 2: try decoder.repeated(MessageField<Envoy_Config_Core_V3_CidrRange>.self, &self.cidrRanges)
       default: decoder.unknown()
       }
     }
 
     package func traverse(_ visitor: FieldVisitor) {
-      visitor.singular(BoolField.self, 1, self.unixSockets)
       visitor.repeated(MessageField<Envoy_Config_Core_V3_CidrRange>.self, 2, self.cidrRanges)
       visitor.unknown(unknownFields)
     }
@@ -318,16 +297,14 @@ package struct Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpCon
   @Boxed package var schemeHeaderTransformation: Envoy_Config_Core_V3_SchemeHeaderTransformation? = nil
   @Boxed package var proxyStatusConfig: Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager.ProxyStatusConfig? = nil
   package var appendXForwardedPort: Bool = false
-  @Boxed package var addProxyProtocolConnectionState: Google_Protobuf_BoolValue? = nil
   @Boxed package var accessLogFlushInterval: Google_Protobuf_Duration? = nil
   package var flushAccessLogOnNewRequest: Bool = false
   @Boxed package var accessLogOptions: Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager.HcmAccessLogOptions? = nil
   package var appendLocalOverload: Bool = false
-  package var http1SafeMaxConnectionDuration: Bool = false
   @Boxed package var streamFlushTimeout: Google_Protobuf_Duration? = nil
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", "1:codec_type 2:stat_prefix 3:rds@0 4:route_config@0 5:http_filters 6:add_user_agent 7:tracing 8:http_protocol_options 9:http2_protocol_options 10:server_name 12:drain_timeout 13:access_log 14:use_remote_address 15:generate_request_id 16:forward_client_cert_details 17:set_current_client_cert_details 18:proxy_100_continue 19:xff_num_trusted_hops 20:represent_ipv4_remote_address_as_ipv4_mapped_ipv6 21:skip_xff_append 22:via 23:upgrade_configs 24:stream_idle_timeout 25:internal_address_config 26:delayed_close_timeout 28:request_timeout 29:max_request_headers_kb 30:normalize_path 32:preserve_external_request_id 33:merge_slashes 34:server_header_transformation 35:common_http_protocol_options 36:request_id_extension 37:always_set_request_id_in_response 38:local_reply_config 39:strip_matching_host_port 40:stream_error_on_invalid_http_message 41:request_headers_timeout 42:strip_any_host_port@1 43:path_normalization_options 45:path_with_escaped_slashes_action 46:original_ip_detection_extensions 47:strip_trailing_host_dot 48:scheme_header_transformation 49:proxy_status_config 51:append_x_forwarded_port 53:add_proxy_protocol_connection_state 54:access_log_flush_interval 55:flush_access_log_on_new_request 56:access_log_options 57:append_local_overload 58:http1_safe_max_connection_duration 59:stream_flush_timeout")
+  package static let schema = MessageSchema("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", "1:codec_type 2:stat_prefix 3:rds@0 4:route_config@0 5:http_filters 6:add_user_agent 7:tracing 8:http_protocol_options 9:http2_protocol_options 10:server_name 12:drain_timeout 13:access_log 14:use_remote_address 15:generate_request_id 16:forward_client_cert_details 17:set_current_client_cert_details 18:proxy_100_continue 19:xff_num_trusted_hops 20:represent_ipv4_remote_address_as_ipv4_mapped_ipv6 21:skip_xff_append 22:via 23:upgrade_configs 24:stream_idle_timeout 25:internal_address_config 26:delayed_close_timeout 28:request_timeout 29:max_request_headers_kb 30:normalize_path 32:preserve_external_request_id 33:merge_slashes 34:server_header_transformation 35:common_http_protocol_options 36:request_id_extension 37:always_set_request_id_in_response 38:local_reply_config 39:strip_matching_host_port 40:stream_error_on_invalid_http_message 41:request_headers_timeout 42:strip_any_host_port@1 43:path_normalization_options 45:path_with_escaped_slashes_action 46:original_ip_detection_extensions 47:strip_trailing_host_dot 48:scheme_header_transformation 49:proxy_status_config 51:append_x_forwarded_port 54:access_log_flush_interval 55:flush_access_log_on_new_request 56:access_log_options 57:append_local_overload 59:stream_flush_timeout")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -388,12 +365,10 @@ package struct Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpCon
     case 48: try decoder.optional(MessageField<Envoy_Config_Core_V3_SchemeHeaderTransformation>.self, &self.schemeHeaderTransformation)
     case 49: try decoder.optional(MessageField<Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager.ProxyStatusConfig>.self, &self.proxyStatusConfig)
     case 51: try decoder.singular(BoolField.self, &self.appendXForwardedPort)
-    case 53: try decoder.optional(MessageField<Google_Protobuf_BoolValue>.self, &self.addProxyProtocolConnectionState)
     case 54: try decoder.optional(MessageField<Google_Protobuf_Duration>.self, &self.accessLogFlushInterval)
     case 55: try decoder.singular(BoolField.self, &self.flushAccessLogOnNewRequest)
     case 56: try decoder.optional(MessageField<Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager.HcmAccessLogOptions>.self, &self.accessLogOptions)
     case 57: try decoder.singular(BoolField.self, &self.appendLocalOverload)
-    case 58: try decoder.singular(BoolField.self, &self.http1SafeMaxConnectionDuration)
     case 59: try decoder.optional(MessageField<Google_Protobuf_Duration>.self, &self.streamFlushTimeout)
     default: decoder.unknown()
     }
@@ -446,12 +421,10 @@ package struct Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpCon
     visitor.optional(MessageField<Envoy_Config_Core_V3_SchemeHeaderTransformation>.self, 48, self.schemeHeaderTransformation)
     visitor.optional(MessageField<Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager.ProxyStatusConfig>.self, 49, self.proxyStatusConfig)
     visitor.singular(BoolField.self, 51, self.appendXForwardedPort)
-    visitor.optional(MessageField<Google_Protobuf_BoolValue>.self, 53, self.addProxyProtocolConnectionState)
     visitor.optional(MessageField<Google_Protobuf_Duration>.self, 54, self.accessLogFlushInterval)
     visitor.singular(BoolField.self, 55, self.flushAccessLogOnNewRequest)
     visitor.optional(MessageField<Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager.HcmAccessLogOptions>.self, 56, self.accessLogOptions)
     visitor.singular(BoolField.self, 57, self.appendLocalOverload)
-    visitor.singular(BoolField.self, 58, self.http1SafeMaxConnectionDuration)
     visitor.optional(MessageField<Google_Protobuf_Duration>.self, 59, self.streamFlushTimeout)
     visitor.unknown(unknownFields)
   }

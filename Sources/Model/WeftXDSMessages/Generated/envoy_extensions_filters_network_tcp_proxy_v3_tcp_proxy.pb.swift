@@ -16,16 +16,14 @@ package struct Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy: Message {
     package struct ClusterWeight: Message {
       package var name: String = ""
       package var weight: UInt32 = 0
-      @Boxed package var metadataMatch: Envoy_Config_Core_V3_Metadata? = nil
       package var unknownFields = UnknownFields()
       package init() {}
-      package static let schema = MessageSchema("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight", "1:name 2:weight 3:metadata_match")
+      package static let schema = MessageSchema("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight", "1:name 2:weight")
 
       package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
         switch number {
         case 1: try decoder.singular(StringField.self, &self.name)
         case 2: try decoder.singular(UInt32Field.self, &self.weight)
-        case 3: try decoder.optional(MessageField<Envoy_Config_Core_V3_Metadata>.self, &self.metadataMatch)
         default: decoder.unknown()
         }
       }
@@ -33,7 +31,6 @@ package struct Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy: Message {
       package func traverse(_ visitor: FieldVisitor) {
         visitor.singular(StringField.self, 1, self.name)
         visitor.singular(UInt32Field.self, 2, self.weight)
-        visitor.optional(MessageField<Envoy_Config_Core_V3_Metadata>.self, 3, self.metadataMatch)
         visitor.unknown(unknownFields)
       }
     }
@@ -133,12 +130,10 @@ package struct Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy: Message {
   @Boxed package var accessLogOptions: Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy.TcpAccessLogOptions? = nil
   @Boxed package var backoffOptions: Envoy_Config_Core_V3_BackoffStrategy? = nil
   package var proxyProtocolTlvs: [Envoy_Config_Core_V3_TlvEntry] = []
-  @Boxed package var maxDownstreamConnectionDurationJitterPercentage: Envoy_Type_V3_Percent? = nil
   package var upstreamConnectMode: Envoy_Extensions_Filters_Network_TcpProxy_V3_UpstreamConnectMode = .init(rawValue: 0)
-  @Boxed package var maxEarlyDataBytes: Google_Protobuf_UInt32Value? = nil
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "1:stat_prefix 2:cluster@0 3:downstream_idle_timeout 4:upstream_idle_timeout 5:access_log 7:max_connect_attempts 8:idle_timeout 9:metadata_match 10:weighted_clusters@0 12:tunneling_config 13:max_downstream_connection_duration 15:access_log_flush_interval 16:flush_access_log_on_connected 17:access_log_options 18:backoff_options 19:proxy_protocol_tlvs 20:max_downstream_connection_duration_jitter_percentage 21:upstream_connect_mode 22:max_early_data_bytes")
+  package static let schema = MessageSchema("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "1:stat_prefix 2:cluster@0 3:downstream_idle_timeout 4:upstream_idle_timeout 5:access_log 7:max_connect_attempts 8:idle_timeout 9:metadata_match 10:weighted_clusters@0 12:tunneling_config 13:max_downstream_connection_duration 15:access_log_flush_interval 16:flush_access_log_on_connected 17:access_log_options 18:backoff_options 19:proxy_protocol_tlvs 21:upstream_connect_mode")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -165,9 +160,7 @@ package struct Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy: Message {
     case 17: try decoder.optional(MessageField<Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy.TcpAccessLogOptions>.self, &self.accessLogOptions)
     case 18: try decoder.optional(MessageField<Envoy_Config_Core_V3_BackoffStrategy>.self, &self.backoffOptions)
     case 19: try decoder.repeated(MessageField<Envoy_Config_Core_V3_TlvEntry>.self, &self.proxyProtocolTlvs)
-    case 20: try decoder.optional(MessageField<Envoy_Type_V3_Percent>.self, &self.maxDownstreamConnectionDurationJitterPercentage)
     case 21: try decoder.singular(EnumField<Envoy_Extensions_Filters_Network_TcpProxy_V3_UpstreamConnectMode>.self, &self.upstreamConnectMode)
-    case 22: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.maxEarlyDataBytes)
     default: decoder.unknown()
     }
   }
@@ -189,9 +182,7 @@ package struct Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy: Message {
     visitor.optional(MessageField<Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy.TcpAccessLogOptions>.self, 17, self.accessLogOptions)
     visitor.optional(MessageField<Envoy_Config_Core_V3_BackoffStrategy>.self, 18, self.backoffOptions)
     visitor.repeated(MessageField<Envoy_Config_Core_V3_TlvEntry>.self, 19, self.proxyProtocolTlvs)
-    visitor.optional(MessageField<Envoy_Type_V3_Percent>.self, 20, self.maxDownstreamConnectionDurationJitterPercentage)
     visitor.singular(EnumField<Envoy_Extensions_Filters_Network_TcpProxy_V3_UpstreamConnectMode>.self, 21, self.upstreamConnectMode)
-    visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 22, self.maxEarlyDataBytes)
     visitor.unknown(unknownFields)
   }
 }

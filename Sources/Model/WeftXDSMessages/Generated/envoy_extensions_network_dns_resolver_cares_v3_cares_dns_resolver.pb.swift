@@ -12,10 +12,9 @@ package struct Envoy_Extensions_Network_DnsResolver_Cares_V3_CaresDnsResolverCon
   package var rotateNameservers: Bool = false
   @Boxed package var edns0MaxPayloadSize: Google_Protobuf_UInt32Value? = nil
   @Boxed package var maxUdpChannelDuration: Google_Protobuf_Duration? = nil
-  package var reinitChannelOnTimeout: Bool = false
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig", "1:resolvers 2:dns_resolver_options 3:use_resolvers_as_fallback 4:filter_unroutable_families 5:udp_max_queries 6:query_timeout_seconds 7:query_tries 8:rotate_nameservers 9:edns0_max_payload_size 10:max_udp_channel_duration 11:reinit_channel_on_timeout")
+  package static let schema = MessageSchema("envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig", "1:resolvers 2:dns_resolver_options 3:use_resolvers_as_fallback 4:filter_unroutable_families 5:udp_max_queries 6:query_timeout_seconds 7:query_tries 8:rotate_nameservers 9:edns0_max_payload_size 10:max_udp_channel_duration")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -29,7 +28,6 @@ package struct Envoy_Extensions_Network_DnsResolver_Cares_V3_CaresDnsResolverCon
     case 8: try decoder.singular(BoolField.self, &self.rotateNameservers)
     case 9: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.edns0MaxPayloadSize)
     case 10: try decoder.optional(MessageField<Google_Protobuf_Duration>.self, &self.maxUdpChannelDuration)
-    case 11: try decoder.singular(BoolField.self, &self.reinitChannelOnTimeout)
     default: decoder.unknown()
     }
   }
@@ -45,7 +43,6 @@ package struct Envoy_Extensions_Network_DnsResolver_Cares_V3_CaresDnsResolverCon
     visitor.singular(BoolField.self, 8, self.rotateNameservers)
     visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 9, self.edns0MaxPayloadSize)
     visitor.optional(MessageField<Google_Protobuf_Duration>.self, 10, self.maxUdpChannelDuration)
-    visitor.singular(BoolField.self, 11, self.reinitChannelOnTimeout)
     visitor.unknown(unknownFields)
   }
 }

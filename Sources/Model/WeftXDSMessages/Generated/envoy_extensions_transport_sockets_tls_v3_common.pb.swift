@@ -93,13 +93,12 @@ package struct Envoy_Extensions_TransportSockets_Tls_V3_TlsCertificate: Message 
   @Boxed package var privateKey: Envoy_Config_Core_V3_DataSource? = nil
   @Boxed package var password: Envoy_Config_Core_V3_DataSource? = nil
   @Boxed package var ocspStaple: Envoy_Config_Core_V3_DataSource? = nil
-  package var signedCertificateTimestamp: [Envoy_Config_Core_V3_DataSource] = []
   @Boxed package var privateKeyProvider: Envoy_Extensions_TransportSockets_Tls_V3_PrivateKeyProvider? = nil
   @Boxed package var watchedDirectory: Envoy_Config_Core_V3_WatchedDirectory? = nil
   @Boxed package var pkcs12: Envoy_Config_Core_V3_DataSource? = nil
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.extensions.transport_sockets.tls.v3.TlsCertificate", "1:certificate_chain 2:private_key 3:password 4:ocsp_staple 5:signed_certificate_timestamp 6:private_key_provider 7:watched_directory 8:pkcs12")
+  package static let schema = MessageSchema("envoy.extensions.transport_sockets.tls.v3.TlsCertificate", "1:certificate_chain 2:private_key 3:password 4:ocsp_staple 6:private_key_provider 7:watched_directory 8:pkcs12")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -107,7 +106,6 @@ package struct Envoy_Extensions_TransportSockets_Tls_V3_TlsCertificate: Message 
     case 2: try decoder.optional(MessageField<Envoy_Config_Core_V3_DataSource>.self, &self.privateKey)
     case 3: try decoder.optional(MessageField<Envoy_Config_Core_V3_DataSource>.self, &self.password)
     case 4: try decoder.optional(MessageField<Envoy_Config_Core_V3_DataSource>.self, &self.ocspStaple)
-    case 5: try decoder.repeated(MessageField<Envoy_Config_Core_V3_DataSource>.self, &self.signedCertificateTimestamp)
     case 6: try decoder.optional(MessageField<Envoy_Extensions_TransportSockets_Tls_V3_PrivateKeyProvider>.self, &self.privateKeyProvider)
     case 7: try decoder.optional(MessageField<Envoy_Config_Core_V3_WatchedDirectory>.self, &self.watchedDirectory)
     case 8: try decoder.optional(MessageField<Envoy_Config_Core_V3_DataSource>.self, &self.pkcs12)
@@ -120,7 +118,6 @@ package struct Envoy_Extensions_TransportSockets_Tls_V3_TlsCertificate: Message 
     visitor.optional(MessageField<Envoy_Config_Core_V3_DataSource>.self, 2, self.privateKey)
     visitor.optional(MessageField<Envoy_Config_Core_V3_DataSource>.self, 3, self.password)
     visitor.optional(MessageField<Envoy_Config_Core_V3_DataSource>.self, 4, self.ocspStaple)
-    visitor.repeated(MessageField<Envoy_Config_Core_V3_DataSource>.self, 5, self.signedCertificateTimestamp)
     visitor.optional(MessageField<Envoy_Extensions_TransportSockets_Tls_V3_PrivateKeyProvider>.self, 6, self.privateKeyProvider)
     visitor.optional(MessageField<Envoy_Config_Core_V3_WatchedDirectory>.self, 7, self.watchedDirectory)
     visitor.optional(MessageField<Envoy_Config_Core_V3_DataSource>.self, 8, self.pkcs12)
@@ -186,16 +183,14 @@ package struct Envoy_Extensions_TransportSockets_Tls_V3_SubjectAltNameMatcher: M
 
   package var sanType: Envoy_Extensions_TransportSockets_Tls_V3_SubjectAltNameMatcher.SanType = .init(rawValue: 0)
   @Boxed package var matcher: Envoy_Type_Matcher_V3_StringMatcher? = nil
-  package var oid: String = ""
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher", "1:san_type 2:matcher 3:oid")
+  package static let schema = MessageSchema("envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher", "1:san_type 2:matcher")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
     case 1: try decoder.singular(EnumField<Envoy_Extensions_TransportSockets_Tls_V3_SubjectAltNameMatcher.SanType>.self, &self.sanType)
     case 2: try decoder.optional(MessageField<Envoy_Type_Matcher_V3_StringMatcher>.self, &self.matcher)
-    case 3: try decoder.singular(StringField.self, &self.oid)
     default: decoder.unknown()
     }
   }
@@ -203,7 +198,6 @@ package struct Envoy_Extensions_TransportSockets_Tls_V3_SubjectAltNameMatcher: M
   package func traverse(_ visitor: FieldVisitor) {
     visitor.singular(EnumField<Envoy_Extensions_TransportSockets_Tls_V3_SubjectAltNameMatcher.SanType>.self, 1, self.sanType)
     visitor.optional(MessageField<Envoy_Type_Matcher_V3_StringMatcher>.self, 2, self.matcher)
-    visitor.singular(StringField.self, 3, self.oid)
     visitor.unknown(unknownFields)
   }
 }
@@ -236,7 +230,6 @@ package struct Envoy_Extensions_TransportSockets_Tls_V3_CertificateValidationCon
   @Boxed package var trustedCa: Envoy_Config_Core_V3_DataSource? = nil
   package var verifyCertificateHash: [String] = []
   package var verifyCertificateSpki: [String] = []
-  @Boxed package var requireSignedCertificateTimestamp: Google_Protobuf_BoolValue? = nil
   @Boxed package var crl: Envoy_Config_Core_V3_DataSource? = nil
   package var allowExpiredCertificate: Bool = false
   package var matchSubjectAltNames: [Envoy_Type_Matcher_V3_StringMatcher] = []
@@ -244,20 +237,18 @@ package struct Envoy_Extensions_TransportSockets_Tls_V3_CertificateValidationCon
   @Boxed package var watchedDirectory: Envoy_Config_Core_V3_WatchedDirectory? = nil
   @Boxed package var customValidatorConfig: Envoy_Config_Core_V3_TypedExtensionConfig? = nil
   @Boxed package var caCertificateProviderInstance: Envoy_Extensions_TransportSockets_Tls_V3_CertificateProviderPluginInstance? = nil
-  package var onlyVerifyLeafCertCrl: Bool = false
   package var matchTypedSubjectAltNames: [Envoy_Extensions_TransportSockets_Tls_V3_SubjectAltNameMatcher] = []
   @Boxed package var maxVerifyDepth: Google_Protobuf_UInt32Value? = nil
   @Boxed package var systemRootCerts: Envoy_Extensions_TransportSockets_Tls_V3_CertificateValidationContext.SystemRootCerts? = nil
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext", "1:trusted_ca 2:verify_certificate_hash 3:verify_certificate_spki 6:require_signed_certificate_timestamp 7:crl 8:allow_expired_certificate 9:match_subject_alt_names 10:trust_chain_verification 11:watched_directory 12:custom_validator_config 13:ca_certificate_provider_instance 14:only_verify_leaf_cert_crl 15:match_typed_subject_alt_names 16:max_verify_depth 17:system_root_certs")
+  package static let schema = MessageSchema("envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext", "1:trusted_ca 2:verify_certificate_hash 3:verify_certificate_spki 7:crl 8:allow_expired_certificate 9:match_subject_alt_names 10:trust_chain_verification 11:watched_directory 12:custom_validator_config 13:ca_certificate_provider_instance 15:match_typed_subject_alt_names 16:max_verify_depth 17:system_root_certs")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
     case 1: try decoder.optional(MessageField<Envoy_Config_Core_V3_DataSource>.self, &self.trustedCa)
     case 2: try decoder.repeated(StringField.self, &self.verifyCertificateHash)
     case 3: try decoder.repeated(StringField.self, &self.verifyCertificateSpki)
-    case 6: try decoder.optional(MessageField<Google_Protobuf_BoolValue>.self, &self.requireSignedCertificateTimestamp)
     case 7: try decoder.optional(MessageField<Envoy_Config_Core_V3_DataSource>.self, &self.crl)
     case 8: try decoder.singular(BoolField.self, &self.allowExpiredCertificate)
     case 9: try decoder.repeated(MessageField<Envoy_Type_Matcher_V3_StringMatcher>.self, &self.matchSubjectAltNames)
@@ -265,7 +256,6 @@ package struct Envoy_Extensions_TransportSockets_Tls_V3_CertificateValidationCon
     case 11: try decoder.optional(MessageField<Envoy_Config_Core_V3_WatchedDirectory>.self, &self.watchedDirectory)
     case 12: try decoder.optional(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, &self.customValidatorConfig)
     case 13: try decoder.optional(MessageField<Envoy_Extensions_TransportSockets_Tls_V3_CertificateProviderPluginInstance>.self, &self.caCertificateProviderInstance)
-    case 14: try decoder.singular(BoolField.self, &self.onlyVerifyLeafCertCrl)
     case 15: try decoder.repeated(MessageField<Envoy_Extensions_TransportSockets_Tls_V3_SubjectAltNameMatcher>.self, &self.matchTypedSubjectAltNames)
     case 16: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.maxVerifyDepth)
     case 17: try decoder.optional(MessageField<Envoy_Extensions_TransportSockets_Tls_V3_CertificateValidationContext.SystemRootCerts>.self, &self.systemRootCerts)
@@ -277,7 +267,6 @@ package struct Envoy_Extensions_TransportSockets_Tls_V3_CertificateValidationCon
     visitor.optional(MessageField<Envoy_Config_Core_V3_DataSource>.self, 1, self.trustedCa)
     visitor.repeated(StringField.self, 2, self.verifyCertificateHash)
     visitor.repeated(StringField.self, 3, self.verifyCertificateSpki)
-    visitor.optional(MessageField<Google_Protobuf_BoolValue>.self, 6, self.requireSignedCertificateTimestamp)
     visitor.optional(MessageField<Envoy_Config_Core_V3_DataSource>.self, 7, self.crl)
     visitor.singular(BoolField.self, 8, self.allowExpiredCertificate)
     visitor.repeated(MessageField<Envoy_Type_Matcher_V3_StringMatcher>.self, 9, self.matchSubjectAltNames)
@@ -285,7 +274,6 @@ package struct Envoy_Extensions_TransportSockets_Tls_V3_CertificateValidationCon
     visitor.optional(MessageField<Envoy_Config_Core_V3_WatchedDirectory>.self, 11, self.watchedDirectory)
     visitor.optional(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, 12, self.customValidatorConfig)
     visitor.optional(MessageField<Envoy_Extensions_TransportSockets_Tls_V3_CertificateProviderPluginInstance>.self, 13, self.caCertificateProviderInstance)
-    visitor.singular(BoolField.self, 14, self.onlyVerifyLeafCertCrl)
     visitor.repeated(MessageField<Envoy_Extensions_TransportSockets_Tls_V3_SubjectAltNameMatcher>.self, 15, self.matchTypedSubjectAltNames)
     visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 16, self.maxVerifyDepth)
     visitor.optional(MessageField<Envoy_Extensions_TransportSockets_Tls_V3_CertificateValidationContext.SystemRootCerts>.self, 17, self.systemRootCerts)

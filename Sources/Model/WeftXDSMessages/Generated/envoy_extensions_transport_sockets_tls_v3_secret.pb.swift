@@ -3,22 +3,19 @@ package import WeftProtobuf
 
 package struct Envoy_Extensions_TransportSockets_Tls_V3_GenericSecret: Message {
   @Boxed package var secret: Envoy_Config_Core_V3_DataSource? = nil
-  package var secrets: [String: Envoy_Config_Core_V3_DataSource] = [:]
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.extensions.transport_sockets.tls.v3.GenericSecret", "1:secret 2:secrets")
+  package static let schema = MessageSchema("envoy.extensions.transport_sockets.tls.v3.GenericSecret", "1:secret")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
     case 1: try decoder.optional(MessageField<Envoy_Config_Core_V3_DataSource>.self, &self.secret)
-    case 2: try decoder.map(StringField.self, MessageField<Envoy_Config_Core_V3_DataSource>.self, &self.secrets)
     default: decoder.unknown()
     }
   }
 
   package func traverse(_ visitor: FieldVisitor) {
     visitor.optional(MessageField<Envoy_Config_Core_V3_DataSource>.self, 1, self.secret)
-    visitor.map(StringField.self, MessageField<Envoy_Config_Core_V3_DataSource>.self, 2, self.secrets)
     visitor.unknown(unknownFields)
   }
 }

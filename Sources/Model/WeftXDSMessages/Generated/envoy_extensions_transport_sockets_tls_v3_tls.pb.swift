@@ -7,12 +7,11 @@ package struct Envoy_Extensions_TransportSockets_Tls_V3_UpstreamTlsContext: Mess
   package var sni: String = ""
   package var allowRenegotiation: Bool = false
   @Boxed package var maxSessionKeys: Google_Protobuf_UInt32Value? = nil
-  @Boxed package var enforceRsaKeyUsage: Google_Protobuf_BoolValue? = nil
   package var autoHostSni: Bool = false
   package var autoSniSanValidation: Bool = false
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", "1:common_tls_context 2:sni 3:allow_renegotiation 4:max_session_keys 5:enforce_rsa_key_usage 6:auto_host_sni 7:auto_sni_san_validation")
+  package static let schema = MessageSchema("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", "1:common_tls_context 2:sni 3:allow_renegotiation 4:max_session_keys 6:auto_host_sni 7:auto_sni_san_validation")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -20,7 +19,6 @@ package struct Envoy_Extensions_TransportSockets_Tls_V3_UpstreamTlsContext: Mess
     case 2: try decoder.singular(StringField.self, &self.sni)
     case 3: try decoder.singular(BoolField.self, &self.allowRenegotiation)
     case 4: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.maxSessionKeys)
-    case 5: try decoder.optional(MessageField<Google_Protobuf_BoolValue>.self, &self.enforceRsaKeyUsage)
     case 6: try decoder.singular(BoolField.self, &self.autoHostSni)
     case 7: try decoder.singular(BoolField.self, &self.autoSniSanValidation)
     default: decoder.unknown()
@@ -32,7 +30,6 @@ package struct Envoy_Extensions_TransportSockets_Tls_V3_UpstreamTlsContext: Mess
     visitor.singular(StringField.self, 2, self.sni)
     visitor.singular(BoolField.self, 3, self.allowRenegotiation)
     visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 4, self.maxSessionKeys)
-    visitor.optional(MessageField<Google_Protobuf_BoolValue>.self, 5, self.enforceRsaKeyUsage)
     visitor.singular(BoolField.self, 6, self.autoHostSni)
     visitor.singular(BoolField.self, 7, self.autoSniSanValidation)
     visitor.unknown(unknownFields)
@@ -62,12 +59,9 @@ package struct Envoy_Extensions_TransportSockets_Tls_V3_DownstreamTlsContext: Me
   package var sessionTicketKeysType: SessionTicketKeysTypeOneOf?
   @Boxed package var sessionTimeout: Google_Protobuf_Duration? = nil
   package var ocspStaplePolicy: Envoy_Extensions_TransportSockets_Tls_V3_DownstreamTlsContext.OcspStaplePolicy = .init(rawValue: 0)
-  @Boxed package var fullScanCertsOnSniMismatch: Google_Protobuf_BoolValue? = nil
-  package var disableStatefulSessionResumption: Bool = false
-  package var preferClientCiphers: Bool = false
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext", "1:common_tls_context 2:require_client_certificate 3:require_sni 4:session_ticket_keys@0 5:session_ticket_keys_sds_secret_config@0 6:session_timeout 7:disable_stateless_session_resumption@0 8:ocsp_staple_policy 9:full_scan_certs_on_sni_mismatch 10:disable_stateful_session_resumption 11:prefer_client_ciphers")
+  package static let schema = MessageSchema("envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext", "1:common_tls_context 2:require_client_certificate 3:require_sni 4:session_ticket_keys@0 5:session_ticket_keys_sds_secret_config@0 6:session_timeout 7:disable_stateless_session_resumption@0 8:ocsp_staple_policy")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -90,9 +84,6 @@ package struct Envoy_Extensions_TransportSockets_Tls_V3_DownstreamTlsContext: Me
       try decoder.optional(BoolField.self, &v)
       if let v { self.sessionTicketKeysType = .disableStatelessSessionResumption(v) }
     case 8: try decoder.singular(EnumField<Envoy_Extensions_TransportSockets_Tls_V3_DownstreamTlsContext.OcspStaplePolicy>.self, &self.ocspStaplePolicy)
-    case 9: try decoder.optional(MessageField<Google_Protobuf_BoolValue>.self, &self.fullScanCertsOnSniMismatch)
-    case 10: try decoder.singular(BoolField.self, &self.disableStatefulSessionResumption)
-    case 11: try decoder.singular(BoolField.self, &self.preferClientCiphers)
     default: decoder.unknown()
     }
   }
@@ -106,9 +97,6 @@ package struct Envoy_Extensions_TransportSockets_Tls_V3_DownstreamTlsContext: Me
     visitor.optional(MessageField<Google_Protobuf_Duration>.self, 6, self.sessionTimeout)
     if case .disableStatelessSessionResumption(let v)? = self.sessionTicketKeysType { visitor.present(BoolField.self, 7, v) }
     visitor.singular(EnumField<Envoy_Extensions_TransportSockets_Tls_V3_DownstreamTlsContext.OcspStaplePolicy>.self, 8, self.ocspStaplePolicy)
-    visitor.optional(MessageField<Google_Protobuf_BoolValue>.self, 9, self.fullScanCertsOnSniMismatch)
-    visitor.singular(BoolField.self, 10, self.disableStatefulSessionResumption)
-    visitor.singular(BoolField.self, 11, self.preferClientCiphers)
     visitor.unknown(unknownFields)
   }
 }

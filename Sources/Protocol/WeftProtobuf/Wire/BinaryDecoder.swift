@@ -83,6 +83,20 @@ package final class BinaryDecoder: FieldDecoder {
     }
   }
 
+  /// The numbers of the fields in `bytes`, each once.
+  func fieldNumbers() -> [Int32] {
+    var numbers: [Int32] = []
+    while at < end {
+      // Records that were kept as unknown have been read before.
+      do throws(ProtobufError) {
+        try readTag()
+        if !numbers.contains(number) { numbers.append(number) }
+        try skip(number, wireType)
+      } catch { break }
+    }
+    return numbers
+  }
+
   private func advance(_ count: Int) throws(ProtobufError) {
     guard count <= end - at else { throw error("truncated") }
     at += count

@@ -201,6 +201,9 @@ package enum EnumField<E: ProtobufEnum>: FieldKind {
     if E.isNullValue { return .null }
     return E.schema.name(of: value.rawValue).map { .string($0) } ?? .number(String(value.rawValue))
   }
+  package static func findUnknown(_ value: E, _ finder: UnknownPartFinder) {
+    finder.look(at: value.rawValue, of: E.schema)
+  }
 }
 
 package enum MessageField<M: Message>: FieldKind {
@@ -227,6 +230,7 @@ package enum MessageField<M: Message>: FieldKind {
   }
   package static func writeJSON(_ value: M, _ encoder: JSONFieldEncoder) -> JSONValue { value.makeJSON(encoder) }
   package static func check(_ value: M, _ visitor: RequiredFieldVisitor) { visitor.check(value) }
+  package static func findUnknown(_ value: M, _ finder: UnknownPartFinder) { finder.look(into: value) }
 }
 
 /// A message between a start and an end tag: proto2 groups, editions' delimited encoding.
@@ -250,4 +254,5 @@ package enum GroupField<M: Message>: FieldKind {
   }
   package static func writeJSON(_ value: M, _ encoder: JSONFieldEncoder) -> JSONValue { value.makeJSON(encoder) }
   package static func check(_ value: M, _ visitor: RequiredFieldVisitor) { visitor.check(value) }
+  package static func findUnknown(_ value: M, _ finder: UnknownPartFinder) { finder.look(into: value) }
 }

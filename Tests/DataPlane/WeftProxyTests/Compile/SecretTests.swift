@@ -160,14 +160,6 @@ struct SecretTests {
     #expect(compilation.missingSecrets.isEmpty)
   }
 
-  @Test("a secret from a service of its own is refused by name")
-  func ownService() {
-    var state = ConfigState()
-    state.clusters = [Self.cluster("c0", secret: "s")]
-    state.clusters[0].tls?.common.certificateSecrets[0].source = ConfigSource(.grpc(cluster: "sds", delta: false))
-    #expect(compiler().compile(state).rejections.first?.description.contains("\"s\"") ?? false)
-  }
-
   @Test("connections without their secret fail and are counted", arguments: [true, false])
   func notReady(atListener: Bool) {
     let world = ProxyWorld(security: ToySecurity())

@@ -36,6 +36,26 @@ struct FileDiscoveryTests {
     return state
   }
 
+  @Test("what a file holds and has no effect is told by path, unknown fields and settings that are not supported alike")
+  func withoutEffect() throws {
+    let text = """
+      resources:
+      - "@type": \(type)config.cluster.v3.Cluster
+        name: a
+        from_the_future: 1
+        lrs_server: { self: {} }
+      """
+    var warnings: [ConfigError] = []
+    let models = try FileDiscovery.parse(Array(text.utf8), .clusters, XDSModel.decode, &warnings)
+    #expect(models.map(\.name) == ["a"])
+    #expect(warnings.map(\.path.description) == ["resources[0].from_the_future", "resources[0].lrs_server"])
+    let files = discovery(clusters: write("cds.yaml", text))
+    _ = filled(files)
+    _ = filled(files)
+    let server = metrics.scope(ScopeKey(.server))
+    #expect(metrics.value(ServerMetric.dynamicUnknownFields, server) == 2)
+  }
+
   @Test("clusters and listeners with their endpoints and routes, each from a file")
   func everything() throws {
     let endpoints = write(

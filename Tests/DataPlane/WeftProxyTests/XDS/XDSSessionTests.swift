@@ -8,7 +8,7 @@ import WeftTestKit
 
 /// A server's answers and a proxy's requests in short words: `c` is an EDS cluster (`c=5`: with five seconds for the first answer,
 /// `c=never`: without a limit), `s=static` a static one, `l=r` a listener with discovered routes (`l=r%5` as above), `r=a+b` a route
-/// configuration naming clusters, `e` an assignment, `c=static#s` a cluster with a secret (`s:5` as above), `s` the secret; `!` makes a resource that cannot be understood, `?` one that cannot be used.
+/// configuration naming clusters, `e` an assignment, `c=static#s` a cluster with a secret (`s:5` as above), `s` the secret; `!` makes a resource that cannot be understood, `?` one that cannot be used, `~` one with a setting that has no effect.
 enum Words {
   static func resource(_ type: XDSType, _ text: String, version: String = "") -> XDSResource {
     XDSResource(
@@ -19,9 +19,10 @@ enum Words {
     String(text.drop { $0 == "!" || $0 == "?" }.prefix { $0 != "=" && $0 != "@" && $0 != "#" })
   }
 
-  static let decode: XDSDecoder = { (type, resource) throws(ConfigError) in
+  static let decode: XDSDecoder = { (type, resource, warnings) throws(ConfigError) in
     let text = String(decoding: resource.value, as: UTF8.self)
     let name = Words.name(of: text)
+    if text.contains("~") { warnings.append(ConfigError(path: FieldPath().field("strange"), "has no effect")) }
     if text.hasPrefix("!") { throw ConfigError(name: name, path: FieldPath().field("bad"), "must not be") }
     let secrets = text.split(separator: "#").dropFirst().map(String.init)
     let rest = text.prefix { $0 != "#" }.split(separator: "=").dropFirst().first.map(String.init) ?? ""
@@ -96,6 +97,23 @@ extension XDSSession {
   fileprivate mutating func view(_ seconds: Int64 = 0) -> (clusters: [String], routes: [String], listeners: [String]) {
     let state = settle(now: MonotonicInstant(nanoseconds: UInt64(seconds) * 1_000_000_000))
     return (state.clusters.map(\.name), state.routes.keys.sorted(), state.listeners.map(\.name))
+  }
+}
+
+@Suite("xDS session: settings without effect")
+struct XDSWarningTests {
+  @Test(
+    "they are told with kind and name when a resource is new or changed, and not again",
+    arguments: [XDSForm.stateOfTheWorld, .delta])
+  func told(form: XDSForm) {
+    var session = Words.session(form)
+    _ = session.opened()
+    let told = ["envoy.config.cluster.v3.Cluster a: strange: has no effect"]
+    #expect(session.answer(.clusters, ["a=static@~"]).warnings.map(\.description) == told)
+    #expect(session.answer(.clusters, ["a=static@~"], version: "2").warnings.isEmpty)
+    // A change that makes no other model is a change: an unknown field has come.
+    #expect(session.answer(.clusters, ["a=static@~", "b=static"], version: "3").warnings.isEmpty)
+    #expect(session.answer(.clusters, ["a=static@~~", "b=static"], version: "4").warnings.map(\.description) == told)
   }
 }
 
