@@ -228,6 +228,12 @@ let package = Package(
         "WeftXDSMessages",
         "WeftUpstream", "WeftProxy", "WeftControlAPI", "WeftTranslation", "WeftDiscovery", "WeftTestKit",
       ], path: "Tests/Simulation", swiftSettings: strict),
+    .testTarget(
+      name: "CoverageTests",
+      dependencies: [
+        "WeftBase", "WeftProtobuf", "WeftModel", "WeftXDS", "WeftXDSMessages", "WeftTelemetry", "WeftProxyAPI",
+        "WeftHTTPFilters", "WeftKinds", "WeftControlAPI", "WeftTranslation", "WeftTestKit",
+      ], path: "Tests/Coverage", swiftSettings: strict),
     .testTarget(name: "TidyTests", dependencies: ["WeftTestKit"], path: "Tests/Tidy", swiftSettings: strict),
   ],
   cLanguageStandard: .gnu11,

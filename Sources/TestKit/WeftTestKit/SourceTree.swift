@@ -11,17 +11,31 @@ package enum SourceTree {
   }
 
   /// Paths of the files directly in a folder of the checkout, sorted. *Errors*: `FileProblem` when it cannot be read.
-  package static func files(in folder: String) throws -> [String] {
+  package static func files(in folder: String) throws -> [String] { try entries(of: folder).files }
+
+  /// Paths of the files in a folder of the checkout and in those below it, sorted. *Errors*: `FileProblem` when one cannot be read.
+  package static func files(below folder: String) throws -> [String] {
+    let (files, folders) = try entries(of: folder)
+    return try (files + folders.flatMap { try Self.files(below: $0) }).sorted()
+  }
+
+  private static func entries(of folder: String) throws -> (files: [String], folders: [String]) {
     guard let directory = unsafe opendir("\(root)/\(folder)") else { throw FileProblem(path: folder, code: errno) }
     defer { unsafe closedir(directory) }
-    var names: [String] = []
+    var files: [String] = []
+    var folders: [String] = []
     while let entry = unsafe readdir(directory) {
       let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { raw in
         unsafe String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
       }
-      if !name.hasPrefix("."), unsafe entry.pointee.d_type != UInt8(DT_DIR) { names.append("\(folder)/\(name)") }
+      if name.hasPrefix(".") { continue }
+      if unsafe entry.pointee.d_type == UInt8(DT_DIR) {
+        folders.append("\(folder)/\(name)")
+      } else {
+        files.append("\(folder)/\(name)")
+      }
     }
-    return names.sorted()
+    return (files.sorted(), folders)
   }
 
   /// The bytes of any file. *Errors*: `FileProblem` when it cannot be read.

@@ -1,0 +1,71 @@
+// The documents a proxy takes.
+import WeftBase
+import WeftModel
+import WeftProtobuf
+import WeftXDS
+import WeftXDSMessages
+
+extension CoverageRoot {
+  /// A root that `Converter` reads.
+  private init<M: Message, Model: Hashable & Sendable>(
+    _ type: M.Type, _ base: JSONValue, stops: Set<String> = [],
+    _ convert: @escaping @Sendable (Converter, M) throws(ConfigError) -> Model
+  ) {
+    self.init(type: type, base: base, stops: stops) { document in
+      let message: M
+      do throws(ProtobufError) {
+        message = try M(json: document, options: JSONDecodingOptions(registry: ProbeTables.registry))
+      } catch { return .refused(error.path, "the probe is no such message: \(error.message)") }
+      let converter = Converter(extensions: .shipped)
+      do throws(ConfigError) {
+        let model = try convert(converter, message)
+        var warnings: [FieldPath: String] = [:]
+        for warning in converter.warnings { warnings[warning.path] = warning.message }
+        return .made(AnyHashableValue(model), warnings: warnings)
+      } catch { return .refused(error.path, error.message) }
+    }
+  }
+
+  static let envoy: [CoverageRoot] = [
+    CoverageRoot(
+      Envoy_Config_Bootstrap_V3_Bootstrap.self,
+      ProbeTables.json(
+        #"""
+        {"node":{"id":"n","cluster":"c"},"static_resources":{"clusters":[{"name":"xds","type":"STATIC"},{"name":"c","type":"STATIC"}]},"dynamic_resources":{"ads_config":
+        {"api_type":"GRPC","grpc_services":[{"envoy_grpc":{"cluster_name":"xds"}}]}}}
+        """#),
+      stops: [
+        "envoy.config.listener.v3.Listener", "envoy.config.cluster.v3.Cluster",
+        "envoy.extensions.transport_sockets.tls.v3.Secret",
+      ]
+    ) { (converter, message) throws(ConfigError) in try converter.bootstrap(message) },
+    CoverageRoot(
+      Envoy_Config_Listener_V3_Listener.self,
+      [
+        "name": "l", "address": ["socket_address": ["address": "127.0.0.1", "port_value": 1]],
+        "filter_chains": [["filters": [["name": "t", "typed_config": ProbeTables.tcpProxy]]]],
+      ],
+      stops: ["envoy.config.route.v3.RouteConfiguration"]
+    ) { (converter, message) throws(ConfigError) in try converter.listener(message) },
+    CoverageRoot(
+      Envoy_Config_Cluster_V3_Cluster.self, ["name": "c", "type": "STATIC"],
+      stops: ["envoy.config.endpoint.v3.ClusterLoadAssignment"]
+    ) { (converter, message) throws(ConfigError) in try converter.cluster(message) },
+    CoverageRoot(
+      Envoy_Config_Route_V3_RouteConfiguration.self,
+      [
+        "name": "r",
+        "virtual_hosts": [
+          ["name": "v", "domains": ["*"], "routes": [["match": ["prefix": "/"], "route": ["cluster": "c"]]]]
+        ],
+      ]
+    ) { (converter, message) throws(ConfigError) in try converter.routeConfiguration(message) },
+    CoverageRoot(
+      Envoy_Config_Endpoint_V3_ClusterLoadAssignment.self, ["cluster_name": "c"]
+    ) { (converter, message) throws(ConfigError) in try converter.loadAssignment(message) },
+    CoverageRoot(
+      Envoy_Extensions_TransportSockets_Tls_V3_Secret.self,
+      ["name": "s", "generic_secret": ["secret": ["inline_string": "x"]]]
+    ) { (converter, message) throws(ConfigError) in try converter.secret(message) },
+  ]
+}

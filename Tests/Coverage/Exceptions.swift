@@ -1,0 +1,52 @@
+// Fields that change nothing and are not told of, each with the reason. This list only shrinks.
+
+extension ProbeTables {
+  /// What only names an extension: which one it is, its message says.
+  private static let name = "a name for people and errors; which extension it is, `typed_config` says"
+  private static let label =
+    "a label nothing here reads: formats that ask for it are refused, and what would match on it is warned about"
+  private static let runtime = "layers of runtime are warned about; without one the default value holds"
+  private static let node = "told to the control plane as it stands"
+
+  /// By field; or by root and path where the same message is read elsewhere.
+  static let silent: [String: String] = [
+    "envoy.config.endpoint.v3.ClusterLoadAssignment: endpoints[0].lb_endpoints[0].metadata.filter_metadata": label,
+    "envoy.config.accesslog.v3.AccessLog.name": name,
+    "envoy.extensions.filters.network.dubbo_proxy.v3.RouteConfiguration.name": "a name for people",
+    "envoy.config.bootstrap.v3.RuntimeLayer.name": "a name for people",
+    "envoy.config.bootstrap.v3.Bootstrap.stats_flush_interval": "nothing is pushed: `stats_sinks` are warned about",
+    "envoy.config.cluster.v3.Cluster.ignore_health_on_host_removal":
+      "asks for what is done: hosts leave with discovery, whatever their health",
+    "envoy.config.cluster.v3.Cluster.maglev_lb_config": "`lb_policy: MAGLEV` is warned about",
+    "envoy.config.cluster.v3.Cluster.ring_hash_lb_config": "`lb_policy: RING_HASH` is warned about",
+    "envoy.config.core.v3.ApiConfigSource.set_node_on_first_message_only":
+      "the node is told once a stream, which the protocol allows whatever this says",
+    "envoy.config.core.v3.Node.client_features": "written by the proxy itself",
+    "envoy.config.core.v3.Node.dynamic_parameters": node,
+    "envoy.config.core.v3.Node.extensions": node,
+    "envoy.config.core.v3.Node.listening_addresses": node,
+    "envoy.config.core.v3.Node.metadata": node,
+    "envoy.config.core.v3.Node.user_agent_build_version": node,
+    "envoy.config.core.v3.Node.user_agent_name": "written by the proxy itself",
+    "envoy.config.core.v3.Node.user_agent_version": node,
+    "envoy.config.core.v3.RuntimeDouble.runtime_key": runtime,
+    "envoy.config.core.v3.RuntimeUInt32.runtime_key": runtime,
+    "envoy.config.core.v3.SocketOption.description": "a note for people",
+    "envoy.config.core.v3.TransportSocket.name": name,
+    "envoy.config.core.v3.TypedExtensionConfig.name": name,
+    "envoy.config.endpoint.v3.LocalityLbEndpoints.metadata": label,
+    "envoy.config.listener.v3.Filter.name": name,
+    "envoy.config.listener.v3.FilterChain.metadata": label,
+    "envoy.config.listener.v3.Listener.drain_type":
+      "only differs when health checks are failed by hand, which nobody can here",
+    "envoy.config.listener.v3.Listener.metadata": label,
+    "envoy.config.listener.v3.ListenerFilter.name": name,
+    "envoy.config.route.v3.Route.decorator": "names spans; `tracing` is warned about",
+    "envoy.config.route.v3.RouteConfiguration.metadata": label,
+    "envoy.config.route.v3.VirtualHost.metadata": label,
+    "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector.initial_read_buffer_size":
+      "what has come is looked at, however much that is",
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter.is_optional":
+      "read for every filter but the router, which is always known",
+  ]
+}

@@ -1,0 +1,103 @@
+// The messages that extensions read by themselves.
+import WeftBase
+import WeftHTTPFilters
+import WeftModel
+import WeftProtobuf
+import WeftProxyAPI
+@testable import WeftTelemetry
+
+extension CoverageRoot {
+  /// What every HTTP filter is configured with, in the chain and on routes. Their bases are `ProbeTables.seeds`.
+  static var httpFilters: [CoverageRoot] {
+    HTTPFilters.all.flatMap { filter in
+      [(filter.messages.chain, false)] + (filter.messages.route.map { [($0, true)] } ?? [])
+    }.compactMap { name, isRoute in
+      let filter = HTTPFilters.all.first { (isRoute ? $0.messages.route : $0.messages.chain) == name }
+      guard let filter, let type = ProbeTables.registry.type(forURL: name) else { return nil }
+      return CoverageRoot(
+        type: type, base: ProbeTables.seeds[name] ?? [:], stops: sharedMessages
+      ) { compiled(filter, type, $0, isRoute: isRoute) }
+    }
+  }
+
+  /// Read by `ExtensionReader`, in the same way as for everything else.
+  private static let sharedMessages: Set<String> = [
+    "envoy.config.core.v3.HeaderValueOption", "envoy.config.core.v3.RuntimeFractionalPercent",
+    "envoy.config.route.v3.HeaderMatcher", "envoy.type.matcher.v3.StringMatcher", "envoy.type.v3.FractionalPercent",
+  ]
+
+  private static func compiled<M: Message>(
+    _ filter: any HTTPFilter.Type, _ type: M.Type, _ document: JSONValue, isRoute: Bool
+  ) -> Result {
+    let message: M
+    do throws(ProtobufError) {
+      message = try M(json: document, options: JSONDecodingOptions(registry: ProbeTables.registry))
+    } catch { return .refused(error.path, "the probe is no such message: \(error.message)") }
+    let config = ExtensionConfig(typeName: M.schema.name, message: message.serialized())
+    if isRoute { return compile(filter, [FilterSource(chain: standard(filter.messages.chain), overrides: [config])]) }
+    // By itself, and beneath two levels of routes.
+    let levels = filter.messages.route.map { [standard($0), standard($0, ProbeTables.otherOverrides)] } ?? []
+    return compile(filter, [FilterSource(chain: config), FilterSource(chain: config, overrides: levels)])
+  }
+
+  /// A message that is good by itself.
+  private static func standard(
+    _ name: String, _ table: [String: JSONValue] = ProbeTables.seeds
+  ) -> ExtensionConfig {
+    func bytes<M: Message>(_ type: M.Type) -> [UInt8] {
+      let options = JSONDecodingOptions(registry: ProbeTables.registry)
+      return (try? M(json: table[name] ?? ProbeTables.seeds[name] ?? [:], options: options))?.serialized() ?? []
+    }
+    return ExtensionConfig(typeName: name, message: ProbeTables.registry.type(forURL: name).map { bytes($0) } ?? [])
+  }
+
+  private static func compile<F: HTTPFilter>(_ filter: F.Type, _ sources: [FilterSource]) -> Result {
+    let metrics = MetricsRegistry(workers: 1)
+    let context = FilterContext(storage: SnapshotStorage(), metrics: metrics, statPrefix: "p") {
+      Int32(truncatingIfNeeded: $0.utf8.count)
+    }
+    do throws(ConfigError) {
+      var compiled: [String] = []
+      for source in sources { compiled.append(Shape.text(of: try F.compile(source, context))) }
+      let scopes = metrics.contents().keys.map { "\($0)" }.sorted()
+      return .made(AnyHashableValue(compiled + scopes), warnings: [:])
+    } catch { return .refused(error.path, error.message) }
+  }
+}
+
+/// What a compiled value holds, whatever memory it lies in.
+enum Shape {
+  static func text(of value: Any) -> String {
+    var out = ""
+    write(value, &out)
+    return out
+  }
+
+  private static func write(_ value: Any, _ out: inout String) {
+    if let view = value as? ByteView { return out += "\"\(unsafe String(decoding: view.raw, as: UTF8.self))\"" }
+    if let table = value as? any Table {
+      out += "["
+      for element in table.elements {
+        write(element, &out)
+        out += ","
+      }
+      return out += "]"
+    }
+    let type = String(describing: Swift.type(of: value))
+    if type.hasPrefix("Unsafe") { return out += "&" }
+    let mirror = Mirror(reflecting: value)
+    if mirror.children.isEmpty { return out += "\(value)" }
+    out += "\(type){"
+    for child in mirror.children {
+      out += "\(child.label ?? ""):"
+      write(child.value, &out)
+      out += ";"
+    }
+    out += "}"
+  }
+}
+
+private protocol Table { var elements: [Any] { get } }
+extension ConstantTable: Table {
+  fileprivate var elements: [Any] { indices.map { self[$0] } }
+}

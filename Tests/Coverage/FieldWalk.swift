@@ -1,0 +1,236 @@
+// Sets one field after another in a document that is good, and looks at what becomes of it.
+import WeftBase
+import WeftProtobuf
+
+/// A kind of document: what it is read as, a good one, and what is made of it.
+struct CoverageRoot: Sendable, CustomStringConvertible {
+  /// What became of a document.
+  enum Result: Sendable {
+    case made(AnyHashableValue, warnings: [FieldPath: String])
+    case refused(FieldPath, String)
+  }
+
+  let type: any Message.Type
+  let base: JSONValue
+  /// Messages that are roots of their own.
+  var stops: Set<String> = []
+  let convert: @Sendable (JSONValue) -> Result
+
+  var description: String { type.schema.name }
+}
+
+/// Anything that can be compared, under one name.
+struct AnyHashableValue: @unchecked Sendable, Equatable {  // values of Sendable types only
+  let value: AnyHashable
+  init(_ value: some Hashable & Sendable) { self.value = AnyHashable(value) }
+}
+
+/// What becomes of a field that is set.
+enum Fate: Hashable, Comparable {
+  case carriedOut
+  case warned(String)
+  case refused(String)
+  /// A message inside one of its own kind, which is looked at there.
+  case again
+  /// Nothing changes, for a reason that is listed.
+  case excused(String)
+  /// Nothing changes and nobody is told.
+  case silent
+  /// No document with it or without it is good: the tables lack something.
+  case unknown(String)
+
+  /// Whether a value was taken and not forgotten.
+  var hasEffect: Bool {
+    switch self {
+    case .carriedOut, .warned: true;
+    case .refused, .again, .excused, .silent, .unknown: false
+    }
+  }
+  var isTold: Bool {
+    switch self {
+    case .carriedOut, .warned, .refused: true;
+    case .again, .excused, .silent, .unknown: false
+    }
+  }
+}
+
+/// One field at one place.
+struct Finding {
+  var message: String
+  var field: String
+  var path: FieldPath
+  var fate: Fate
+
+  var name: String { "\(message).\(field)" }
+}
+
+/// Walks every field below a root.
+struct FieldWalk {
+  private let root: CoverageRoot
+  private(set) var findings: [Finding] = []
+  private(set) var conversions = 0
+  /// Exceptions that were met.
+  private(set) var used: Set<String> = []
+
+  init(_ root: CoverageRoot) { self.root = root }
+
+  mutating func run() {
+    if case .refused(let path, let message) = convert(root.base) {
+      findings.append(
+        Finding(
+          message: root.type.schema.name, field: "", path: path, fate: .unknown("the base is refused: \(message)")))
+      return
+    }
+    _ = visit(root.type, FieldPath(), root.base, [])
+  }
+
+  private mutating func convert(_ document: JSONValue) -> CoverageRoot.Result {
+    conversions += 1
+    return root.convert(document)
+  }
+
+  /// *Returns*: whether anything below is told of.
+  private mutating func visit(
+    _ type: any Message.Type, _ path: FieldPath, _ document: JSONValue, _ outer: Set<String>
+  ) -> Bool {
+    var isTold = false
+    let shapes = FieldShape.all(of: type)
+    for shape in shapes {
+      let name = "\(type.schema.name).\(shape.name)"
+      var document = document
+      if let patch = ProbeTables.companions[name] {
+        document =
+          patch.isForRoot
+          ? document.merging(patch.members)
+          : document.setting(path.elements, to: (document.at(path.elements) ?? [:]).merging(patch.members))
+      }
+      for other in shapes
+      where other.schema.oneof != nil && other.schema.oneof == shape.schema.oneof && other.name != shape.name {
+        document = document.setting(path.elements + [.field(other.name)], to: nil)
+      }
+      let at = path.field(shape.name)
+      let inner: FieldPath
+      switch shape.form {
+      case .one: inner = at
+      case .list: inner = at.index(0)
+      case .map: inner = at.key("1")
+      }
+      var fate: Fate
+      if case .message(let sub) = shape.kind, !sub.hasCustomJSON || sub == Google_Protobuf_Any.self {
+        fate = message(name, sub, at, inner, document, outer.union([type.schema.name]))
+      } else {
+        fate = scalar(name, shape, at, inner, document)
+      }
+      if let reason = ProbeTables.silent[name] ?? ProbeTables.silent["\(root): \(at)"] {
+        used.insert(ProbeTables.silent[name] == nil ? "\(root): \(at)" : name)
+        fate = fate == .silent ? .excused(reason) : .unknown("it is told now: take it off the exceptions")
+      }
+      if fate.isTold { isTold = true }
+      if fate == .again { continue }
+      findings.append(Finding(message: type.schema.name, field: shape.name, path: at, fate: fate))
+    }
+    return isTold
+  }
+
+  // MARK: Values
+
+  private mutating func scalar(
+    _ name: String, _ shape: FieldShape, _ at: FieldPath, _ inner: FieldPath, _ document: JSONValue
+  ) -> Fate {
+    // A member of a oneof is compared with none of them, every other field with what the base has.
+    let present = shape.schema.oneof == nil ? document.at(inner.elements) : nil
+    let before = convert(shape.schema.oneof == nil ? document : document.setting(at.elements, to: nil))
+    var fates: [Fate] = []
+    for value in ProbeTables.values(for: name, shape) where value != present {
+      let fate = compare(before, convert(document.setting(inner.elements, to: value)), at)
+      fates.append(fate)
+      if fate == .carriedOut { break }
+    }
+    // Refusing what is out of range says nothing about what is taken.
+    if fates.contains(.silent), !fates.contains(where: \.hasEffect), shape.form != .one || !shape.isChoice {
+      return .silent
+    }
+    return fates.min() ?? .unknown("no value to try")
+  }
+
+  // MARK: Messages
+
+  private mutating func message(
+    _ name: String, _ type: any Message.Type, _ at: FieldPath, _ inner: FieldPath, _ document: JSONValue,
+    _ outer: Set<String>
+  ) -> Fate {
+    let before = convert(document.setting(at.elements, to: nil))
+    guard type != Google_Protobuf_Any.self else { return extensions(name, at, inner, document, before, outer) }
+    let seed = document.at(inner.elements) ?? ProbeTables.seeds[name] ?? ProbeTables.seeds[type.schema.name] ?? [:]
+    let with = document.setting(inner.elements, to: seed)
+    return descend(type, at, inner, with, before, outer)
+  }
+
+  private mutating func extensions(
+    _ name: String, _ at: FieldPath, _ inner: FieldPath, _ document: JSONValue, _ before: CoverageRoot.Result,
+    _ outer: Set<String>
+  ) -> Fate {
+    var fates: [Fate] = []
+    for seed in ProbeTables.extensions[name] ?? ProbeTables.anyExtension {
+      let url = seed["@type"]?.stringValue ?? ""
+      guard let type = ProbeTables.registry.type(forURL: url) else {
+        return .unknown("the tables name an unknown type \(url)")
+      }
+      let with = document.setting(inner.elements, to: seed)
+      fates.append(
+        type.hasCustomJSON ? compare(before, convert(with), at) : descend(type, at, inner, with, before, outer))
+    }
+    return fates.min() ?? .unknown("no extension to try")
+  }
+
+  private mutating func descend(
+    _ type: any Message.Type, _ at: FieldPath, _ inner: FieldPath, _ with: JSONValue, _ before: CoverageRoot.Result,
+    _ outer: Set<String>
+  ) -> Fate {
+    let after = convert(with)
+    let fate = compare(before, after, at)
+    switch fate {
+    case .warned, .refused: return fate
+    case .again, .excused, .unknown: return fate
+    case .carriedOut, .silent: break
+    }
+    if case .refused(_, let text) = after { return .unknown("with it the document is refused: \(text)") }
+    // What contains itself is looked at once.
+    if outer.contains(type.schema.name) { return .again }
+    guard !root.stops.contains(type.schema.name) else { return fate }
+    let known = findings.count
+    if visit(type, inner, with, outer) { return .carriedOut }
+    // Nothing in it tells anything: it is named once, not with each of its fields.
+    if fate == .silent { findings.removeSubrange(known...) }
+    return fate
+  }
+
+  // MARK: Comparing
+
+  private func compare(_ before: CoverageRoot.Result, _ after: CoverageRoot.Result, _ at: FieldPath) -> Fate {
+    switch (before, after) {
+    case (.made(let old, let known), .made(let new, let warnings)):
+      let fresh = warnings.filter { known[$0.key] == nil }.sorted { "\($0.key)" < "\($1.key)" }
+      if let told = fresh.first(where: { $0.key.covers(at) || $0.key.isElement(of: at) }) { return .warned(told.value) }
+      if let told = known.first(where: { $0.key.covers(at) }) { return .warned(told.value) }
+      return old == new ? .silent : .carriedOut
+    case (.refused, .made): return .carriedOut
+    case (.made, .refused(_, let message)): return .refused(message)
+    case (.refused(let oldPath, let old), .refused(let path, let message)):
+      if path == oldPath, old == message { return .unknown("refused with it and without it: \(path): \(message)") }
+      return path.covers(at) || at.covers(path) ? .refused(message) : .unknown("\(path): \(message)")
+    }
+  }
+}
+
+extension FieldPath {
+  /// Whether `other` is this place or one below it.
+  func covers(_ other: FieldPath) -> Bool { other.elements.starts(with: elements) }
+
+  /// Whether this is an element of the list or map at `other`.
+  func isElement(of other: FieldPath) -> Bool {
+    guard elements.count == other.elements.count + 1, other.covers(self), let last = elements.last else { return false }
+    if case .field = last { return false }
+    return true
+  }
+}
