@@ -164,6 +164,17 @@ struct ConverterTests {
     #expect(refusal.contains("routes[0].\(path): must not hold line breaks or NUL"), "\(refusal)")
   }
 
+  @Test(
+    "header lists name no pseudo-field and not the host, in any case",
+    arguments: [":path", ":authority", "host", "Host"])
+  func hostInLists(name: String) throws {
+    let message = try Envoy_Config_Route_V3_RouteConfiguration(
+      json: try JSONValue(
+        parsing: #"{"name":"r","request_headers_to_add":[{"header":{"key":"\#(name)","value":"b"}}]}"#))
+    let error = #expect(throws: ConfigError.self) { try Converter().routeConfiguration(message) }
+    #expect(error?.path.description == "request_headers_to_add[0].header.key")
+  }
+
   @Test("names of a cluster without a resolver are asked of the bootstrap's, those of one with another way of its own")
   func resolvers() throws {
     var ours = DNSResolver()

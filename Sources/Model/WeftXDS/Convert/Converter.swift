@@ -378,8 +378,9 @@ package final class Converter {
   ) throws(ConfigError) -> HeaderValueOption {
     guard let header = option.header else { throw fail(at.field("header"), "is required") }
     let name = try required(header.key, at.field("header").field("key"))
-    guard !name.hasPrefix(":") else {
-      throw fail(at.field("header").field("key"), "\":-prefixed\" headers may not be modified, is \"\(name)\"")
+    // The host is what routes are found by: it is rewritten by `host_rewrite_*`, never by a list of headers.
+    guard !name.hasPrefix(":"), name.lowercased() != "host" else {
+      throw fail(at.field("header").field("key"), "\":-prefixed or host headers may not be modified\", is \"\(name)\"")
     }
     guard HeaderText.isToken(name) else {
       throw fail(at.field("header").field("key"), "must be a header name, is \"\(name)\"")
