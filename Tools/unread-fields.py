@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Prints the properties of WeftModel that neither the data plane nor the model itself reads, as Type.property, sorted.
+"""Prints the properties of WeftModel that neither the data plane nor the model itself reads, and the fields of Istio's kinds that nothing reads,
+as Type.property, sorted.
 
 Asks the index that the compiler writes beside a debug build, through the toolchain's own library: exact where text is not, since it tells
 readers from writers and two fields of one name apart. Exits 3 when the build has no index of the data plane."""
@@ -83,7 +84,7 @@ class Index:
         def occurrence(_, o):
             symbol = self.call("indexstore_occurrence_get_symbol", ctypes.c_void_p, o)
             usr = str(self.call("indexstore_symbol_get_usr", Text, symbol))
-            if "9WeftModel" in usr:
+            if "9WeftModel" in usr or "9WeftKinds" in usr:
                 roles = self.call("indexstore_occurrence_get_roles", ctypes.c_uint64, o)
                 kind = self.call("indexstore_symbol_get_kind", ctypes.c_int, symbol)
                 found.append((usr, kind, roles))
@@ -101,7 +102,11 @@ def demangled(usrs):
     """USRs as `Type.property`; computed ones and what is below functions are left out."""
     symbols = ["$s" + usr.removeprefix("s:") for usr in usrs]
     text = subprocess.run(["swift-demangle", "-compact"], input="\n".join(symbols), capture_output=True, text=True).stdout
-    return [line.split(" : ")[0].removeprefix("WeftModel.") for line in text.splitlines()]
+    return [line.split(" : ")[0].removeprefix("WeftModel.").removeprefix("WeftKinds.") for line in text.splitlines()]
+
+
+# Declared for later: objects of these kinds are refused.
+LATER = re.compile(r"_(WorkloadGroup|ReadinessProbe|\w+HealthCheckConfig|HTTPHeader|ProxyConfig|ProxyImage)\.")
 
 
 def is_reader(path):
@@ -115,22 +120,25 @@ def main():
     for unit in index.units():
         main_file, records = index.records(unit)
         in_model, in_engine = "/Sources/Model/WeftModel/" in main_file, is_reader(main_file)
-        if not (in_model or in_engine) or not pathlib.Path(main_file).exists():
+        in_kinds = "/Sources/Model/WeftKinds/Generated/" in main_file
+        # Istio's fields are read by validation and by the control plane.
+        in_control = not in_kinds and ("/Sources/Model/WeftKinds/" in main_file or "/Sources/ControlPlane/" in main_file)
+        if not (in_model or in_engine or in_kinds or in_control) or not pathlib.Path(main_file).exists():
             continue
-        seen["model" if in_model else "engine"] += 1
+        seen["model" if in_model else "engine" if in_engine else "kinds" if in_kinds else "control"] += 1
         for record in records:
             for usr, kind, roles in index.occurrences(record):
                 if kind != INSTANCE_PROPERTY:
                     continue
-                if in_model and roles & DEFINITION:
+                if (in_model or in_kinds) and roles & DEFINITION:
                     defined.add(usr)
-                if roles & READ:
+                if roles & READ and not in_kinds:
                     read.add(usr)
-    if seen["model"] < 10 or seen["engine"] < 60:
+    if seen["model"] < 10 or seen["engine"] < 60 or seen["kinds"] < 5 or seen["control"] < 60:
         sys.exit(3)
     for name in sorted(demangled(sorted(defined - read))):
         # A private type is a means of the model's own.
-        if not re.search(r"\(\w+ in _[0-9A-F]+\)", name) and not re.search(r"\.(description|hashValue|rawValue|isEmpty|verifiesPeer)$", name):
+        if not re.search(r"\(\w+ in _[0-9A-F]+\)", name) and not re.search(r"\.(description|hashValue|rawValue|isEmpty|verifiesPeer|unknownFields)$", name) and not LATER.search(name):
             print(name)
 
 

@@ -1,4 +1,5 @@
 package import WeftKinds
+import WeftProtobuf
 
 /// What a valid rule may say and nobody, or not every proxy, does yet: warnings for whoever applies the rule, and for the
 /// status of the proxies that use it. A list of its own, so that support for one is added here and at one place more.
@@ -76,8 +77,12 @@ package enum UnsupportedFeatures {
       if settings.warmup != nil {
         list.append(Feature(path: path + ".loadBalancer.warmup", message: ignored, scope: .exceptEnvoy))
       }
+      if settings.zoneAwareLbSetting != nil {
+        note(path + ".loadBalancer.zoneAwareLbSetting", "is not supported yet and has no effect")
+      }
       if let locality = settings.localityLbSetting,
-        !locality.distribute.isEmpty || !locality.failover.isEmpty || !locality.failoverPriority.isEmpty
+        locality.enabled != nil || !locality.distribute.isEmpty || !locality.failover.isEmpty
+          || !locality.failoverPriority.isEmpty
       {
         note(path + ".loadBalancer.localityLbSetting", "is not supported yet and has no effect")
       }
@@ -110,20 +115,48 @@ package enum UnsupportedFeatures {
   }
 
   package static func of(_ sidecar: SidecarSpec) -> [Feature] {
-    sidecar.ingress.enumerated().compactMap { index, listener in
-      guard let tls = listener.tls, ServerTLS.transportSocket(tls) == nil else { return nil }
-      return Feature(
-        path: "spec.ingress[\(index)].tls",
-        message: "only certificates from files (serverCertificate, privateKey) are supported yet; the port is closed"
-      )
+    var list: [Feature] = []
+    for (index, listener) in sidecar.ingress.enumerated() {
+      let path = "spec.ingress[\(index)]"
+      if let tls = listener.tls {
+        list += settings(tls, path + ".tls")
+        if ServerTLS.transportSocket(tls) == nil {
+          list.append(
+            Feature(
+              path: path + ".tls",
+              message:
+                "only certificates from files (serverCertificate, privateKey) are supported yet; the port is closed"
+            ))
+        }
+      }
+    }
+    for (index, listener) in sidecar.egress.enumerated() where listener.captureMode != .default {
+      list.append(Feature(path: "spec.egress[\(index)].captureMode", message: "is not supported yet and has no effect"))
+    }
+    return list
+  }
+
+  /// What no server does yet, whatever its mode.
+  private static func settings(_ tls: Istio_Networking_V1alpha3_ServerTLSSettings, _ path: String) -> [Feature] {
+    let fields = [
+      ("caCertCredentialName", !tls.caCertCredentialName.isEmpty),
+      ("insecureSkipVerify", tls.insecureSkipVerify?.value ?? false),
+    ]
+    return fields.filter(\.1).map {
+      Feature(path: "\(path).\($0.0)", message: "is not supported yet and has no effect")
     }
   }
 
   package static func of(_ gateway: GatewaySpec) -> [Feature] {
     var list: [Feature] = []
     for (index, server) in gateway.servers.enumerated() {
+      if !server.defaultEndpoint.isEmpty {
+        list.append(
+          Feature(path: "spec.servers[\(index)].defaultEndpoint", message: "is not supported yet and has no effect"))
+      }
       guard let tls = server.tls else { continue }
       let path = "spec.servers[\(index)].tls"
+      list += settings(tls, path)
       switch tls.mode {
       case .autoPassthrough, .istioMutual:
         list.append(Feature(path: path + ".mode", message: "is not supported yet and leaves the server out"))
