@@ -40,6 +40,25 @@ struct BlockedPeerTests {
     #expect(h2.messages[small]?.resetCode == nil)
   }
 
+  @Test("an HTTP/2 client that did not read and resets is gone at once, although more of it waits to be read")
+  func resetOfBlockedClient() {
+    let world = ProxyWorld(window: 4096)
+    world.simple(upstream: .two)
+    world.server.onAccept = { peer in
+      let server = H2Peer(.server, peer)
+      server.onRequest = { [unowned server] id, _ in server.respond(id, body: pattern(3_000_000)) }
+    }
+    let client = world.connect()
+    let h2 = H2Peer(.client, client)
+    client.pause()
+    h2.request(.get, "/large")
+    #expect(world.run { world.value(HTTPMetric.downstreamFlowControlPausedReading) > 0 })
+    h2.request(.get, "/more")
+    world.settle()
+    client.reset()
+    #expect(world.run { world.engine.downstreams.count == 0 && world.engine.streams.count == 0 })
+  }
+
   @Test("the end of a request that comes without bytes is not lost on a server that does not read")
   func emptyEndOfRequest() {
     let world = ProxyWorld(window: 4096)

@@ -97,6 +97,11 @@ private final class TLSWorld {
     return true
   }
 
+  /// Both loops turn until what is under way has arrived.
+  func settle() {
+    for _ in 0..<20 { _ = [clientLoop, serverLoop].map { $0.turn(until: .zero) } }
+  }
+
   func connect(_ context: TLSContext?) -> ConnectionID {
     let c = clientLoop.connect(to: address)
     if let context { clientLoop.startTransport(c, TLSSession.client(context)) }
@@ -160,6 +165,27 @@ struct TLSLoopTests {
     world.serverLoop.resumeReading(world.server.connection)
     #expect(world.run { world.server.events.contains("readEnded") })
     #expect(world.server.bytes == sent)
+  }
+
+  @Test("a paused connection with bytes to come, closed when its server is gone, ends", arguments: Wire.allCases)
+  func closedBehindReset(_ wire: Wire) throws {
+    let contexts = try contexts()
+    let world = try TLSWorld(wire)
+    world.server.makeSession = { _ in TLSSession.server(contexts.server) }
+    let sent = pattern(500_000)
+    world.server.onReady = { c in _ = sent.withByteView { world.serverLoop.write(c, $0) } }
+    world.client.pausesAfter = 10
+    let c = world.connect(contexts.client)
+    #expect(world.run { world.client.bytes.count > 10 })
+    world.settle()
+    world.serverLoop.close(world.server.connection, .reset)
+    world.settle()
+    #expect(!world.client.events.contains { $0.hasPrefix("closed") }, "it ended by itself: nothing is left to prove")
+    // Its close_notify finds nobody.
+    world.clientLoop.close(c)
+    #expect(world.run { world.client.events.contains { $0.hasPrefix("closed") } })
+    #expect(world.clientLoop.statistics.connections == 0)
+    #expect(world.clientLoop.pool.lentBytes == 0)
   }
 
   @Test("plain HTTP on a TLS port ends with a reason, and the client is not left hanging", arguments: Wire.allCases)

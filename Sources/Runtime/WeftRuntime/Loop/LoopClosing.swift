@@ -15,7 +15,9 @@ extension EventLoop {
     guard let c = alive(c) else { return }
     switch mode {
     case .reset: end(c, CloseReason(.localReset), reset: true)
-    case .gracefully: if !c.it.flags.contains(.closing) { beginClosing(c, CloseReason(.ended)) }
+    case .gracefully:
+      if !c.it.flags.contains(.closing) { beginClosing(c, CloseReason(.ended)) }
+      assert(!c.it.flags.isDisjoint(with: [.closing, .dead]), "a connection that was closed is on its way out")
     }
   }
 
@@ -29,9 +31,10 @@ extension EventLoop {
   /// and could destroy our own last bytes on their way).
   func beginClosing(_ c: ConnectionReference, _ reason: CloseReason) {
     if c.it.flags.contains(.connecting) { return end(c, reason, reset: false) }
+    if c.it.flags.isDisjoint(with: [.writeBroken, .finRequested]) { finishTransport(c) }
+    if c.it.flags.contains(.dead) { return }
+    // Also when it was close_notify that found nobody: who closes will never resume what is paused, so that its last bytes wait for nobody.
     if c.it.flags.contains(.writeBroken) { return end(c, c.it.reason, reset: true) }
-    if !c.it.flags.contains(.finRequested) { finishTransport(c) }
-    if !c.it.flags.isDisjoint(with: [.dead, .writeBroken]) { return }
     c.it.reason = reason
     c.it.flags.insert([.closing, .finRequested])
     c.it.flags.remove([.paused, .blocked, .feedStash])
@@ -80,6 +83,13 @@ extension EventLoop {
     end(c, harmless ? c.it.reason : Self.reason(of: error), reset: true)
   }
 
+  /// Whether a broken connection waits, paused, until its last bytes are wanted: what a server said before it went away may be its answer.
+  /// A client that has reset wants nothing any more; and where it is not read from because it does not read, nobody would ever resume.
+  func keepsLastBytes(_ c: ConnectionReference) -> Bool {
+    c.it.flags.contains(.paused) && c.it.listener.slot.isNone
+      && (c.it.stash.count > 0 || driver.unreadBytes(c.it.socket) > 0)
+  }
+
   /// A write failed. Bytes the peer sent before it went away are still delivered (an early response to a request that was never read).
   func writeFailed(_ c: ConnectionReference, _ error: Int32) {
     if c.it.flags.contains(.closing) { return endBroken(c, error) }
@@ -94,8 +104,7 @@ extension EventLoop {
     let reason = c.it.reason
     readInput(c, handler)
     if c.it.flags.contains(.dead) || c.it.flags.contains(.unread) { return }
-    // Paused with bytes to come: they are delivered when the handler resumes.
-    if c.it.flags.contains(.paused), c.it.stash.count > 0 || driver.unreadBytes(c.it.socket) > 0 { return }
+    if keepsLastBytes(c) { return }
     if c.it.flags.contains(.closing) || c.it.flags.isDisjoint(with: .feedStash) {
       end(c, reason, reset: true)
     }

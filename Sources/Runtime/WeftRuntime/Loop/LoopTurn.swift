@@ -113,12 +113,9 @@ extension EventLoop {
     if flags.isDisjoint(with: [.readable, .hangup, .error]) { return }
     if !flags.isDisjoint(with: [.hangup, .error]) { c.it.flags.insert(.hangup) }
     readInput(c, handler)
-    // A connection that broke while nothing is read from it is reported at once, unless its last bytes still wait to be
-    // read or delivered.
-    if flags.contains(.error), !c.it.flags.contains(.dead),
-      !c.it.flags.isDisjoint(with: [.paused, .peerEnded]),
-      !c.it.flags.contains(.paused) || c.it.stash.count == 0,
-      driver.unreadBytes(c.it.socket) <= 0
+    // A connection that broke while nothing is read from it is reported at once, unless its last bytes wait for somebody.
+    if flags.contains(.error), !c.it.flags.contains(.dead), !c.it.flags.isDisjoint(with: [.paused, .peerEnded]),
+      !keepsLastBytes(c)
     {
       endBroken(c, driver.pendingError(c.it.socket))
     }
