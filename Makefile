@@ -49,6 +49,9 @@ sim: debug ## simulated meshes: SEED=7 one seed aloud, N=1000 many (from SEED on
 	@$(if $(SEED),WEFT_SEED=$(SEED),) $(if $(N),WEFT_SIM_COUNT=$(N),$(if $(SEED),,WEFT_SIM_COUNT=200)) \
 		swift test --skip-build --parallel --filter 'SimulationTests.*$(W)'
 
+hostile: setup-test release ## random hostile traffic against a live weft-proxy: N=20 rounds of S=60 seconds, SEED=1; PROXY=.build/debug/weft-proxy another one
+	@Tests/Partners/hostile/run.py --rounds $(or $(N),20) --seconds $(or $(S),60) --seed $(or $(SEED),1) $(if $(PROXY),--proxy $(PROXY))
+
 bench: setup setup-bench release-tools ## our proxy beside nginx, HAProxy, Envoy and a raw relay; prints ratios
 	@Benchmarks/run.py $(ARGS)
 
@@ -77,4 +80,4 @@ setup-bench: setup-test ## install the peers of the benchmark
 clean: ## remove build products
 	@rm -rf .build
 
-.PHONY: help demo test unit unit-of test-diff check ci debug release release-tools fuzz sim bench gen docs golden-update setup setup-test setup-demo setup-bench clean
+.PHONY: help demo test unit unit-of test-diff check ci debug release release-tools fuzz sim hostile bench gen docs golden-update setup setup-test setup-demo setup-bench clean
