@@ -11,6 +11,21 @@ import WeftXDSMessages
 @testable import WeftProxy
 @testable import WeftProxyTestKit
 
+/// Leads every request to `/turned`.
+struct Turn: RequestHeadFilter {
+  static var name: StaticString { "test.turn" }
+  static var messages: FilterMessages { FilterMessages(chain: "test.Turn") }
+  struct Config: BitwiseCopyable {}
+  init(_ config: Config) {}
+  static func compile(_ source: FilterSource, _ context: FilterContext) throws(ConfigError) -> Config { Config() }
+
+  mutating func requestHead(_ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>) -> FilterVerdict {
+    head.path = ByteView("/turned")
+    x.clearRoute()
+    return .go
+  }
+}
+
 @Suite("fault injection")
 struct FaultTests {
   static func config(_ json: String) throws -> ExtensionConfig {
@@ -154,6 +169,39 @@ struct FaultTests {
     #expect(world.run(for: .seconds(1)) { HTTP1Text(second.received) != nil })
     #expect(Self.value(.faultsOverflow, world) == 1 && HTTP1Text(first.received) == nil)
     #expect(world.run { HTTP1Text(first.received) != nil })
+  }
+
+  @Test("a fault that began under one route is given back to it, wherever the request is led then")
+  func givesBack() throws {
+    // The filter behind changes the path and has the route found anew.
+    let extensions = ProxyExtensions(httpFilters: HTTPFilterRegistry(HTTPFilters.all + [Turn.self]))
+    let world = ProxyWorld(extensions: extensions)
+    let limit = #""delay": {"fixed_delay": "1s", "percentage": {"numerator": 100}}, "max_active_faults": 1"#
+    let plain = try Self.chain("{}")
+    let limited = FilterOverride(config: try Self.config("{\(limit)}"))
+    world.simple(manager: { manager in
+      manager.filters = [
+        plain,
+        ConfiguredFilter(name: "turn", .filter(ExtensionConfig(typeName: "test.Turn", message: []))),
+        ConfiguredFilter(name: "router", .router(RouterOptions())),
+      ]
+      guard case .inline(var table) = manager.routes else { return }
+      var turned = table.virtualHosts[0].routes[0]
+      turned.match = RouteMatch(.prefix("/turned"))
+      for (i, route) in [turned, table.virtualHosts[0].routes[0]].enumerated() {
+        var route = route
+        route.filters["fault"] = limited
+        if i == 0 { table.virtualHosts[0].routes.insert(route, at: 0) } else { table.virtualHosts[0].routes[1] = route }
+      }
+      manager.routes = .inline(table)
+    })
+    let ends = Self.ends(world)
+    for _ in 0..<3 { #expect(ends.exchange(.get, "/x")?.status == 200) }
+    // Each was delayed: the one that may be active was given back where it was taken.
+    #expect(Self.value(.delaysInjected, world) == 3 && Self.value(.faultsOverflow, world) == 0)
+    #expect(ends.requests.map(\.path) == ["/turned", "/turned", "/turned"])
+    world.settle()
+    #expect(Self.value(.activeFaults, world) == 0 && world.engine.filterBlocks[].lent == 0)
   }
 
   @Test("a route's faults replace the chain's")

@@ -66,6 +66,34 @@ struct Gate: RequestHeadFilter, HoldingFilter, StreamEndFilter {
   mutating func streamEnded(_ x: borrowing FilterCall<Config>) { _ = x.config.ended.take(limit: .max) }
 }
 
+/// Counts trailers, and those that it saw before the head they belong to.
+struct Order: RequestHeadFilter, RequestTrailersFilter {
+  static var name: StaticString { "test.order" }
+  static var messages: FilterMessages { FilterMessages(chain: "test.Order") }
+
+  struct Config: BitwiseCopyable {
+    var trailers: SharedCounter
+    var early: SharedCounter
+  }
+
+  private var sawHead = false
+  init(_ config: Config) {}
+
+  static func compile(_ source: FilterSource, _ context: FilterContext) throws(ConfigError) -> Config {
+    Config(trailers: SharedCounter(context.storage), early: SharedCounter(context.storage))
+  }
+
+  mutating func requestHead(_ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>) -> FilterVerdict {
+    sawHead = true
+    return .go
+  }
+
+  mutating func requestTrailers(_ trailers: MessageHead, _ x: borrowing FilterCall<Config>) {
+    _ = x.config.trailers.take(limit: .max)
+    trailers.append(named: ByteView("x-seen"), ByteView(sawHead ? "in-order" : "early"))
+  }
+}
+
 @Suite("filters that hold a stream")
 struct HoldTests {
   /// A proxy with the gate in front, its service on port 9000 and the server on 8080.
@@ -77,10 +105,11 @@ struct HoldTests {
     var verdict: (Seen) -> (status: Int, fields: String, body: String)? = { _ in (200, "", "") }
 
     init(_ message: [UInt8] = [0, 0], gateListens: Bool = true, gate: Version = .one) {
-      world = ProxyWorld(extensions: ProxyExtensions(httpFilters: HTTPFilterRegistry([Gate.self])))
+      world = ProxyWorld(extensions: ProxyExtensions(httpFilters: HTTPFilterRegistry([Gate.self, Order.self])))
       world.simple(manager: {
         $0.filters = [
           ConfiguredFilter(name: "gate", .filter(ExtensionConfig(typeName: "test.Gate", message: message))),
+          ConfiguredFilter(name: "order", .filter(ExtensionConfig(typeName: "test.Order", message: []))),
           ConfiguredFilter(name: "router", .router(RouterOptions())),
         ]
       })
@@ -107,7 +136,8 @@ struct HoldTests {
           peer.received.removeFirst(message.length)
           let words = message.start.split(separator: " ")
           let seen = Seen(
-            method: String(words[0]), path: String(words[1]), fields: message.fields, body: message.body)
+            method: String(words[0]), path: String(words[1]), fields: message.fields, body: message.body,
+            trailers: message.trailers)
           if peer.port == 8080 {
             served.append(seen)
             peer.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
@@ -189,6 +219,8 @@ struct HoldTests {
     let house = House()
     house.verdict = { _ in (200, "", String(repeating: "x", count: 300 << 10)) }
     #expect(house.get()?.status == 503)
+    let scope = house.world.registry.scope(ScopeKey(.cluster, "gate"))
+    #expect(house.world.registry.value(ClusterMetric.upstreamRqInsideAnswerTooLarge, scope) == 1)
     house.expectNothingLeft()
   }
 
@@ -234,6 +266,31 @@ struct HoldTests {
     client.loop.close(client.id, .reset)
     house.expectNothingLeft()
     #expect(house.world.engine.streams.count == 0 && house.world.engine.downstreams.count == 0)
+  }
+
+  @Test("trailers that come during a hold are seen by every filter after the head", arguments: [false, true])
+  func trailers(readsBody: Bool) {
+    let house = House([readsBody ? 1 : 0, 0])
+    var waiting: [Peer] = []
+    house.world.server.onBytes = { peer in
+      if peer.port == 9000 { return waiting.append(peer) }
+      while let message = HTTP1Text(peer.received) {
+        peer.received.removeFirst(message.length)
+        house.served.append(Seen(body: message.body, trailers: message.trailers))
+        peer.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+      }
+    }
+    let client = house.world.connect()
+    client.send(
+      "POST / HTTP/1.1\r\nHost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nx-t: 1\r\n\r\n")
+    #expect(house.world.run { !waiting.isEmpty })
+    house.world.settle()
+    waiting[0].send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+    #expect(house.world.run { HTTP1Text(client.received) != nil })
+    #expect(house.served.first?.body == Array("ab".utf8))
+    #expect(house.served.first?.trailers.map(\.name) == ["x-t", "x-seen"])
+    #expect(house.served.first?.trailer("x-seen") == "in-order")
+    house.expectNothingLeft()
   }
 
   @Test("a late answer finds nothing")

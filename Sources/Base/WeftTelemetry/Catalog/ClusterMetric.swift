@@ -16,7 +16,7 @@ package enum ClusterMetric: Int, Metric {
   case upstreamRq1xx, upstreamRq2xx, upstreamRq3xx, upstreamRq4xx, upstreamRq5xx
   case upstreamFlowControlPausedReading, upstreamFlowControlResumedReading
   case upstreamFlowControlBackedUp, upstreamFlowControlDrained
-  case retryOrShadowAbandoned, originalDestinationHostInvalid
+  case retryOrShadowAbandoned, originalDestinationHostInvalid, upstreamRqInsideAnswerTooLarge
   case membershipChange, updateAttempt, updateSuccess, updateFailure, updateRejected, updateEmpty, updateNoRebuild
   case initFetchTimeout
   case lbHealthyPanic
@@ -111,6 +111,8 @@ package enum ClusterMetric: Int, Metric {
       .counter("upstream_flow_control_backed_up_total", "Times the upstream's write buffer was full")
     case .upstreamFlowControlDrained:
       .counter("upstream_flow_control_drained_total", "Times the upstream's write buffer drained")
+    case .upstreamRqInsideAnswerTooLarge:
+      .counter("upstream_rq_inside_answer_too_large", "Answers to the proxy's own requests that were too large to keep")
     case .retryOrShadowAbandoned:
       .counter("retry_or_shadow_abandoned", "Retries or copies given up because the body outgrew its buffer")
     case .originalDestinationHostInvalid:

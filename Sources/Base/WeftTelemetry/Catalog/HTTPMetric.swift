@@ -10,7 +10,7 @@ package enum HTTPMetric: Int, Metric {
   case downstreamRqTotal, downstreamRqHTTP1Total, downstreamRqHTTP2Total, downstreamRqCompleted
   case downstreamRqRxReset, downstreamRqTxReset, downstreamRqNonRelativePath
   case downstreamRqTimeout, downstreamRqHeaderTimeout, downstreamRqIdleTimeout, downstreamRqMaxDurationReached
-  case downstreamRqOverloadClose
+  case downstreamRqOverloadClose, downstreamRqTooLarge, downstreamRqFilterStateOverflow
   case downstreamRqResponseBeforeRqComplete, downstreamRqWSOnNonWSRoute, downstreamRqTooManyPrematureResets
   case downstreamRq1xx, downstreamRq2xx, downstreamRq3xx, downstreamRq4xx, downstreamRq5xx
   case noRoute, noCluster, rqTotal, rqDirectResponse, rqRedirect, rqResetAfterDownstreamResponseStarted
@@ -66,6 +66,9 @@ package enum HTTPMetric: Int, Metric {
     case .downstreamRqIdleTimeout: .counter("downstream_rq_idle_timeout", "Requests closed because they were idle")
     case .downstreamRqMaxDurationReached:
       .counter("downstream_rq_max_duration_reached", "Streams that lasted as long as they may")
+    case .downstreamRqTooLarge: .counter("downstream_rq_too_large", "Requests whose content was too large to be kept")
+    case .downstreamRqFilterStateOverflow:
+      .counter("downstream_rq_filter_state_overflow", "Requests refused because filters had no room for their state")
     case .downstreamRqOverloadClose: .counter("downstream_rq_overload_close", "Requests shed because of overload")
     case .downstreamRqResponseBeforeRqComplete:
       .counter("downstream_rq_response_before_rq_complete", "Responses sent before the request was complete")

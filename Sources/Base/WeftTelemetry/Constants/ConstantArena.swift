@@ -72,10 +72,14 @@ package struct ConstantTable<T: BitwiseCopyable>: BitwiseCopyable, @unchecked Se
     count = 0
   }
 
-  @usableFromInline init(base: UnsafePointer<T>, count: Int) {
+  /// Elements that someone else keeps in place for as long as the table is used.
+  @unsafe package init(base: UnsafePointer<T>, count: Int) {
     unsafe self.base = base
     self.count = count
   }
+
+  /// Whether both are the same memory.
+  @inlinable package func isSame(as other: ConstantTable) -> Bool { unsafe base == other.base }
 
   @inlinable package var isEmpty: Bool { count == 0 }
   @inlinable package var indices: Range<Int> { 0..<count }

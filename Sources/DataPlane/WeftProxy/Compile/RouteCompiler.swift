@@ -22,12 +22,15 @@ struct RouteCompiler {
     var routes: [ConfigRef<CompiledRoute>] = []
     var conditions: [RouteCondition] = []
     var ranges: [VirtualHostRange] = []
-    let ofTable = try filters?.configs([(configuration.filters, .root)], into: storage)
+    let ofTable = try filters?.configs(
+      [(configuration.filters, .root)], into: storage, cluster: clusterPosition)
     for (h, host) in configuration.virtualHosts.enumerated() {
       let path = FieldPath().field("virtual_hosts").index(h)
       let ofHost =
         host.filters.isEmpty
-        ? ofTable : try filters?.configs([(configuration.filters, .root), (host.filters, path)], into: storage)
+        ? ofTable
+        : try filters?.configs(
+          [(configuration.filters, .root), (host.filters, path)], into: storage, cluster: clusterPosition)
       var range = VirtualHostRange(first: Int32(routes.count), count: Int32(host.routes.count))
       for (r, route) in host.routes.enumerated() {
         do throws(ConfigError) {
@@ -60,14 +63,16 @@ struct RouteCompiler {
   ) throws(ConfigError) {
     guard let filters else { return }
     let levels = [(filters: table.filters, path: FieldPath.root), (host.filters, .root), (route.filters, .root)]
-    let own = route.filters.isEmpty ? ofHost : try filters.configs(levels, into: storage)
+    let own = route.filters.isEmpty ? ofHost : try filters.configs(levels, into: storage, cluster: clusterPosition)
     if let own { compiled.filterConfigs = own }
     guard case .forward(let action) = route.action, case .weighted(let split) = action.cluster else { return }
     guard split.entries.contains(where: { !$0.filters.isEmpty }) else { return }
     var entries = compiled.weighted.indices.map { compiled.weighted[$0] }
     for (i, entry) in split.entries.enumerated() where !entry.filters.isEmpty {
       let path = FieldPath().field("route").field("weighted_clusters").field("clusters").index(i)
-      if let configs = try filters.configs(levels + [(entry.filters, path)], into: storage) {
+      if let configs = try filters.configs(
+        levels + [(entry.filters, path)], into: storage, cluster: clusterPosition)
+      {
         entries[i].filterConfigs = configs
       }
     }

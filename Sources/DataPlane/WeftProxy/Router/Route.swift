@@ -16,11 +16,7 @@ extension WorkerEngine {
     guard let manager = slot[].manager else { return }
     stream[].route = found(head, stream, slot, manager)
     guard let chain = manager[].filters else { return act(s, head, stream, slot, manager) }
-    guard takeFilters(s, chain) else {
-      keepForLog(s, head)
-      stream[].responseFlags.insert(.upstreamOverflow)
-      return localReply(s, 503, .empty, details: "filter_state_overflow", overloaded: true)
-    }
+    guard takeFilters(s, chain) else { return noRoomForFilters(s, head) }
     filterRequest(s, head, chain)
   }
 
@@ -130,7 +126,8 @@ extension WorkerEngine {
     switch route[].clusterKind {
     case .fixed: break
     case .weighted:
-      let entry = route[].weightedEntry(stream[].random)
+      let entry =
+        stream[].weightedCluster >= 0 ? Int(stream[].weightedCluster) : route[].weightedEntry(stream[].random)
       guard entry >= 0 else {
         position = -1
         break

@@ -47,6 +47,16 @@ struct FilterBlocks: ~Copyable {
     lent -= 1
   }
 
+  /// Which configuration each filter of a stream has when its route changed on the way: `old` up to position `last`, `new` behind it. The table lies
+  /// in the stream's block, at the place that the builder has left for it.
+  func mix(_ block: UInt32, at offset: Int, _ old: FilterConfigs, upTo last: Int, _ new: FilterConfigs) -> FilterConfigs
+  {
+    let place = unsafe (address(block) + offset).bindMemory(to: FilterConfigSlot.self, capacity: new.count)
+    // `old` may be the table that lies there already.
+    for i in new.indices { unsafe (place + i).initialize(to: i <= last && i < old.count ? old[i] : new[i]) }
+    return unsafe FilterConfigs(base: UnsafePointer(place), count: new.count)
+  }
+
   private mutating func grow() -> Bool {
     let first = unsafe chunks.count * Self.blocksPerChunk
     guard first < Self.limit else { return false }

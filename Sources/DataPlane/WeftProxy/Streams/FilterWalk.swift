@@ -8,34 +8,19 @@ package import WeftHTTP
 import WeftModel
 package import WeftProxyAPI
 import WeftRuntime
+import WeftTLS
 package import WeftTelemetry
 import WeftUpstream
 
 extension WorkerEngine {
-  /// Lays out what the stream's filters will see.
+  /// Lays out what the stream's filters will see. What it leaves out is asked for (`FilterHost`), or empty between walks.
+  @inline(__always)
   private func layDesk(_ s: SlabIndex) {
-    let stream = streams.ref(s)
-    let secure = downstreams[stream[].downstream].flags.contains(.secure)
     desk[].now = now
-    desk[].random = stream[].random
+    desk[].random = streams[s].random
     desk[].stream = s
-    desk[].isSecure = secure
-    desk[].isGRPC = stream[].flags.contains(.isGRPC)
-    desk[].reply.hasFields = false
-    desk[].wish = .none
-    desk[].callHead.reset()
-    desk[].body = .empty
-    desk[].routeIsStale = false
+    desk[].marks = []
     desk[].flags = ResponseFlags()
-    desk[].routeCluster = .empty
-    guard let route = stream[].route else { return }
-    switch route[].clusterKind {
-    case .fixed: desk[].routeCluster = route[].clusterName
-    case .weighted:
-      let entry = route[].weightedEntry(stream[].random)
-      if entry >= 0 { desk[].routeCluster = route[].weighted[entry].name }
-    case .header: break
-    }
   }
 
   /// Takes up the chain for a stream that begins. False when there is no room for its state.
@@ -47,28 +32,50 @@ extension WorkerEngine {
     }
     stream[].filters = chain
     stream[].routes = downstreams[stream[].downstream].manager?[].routes
-    chooseFilterConfigs(s, chain)
+    stream[].filterConfigs = chosenConfigs(s, chain)
     return true
   }
 
   /// The configuration of the filters as the stream's route has it: the weighted cluster's, else the route's, else the chain's.
-  private func chooseFilterConfigs(_ s: SlabIndex, _ chain: ConfigRef<HTTPFilterChain>) {
+  private func chosenConfigs(_ s: SlabIndex, _ chain: ConfigRef<HTTPFilterChain>) -> FilterConfigs {
     let stream = streams.ref(s)
-    stream[].filterConfigs = chain[].configs
-    guard let route = stream[].route else { return }
-    if !route[].filterConfigs.isEmpty { stream[].filterConfigs = route[].filterConfigs }
+    guard let route = stream[].route else { return chain[].configs }
+    let ofRoute = route[].filterConfigs
     if route[].clusterKind == .weighted {
+      // Chosen once: the same entry is forwarded to.
       let entry = route[].weightedEntry(stream[].random)
-      if entry >= 0, !route[].weighted[entry].filterConfigs.isEmpty {
-        stream[].filterConfigs = route[].weighted[entry].filterConfigs
-      }
+      stream[].weightedCluster = Int32(entry)
+      if entry >= 0, !route[].weighted[entry].filterConfigs.isEmpty { return route[].weighted[entry].filterConfigs }
     }
+    return ofRoute.isEmpty ? chain[].configs : ofRoute
+  }
+
+  /// A filter changed what the route depends on. Those that have seen the head, up to entry `last` of their list, keep the configuration they began
+  /// with: what they took of it they give back to it. False when there is no room to say so.
+  private func routeAnew(
+    _ s: SlabIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, upTo last: Int
+  ) -> Bool {
+    let stream = streams.ref(s)
+    let old = stream[].filterConfigs
+    stream[].weightedCluster = -1
+    findRoute(s, head)
+    let new = chosenConfigs(s, chain)
+    if new.isSame(as: old) { return true }
+    if stream[].frame.block == .max {
+      guard let block = filterBlocks[].take(chain[].image) else { return false }
+      stream[].frame.block = block
+    }
+    let seen = last < chain[].requestHead.count ? Int(chain[].requestHead[last].position) : chain[].count - 1
+    stream[].filterConfigs = filterBlocks[].mix(
+      stream[].frame.block, at: Int(chain[].configsOffset), old, upTo: seen, new)
+    return true
   }
 
   /// Calls the filters of one event from entry `start` on, until one does not say *go*. `call` is inlined: twenty instructions per filter.
   @inline(__always)
   private func walk<Code>(
-    _ list: EventList<Code>, _ start: Int, _ s: SlabIndex, _ call: (Code, FilterSite) -> FilterVerdict
+    _ list: EventList<Code>, _ start: Int, _ s: SlabIndex, stopsAtStaleRoute: Bool = false,
+    _ call: (Code, FilterSite) -> FilterVerdict
   ) -> (verdict: FilterVerdict, entry: Int) {
     let stream = streams.ref(s)
     let block =
@@ -80,7 +87,7 @@ extension WorkerEngine {
       let entry = list[i]
       if let config = unsafe configs[Int(entry.position)].config {
         let verdict = unsafe call(entry.code, FilterSite(block + Int(entry.offset), config, desk.address))
-        if verdict != .go { return (verdict, i) }
+        if verdict != .go || stopsAtStaleRoute && desk[].marks.contains(.staleRoute) { return (verdict, i) }
       }
       i &+= 1
     }
@@ -91,46 +98,78 @@ extension WorkerEngine {
 
   /// Runs the filters over a request's head, from entry `start` of their list on, and acts on what they say. May end the stream.
   func filterRequest(_ s: SlabIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, from start: Int = 0) {
-    layDesk(s)
     let end = !head.hasContent && head.framing != .tunnel
-    let (verdict, entry) = walk(chain[].requestHead, start, s) { code, at in code._requestHead(at, head, end) }
-    conclude(s, head, chain, verdict, at: entry)
+    let list = chain[].requestHead
+    var start = start
+    while true {
+      layDesk(s)
+      let (verdict, entry) = walk(list, start, s, stopsAtStaleRoute: true) { code, at in
+        code._requestHead(at, head, end)
+      }
+      if verdict != .go || entry == list.count { return conclude(s, head, chain, verdict, at: entry) }
+      // The filters behind this one are configured by the route that is the request's now.
+      guard takeMarks(s, head, chain, at: entry) else { return noRoomForFilters(s, head) }
+      start = entry + 1
+    }
   }
 
   /// What a filter said about a request's head. May end the stream.
   private func conclude(
     _ s: SlabIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, _ verdict: FilterVerdict, at entry: Int
   ) {
-    let stream = streams.ref(s)
-    stream[].responseFlags.formUnion(desk[].flags)
-    if desk[].routeIsStale {
-      findRoute(s, head)
-      chooseFilterConfigs(s, chain)
-    }
+    guard takeMarks(s, head, chain, at: entry) else { return noRoomForFilters(s, head) }
     switch verdict {
-    case .go: routed(s, head)
+    case .go:
+      if streams[s].frame.trailersWait { filterWaitingTrailers(s, chain) }
+      routed(s, head)
     case .hold:
-      stream[].frame.heldAt = UInt8(truncatingIfNeeded: entry)
+      streams[s].frame.heldAt = UInt8(truncatingIfNeeded: entry)
       hold(s, head)
     case .reply:
       keepForLog(s, head)
       replyOfFilter(s)
     case .reset:
       keepForLog(s, head)
-      stream[].responseFlags.insert(.localReset)
-      stream[].details = ByteView("filter_reset")
-      abort(s, byClient: false)
+      resetByFilter(s)
     }
+  }
+
+  /// What the filters of a request's head, up to entry `last`, have noted beside their verdict. False when there is no room for what follows.
+  private func takeMarks(
+    _ s: SlabIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, at last: Int
+  ) -> Bool {
+    streams[s].responseFlags.formUnion(desk[].flags)
+    if !desk[].marks.contains(.staleRoute) { return true }
+    desk[].marks.remove(.staleRoute)
+    return routeAnew(s, head, chain, upTo: last)
+  }
+
+  /// Every block for filters' states is in use. Ends the stream.
+  func noRoomForFilters(_ s: SlabIndex, _ head: MessageHead) {
+    let stream = streams.ref(s)
+    keepForLog(s, head)
+    downstreams[stream[].downstream].stats?.add(.downstreamRqFilterStateOverflow)
+    stream[].responseFlags.insert(.upstreamOverflow)
+    localReply(s, 503, .empty, details: "filter_state_overflow", overloaded: true)
   }
 
   /// Answers as the desk says. Ends the stream.
   private func replyOfFilter(_ s: SlabIndex) {
     let reply = desk[].reply
     streams[s].responseFlags.formUnion(reply.flags)
+    if reply.status == 413 { downstreams[streams[s].downstream].stats?.add(.downstreamRqTooLarge) }
     localReply(
       s, reply.status, reply.body, details: reply.details,
-      fields: reply.hasFields ? desk[].replyFields : nil,
+      fields: desk[].marks.contains(.replyFields) ? desk[].replyFields : nil,
       grpcStatus: reply.grpcStatus < 0 ? nil : UInt16(clamping: reply.grpcStatus))
+  }
+
+  /// Ends the stream without an answer.
+  private func resetByFilter(_ s: SlabIndex) {
+    let stream = streams.ref(s)
+    stream[].responseFlags.insert(.localReset)
+    stream[].details = ByteView("filter_reset")
+    abort(s, byClient: false)
   }
 
   // MARK: Holding
@@ -145,7 +184,9 @@ extension WorkerEngine {
     stream[].frame.hold &+= 1
     stream[].frame.phase = .held
     let token = HoldToken(stream: s, hold: stream[].frame.hold)
-    switch desk[].wish {
+    let wish = desk[].wish
+    desk[].wish = .none
+    switch wish {
     case .wait(let nanoseconds):
       stream[].frame.until = now.advanced(nanoseconds: Int64(clamping: nanoseconds))
       armStream(s)
@@ -194,15 +235,11 @@ extension WorkerEngine {
       ? UnsafeMutableRawPointer(desk.address) : filterBlocks[].address(stream[].frame.block)
     let site = unsafe FilterSite(block + Int(chain[].offsets[position]), config, desk.address)
     let verdict = code._resumed(site, answer, replayHead)
-    if verdict == .go {
-      stream[].responseFlags.formUnion(desk[].flags)
-      if desk[].routeIsStale {
-        findRoute(s, replayHead)
-        chooseFilterConfigs(s, chain)
-      }
-      return filterRequest(s, replayHead, chain, from: entry + 1)
-    }
-    conclude(s, replayHead, chain, verdict, at: entry)
+    // A view of the stream's own buffer, which what follows may move.
+    desk[].body = .empty
+    guard verdict == .go else { return conclude(s, replayHead, chain, verdict, at: entry) }
+    guard takeMarks(s, replayHead, chain, at: entry) else { return noRoomForFilters(s, replayHead) }
+    filterRequest(s, replayHead, chain, from: entry + 1)
   }
 
   /// Content of a request that its filter wants to see whole. True when it was taken. May end the stream.
@@ -241,9 +278,7 @@ extension WorkerEngine {
         replyOfFilter(s)
         return false
       case .reset:
-        stream[].responseFlags.insert(.localReset)
-        stream[].details = ByteView("filter_reset")
-        abort(s, byClient: false)
+        resetByFilter(s)
         return false
       case .reply, .hold:
         // A reply to a reply would have no end, and a response is not held: the next filter's turn.
@@ -254,11 +289,27 @@ extension WorkerEngine {
 
   func filterTrailers(_ s: SlabIndex, request trailers: MessageHead, _ chain: ConfigRef<HTTPFilterChain>) {
     if chain[].requestTrailers.isEmpty { return }
+    if streams[s].frame.phase == .held {
+      // Filters behind the one that holds have not seen the head yet; all see the trailers when they have.
+      streams[s].frame.trailersWait = true
+      return
+    }
     layDesk(s)
     _ = walk(chain[].requestTrailers, 0, s) { code, at in
       code._requestTrailers(at, trailers)
       return .go
     }
+  }
+
+  /// The trailers came while a filter held the stream; now all filters have seen the head.
+  private func filterWaitingTrailers(_ s: SlabIndex, _ chain: ConfigRef<HTTPFilterChain>) {
+    let stream = streams.ref(s)
+    stream[].frame.trailersWait = false
+    guard let kept = stream[].requestTrailers else { return }
+    kept.view(in: trailerHead)
+    filterTrailers(s, request: trailerHead, chain)
+    stream[].requestTrailers = StoredHead(trailerHead, pool: pool)
+    kept.release(to: pool)
   }
 
   func filterTrailers(_ s: SlabIndex, response trailers: MessageHead, _ chain: ConfigRef<HTTPFilterChain>) {
@@ -281,7 +332,9 @@ extension WorkerEngine {
       }
     }
     if stream[].frame.block != .max { filterBlocks[].give(stream[].frame.block) }
+    if stream[].frame.keepsBytes, var kept = keptBytes[].removeValue(forKey: s.index) { kept.release(to: pool) }
     stream[].frame.block = .max
+    stream[].frame.keepsBytes = false
     stream[].frame.phase = .running
     stream[].filters = nil
   }
@@ -320,5 +373,88 @@ extension WorkerEngine: FilterHost {
     own.scratch[].removeAll()
     (slot[].remote ?? own.downstreams[slot[].downstream].peer.ip).write(to: &own.scratch[])
     return scratch.copy(own.scratch[].view)
+  }
+
+  package static func _routeCluster(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex) -> ByteView {
+    let slot = unsafe Self.engine(engine).streams.ref(stream)
+    guard let route = slot[].route else { return .empty }
+    switch route[].clusterKind {
+    case .fixed: return route[].clusterName
+    case .weighted:
+      let entry = Int(slot[].weightedCluster)
+      return entry >= 0 ? route[].weighted[entry].name : .empty
+    case .header: return .empty
+    }
+  }
+
+  package static func _countAtRouteCluster(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ status: UInt16) {
+    let own = unsafe Self.engine(engine)
+    let slot = own.streams.ref(stream)
+    guard let route = slot[].route else { return }
+    var position = route[].cluster
+    if route[].clusterKind == .weighted {
+      let entry = Int(slot[].weightedCluster)
+      position = entry >= 0 ? route[].weighted[entry].cluster : -1
+    }
+    let state = own.clusterState(slot[].snapshot, position)
+    if state.isNone { return }
+    own.clusters[state].stats.add(.upstreamRqCompleted)
+    own.clusters[state].stats.add(ClusterMetric.codeClass(status))
+    own.clusters[state].stats.countStatus(status)
+  }
+
+  package static func _keep(
+    _ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ bytes: ByteView
+  ) -> KeptBytes {
+    let own = unsafe Self.engine(engine)
+    own.streams[stream].frame.keepsBytes = true
+    var buffer = own.keptBytes[][stream.index] ?? StreamBuffer()
+    let place = KeptBytes(offset: UInt32(clamping: buffer.count), count: UInt32(clamping: bytes.count))
+    buffer.append(bytes, pool: own.pool)
+    own.keptBytes[][stream.index] = buffer
+    return place
+  }
+
+  package static func _kept(
+    _ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ bytes: KeptBytes
+  ) -> ByteView {
+    let own = unsafe Self.engine(engine)
+    guard let buffer = own.keptBytes[][stream.index] else { return .empty }
+    let (offset, count) = (Int(bytes.offset), Int(bytes.count))
+    guard offset + count <= buffer.unsent else { return .empty }
+    return buffer.unsentView[offset..<offset + count]
+  }
+
+  package static func _connection(
+    _ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ scratch: MessageHead
+  ) -> ConnectionEnds {
+    let own = unsafe Self.engine(engine)
+    let slot = own.streams.ref(stream)
+    let client = own.downstreams.ref(slot[].downstream)
+    var facts = ConnectionEnds()
+    (facts.peer, facts.peerPort, facts.peerIsPath) = own.text(client[].peer, in: scratch)
+    (facts.local, facts.localPort, facts.localIsPath) = own.text(client[].local, in: scratch)
+    facts.version = client[].kind == .http2 ? .http2 : slot[].flags.contains(.clientHTTP10) ? .http10 : .http11
+    facts.number = stream.rawValue
+    facts.startUnixNanoseconds =
+      own.wallClock() &- Int64(clamping: own.now.nanoseconds &- slot[].started.nanoseconds)
+    facts.bytesReceived = slot[].bytesReceived
+    guard client[].flags.contains(.secure), let session = own.loop.transport(client[].connection) else { return facts }
+    facts.isSecure = true
+    facts.serverName = session.serverName.withByteView { scratch.copy($0) }
+    guard let session = session as? TLSSession else { return facts }
+    if client[].hasVerifiedCertificate, let peer = session.peerCertificate() {
+      let name = peer.uri ?? peer.subjectAltNames.first { $0.kind == .dns }?.text ?? peer.subject
+      facts.peerPrincipal = name.withByteView { scratch.copy($0) }
+    }
+    if let own = session.localURIs().first { facts.localPrincipal = own.withByteView { scratch.copy($0) } }
+    return facts
+  }
+
+  private func text(_ address: SocketAddress, in scratch: MessageHead) -> (ByteView, UInt16, isPath: Bool) {
+    if let path = address.unixPath { return (path.withByteView { scratch.copy($0) }, 0, true) }
+    self.scratch[].removeAll()
+    address.ip.write(to: &self.scratch[])
+    return (scratch.copy(self.scratch[].view), address.port, false)
   }
 }

@@ -28,7 +28,7 @@ extension WorkerEngine {
     stream[].flags.insert([.requestEnded, .keepsBody])
     stream[].requestEndedAt = now
     if head.isGRPC { stream[].flags.insert(.isGRPC) }
-    head.framing = callBody[].isEmpty ? .none : .length(UInt64(callBody[].count))
+    if !callBody[].isEmpty { head.framing = .length(UInt64(callBody[].count)) }
     stream[].requestBody.append(callBody[].view, pool: pool)
     callBody[].removeAll()
     stream[].timeout = timeoutNanoseconds
@@ -75,7 +75,10 @@ extension WorkerEngine {
   func insideData(_ s: SlabIndex, _ data: ByteView, end: Bool) {
     let stream = streams.ref(s)
     creditResponse(s, data.count)
-    if stream[].responseBody.count + data.count > limits.insideAnswerBytes { return insideFailed(s) }
+    if stream[].responseBody.count + data.count > limits.insideAnswerBytes {
+      clusters[stream[].cluster].stats.add(.upstreamRqInsideAnswerTooLarge)
+      return insideFailed(s)
+    }
     stream[].responseBody.append(data, pool: pool)
     if end { responseEnded(s) }
   }

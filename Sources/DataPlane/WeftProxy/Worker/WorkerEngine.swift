@@ -85,6 +85,8 @@ package final class WorkerEngine: LoopHandler {
   /// What filters see and leave while they are called, and their states.
   let desk: Cell<FilterDesk>
   let filterBlocks: Cell<FilterBlocks>
+  /// What filters keep for later events of a stream, by its slot.
+  let keptBytes: Cell<[UInt32: StreamBuffer]>
   private let callScratch = HeadScratch()
   private let answerScratch = HeadScratch()
   private let replyFieldScratch = HeadScratch()
@@ -118,6 +120,7 @@ package final class WorkerEngine: LoopHandler {
     scratch = Cell(ByteBuffer(capacity: 1024))
     clock = Cell(WallClock())
     filterBlocks = Cell(FilterBlocks())
+    keptBytes = Cell([:])
     callBody = Cell(ByteBuffer(capacity: 256))
     desk = Cell(
       unsafe FilterDesk(
@@ -139,6 +142,7 @@ package final class WorkerEngine: LoopHandler {
     scratch.free()
     clock.free()
     filterBlocks.free()
+    keptBytes.free()
     callBody.free()
     desk.free()
   }

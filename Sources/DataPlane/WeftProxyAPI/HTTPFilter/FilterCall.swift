@@ -42,26 +42,34 @@ package struct FilterDesk: BitwiseCopyable {
     @usableFromInline package var details: StaticString = "filter"
     @usableFromInline package var body = ByteView.empty
     @usableFromInline package var flags = ResponseFlags()
-    /// Fields of `replyFields` are a part of it.
-    @usableFromInline package var hasFields = false
     @inlinable package init() {}
+  }
+
+  /// What the filters of one walk have touched: forgotten in one store when the next begins.
+  @frozen @usableFromInline
+  package struct Marks: OptionSet, BitwiseCopyable {
+    @usableFromInline package let rawValue: UInt8
+    @inlinable package init(rawValue: UInt8) { self.rawValue = rawValue }
+    /// Fields of `replyFields` are a part of the reply.
+    @inlinable package static var replyFields: Marks { Marks(rawValue: 1) }
+    /// `callHead` was emptied for this walk.
+    @inlinable package static var callHead: Marks { Marks(rawValue: 2) }
+    /// A filter changed what the route depends on.
+    @inlinable package static var staleRoute: Marks { Marks(rawValue: 4) }
   }
 
   @usableFromInline package var now = MonotonicInstant.zero
   /// The stream's own draw.
   @usableFromInline package var random: UInt64 = 0
   @usableFromInline package var worker: Int = 0
-  @usableFromInline package var isSecure = false
-  @usableFromInline package var isGRPC = false
-  @usableFromInline package var reply = Reply()
-  @usableFromInline package var wish = HoldWish.none
-  /// A filter changed what the route depends on.
-  @usableFromInline package var routeIsStale = false
+  @usableFromInline package var marks: Marks = []
   @usableFromInline package var flags = ResponseFlags()
+  @usableFromInline package var reply = Reply()
+  /// Taken, and `none` again, when a stream is held.
+  @usableFromInline package var wish = HoldWish.none
+  /// The content that was asked for; empty but while its filter is told of it.
   @usableFromInline package var body = ByteView.empty
   @usableFromInline package var answerBody = ByteView.empty
-  /// Name of the cluster the route leads to; empty when that is not known.
-  @usableFromInline package var routeCluster = ByteView.empty
   /// Where a filter builds the content of a request of its own.
   @usableFromInline package let callBody: UnsafeMutablePointer<ByteBuffer>
   @usableFromInline package let callHead: MessageHead
@@ -98,6 +106,49 @@ package protocol FilterHost {
   static func _requestField(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ name: ByteView) -> ByteView?
   /// The client's address, as far as `use_remote_address` and `x-forwarded-for` tell; in the desk's arena.
   static func _remoteAddress(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ scratch: MessageHead) -> ByteView
+  /// Name of the cluster that the route leads to; empty when that is not known.
+  static func _routeCluster(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex) -> ByteView
+  /// What is known of the request's connection; texts in the desk's arena.
+  static func _connection(
+    _ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ scratch: MessageHead
+  ) -> ConnectionEnds
+  /// Counts a response of `status` with the cluster that the route leads to.
+  static func _countAtRouteCluster(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ status: UInt16)
+  /// Keeps bytes until the stream ends.
+  static func _keep(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ bytes: ByteView) -> KeptBytes
+  static func _kept(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ bytes: KeptBytes) -> ByteView
+}
+
+/// Bytes that a filter has kept for later events of its stream (`FilterCall.keep`): a plain place, for its state.
+@frozen @usableFromInline
+package struct KeptBytes: BitwiseCopyable, Sendable {
+  package var offset: UInt32
+  package var count: UInt32
+  package init(offset: UInt32 = 0, count: UInt32 = 0) { (self.offset, self.count) = (offset, count) }
+  package var isEmpty: Bool { count == 0 }
+}
+
+/// Where a request came from and to. Texts are valid until the call returns, or `callHead` is started anew.
+@frozen @usableFromInline
+package struct ConnectionEnds: BitwiseCopyable {
+  /// Of both ends: the address, or the path of a Unix-domain socket (then the port is 0 and `isPath` says so).
+  package var (peer, local) = (ByteView.empty, ByteView.empty)
+  package var (peerPort, localPort) = (UInt16(0), UInt16(0))
+  package var (peerIsPath, localIsPath) = (false, false)
+  /// By certificate: the peer's URI name, else DNS name, else subject, if it was checked and good; our own URI name.
+  package var (peerPrincipal, localPrincipal) = (ByteView.empty, ByteView.empty)
+  /// What the client asked for by TLS (SNI).
+  package var serverName = ByteView.empty
+  package var isSecure = false
+  package var version = HTTPVersion.http11
+  /// Number of the stream.
+  package var number: UInt64 = 0
+  /// *Units*: nanoseconds since 1970.
+  package var startUnixNanoseconds: Int64 = 0
+  /// Content of the request so far.
+  package var bytesReceived: UInt64 = 0
+
+  package init() {}
 }
 
 /// Where a call happens, untyped: three words, passed in registers.
@@ -131,10 +182,10 @@ package struct FilterCall<Config: BitwiseCopyable>: ~Copyable {
   @inlinable package var random: UInt64 { unsafe site.desk.pointee.random }
   /// Number of the worker: which of a config's per-worker cells to use.
   @inlinable package var worker: Int { unsafe site.desk.pointee.worker }
-  @inlinable package var isSecure: Bool { unsafe site.desk.pointee.isSecure }
-  @inlinable package var isGRPC: Bool { unsafe site.desk.pointee.isGRPC }
-  /// Name of the cluster that the request's route leads to; empty when it names none or several.
-  @inlinable package var routeCluster: ByteView { unsafe site.desk.pointee.routeCluster }
+  /// Name of the cluster that the request's route leads to; empty when the request names it itself.
+  package var routeCluster: ByteView {
+    unsafe site.desk.pointee.host._routeCluster(site.desk.pointee.engine, site.desk.pointee.stream)
+  }
   /// The request's content, after `readBody`.
   @inlinable package var body: ByteView { unsafe site.desk.pointee.body }
   @inlinable package var answerHead: MessageHead { unsafe site.desk.pointee.answerHead }
@@ -157,9 +208,9 @@ package struct FilterCall<Config: BitwiseCopyable>: ~Copyable {
   /// Fields for the reply that follows. Emptied when first asked for.
   @inlinable package var replyFields: MessageHead {
     let head = unsafe site.desk.pointee.replyFields
-    if unsafe !site.desk.pointee.reply.hasFields {
+    if unsafe !site.desk.pointee.marks.contains(.replyFields) {
       head.reset()
-      unsafe site.desk.pointee.reply.hasFields = true
+      unsafe site.desk.pointee.marks.insert(.replyFields)
     }
     return head
   }
@@ -176,8 +227,15 @@ package struct FilterCall<Config: BitwiseCopyable>: ~Copyable {
     unsafe site.desk.pointee.wish = .readBody(limit: limit)
     return .hold
   }
-  /// A request of the proxy's own: fill in head and content, then `ask`.
-  @inlinable package var callHead: MessageHead { unsafe site.desk.pointee.callHead }
+  /// A request of the proxy's own: fill in head and content, then `ask`. Emptied when first asked for.
+  package var callHead: MessageHead {
+    let head = unsafe site.desk.pointee.callHead
+    if unsafe !site.desk.pointee.marks.contains(.callHead) {
+      head.reset()
+      unsafe site.desk.pointee.marks.insert(.callHead)
+    }
+    return head
+  }
   @inlinable package func writeCallBody(_ body: (inout ByteBuffer) -> Void) {
     unsafe body(&site.desk.pointee.callBody.pointee)
   }
@@ -190,7 +248,7 @@ package struct FilterCall<Config: BitwiseCopyable>: ~Copyable {
   // MARK: Changing
 
   /// Something the route depends on was changed: it is found anew before the request is routed.
-  @inlinable package func clearRoute() { unsafe site.desk.pointee.routeIsStale = true }
+  @inlinable package func clearRoute() { unsafe site.desk.pointee.marks.insert(.staleRoute) }
   /// Notes for the access log what was done to the request.
   package func note(_ flag: ResponseFlag) { unsafe site.desk.pointee.flags.insert(flag) }
 
@@ -207,8 +265,37 @@ package struct FilterCall<Config: BitwiseCopyable>: ~Copyable {
     unsafe site.desk.pointee.host._requestField(site.desk.pointee.engine, site.desk.pointee.stream, name)
   }
   /// The client's address as text, in `callHead`'s arena.
-  @inlinable package func remoteAddress() -> ByteView {
-    unsafe site.desk.pointee.host._remoteAddress(
-      site.desk.pointee.engine, site.desk.pointee.stream, site.desk.pointee.callHead)
+  package func remoteAddress() -> ByteView {
+    unsafe site.desk.pointee.host._remoteAddress(site.desk.pointee.engine, site.desk.pointee.stream, callHead)
+  }
+  /// Both ends of the connection, with texts in `callHead`'s arena.
+  package func connection() -> ConnectionEnds {
+    unsafe site.desk.pointee.host._connection(site.desk.pointee.engine, site.desk.pointee.stream, callHead)
+  }
+  /// Counts a response of `status` with the cluster that the route leads to, as if it were its answer.
+  package func countAtRouteCluster(_ status: UInt16) {
+    unsafe site.desk.pointee.host._countAtRouteCluster(site.desk.pointee.engine, site.desk.pointee.stream, status)
+  }
+
+  // MARK: Keeping
+
+  /// Keeps what `write` appends until the stream ends; the filter's state holds where. *Cost*: a copy; use it for what does not fit the state.
+  package func keep(_ write: (inout ByteBuffer) -> Void) -> KeptBytes {
+    unsafe Self.keep(&site.desk.pointee.callBody.pointee, site.desk, write)
+  }
+  @unsafe private static func keep(
+    _ buffer: inout ByteBuffer, _ desk: UnsafeMutablePointer<FilterDesk>, _ write: (inout ByteBuffer) -> Void
+  ) -> KeptBytes {
+    let start = buffer.count
+    write(&buffer)
+    defer { buffer.truncate(to: start) }
+    if buffer.count == start { return KeptBytes() }
+    return unsafe desk.pointee.host._keep(
+      desk.pointee.engine, desk.pointee.stream, buffer.view.dropFirst(start))
+  }
+  /// What was kept; valid until the call returns.
+  package func kept(_ bytes: KeptBytes) -> ByteView {
+    if bytes.isEmpty { return .empty }
+    return unsafe site.desk.pointee.host._kept(site.desk.pointee.engine, site.desk.pointee.stream, bytes)
   }
 }

@@ -36,6 +36,8 @@ package struct FilterChainBuilder {
   /// Filters in one chain.
   package static var largestChain: Int { 64 }
   /// Bytes of all their states together.
+  package static var largestStates: Int { 2048 - largestChain * MemoryLayout<FilterConfigSlot>.stride }
+  /// A block holds the states and a table of configurations.
   package static var largestBlock: Int { 2048 }
 
   private struct Member {
@@ -69,8 +71,8 @@ package struct FilterChainBuilder {
   ) throws(ConfigError) {
     let alignment = MemoryLayout<F>.alignment
     let offset = (size + alignment - 1) & ~(alignment - 1)
-    guard offset + MemoryLayout<F>.size <= Self.largestBlock, alignment <= 16 else {
-      throw ConfigError("the states of the filters up to this one need more than \(Self.largestBlock) bytes")
+    guard offset + MemoryLayout<F>.size <= Self.largestStates, alignment <= 16 else {
+      throw ConfigError("the states of the filters up to this one need more than \(Self.largestStates) bytes")
     }
     let compiled = try F.compile(FilterSource(chain: config), context)
     size = offset + MemoryLayout<F>.size
@@ -89,10 +91,12 @@ package struct FilterChainBuilder {
     unsafe FilterConfigSlot(UnsafeRawPointer(storage.keep(config).pointer))
   }
 
-  /// The chain's table, or nil when the levels say nothing about its filters. `levels` run from the least specific to the most.
+  /// The chain's table, or nil when the levels say nothing about its filters. `levels` run from the least specific to the most; `cluster` tells the
+  /// position of a cluster that an override asks.
   /// *Errors*: what a filter says of an override, at `typed_per_filter_config` of its level.
   package func configs(
-    _ levels: [(filters: [String: FilterOverride], path: FieldPath)], into storage: SnapshotStorage
+    _ levels: [(filters: [String: FilterOverride], path: FieldPath)], into storage: SnapshotStorage,
+    cluster: @escaping (String) -> Int32
   ) throws(ConfigError) -> FilterConfigs? {
     var slots: [FilterConfigSlot] = []
     var differs = false
@@ -121,17 +125,18 @@ package struct FilterChainBuilder {
         }
       }
       do throws(ConfigError) {
-        slots.append(try override(member.type, FilterSource(chain: member.config, overrides: overrides), storage))
+        slots.append(
+          try override(member.type, FilterSource(chain: member.config, overrides: overrides), storage, cluster))
       } catch { throw error.inside(last.1.field("typed_per_filter_config").key(member.name)) }
     }
     return differs ? storage.arena.table(slots) : nil
   }
 
   private func override<F: HTTPFilter>(
-    _ type: F.Type, _ source: FilterSource, _ storage: SnapshotStorage
+    _ type: F.Type, _ source: FilterSource, _ storage: SnapshotStorage, _ cluster: @escaping (String) -> Int32
   ) throws(ConfigError) -> FilterConfigSlot {
     let own = FilterContext(
-      storage: storage, metrics: context.metrics, statPrefix: context.statPrefix, cluster: context.cluster)
+      storage: storage, metrics: context.metrics, statPrefix: context.statPrefix, cluster: cluster)
     return Self.slot(try F.compile(source, own), storage)
   }
 
@@ -149,6 +154,7 @@ package struct FilterChainBuilder {
     chain.offsets = arena.table(members.map(\.offset))
     chain.configs = arena.table(members.map { unsafe $0.isDisabled ? FilterConfigSlot(nil) : $0.slot })
     chain.image = arena.table(image)
+    chain.configsOffset = UInt32(8 * image.count)
     return chain
   }
 

@@ -31,6 +31,10 @@ package struct FilterFrame: BitwiseCopyable {
   /// The entry of the request's list at which the stream is held.
   @usableFromInline package var heldAt: UInt8 = 0
   @usableFromInline package var phase = FilterPhase.running
+  /// The request's trailers came during a hold: filters see them when all have seen the head.
+  @usableFromInline package var trailersWait = false
+  /// A filter has kept bytes, which the worker holds by the stream's number.
+  @usableFromInline package var keepsBytes = false
   /// How much of the body the hold waits for; −1: it waits for something else.
   @usableFromInline package var bodyLimit: Int32 = -1
   /// When the hold ends by itself.

@@ -50,6 +50,8 @@ package struct HTTPFilterChain: BitwiseCopyable, Sendable {
   @usableFromInline package var configs: FilterConfigs
   /// The initial states of all filters.
   @usableFromInline package var image: ConstantTable<UInt64>
+  /// Where in a block, behind the states, there is room for a table of configurations.
+  @usableFromInline package var configsOffset: UInt32
 
   /// Filters in the chain.
   @inlinable package var count: Int { offsets.count }
@@ -66,5 +68,6 @@ package struct HTTPFilterChain: BitwiseCopyable, Sendable {
     offsets = ConstantTable()
     configs = FilterConfigs()
     image = ConstantTable()
+    configsOffset = 0
   }
 }
