@@ -5,6 +5,7 @@ package import WeftProxyAPI
 package enum HTTPFilters {
   package static let all: [any HTTPFilter.Type] = [
     CORS.self,
+    ExtAuthz.self,
     Fault.self,
     HeaderMutation.self,
     LocalRateLimit.self,

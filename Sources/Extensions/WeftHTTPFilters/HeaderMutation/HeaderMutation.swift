@@ -62,16 +62,3 @@ struct MutationStep: BitwiseCopyable {
     }
   }
 }
-
-extension MessageHead {
-  /// `text` in lower case: itself when it has no capitals, else in the arena.
-  fileprivate func lowercased(_ text: ByteView) -> ByteView {
-    var hasCapitals = false
-    for i in 0..<text.count where text[i] >= UInt8(ascii: "A") && text[i] <= UInt8(ascii: "Z") { hasCapitals = true }
-    if !hasCapitals { return text }
-    return unsafe build(text.count) { room in
-      for i in 0..<text.count { unsafe room[i] = ASCII.lowercased(text[i]) }
-      return text.count
-    }
-  }
-}

@@ -54,16 +54,17 @@ package struct KnownExtensions: Hashable, Sendable {
   /// Those that weft-proxy comes with, for whoever writes configuration for it and cannot ask it.
   package static let shipped: KnownExtensions = {
     let cors = "envoy.extensions.filters.http.cors.v3.Cors"
+    let extAuthz = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz"
     let fault = "envoy.extensions.filters.http.fault.v3.HTTPFault"
     let mutation = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"
     let localRateLimit = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
     var known = KnownExtensions()
     known.httpFilters = [
-      cors: "envoy.filters.http.cors", fault: "envoy.filters.http.fault",
+      cors: "envoy.filters.http.cors", extAuthz: "envoy.filters.http.ext_authz", fault: "envoy.filters.http.fault",
       mutation: "envoy.filters.http.header_mutation",
       localRateLimit: "envoy.filters.http.local_ratelimit",
     ]
-    known.routeFilters = [cors + "Policy", fault, mutation + "PerRoute", localRateLimit]
+    known.routeFilters = [cors + "Policy", extAuthz + "PerRoute", fault, mutation + "PerRoute", localRateLimit]
     known.protocols = ["envoy.extensions.filters.network.generic_proxy.codecs.dubbo.v3.DubboCodecConfig": "Dubbo"]
     return known
   }()

@@ -59,3 +59,18 @@ package struct Envoy_Config_Common_MutationRules_V3_HeaderMutation: Message {
     visitor.unknown(unknownFields)
   }
 }
+
+/// Which headers others may change: not carried out.
+package struct Envoy_Config_Common_MutationRules_V3_HeaderMutationRules: Message {
+  package var unknownFields = UnknownFields()
+  package init() {}
+  package static let schema = MessageSchema("envoy.config.common.mutation_rules.v3.HeaderMutationRules")
+
+  package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
+    decoder.unknown()
+  }
+
+  package func traverse(_ visitor: FieldVisitor) {
+    visitor.unknown(unknownFields)
+  }
+}
