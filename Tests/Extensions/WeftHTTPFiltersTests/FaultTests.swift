@@ -103,6 +103,93 @@ struct FaultTests {
     #expect(world.server.accepted.isEmpty)
   }
 
+  @Test("a response is passed on at its pace, and whole", arguments: Version.allCases)
+  func pace(version: Version) throws {
+    let world = FilterWorld.make(
+      [
+        try Self.chain(
+          #"{"response_rate_limit": {"fixed_limit": {"limit_kbps": 16}, "percentage": {"numerator": 100}}}"#)
+      ],
+      upstream: version)
+    let ends = Ends(world, client: version, server: version) { _ in (200, pattern(40_000), true, []) }
+    let began = world.proxyLoop.now
+    #expect(same(ends.exchange()?.body, pattern(40_000)))
+    let took = world.proxyLoop.now.nanoseconds - began.nanoseconds
+    // The first slice of 1 KiB goes at once, each other one a sixteenth of a second later.
+    #expect((2_300_000_000...2_700_000_000).contains(took), "\(took)")
+    #expect(Self.value(.responseRlInjected, world) == 1)
+    world.settle()
+    world.expectClean()
+    #expect(Self.value(.activeFaults, world) == 0 && world.engine.paces[].isEmpty)
+  }
+
+  @Test("the request says its pace where that is configured; no more faults are active than allowed")
+  func paceByHeader() throws {
+    let world = FilterWorld.make([
+      try Self.chain(
+        #"{"response_rate_limit": {"header_limit": {}, "percentage": {"numerator": 100}}, "max_active_faults": 0}"#)
+    ])
+    let ends = Ends(world, client: .one, server: .one) { _ in (200, pattern(4000), false, []) }
+    let began = world.proxyLoop.now
+    #expect(same(ends.exchange(fields: [("x-envoy-fault-throughput-response", "1")])?.body, pattern(4000)))
+    #expect(
+      Self.value(.faultsOverflow, world) == 1 && world.proxyLoop.now.nanoseconds - began.nanoseconds < 500_000_000)
+    let free = FilterWorld.make([
+      try Self.chain(#"{"response_rate_limit": {"header_limit": {}, "percentage": {"numerator": 100}}}"#)
+    ])
+    let others = Ends(free, client: .one, server: .one) { _ in (200, pattern(4000), false, []) }
+    for (value, least) in [("4", 800_000_000), ("0", 0), ("x", 0), ("18446744073709551615", 0)] as [(String, UInt64)] {
+      let began = free.proxyLoop.now
+      #expect(same(others.exchange(fields: [("x-envoy-fault-throughput-response", value)])?.body, pattern(4000)))
+      let took = free.proxyLoop.now.nanoseconds - began.nanoseconds
+      #expect(took >= least && took < least + 500_000_000, "\(value): \(took)")
+    }
+  }
+
+  @Test(
+    "a client that goes, or an upstream that breaks off, in a slow response leaves nothing behind",
+    arguments: [false, true])
+  func paceEnds(byUpstream: Bool) throws {
+    let world = FilterWorld.make([
+      try Self.chain(#"{"response_rate_limit": {"fixed_limit": {"limit_kbps": 16}, "percentage": {"numerator": 100}}}"#)
+    ])
+    var server: Peer?
+    world.server.onBytes = { peer in
+      if server != nil { return }
+      server = peer
+      peer.send(Array("HTTP/1.1 200 OK\r\ncontent-length: 90000\r\n\r\n".utf8) + pattern(50_000))
+    }
+    let client = world.connect()
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    #expect(world.run { client.received.count > 5000 })
+    #expect(client.received.count < 20_000)
+    if byUpstream { server.map { $0.loop.close($0.id, .reset) } } else { client.loop.close(client.id, .reset) }
+    world.advance(by: .seconds(20))
+    #expect(client.isOver)
+    world.expectClean()
+    #expect(Self.value(.activeFaults, world) == 0 && world.engine.paces[].isEmpty)
+  }
+
+  @Test("a pace gives the first slice at once and saves up no more than a second's worth")
+  func slices() {
+    var pace = Pace(bytesPerSecond: 1600, now: MonotonicInstant(nanoseconds: 1_000_000_000))
+    func at(_ milliseconds: UInt64) -> MonotonicInstant {
+      MonotonicInstant(nanoseconds: 1_000_000_000 + milliseconds * 1_000_000)
+    }
+    #expect(pace.allowance(now: at(0)) == 100)
+    pace.spend(100)
+    #expect(pace.allowance(now: at(62)) == 0 && pace.allowance(now: at(63)) == 100)
+    pace.spend(60)
+    #expect(pace.allowance(now: at(125)) == 140)
+    #expect(pace.allowance(now: at(90_000)) == 1600)
+    var slowest = Pace(bytesPerSecond: 1, now: at(0))
+    #expect(slowest.allowance(now: at(0)) == 1)
+    var fastest = Pace(bytesPerSecond: .max, now: at(0))
+    #expect(fastest.allowance(now: at(3_600_000)) == Int(Pace.fastest))
+    fastest.giveBack(.max)
+    #expect(fastest.allowance(now: at(3_600_000)) == Int(Pace.fastest))
+  }
+
   @Test("delay and abort have draws of their own, and each its share")
   func shares() throws {
     let world = FilterWorld.make([

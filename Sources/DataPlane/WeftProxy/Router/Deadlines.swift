@@ -139,7 +139,11 @@ extension WorkerEngine {
   private func expire(_ s: SlabIndex) {
     let stream = streams.ref(s)
     if stream[].retryAt <= now { return again(s) }
-    if stream[].frame.until <= now { return resume(HoldToken(stream: s, hold: stream[].frame.hold), .time) }
+    if stream[].frame.until <= now {
+      if stream[].frame.phase != .running { return resume(HoldToken(stream: s, hold: stream[].frame.hold), .time) }
+      stream[].frame.until = .distantFuture
+      return pumpResponse(s)
+    }
     if stream[].totalDeadline <= now { return totalTimedOut(s) }
     if stream[].tryDeadline <= now { return tryTimedOut(s) }
     if stream[].lifeDeadline <= now { return lifeTimedOut(s) }

@@ -3,6 +3,7 @@
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
@@ -171,11 +172,15 @@ extension WorkerEngine {
       detach(s, reusable: false)
       return finish(s)
     }
-    if stream[].flags.isSuperset(of: [.responseStarted, .responseEnded]) {
+    if stream[].flags.contains(.responseEnded),
+      stream[].flags.contains(.responseStarted) || stream[].frame.phase == .responseHeld
+    {
       // The response is whole; only the client has not taken all of it yet.
       detach(s, reusable: stream[].flags.contains(.requestSent) && !stream[].flags.contains(.tunnel))
       return tunnelStopped(s)
     }
+    // An answer that a filter holds and that is not whole is none.
+    letGo(s)
     let started = stream[].flags.contains(.requestStarted)
     let reused = stream[].flags.contains(.reusedConnection)
     let answered = stream[].flags.contains(.upstreamAnswered)

@@ -56,7 +56,7 @@ extension WorkerEngine {
     }
     if !hasBody { return passResponseHead(s, head, end: true) }
     passResponseHead(s, head, end: false)
-    if !streams.contains(s) { return }
+    if !streams.contains(s) || !filterContent(s, response: body, end: true) { return }
     stream[].bytesSent &+= UInt64(body.count)
     let slot = downstreams.ref(stream[].downstream)
     if slot[].kind == .http2 {

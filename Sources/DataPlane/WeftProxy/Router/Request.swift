@@ -103,6 +103,8 @@ extension WorkerEngine {
       creditRequest(s, data.count)
       return
     }
+    // What comes while a filter holds the head is shown to all when they have seen that.
+    if stream[].frame.phase != .held, !filterContent(s, request: data, end: end) { return }
     passRequest(s, data, end: end)
   }
 
@@ -236,6 +238,9 @@ extension WorkerEngine {
     }
     startTotalTimeout(s)
     if stream[].flags.contains(.responseSent) { return finish(s) }
+    if stream[].requestTrailers == nil, stream[].frame.phase != .held, !filterContent(s, request: .empty, end: true) {
+      return
+    }
     guard stream[].flags.contains(.requestStarted) else {
       if stream[].frame.phase == .held { heldRequestEnded(s) }
       return

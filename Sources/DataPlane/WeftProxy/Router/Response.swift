@@ -3,6 +3,7 @@
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
@@ -92,6 +93,14 @@ extension WorkerEngine {
       }
     }
     if let chain = stream[].filters, !filterResponse(s, head, chain, end: end) { return false }
+    finishHead(s, head, manager)
+    return true
+  }
+
+  /// What the connection manager adds to a response head, last of all.
+  @inline(__always)
+  func finishHead(_ s: SlabIndex, _ head: MessageHead, _ manager: ConfigRef<CompiledHTTPManager>) {
+    let stream = streams.ref(s)
     switch manager[].serverHeader {
     case .overwrite: head.set(.server, manager[].serverName)
     case .appendIfAbsent: if !head.contains(.server) { head.append(.server, manager[].serverName) }
@@ -103,7 +112,6 @@ extension WorkerEngine {
       if let id = replayHead.first(.requestID) { head.set(.requestID, head.copy(id)) }
     }
     if !head.contains(.date) { head.append(.date, dateText(), flags: .sound) }
-    return true
   }
 
   /// Encodes a final head for the client; `isPlain` says that nothing in it can be refused. May end the stream when nothing follows.
@@ -253,10 +261,12 @@ extension WorkerEngine {
     let d = stream[].downstream
     let slot = downstreams.ref(d)
     if slot[].kind == .inside { return insideData(s, data, end: end) }
-    if stream[].responseBody.unsent > 0 {
+    if stream[].frame.phase != .responseHeld, !filterContent(s, response: data, end: end) { return }
+    if stream[].responseBody.unsent > 0 || stream[].frame.gatesResponse {
       stream[].responseBody.append(data, pool: pool)
       stream[].responseCredit += data.count
       pauseResponse(s)
+      if stream[].frame.isPaced { pumpResponse(s) }
       return
     }
     if slot[].kind == .http2 {
@@ -305,7 +315,10 @@ extension WorkerEngine {
       stream[].grpcStatus = Int32(clamping: code)
     }
     if stream[].flags.contains(.tunnel) { return }
-    if let chain = stream[].filters { filterTrailers(s, response: trailers, chain) }
+    // Filters see the trailers of a held response after its head.
+    if let chain = stream[].filters, stream[].frame.phase != .responseHeld {
+      filterTrailers(s, response: trailers, chain)
+    }
     stream[].responseTrailers?.release(to: pool)
     stream[].responseTrailers = StoredHead(trailers, pool: pool)
   }
@@ -317,6 +330,8 @@ extension WorkerEngine {
     if stream[].flags.contains(.responseSent) { return }
     if stream[].flags.contains(.clientGone) { return finish(s) }
     if downstreams[stream[].downstream].kind == .inside { return insideDone(s) }
+    if stream[].frame.phase == .responseHeld { return }
+    if stream[].responseTrailers == nil, !filterContent(s, response: .empty, end: true) { return }
     if stream[].responseBody.unsent > 0 { return }
     endResponse(s)
   }
@@ -373,18 +388,27 @@ extension WorkerEngine {
     guard stream[].flags.isDisjoint(with: [.clientGone, .responseSent]) else { return }
     let slot = downstreams.ref(stream[].downstream)
     if slot[].flags.contains(.writeBlocked) { return }
+    if stream[].frame.phase == .responseHeld { return }
     // A pipelined request may have been stopped by the answer before its own.
     if !stream[].flags.contains(.responseStarted) { return resumeResponse(s) }
-    let waiting = stream[].responseBody.unsent
+    var waiting = stream[].responseBody.unsent
     if waiting > 0 {
-      let view = stream[].responseBody.unsentView
-      let last = stream[].flags.contains(.responseEnded) && stream[].responseTrailers == nil
+      var view = stream[].responseBody.unsentView
+      var last = stream[].flags.contains(.responseEnded) && stream[].responseTrailers == nil
+      if stream[].frame.isPaced {
+        let allowed = paced(s, waiting)
+        if allowed == 0 { return }
+        if allowed < waiting { last = false }
+        waiting = allowed
+        view = view.prefix(allowed)
+      }
       var accepted = waiting
       if slot[].kind == .http2 {
         accepted = sendHTTP2Data(response: s, view, end: last)
       } else {
         writeHTTP1(response: s, view)
       }
+      if stream[].frame.isPaced { unspend(s, waiting - accepted) }
       stream[].responseBody.advance(accepted, keep: false, pool: pool)
       if accepted > 0 { stream[].lastActivity = now }
       let credit = min(accepted, stream[].responseCredit)

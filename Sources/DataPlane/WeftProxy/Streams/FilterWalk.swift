@@ -15,7 +15,7 @@ import WeftUpstream
 extension WorkerEngine {
   /// Lays out what the stream's filters will see. What it leaves out is asked for (`FilterHost`), or empty between walks.
   @inline(__always)
-  private func layDesk(_ s: SlabIndex) {
+  func layDesk(_ s: SlabIndex) {
     desk[].now = now
     desk[].random = streams[s].random
     desk[].stream = s
@@ -73,7 +73,7 @@ extension WorkerEngine {
 
   /// Calls the filters of one event from entry `start` on, until one does not say *go*. `call` is inlined: twenty instructions per filter.
   @inline(__always)
-  private func walk<Code>(
+  func walk<Code>(
     _ list: EventList<Code>, _ start: Int, _ s: SlabIndex, stopsAtStaleRoute: Bool = false,
     _ call: (Code, FilterSite) -> FilterVerdict
   ) -> (verdict: FilterVerdict, entry: Int) {
@@ -120,6 +120,8 @@ extension WorkerEngine {
     guard takeMarks(s, head, chain, at: entry) else { return noRoomForFilters(s, head) }
     switch verdict {
     case .go:
+      // What came during a hold: all filters have seen the head now.
+      guard filterWaitingContent(s, chain) else { return }
       if streams[s].frame.trailersWait { filterWaitingTrailers(s, chain) }
       routed(s, head)
     case .hold:
@@ -154,8 +156,9 @@ extension WorkerEngine {
   }
 
   /// Answers as the desk says. Ends the stream.
-  private func replyOfFilter(_ s: SlabIndex) {
+  func replyOfFilter(_ s: SlabIndex) {
     let reply = desk[].reply
+    dropHeldResponse(s)
     streams[s].responseFlags.formUnion(reply.flags)
     if reply.status == 413 { downstreams[streams[s].downstream].stats?.add(.downstreamRqTooLarge) }
     localReply(
@@ -165,7 +168,7 @@ extension WorkerEngine {
   }
 
   /// Ends the stream without an answer.
-  private func resetByFilter(_ s: SlabIndex) {
+  func resetByFilter(_ s: SlabIndex) {
     let stream = streams.ref(s)
     stream[].responseFlags.insert(.localReset)
     stream[].details = ByteView("filter_reset")
@@ -210,8 +213,12 @@ extension WorkerEngine {
   /// What a held stream waited for. Nothing happens when the stream, or that hold of it, is gone. May end the stream.
   func resume(_ token: HoldToken, _ answer: HoldAnswer) {
     let s = token.stream
-    guard streams.contains(s), streams[s].frame.phase == .held, streams[s].frame.hold == token.hold else { return }
-    goOn(s, answer)
+    guard streams.contains(s), streams[s].frame.hold == token.hold else { return }
+    switch streams[s].frame.phase {
+    case .running: return
+    case .held: goOn(s, answer)
+    case .responseHeld: responseGoesOn(s, answer)
+    }
     // Deadlines were set on the way that nobody has armed for.
     if streams.contains(s) { armStream(s) }
   }
@@ -230,16 +237,22 @@ extension WorkerEngine {
     }
     layDesk(s)
     desk[].body = stream[].requestBody.unsentView
-    let block =
-      unsafe stream[].frame.block == .max
-      ? UnsafeMutableRawPointer(desk.address) : filterBlocks[].address(stream[].frame.block)
-    let site = unsafe FilterSite(block + Int(chain[].offsets[position]), config, desk.address)
-    let verdict = code._resumed(site, answer, replayHead)
+    let verdict = unsafe code._resumed(site(s, chain, position, config), answer, replayHead)
     // A view of the stream's own buffer, which what follows may move.
     desk[].body = .empty
     guard verdict == .go else { return conclude(s, replayHead, chain, verdict, at: entry) }
     guard takeMarks(s, replayHead, chain, at: entry) else { return noRoomForFilters(s, replayHead) }
     filterRequest(s, replayHead, chain, from: entry + 1)
+  }
+
+  /// Where the filter at `position` is called.
+  @unsafe
+  func site(
+    _ s: SlabIndex, _ chain: ConfigRef<HTTPFilterChain>, _ position: Int, _ config: UnsafeRawPointer
+  ) -> FilterSite {
+    let number = streams[s].frame.block
+    let block = unsafe number == .max ? UnsafeMutableRawPointer(desk.address) : filterBlocks[].address(number)
+    return unsafe FilterSite(block + Int(chain[].offsets[position]), config, desk.address)
   }
 
   /// Content of a request that its filter wants to see whole. True when it was taken. May end the stream.
@@ -262,12 +275,15 @@ extension WorkerEngine {
 
   // MARK: The response, trailers, the end
 
-  /// Runs the filters over a final response head. False when the stream has ended or is being answered otherwise.
-  func filterResponse(_ s: SlabIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, end: Bool) -> Bool {
+  /// Runs the filters over a final response head, from entry `start` of their list on. False when the stream has ended, is held, or is being answered
+  /// otherwise.
+  func filterResponse(
+    _ s: SlabIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, end: Bool, from start: Int = 0
+  ) -> Bool {
     let list = chain[].responseHead
     if list.isEmpty { return true }
     let stream = streams.ref(s)
-    var start = 0
+    var start = start
     while true {
       layDesk(s)
       let (verdict, entry) = walk(list, start, s) { code, at in code._responseHead(at, head, end) }
@@ -277,11 +293,17 @@ extension WorkerEngine {
       case .reply where !stream[].flags.contains(.localReply):
         replyOfFilter(s)
         return false
+      case .hold where stream[].flags.isDisjoint(with: [.localReply, .tunnel]) && stream[].codec == nil:
+        stream[].frame.heldAt = UInt8(truncatingIfNeeded: entry)
+        holdResponse(s, head)
+        return false
       case .reset:
         resetByFilter(s)
         return false
       case .reply, .hold:
-        // A reply to a reply would have no end, and a response is not held: the next filter's turn.
+        // A reply to a reply would have no end, who talks in a tunnel waits for nobody, and messages of a codec share their connections, which a held
+        // one would stop: the next filter's turn.
+        desk[].wish = .none
         start = entry + 1
       }
     }
@@ -335,6 +357,8 @@ extension WorkerEngine {
     if stream[].frame.keepsBytes, var kept = keptBytes[].removeValue(forKey: s.index) { kept.release(to: pool) }
     stream[].frame.block = .max
     stream[].frame.keepsBytes = false
+    if stream[].frame.isPaced { paces[].removeValue(forKey: s.index) }
+    stream[].frame.isPaced = false
     stream[].frame.phase = .running
     stream[].filters = nil
   }
@@ -344,7 +368,7 @@ extension WorkerEngine {
 
 extension WorkerEngine: FilterHost {
   /// Why sound: the desk names its engine, which outlives it, and lends it for the length of a call.
-  @unsafe private static func engine(_ pointer: UnsafeMutableRawPointer) -> WorkerEngine {
+  @unsafe static func engine(_ pointer: UnsafeMutableRawPointer) -> WorkerEngine {
     unsafe Unmanaged<WorkerEngine>.fromOpaque(pointer).takeUnretainedValue()
   }
 

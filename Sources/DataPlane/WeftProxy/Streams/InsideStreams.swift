@@ -131,12 +131,13 @@ extension WorkerEngine {
   /// The stream is answered or ends: whatever a filter of it waited for is not waited for any more.
   @inline(__always)
   func letGo(_ s: SlabIndex) {
-    if streams[s].frame.phase == .held { stopHolding(s) }
+    if streams[s].frame.phase != .running { stopHolding(s) }
   }
 
   @inline(never)
   private func stopHolding(_ s: SlabIndex) {
     let stream = streams.ref(s)
+    if stream[].frame.phase == .responseHeld { dropHeldResponse(s) }
     stream[].frame.phase = .running
     stream[].frame.hold &+= 1
     stream[].frame.until = .distantFuture

@@ -87,6 +87,8 @@ package final class WorkerEngine: LoopHandler {
   let filterBlocks: Cell<FilterBlocks>
   /// What filters keep for later events of a stream, by its slot.
   let keptBytes: Cell<[UInt32: StreamBuffer]>
+  /// How fast paced responses go, by their streams' slots.
+  let paces: Cell<[UInt32: Pace]>
   private let callScratch = HeadScratch()
   private let answerScratch = HeadScratch()
   private let replyFieldScratch = HeadScratch()
@@ -121,6 +123,7 @@ package final class WorkerEngine: LoopHandler {
     clock = Cell(WallClock())
     filterBlocks = Cell(FilterBlocks())
     keptBytes = Cell([:])
+    paces = Cell([:])
     callBody = Cell(ByteBuffer(capacity: 256))
     desk = Cell(
       unsafe FilterDesk(
@@ -143,6 +146,7 @@ package final class WorkerEngine: LoopHandler {
     clock.free()
     filterBlocks.free()
     keptBytes.free()
+    paces.free()
     callBody.free()
     desk.free()
   }

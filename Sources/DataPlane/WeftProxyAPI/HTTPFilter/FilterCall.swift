@@ -114,6 +114,8 @@ package protocol FilterHost {
   ) -> ConnectionEnds
   /// Counts a response of `status` with the cluster that the route leads to.
   static func _countAtRouteCluster(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ status: UInt16)
+  /// Passes the response's content on at a pace.
+  static func _pace(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ bytesPerSecond: UInt64)
   /// Keeps bytes until the stream ends.
   static func _keep(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ bytes: ByteView) -> KeptBytes
   static func _kept(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ bytes: KeptBytes) -> ByteView
@@ -275,6 +277,12 @@ package struct FilterCall<Config: BitwiseCopyable>: ~Copyable {
   /// Counts a response of `status` with the cluster that the route leads to, as if it were its answer.
   package func countAtRouteCluster(_ status: UInt16) {
     unsafe site.desk.pointee.host._countAtRouteCluster(site.desk.pointee.engine, site.desk.pointee.stream, status)
+  }
+
+  /// Passes the response's content on at no more than `bytesPerSecond`, a sixteenth of it at a time; the lower of two paces holds. What comes faster
+  /// waits under the usual limits. To be said before the response begins.
+  package func paceResponse(bytesPerSecond: UInt64) {
+    unsafe site.desk.pointee.host._pace(site.desk.pointee.engine, site.desk.pointee.stream, bytesPerSecond)
   }
 
   // MARK: Keeping

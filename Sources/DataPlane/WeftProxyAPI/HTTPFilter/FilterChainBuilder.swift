@@ -145,12 +145,15 @@ package struct FilterChainBuilder {
     let forward = Array(members.indices)
     let backward = Array(members.indices.reversed())
     chain.requestHead = list(forward) { $0 as? any RequestHeadFilter.Type }
+    chain.requestData = list(forward) { $0 as? any RequestDataFilter.Type }
     chain.requestTrailers = list(forward) { $0 as? any RequestTrailersFilter.Type }
     chain.responseHead = list(backward) { $0 as? any ResponseHeadFilter.Type }
+    chain.responseData = list(backward) { $0 as? any ResponseDataFilter.Type }
     chain.responseTrailers = list(backward) { $0 as? any ResponseTrailersFilter.Type }
     chain.streamEnd = list(forward) { $0 as? any StreamEndFilter.Type }
     let arena = context.storage.arena
     chain.holding = arena.table(members.map { $0.type as? any HoldingFilter.Type })
+    chain.responseHolding = arena.table(members.map { $0.type as? any ResponseHoldingFilter.Type })
     chain.offsets = arena.table(members.map(\.offset))
     chain.configs = arena.table(members.map { unsafe $0.isDisabled ? FilterConfigSlot(nil) : $0.slot })
     chain.image = arena.table(image)

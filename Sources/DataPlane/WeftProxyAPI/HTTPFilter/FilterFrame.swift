@@ -10,6 +10,8 @@ package enum FilterPhase: UInt8, BitwiseCopyable, Sendable {
   /// Held by a filter until an inside stream answers, time passes, or content has come. Exits: `running` by the answer, the stream's end by anything
   /// else that ends it.
   case held
+  /// Its response is: head, content and trailers wait. Exits: as `held`.
+  case responseHeld
 }
 
 /// Names one hold of one stream: plain bytes. A late answer finds another generation, or another hold.
@@ -28,16 +30,23 @@ package struct FilterFrame: BitwiseCopyable {
   @usableFromInline package var block = UInt32.max
   /// Number of the current or last hold.
   @usableFromInline package var hold: UInt32 = 0
-  /// The entry of the request's list at which the stream is held.
+  /// The entry of the request's, or response's, list at which the stream is held.
   @usableFromInline package var heldAt: UInt8 = 0
   @usableFromInline package var phase = FilterPhase.running
   /// The request's trailers came during a hold: filters see them when all have seen the head.
   @usableFromInline package var trailersWait = false
+  /// The response's content is passed on at a pace (`WorkerEngine.paces`).
+  @usableFromInline package var isPaced = false
+  /// Filters were told of the end of the content: of the request, of the response.
+  @usableFromInline package var requestDataEnded = false
+  @usableFromInline package var responseDataEnded = false
   /// A filter has kept bytes, which the worker holds by the stream's number.
   @usableFromInline package var keepsBytes = false
   /// How much of the body the hold waits for; −1: it waits for something else.
   @usableFromInline package var bodyLimit: Int32 = -1
-  /// When the hold ends by itself.
+  /// When the hold ends by itself, or a paced response may go on.
   @usableFromInline package var until = MonotonicInstant.distantFuture
+  /// Whether content of the response waits for something beside the client.
+  @inlinable package var gatesResponse: Bool { isPaced || phase == .responseHeld }
   @inlinable package init() {}
 }

@@ -84,6 +84,15 @@ package protocol RequestHeadFilter: HTTPFilter {
   static func _requestHead(_ at: FilterSite, _ head: MessageHead, _ end: Bool) -> FilterVerdict
 }
 
+/// Sees the request's content as it comes, after every filter has seen the head; `end`: nothing follows, which may be told with no bytes, and is not told
+/// where trailers follow. It changes nothing. It may answer in the upstream's place while no response has begun, or reset; to hold, it reads the content
+/// from the head on (`FilterCall.readBody`).
+@usableFromInline
+package protocol RequestDataFilter: HTTPFilter {
+  mutating func requestData(_ data: ByteView, end: Bool, _ x: borrowing FilterCall<Config>) -> FilterVerdict
+  static func _requestData(_ at: FilterSite, _ data: ByteView, _ end: Bool) -> FilterVerdict
+}
+
 /// Sees the request's trailers before they are kept for the upstream. It cannot hold them.
 @usableFromInline
 package protocol RequestTrailersFilter: HTTPFilter {
@@ -91,11 +100,19 @@ package protocol RequestTrailersFilter: HTTPFilter {
   static func _requestTrailers(_ at: FilterSite, _ trailers: MessageHead)
 }
 
-/// Sees the final response head, an upstream's or one made here. It may replace it by a reply while nothing was sent; it cannot hold it.
+/// Sees the final response head, an upstream's or one made here. It may replace it by a reply while nothing was sent. It may hold an upstream's answer
+/// (`FilterCall.wait`, `ask`) that is neither a tunnel nor a codec's message; of others a hold counts as *go*.
 @usableFromInline
 package protocol ResponseHeadFilter: HTTPFilter {
   mutating func responseHead(_ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>) -> FilterVerdict
   static func _responseHead(_ at: FilterSite, _ head: MessageHead, _ end: Bool) -> FilterVerdict
+}
+
+/// Sees the response's content as it comes, as `RequestDataFilter` does the request's. The head was passed on: it can only reset.
+@usableFromInline
+package protocol ResponseDataFilter: HTTPFilter {
+  mutating func responseData(_ data: ByteView, end: Bool, _ x: borrowing FilterCall<Config>) -> FilterVerdict
+  static func _responseData(_ at: FilterSite, _ data: ByteView, _ end: Bool) -> FilterVerdict
 }
 
 /// Sees the response's trailers.
@@ -113,6 +130,16 @@ package protocol HoldingFilter: HTTPFilter {
   static func _resumed(_ at: FilterSite, _ answer: HoldAnswer, _ head: MessageHead) -> FilterVerdict
 }
 
+/// Wants to see the answer it held a response for. Without it, any answer lets the response go on.
+@usableFromInline
+package protocol ResponseHoldingFilter: HTTPFilter {
+  /// `head` is the response's, as it was when the filter held it.
+  mutating func responseResumed(
+    _ answer: HoldAnswer, _ head: MessageHead, _ x: borrowing FilterCall<Config>
+  ) -> FilterVerdict
+  static func _responseResumed(_ at: FilterSite, _ answer: HoldAnswer, _ head: MessageHead) -> FilterVerdict
+}
+
 /// Hears of the end of each stream whose chain was taken up, whether or not it saw its head: to give back what it counted.
 @usableFromInline
 package protocol StreamEndFilter: HTTPFilter {
@@ -127,6 +154,11 @@ extension RequestHeadFilter {
     unsafe at.state.assumingMemoryBound(to: Self.self).pointee.requestHead(head, end: end, FilterCall(at))
   }
 }
+extension RequestDataFilter {
+  @inlinable package static func _requestData(_ at: FilterSite, _ data: ByteView, _ end: Bool) -> FilterVerdict {
+    unsafe at.state.assumingMemoryBound(to: Self.self).pointee.requestData(data, end: end, FilterCall(at))
+  }
+}
 extension RequestTrailersFilter {
   @inlinable package static func _requestTrailers(_ at: FilterSite, _ trailers: MessageHead) {
     unsafe at.state.assumingMemoryBound(to: Self.self).pointee.requestTrailers(trailers, FilterCall(at))
@@ -135,6 +167,11 @@ extension RequestTrailersFilter {
 extension ResponseHeadFilter {
   @inlinable package static func _responseHead(_ at: FilterSite, _ head: MessageHead, _ end: Bool) -> FilterVerdict {
     unsafe at.state.assumingMemoryBound(to: Self.self).pointee.responseHead(head, end: end, FilterCall(at))
+  }
+}
+extension ResponseDataFilter {
+  @inlinable package static func _responseData(_ at: FilterSite, _ data: ByteView, _ end: Bool) -> FilterVerdict {
+    unsafe at.state.assumingMemoryBound(to: Self.self).pointee.responseData(data, end: end, FilterCall(at))
   }
 }
 extension ResponseTrailersFilter {
@@ -146,6 +183,12 @@ extension HoldingFilter {
   @inlinable package static func _resumed(_ at: FilterSite, _ answer: HoldAnswer, _ head: MessageHead) -> FilterVerdict
   {
     unsafe at.state.assumingMemoryBound(to: Self.self).pointee.resumed(answer, head, FilterCall(at))
+  }
+}
+extension ResponseHoldingFilter {
+  @inlinable
+  package static func _responseResumed(_ at: FilterSite, _ answer: HoldAnswer, _ head: MessageHead) -> FilterVerdict {
+    unsafe at.state.assumingMemoryBound(to: Self.self).pointee.responseResumed(answer, head, FilterCall(at))
   }
 }
 extension StreamEndFilter {

@@ -40,12 +40,15 @@ package typealias FilterConfigs = ConstantTable<FilterConfigSlot>
 @safe @frozen @usableFromInline
 package struct HTTPFilterChain: BitwiseCopyable, Sendable {
   @usableFromInline package var requestHead: EventList<any RequestHeadFilter.Type>
+  @usableFromInline package var requestData: EventList<any RequestDataFilter.Type>
   @usableFromInline package var requestTrailers: EventList<any RequestTrailersFilter.Type>
   @usableFromInline package var responseHead: EventList<any ResponseHeadFilter.Type>
+  @usableFromInline package var responseData: EventList<any ResponseDataFilter.Type>
   @usableFromInline package var responseTrailers: EventList<any ResponseTrailersFilter.Type>
   @usableFromInline package var streamEnd: EventList<any StreamEndFilter.Type>
   /// By position; looked at only when a stream is resumed.
   @usableFromInline package var holding: ConstantTable<(any HoldingFilter.Type)?>
+  @usableFromInline package var responseHolding: ConstantTable<(any ResponseHoldingFilter.Type)?>
   @usableFromInline package var offsets: ConstantTable<UInt32>
   @usableFromInline package var configs: FilterConfigs
   /// The initial states of all filters.
@@ -60,11 +63,14 @@ package struct HTTPFilterChain: BitwiseCopyable, Sendable {
   /// No filters.
   package init() {
     requestHead = EventList()
+    requestData = EventList()
     requestTrailers = EventList()
     responseHead = EventList()
+    responseData = EventList()
     responseTrailers = EventList()
     streamEnd = EventList()
     holding = ConstantTable()
+    responseHolding = ConstantTable()
     offsets = ConstantTable()
     configs = FilterConfigs()
     image = ConstantTable()

@@ -1,4 +1,4 @@
-// Fault: delays requests and answers them with errors, on purpose.
+// Fault: delays requests, answers them with errors, and slows responses down, on purpose.
 
 import WeftBase
 package import WeftHTTP
@@ -25,6 +25,12 @@ package struct Fault: RequestHeadFilter, HoldingFilter, StreamEndFilter {
     var abortMillionths: UInt64 = 0
     var abortScale: UInt64 = 100
 
+    var pace = Source.none
+    /// *Units*: KiB per second.
+    var kibibytesPerSecond: UInt64 = 0
+    var paceMillionths: UInt64 = 0
+    var paceScale: UInt64 = 100
+
     /// Empty: whatever cluster the route leads to.
     var cluster = ByteView.empty
     var headers = ConstantTable<CompiledHeaderMatcher>()
@@ -43,6 +49,10 @@ package struct Fault: RequestHeadFilter, HoldingFilter, StreamEndFilter {
     _ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>
   ) -> FilterVerdict {
     guard concerns(head, x) else { return .go }
+    if let kibibytes = pace(head, x), begin(x) {
+      x.config.stats[x.worker].add(.responseRlInjected)
+      x.paceResponse(bytesPerSecond: kibibytes.multipliedReportingOverflow(by: 1024).overflow ? .max : kibibytes * 1024)
+    }
     if let nanoseconds = delay(head, x), begin(x) {
       x.config.stats[x.worker].add(.delaysInjected)
       x.note(.delayInjected)
@@ -106,6 +116,24 @@ package struct Fault: RequestHeadFilter, HoldingFilter, StreamEndFilter {
       share = asked("x-envoy-fault-delay-request-percentage", head, share, x.config.delayScale)
     }
     return nanoseconds > 0 && x.falls(0x5851_f42d, share) ? nanoseconds : nil
+  }
+
+  private func pace(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> UInt64? {
+    var kibibytes = x.config.kibibytesPerSecond
+    var share = x.config.paceMillionths
+    switch x.config.pace {
+    case .none: return nil
+    case .fixed: break
+    case .header:
+      guard let text = head.first(named: ByteView("x-envoy-fault-throughput-response")),
+        let n = ASCII.parseDecimal(text)
+      else {
+        return nil
+      }
+      kibibytes = n
+      share = asked("x-envoy-fault-throughput-response-percentage", head, share, x.config.paceScale)
+    }
+    return kibibytes > 0 && x.falls(0x27d4_eb2f, share) ? kibibytes : nil
   }
 
   private mutating func abortIfDue(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> FilterVerdict {

@@ -26,9 +26,7 @@ extension Fault {
       try read.headers(message.headers, FieldPath().field("headers")), "headers")
     config.nodes = context.storage.arena.table(message.downstreamNodes.map { context.storage.text($0) })
     if let limit = message.maxActiveFaults { config.maxActive = UInt64(limit.value) }
-    guard message.responseRateLimit == nil else {
-      throw ConfigError(path: FieldPath().field("response_rate_limit"), "is not supported")
-    }
+    if let limit = message.responseRateLimit { try compile(limit, &config, read) }
     let runtime = [
       ("delay_percent_runtime", message.delayPercentRuntime), ("abort_percent_runtime", message.abortPercentRuntime),
       ("delay_duration_runtime", message.delayDurationRuntime),
@@ -79,6 +77,23 @@ extension Fault {
     case nil: throw ConfigError(path: at, "needs one of http_status, grpc_status, header_abort")
     }
     if let percentage = abort.percentage { (config.abortMillionths, config.abortScale) = share(percentage, read) }
+  }
+
+  private static func compile(
+    _ limit: Envoy_Extensions_Filters_Common_Fault_V3_FaultRateLimit, _ config: inout Config, _ read: ExtensionReader
+  ) throws(ConfigError) {
+    let at = FieldPath().field("response_rate_limit")
+    switch limit.limitType {
+    case .fixedLimit(let fixed):
+      guard fixed.limitKbps > 0 else {
+        throw ConfigError(path: at.field("fixed_limit").field("limit_kbps"), "must be more than 0")
+      }
+      config.pace = .fixed
+      config.kibibytesPerSecond = fixed.limitKbps
+    case .headerLimit: config.pace = .header
+    case nil: throw ConfigError(path: at, "needs one of fixed_limit, header_limit")
+    }
+    if let percentage = limit.percentage { (config.paceMillionths, config.paceScale) = share(percentage, read) }
   }
 
   /// Parts per million, and the denominator that request headers count in.
