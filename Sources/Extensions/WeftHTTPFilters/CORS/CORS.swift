@@ -56,6 +56,8 @@ package struct CORS: RequestHeadFilter, ResponseHeadFilter {
     add("access-control-allow-methods", x.config.allowMethods, to: fields)
     add("access-control-allow-headers", x.config.allowHeaders, to: fields)
     add("access-control-max-age", x.config.maxAge, to: fields)
+    // Of no use to a preflight; Envoy says it with every answer.
+    add("access-control-expose-headers", x.config.exposeHeaders, to: fields)
     if x.config.allowsPrivateNetwork,
       head.first(named: ByteView("access-control-request-private-network"))?.equals("true") ?? false
     {
