@@ -78,13 +78,18 @@ struct DocumentTests {
 
   static let flagsPage = "docs/reference/response-flags.md"
 
+  /// What answers requests: the engine and its extensions.
+  static let setters = ["Sources/DataPlane", "Sources/Extensions"].flatMap {
+    Repository.files(under: $0, suffix: ".swift")
+  }
+
   /// Texts that end up in `%RESPONSE_CODE_DETAILS%`.
   static func details() -> Set<String> {
     var found: Set<String> = []
     let given = #/(?:details|detailsMidway)(?:: StaticString)?(?: =|:)\s*(?:ByteView\()?"(?<text>[^"]+)"/#
     let fault = #/return "(?<text>[a-z_]+_(?:mismatch|without_request))"/#
     let codec = #/case \.\w+: "(?<text>http[12]\.[a-z0-9_]+|low_version|missing_host_header)"/#
-    for path in Repository.files(under: "Sources/DataPlane", suffix: ".swift") {
+    for path in Self.setters {
       let text = Repository.text(path)
       for match in text.matches(of: given) { found.insert(String(match.text)) }
       for match in text.matches(of: fault) { found.insert(String(match.text)) }
@@ -110,9 +115,10 @@ struct DocumentTests {
     #expect(flags.count >= 30)
     let lines = Repository.lines(Self.flagsPage)
     let unset = try #require(lines.first { $0.hasPrefix("Known to filters") })
-    let engine = Repository.files(under: "Sources/DataPlane", suffix: ".swift").map { Repository.text($0) }.joined()
+    let engine = Self.setters.map { Repository.text($0) }.joined()
     for flag in flags {
-      let isSet = engine.contains(try Regex("(?:[fF]lags\\.insert\\(|ResponseFlags\\(|flag: |[?:] )\\.\(flag.name)\\b"))
+      let setting = "(?:[fF]lags\\.insert\\(|ResponseFlags\\(|flag: |note\\(|[?:] )\\.\(flag.name)\\b"
+      let isSet = engine.contains(try Regex(setting))
       let row = lines.first { $0.hasPrefix("| `\(flag.short)` |") }
       #expect((row != nil) == isSet, "`\(flag.short)` (\(flag.name)) is \(isSet ? "set" : "set nowhere")")
       #expect(isSet || unset.contains("`\(flag.short)`"), "\(Self.flagsPage) lacks `\(flag.short)`")
