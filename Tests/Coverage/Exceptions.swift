@@ -5,6 +5,8 @@ extension ProbeTables {
   private static let name = "a name for people and errors; which extension it is, `typed_config` says"
   private static let label =
     "a label nothing here reads: formats that ask for it are refused, and what would match on it is warned about"
+  private static let plain = "asks for what is done: questions of the proxy's own carry none of these headers"
+  private static let perRoute = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute"
   private static let runtime = "layers of runtime are warned about; without one the default value holds"
   private static let node = "told to the control plane as it stands"
 
@@ -12,6 +14,13 @@ extension ProbeTables {
   static let silent: [String: String] = [
     "envoy.config.endpoint.v3.ClusterLoadAssignment: endpoints[0].lb_endpoints[0].metadata.filter_metadata": label,
     "envoy.config.accesslog.v3.AccessLog.name": name,
+    "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz.validate_mutations":
+      "done for every answer, whatever this says",
+    "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz: deny_at_disable.runtime_key": runtime,
+    "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz: http_service.server_uri.uri":
+      "a name for people: `cluster` says where the service is",
+    "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz: grpc_service.envoy_grpc.skip_envoy_headers": plain,
+    "\(perRoute): check_settings.grpc_service.envoy_grpc.skip_envoy_headers": plain,
     "envoy.extensions.filters.network.dubbo_proxy.v3.RouteConfiguration.name": "a name for people",
     "envoy.config.bootstrap.v3.RuntimeLayer.name": "a name for people",
     "envoy.config.bootstrap.v3.Bootstrap.stats_flush_interval": "nothing is pushed: `stats_sinks` are warned about",

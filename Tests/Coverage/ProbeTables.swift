@@ -116,8 +116,22 @@ extension ProbeTables {
     "envoy.config.route.v3.RateLimit.Action.GenericKey": ["descriptor_value": "v"],
     "envoy.config.route.v3.RateLimit.Action.RequestHeaders": ["header_name": "x", "descriptor_key": "k"],
     "envoy.config.route.v3.RateLimit.Action.HeaderValueMatch": ["descriptor_value": "v", "headers": [["name": "x"]]],
+    "envoy.type.matcher.v3.ListStringMatcher": ["patterns": [["exact": "x"]]],
     "envoy.type.v3.FractionalPercent": ["numerator": 5],
     "envoy.type.v3.TokenBucket": ["max_tokens": 5, "fill_interval": "1s"],
+    "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz": [
+      "grpc_service": ["envoy_grpc": ["cluster_name": "c"]], "with_request_body": ["max_request_bytes": 5],
+    ],
+    "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz.status_on_error": ["code": "Unauthorized"],
+    "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute": [
+      "check_settings": ["context_extensions": ["a": "b"]]
+    ],
+    "envoy.extensions.filters.http.ext_authz.v3.BufferSettings": ["max_request_bytes": 5],
+    "envoy.extensions.filters.http.ext_authz.v3.HttpService": [
+      "server_uri": ["uri": "http://a", "cluster": "c", "timeout": "1s"]
+    ],
+    "envoy.extensions.filters.common.fault.v3.FaultRateLimit": ["fixed_limit": ["limit_kbps": 5]],
+    "envoy.extensions.filters.common.fault.v3.FaultRateLimit.FixedLimit": ["limit_kbps": 5],
     "envoy.extensions.filters.http.fault.v3.FaultAbort": ["http_status": 500],
     "envoy.extensions.filters.common.fault.v3.FaultDelay": ["fixed_delay": "1s"],
     "envoy.config.accesslog.v3.AccessLog": [
