@@ -174,11 +174,6 @@ extension ExtAuthz {
     }
     let path = at.field("envoy_grpc")
     guard !target.clusterName.isEmpty else { throw ConfigError(path: path.field("cluster_name"), "is required") }
-    guard target.retryPolicy == nil else { throw ConfigError(path: path.field("retry_policy"), "is not supported") }
-    guard service.retryPolicy == nil else { throw ConfigError(path: at.field("retry_policy"), "is not supported") }
-    guard target.maxReceiveMessageLength == nil else {
-      throw ConfigError(path: path.field("max_receive_message_length"), "is not supported")
-    }
     var out = AuthzService()
     out.kind = .grpc
     out.cluster = context.cluster(target.clusterName)
