@@ -22,13 +22,14 @@ final class SimProxy {
   private let compiler: SnapshotCompiler
   var config = ConfigState()
 
-  init(_ world: SimWorld, _ name: String) {
+  init(_ world: SimWorld, _ name: String, security: (any SecurityFactory)? = nil) {
     self.world = world
     self.name = name
     process = world.addProcess(name)
     engine = WorkerEngine(
       loop: process.loop, number: 0, registry: registry, seed: RandomSource.mix(world.seed, UInt64(name.count)))
-    compiler = SnapshotCompiler(metrics: registry, logs: logs, random: RandomSource(seed: world.seed))
+    compiler = SnapshotCompiler(
+      metrics: registry, logs: logs, security: security, random: RandomSource(seed: world.seed))
     process.loop.handler = engine
   }
 
@@ -43,9 +44,12 @@ final class SimProxy {
   /// A log whose lines can be counted: status, flags, request.
   var accessLog: AccessLog {
     var log = AccessLog(sink: .file(path: folder.file("access.log")))
-    log.format = .text("%RESPONSE_CODE% %RESPONSE_FLAGS% %REQ(X-ID)% %RESPONSE_CODE_DETAILS%\n")
+    log.format = .text("%RESPONSE_CODE% %RESPONSE_FLAGS% %REQ(X-ID)% %RESPONSE_CODE_DETAILS% %PATH(NQ)%\n")
     return log
   }
+
+  /// Requests for `path` that were answered.
+  func logCount(_ path: String) -> Int { logLines().count { !$0.hasPrefix("0 ") && $0.hasSuffix(" \(path)") } }
 
   private func logLines() -> [Substring] {
     logs.flush()
@@ -76,6 +80,7 @@ final class SimProxy {
     if kept > engine.pool.lentBytes { world.fail("\(name): streams hold more than the pool has lent") }
     let broken = engine.checkInvariants()
     if !broken.isEmpty { world.fail("\(name): \(broken.joined(separator: "; "))") }
+    if !engine.listensAsConfigured() { world.fail("\(name): the listeners are not those of its configuration") }
   }
 
   func value(_ metric: HTTPMetric, _ scope: String) -> UInt64 {
@@ -83,6 +88,46 @@ final class SimProxy {
   }
   func value(_ metric: ClusterMetric, _ cluster: String) -> UInt64 {
     registry.value(metric, registry.scope(ScopeKey(.cluster, cluster)))
+  }
+
+  /// At every moment: gauges say what is there.
+  func checkGauges(scopes: [String]) {
+    var connections = 0
+    var requests = 0
+    engine.downstreams.forEach { d in
+      if engine.downstreams[d].stats == nil { return }
+      connections += 1
+      requests += Int(engine.downstreams[d].active)
+    }
+    let counted = scopes.reduce(0) { $0 + Int(value(.downstreamCxActive, $1)) }
+    let active = scopes.reduce(0) { $0 + Int(value(.downstreamRqActive, $1)) }
+    world.expect(counted == connections, "\(name): gauges of connections say \(counted), there are \(connections)")
+    world.expect(active == requests, "\(name): gauges of requests say \(active), there are \(requests)")
+    var upstream: [String: (connections: Int, waiting: Int)] = [:]
+    engine.hosts.forEach { h in
+      let host = engine.hosts[h]
+      let cluster = engine.clusters[host.cluster].members[].name
+      upstream[cluster, default: (0, 0)].connections += Int(host.connections)
+      upstream[cluster, default: (0, 0)].waiting += Int(host.waiting.count)
+    }
+    for (cluster, there) in upstream {
+      let says = (value(.upstreamCxActive, cluster), value(.upstreamRqPendingActive, cluster))
+      world.expect(
+        says == (UInt64(there.connections), UInt64(there.waiting)),
+        "\(name): gauges of \(cluster) say \(says), there are \(there)")
+    }
+  }
+
+  /// Whether an answer has ended at its HTTP/2 server and waits for a client that does not take it.
+  var hasEndedBehindBlockedClient: Bool {
+    var found = false
+    engine.streams.forEach { s in
+      let stream = engine.streams[s]
+      if found || stream.upstream.isNone { return }
+      let u = engine.upstreams[stream.upstream]
+      found = u.kind == .http2 && !u.h2.isNone && !u.h2[].contains(stream.upstreamID)
+    }
+    return found
   }
 
   /// When everything is over: nothing is left, and the books balance.

@@ -46,6 +46,8 @@ final class SimExchange {
   var sawTrailers = false
   /// Complete heads of this request that reached a server that took them.
   var arrivals = 0
+  /// From a client of no world's plan, to an honest server.
+  var isStranger = false
 
   init(_ id: Int) { self.id = id }
 
@@ -102,6 +104,8 @@ final class SimTraffic {
   let knobs: SimKnobs
   let probes: SimProbes
   private(set) var exchanges: [SimExchange] = []
+  private static var firstStranger: Int { 1_000_000 }
+  private var strangers = 0
   /// Worlds whose configuration changes: the version in force, and a look at each answer of a server.
   var version = 0
   var inspect: (SimExchange, H1Reader.Fields) -> Void = { _, _ in }
@@ -262,6 +266,13 @@ final class SimTraffic {
   /// A request's head has reached a server that takes it. Nil: it is not one of ours.
   func arrived(_ start: String, _ fields: H1Reader.Fields, on end: SimEnd) -> (exchange: SimExchange, attempt: Int)? {
     let words = start.split(separator: " ")
+    if words.count == 3, words[1].hasPrefix("/stranger") {
+      strangers += 1
+      let exchange = SimExchange(Self.firstStranger + strangers)
+      exchange.isStranger = true
+      if words[0] == "HEAD" { exchange.method = .head }
+      return (exchange, 0)
+    }
     guard words.count == 3, let id = fields.first("x-id").flatMap({ Int($0) }), let exchange = exchange(id) else {
       world.fail("a server got \(start), which nobody sent")
       return nil
@@ -281,12 +292,20 @@ final class SimTraffic {
   }
 
   func serverSawData(_ exchange: SimExchange, at offset: Int, _ data: ArraySlice<UInt8>) {
+    if exchange.isStranger { return }
     world.expect(
       SimContent.matches(exchange.id * 2, at: offset, data),
       "#\(exchange.id): bytes \(offset)..<\(offset + data.count) of the request are not its own")
   }
 
+  func serverSawTrailers(_ exchange: SimExchange, _ fields: H1Reader.Fields) {
+    if exchange.isStranger { return }
+    world.expect(fields.first("x-sum") == "\(exchange.id)", "#\(exchange.id): other trailers")
+    probes.reached("request trailers")
+  }
+
   func serverSawEnd(_ exchange: SimExchange, _ count: Int) {
+    if exchange.isStranger { return }
     world.expect(
       count == exchange.bodyLength,
       "#\(exchange.id): a request of \(exchange.bodyLength) bytes passes for complete with \(count)")

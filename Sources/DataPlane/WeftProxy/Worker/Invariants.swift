@@ -286,10 +286,24 @@ extension WorkerEngine {
       if Int(downstreams[$0].listener) < connections.count { connections[Int(downstreams[$0].listener)] += 1 }
     }
     for (i, entry) in listenerTable[].entries.enumerated() where !entry.isFree {
+      if !entry.isDraining, !entry.id.slot.isNone {
+        found.expect(
+          listenerTable[].position(of: entry.id) == i, "listener \(entry.name) is not where its socket says it is")
+      }
       found.expect(
         entry.connections == connections[i],
         "listener \(entry.name) counts \(entry.connections) connections and has \(connections[i])")
     }
+  }
+
+  /// Whether the listening set is that of the configuration in force. Not among the invariants: who has been told of a listener that could not
+  /// be opened takes the failure with him.
+  package func listensAsConfigured() -> Bool {
+    let current = Int(configuration[].current)
+    guard current < configuration[].snapshots.count, let snapshot = configuration[].snapshots[current] else {
+      return true
+    }
+    return listens(as: snapshot)
   }
 
   // MARK: Lists

@@ -61,6 +61,8 @@ package final class SimWorld {
   /// Ends all processes. The world is over.
   package func end() {
     plans = []
+    // It may know the world: thousands of them run in one process.
+    betweenRounds = {}
     for process in processes { process.loop.shutdown() }
   }
 
