@@ -16,6 +16,18 @@ private final class TLSHandler: LoopHandler {
   var failure: String?
   var pausesAfter = Int.max
   var onReady: (ConnectionID) -> Void = { _ in }
+  /// Instead of closing, what to do at the peer's end.
+  var onEnded: ((ConnectionID) -> Void)?
+  /// A client's session that the loop knows nothing of: what it says reaches the wire as it is.
+  var byHand: TLSSession?
+
+  /// Runs `work` on the session held by hand and sends what it made.
+  func byHand(_ c: ConnectionID, _ work: (TLSSession, inout ByteBuffer) -> Void) {
+    guard let byHand else { return }
+    var output = ByteBuffer()
+    work(byHand, &output)
+    if !output.isEmpty { _ = loop.write(c, output.view) }
+  }
 
   func accepted(_ c: ConnectionID, on listener: ListenerID, from peer: SocketAddress) {
     events.append("accepted")
@@ -24,6 +36,7 @@ private final class TLSHandler: LoopHandler {
   }
   func connected(_ c: ConnectionID) {
     events.append("connected")
+    byHand(c) { $0.start(output: &$1) }
     onReady(c)
   }
   func secured(_ c: ConnectionID) {
@@ -36,6 +49,16 @@ private final class TLSHandler: LoopHandler {
       loop.startTransport(c, session)
       return 0
     }
+    if byHand != nil {
+      byHand(c) { session, output in
+        var plaintext = ByteBuffer()
+        let before = session.status
+        let status = session.receive(view, plaintext: &plaintext, output: &output)
+        bytes += plaintext.view.array
+        if before != status { events.append("\(status)") }
+      }
+      return view.count
+    }
     bytes += view.array
     if echoes { _ = loop.write(c, view) }
     if bytes.count > pausesAfter {
@@ -46,8 +69,9 @@ private final class TLSHandler: LoopHandler {
   }
   func readEnded(_ c: ConnectionID) {
     events.append("readEnded")
-    loop.close(c)
+    if let onEnded { onEnded(c) } else { loop.close(c) }
   }
+  func socketEnded(_ c: ConnectionID) { events.append("socketEnded") }
   func closed(_ c: ConnectionID, _ reason: CloseReason) {
     events.append("closed(\(reason.kind))")
     failure = loop.transport(c)?.failure
@@ -225,5 +249,63 @@ struct TLSLoopTests {
     #expect(world.run { !world.client.events.isEmpty })
     #expect(world.client.events == ["closed(transportFailed)"])
     #expect(world.client.failure == "connection closed by the peer during the TLS handshake")
+  }
+
+  @Test("close_notify is half of a close: what is still to be sent arrives, then both end", arguments: Wire.allCases)
+  func closeNotify(_ wire: Wire) throws {
+    let contexts = try contexts()
+    let world = try TLSWorld(wire)
+    world.server.makeSession = { _ in TLSSession.server(contexts.server) }
+    let answer = pattern(300_000)
+    world.server.onEnded = { c in
+      #expect(world.serverLoop.stillReads(c))
+      _ = answer.withByteView { world.serverLoop.write(c, $0) }
+      world.serverLoop.close(c)
+    }
+    let session = TLSSession.client(contexts.client)
+    world.client.byHand = session
+    let c = world.connect(nil)
+    #expect(world.run { session.status == .open && world.server.events.contains("secured") })
+    world.client.byHand(c) { session, output in
+      #expect("the last word".withByteView { session.send($0, output: &output) })
+      session.finish(output: &output)
+    }
+    #expect(world.run { world.client.events.contains { $0.hasPrefix("closed") } && world.server.events.count == 4 })
+    #expect(world.client.bytes == answer)
+    #expect(world.server.bytes == Array("the last word".utf8))
+    #expect(world.client.events == ["connected", "open", "ended", "readEnded", "closed(ended)"])
+    #expect(world.server.events == ["accepted", "secured", "readEnded", "closed(ended)"])
+    #expect(world.serverLoop.pool.lentBytes == 0)
+  }
+
+  @Test(
+    "behind a close_notify the end of the socket is told, too, paused or not", arguments: Wire.allCases, [true, false])
+  func socketEnd(_ wire: Wire, _ pauses: Bool) throws {
+    let contexts = try contexts()
+    let world = try TLSWorld(wire)
+    world.server.makeSession = { _ in TLSSession.server(contexts.server) }
+    world.server.onEnded = { _ in }
+    if pauses { world.server.pausesAfter = 2 }
+    let session = TLSSession.client(contexts.client)
+    world.client.byHand = session
+    let c = world.connect(nil)
+    #expect(world.run { session.status == .open && world.server.events.contains("secured") })
+    world.client.byHand(c) { session, output in
+      #expect("word".withByteView { session.send($0, output: &output) })
+      session.finish(output: &output)
+    }
+    #expect(world.run { world.server.bytes.count == 4 })
+    if pauses {
+      #expect(!world.server.events.contains("readEnded"))
+      world.serverLoop.resumeReading(world.server.connection)
+    }
+    #expect(world.run { world.server.events.contains("readEnded") })
+    #expect(!world.server.events.contains("socketEnded"))
+    world.clientLoop.finishWriting(c)
+    #expect(world.run { world.server.events.contains("socketEnded") })
+    #expect(!world.serverLoop.stillReads(world.server.connection))
+    world.serverLoop.close(world.server.connection)
+    #expect(world.run { world.server.events.last == "closed(ended)" })
+    #expect(world.server.events == ["accepted", "secured", "readEnded", "socketEnded", "closed(ended)"])
   }
 }

@@ -242,21 +242,47 @@ extension WorkerEngine {
     let slot = downstreams.ref(d)
     if slot[].flags.contains(.closed) { return }
     slot[].flags.insert(.readEnded)
+    if slot[].kind == .tcp { return endedTCP(d) }
+    if loop.stillReads(slot[].connection) { answerTheRest(d) } else { clientLeft(d) }
+  }
+
+  /// After its close_notify a client has closed its socket, too: it reads no answers.
+  func downstreamSocketEnded(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    if slot[].flags.contains(.closed) || slot[].kind == .tcp { return }
+    clientLeft(d)
+  }
+
+  /// A client has ended with close_notify, which is half of a close: what it has asked for in full is answered, then the connection ends.
+  private func answerTheRest(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    slot[].flags.insert(.closing)
     switch slot[].kind {
-    case .tcp: return endedTCP(d)
     case .http1:
-      if !slot[].stream.isNone {
-        let s = streams.ref(slot[].stream)
-        if s[].flags.contains(.tunnel) {
-          requestEnd(slot[].stream)
-          return
-        }
-        // The client gave up; work on its behalf ends. What it half-closed for cannot be told from that.
-        if case .invalid = slot[].decoder.endOfInput() { slot[].flags.insert(.protocolError) }
-        s[].responseFlags.insert(.downstreamConnectionTermination)
-        s[].details = ByteView("downstream_remote_disconnect")
+      if slot[].stream.isNone { return clientLeft(d) }
+      let flags = streams[slot[].stream].flags
+      if !flags.contains(.requestEnded) || flags.contains(.tunnel) { clientLeft(d) }
+    case .http2:
+      // No answer to a PING can come any more.
+      slot[].nextPingAt = .distantFuture
+      slot[].pingDeadline = .distantFuture
+      forEachStream(ofDownstream: d) { s in
+        if !streams[s].flags.contains(.requestEnded) { clientGone(s) }
       }
-    default: break
+      if slot[].active == 0 { close(downstream: d, .gracefully) }
+    default: clientLeft(d)
+    }
+  }
+
+  /// A client has ended its socket: it gave up, and work on its behalf ends. What it half-closed for cannot be told from that.
+  private func clientLeft(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    if slot[].kind == .http1, !slot[].stream.isNone {
+      let s = streams.ref(slot[].stream)
+      if s[].flags.contains(.tunnel) { return requestEnd(slot[].stream) }
+      if case .invalid = slot[].decoder.endOfInput() { slot[].flags.insert(.protocolError) }
+      s[].responseFlags.insert(.downstreamConnectionTermination)
+      s[].details = ByteView("downstream_remote_disconnect")
     }
     close(downstream: d, .gracefully)
     endStreams(ofDownstream: d)

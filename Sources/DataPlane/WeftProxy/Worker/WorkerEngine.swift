@@ -200,6 +200,11 @@ package final class WorkerEngine: LoopHandler {
     flushStage()
   }
 
+  package func socketEnded(_ c: ConnectionID) {
+    if let d = downstream(loop.user(c)) { downstreamSocketEnded(d) }
+    flushStage()
+  }
+
   package func drained(_ c: ConnectionID) {
     let word = loop.user(c)
     if let d = downstream(word) { downstreamDrained(d) } else if let u = upstream(word) { upstreamDrained(u) }

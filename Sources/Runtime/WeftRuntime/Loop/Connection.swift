@@ -76,7 +76,12 @@ struct Connection: BitwiseCopyable {
     /// The transport's peer has ended while the handler was paused: `readEnded` is owed after the stash.
     static let transportEnded = Flags(rawValue: 1 << 20)
 
+    /// The transport's peer has ended, and the handler knows: what the socket still brings is its own end.
+    static let notified = Flags(rawValue: 1 << 21)
+
     static let unwritable: Flags = [.finRequested, .closing, .dead, .writeBroken]
+    /// The peer sends no more.
+    static let inputOver: Flags = [.peerEnded, .notified]
   }
 
   var socket: Int32

@@ -39,7 +39,9 @@ extension EventLoop {
     c.it.flags.insert([.closing, .finRequested])
     c.it.flags.remove([.paused, .blocked, .feedStash])
     releaseStash(c)
-    if c.it.flags.contains([.finSent, .peerEnded]) { return end(c, reason, reset: false) }
+    if c.it.flags.contains(.finSent), !c.it.flags.isDisjoint(with: .inputOver) {
+      return end(c, reason, reset: false)
+    }
     armLinger(c)
     afterDraining(c)
     if !c.it.flags.contains(.dead), c.it.flags.contains(.readReady) {

@@ -107,7 +107,11 @@ package protocol LoopHandler: AnyObject {
   /// `resumeReading`.
   func received(_ c: ConnectionID, _ bytes: ByteView) -> Int
   /// The peer sends no more (FIN; close_notify where secure: `TransportSession.status` tells `.ended` from a truncated stream).
+  ///
+  /// After a close_notify the peer may still read (`EventLoop.stillReads`): what it asked for can be answered before `close`.
   func readEnded(_ c: ConnectionID)
+  /// After the `readEnded` that a close_notify made: the peer's socket has ended, too. A peer that only reads on does not do that.
+  func socketEnded(_ c: ConnectionID)
   /// After a `.blocked`: the queue has fallen to the low watermark.
   func drained(_ c: ConnectionID)
   /// The connection is gone; `user`, `transport` and addresses can be read for the last time.
@@ -121,6 +125,7 @@ package protocol LoopHandler: AnyObject {
 extension LoopHandler {
   package func takesAway(_ socket: Int32, on listener: ListenerID, from peer: SocketAddress) -> Bool { false }
   package func secured(_ c: ConnectionID) {}
+  package func socketEnded(_ c: ConnectionID) {}
   package func drained(_ c: ConnectionID) {}
   package func timer(token: UInt64) {}
   package func endOfTurn(token: UInt64) {}

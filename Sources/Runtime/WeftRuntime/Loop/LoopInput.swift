@@ -15,6 +15,12 @@ extension EventLoop {
     c.it.flags.remove(.resumed)
   }
 
+  /// Whether the peer of `c` has ended its transport in order and may still read: its socket has not ended.
+  package func stillReads(_ c: ConnectionID) -> Bool {
+    guard let c = alive(c) else { return false }
+    return c.it.flags.contains(.notified) && !c.it.flags.contains(.peerEnded)
+  }
+
   /// Lets them come again, first with what was kept.
   package func resumeReading(_ c: ConnectionID) {
     guard let c = alive(c), c.it.flags.contains(.paused) else { return }
@@ -184,6 +190,7 @@ extension EventLoop {
       return
     }
     if c.it.flags.contains(.secure) {
+      if c.it.flags.contains(.notified) { return socketEnded(c, handler) }
       transports[c.id.index]?.inputEnded()
       if !c.it.flags.contains(.transportOpen) {
         return end(c, CloseReason(.transportFailed), reset: false)
@@ -194,6 +201,21 @@ extension EventLoop {
     handler.readEnded(c.id)
     if c.it.flags.contains(.dead) { return }
     if c.it.flags.contains(.finSent) { end(c, CloseReason(.ended), reset: false) }
+  }
+
+  /// The peer of a transport has ended in order: half of a close (RFC 8446 §6.1). Its socket is read on, for its own end.
+  private func transportFinished(_ c: ConnectionReference, _ handler: any LoopHandler) {
+    c.it.flags.insert(.notified)
+    if c.it.flags.contains(.writeBroken) { return end(c, c.it.reason, reset: true) }
+    handler.readEnded(c.id)
+    if c.it.flags.contains(.dead) { return }
+    if c.it.flags.contains(.finSent) { end(c, CloseReason(.ended), reset: false) }
+  }
+
+  /// The socket of a peer whose transport had ended has ended, too.
+  private func socketEnded(_ c: ConnectionReference, _ handler: any LoopHandler) {
+    if c.it.flags.contains(.writeBroken) { return end(c, c.it.reason, reset: true) }
+    handler.socketEnded(c.id)
   }
 
   // MARK: Transports
@@ -212,7 +234,7 @@ extension EventLoop {
   func transportEnded(_ c: ConnectionReference, _ handler: any LoopHandler) {
     if c.it.flags.contains(.paused) { return }
     c.it.flags.remove(.transportEnded)
-    inputEnded(c, handler)
+    transportFinished(c, handler)
   }
 
   private func receiveCiphertext(
@@ -244,12 +266,12 @@ extension EventLoop {
         deliver(c, plaintext.view, handler)
       }
     }
-    if !c.it.flags.isDisjoint(with: [.dead, .closing, .peerEnded]) { return }
+    if !c.it.flags.isDisjoint(with: [.dead, .closing, .peerEnded, .notified]) { return }
     if status == .failed {
       // Gracefully, so that the peer can read the alert.
       beginClosing(c, CloseReason(.transportFailed))
     } else if status == .ended, !c.it.flags.contains(.paused) {
-      inputEnded(c, handler)
+      transportFinished(c, handler)
     } else if status == .ended {
       c.it.flags.insert(.transportEnded)
     }

@@ -124,7 +124,7 @@ extension EventLoop {
       c.it.flags.isDisjoint(with: [.finSent, .dead, .connecting])
     else { return }
     c.it.flags.insert(.finSent)
-    if c.it.flags.contains(.peerEnded) { return end(c, c.it.reason, reset: false) }
+    if !c.it.flags.isDisjoint(with: .inputOver) { return end(c, c.it.reason, reset: false) }
     driver.shutdownWrite(c.it.socket)
   }
 

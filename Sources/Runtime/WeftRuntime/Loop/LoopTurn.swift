@@ -172,7 +172,10 @@ extension EventLoop {
       c.it.flags.remove(.resumed)
       deliverStash(c, handler)
       if c.it.flags.contains(.dead) { return }
-      if c.it.flags.contains(.transportEnded) { return transportEnded(c, handler) }
+      if c.it.flags.contains(.transportEnded) {
+        transportEnded(c, handler)
+        if c.it.flags.contains(.dead) { return }
+      }
       if c.it.flags.contains(.readReady) { readInput(c, handler) }
     }
     if c.it.flags.contains(.writeBroken), !c.it.flags.contains(.dead) { finishBroken(c, handler) }

@@ -116,6 +116,17 @@ final class H1ServerConnection: LoopConnection {
   }
 
   override func readEnded() {
+    // A close_notify is half of a close: a request that is complete is answered.
+    if current != nil, requestIsComplete, loop.stillReads(id) {
+      closesAfterResponse = true
+    } else {
+      clientLeft()
+    }
+  }
+
+  override func socketEnded() { clientLeft() }
+
+  private func clientLeft() {
     if let exchange = current {
       current = nil
       exchange.end(.connectionClosed("the client has ended the connection"))

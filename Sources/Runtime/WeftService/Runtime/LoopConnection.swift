@@ -19,6 +19,7 @@ class LoopConnection {
   func secured() {}
   func received(_ bytes: ByteView) -> Int { bytes.count }
   func readEnded() { loop.close(id) }
+  func socketEnded() {}
   func drained() {}
   func closed(_ error: ServiceError) {}
 

@@ -113,6 +113,7 @@ final class LoopCore: LoopHandler {
   func secured(_ c: ConnectionID) { connections[c]?.secured() }
   func received(_ c: ConnectionID, _ bytes: ByteView) -> Int { connections[c]?.received(bytes) ?? bytes.count }
   func readEnded(_ c: ConnectionID) { connections[c]?.readEnded() }
+  func socketEnded(_ c: ConnectionID) { connections[c]?.socketEnded() }
   func drained(_ c: ConnectionID) { connections[c]?.drained() }
   func closed(_ c: ConnectionID, _ reason: CloseReason) {
     connections.removeValue(forKey: c)?.closed(Self.error(for: reason, failure: loop.transport(c)?.failure))

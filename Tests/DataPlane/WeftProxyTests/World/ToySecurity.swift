@@ -8,7 +8,7 @@ import WeftUpstream
 
 @testable import WeftProxy
 
-/// The handshake ends with an exclamation mark; after it bytes pass as they are.
+/// The handshake ends with an exclamation mark; after it bytes pass as they are, until `closeNotify` ends a read.
 final class ToySecurity: SecurityFactory, DownstreamSecurity, UpstreamSecurity {
   /// What the handshake agrees on.
   let agrees: String
@@ -17,6 +17,8 @@ final class ToySecurity: SecurityFactory, DownstreamSecurity, UpstreamSecurity {
   var isReady: Bool { true }
   var identity: UInt64 { 1 }
   private let offers = Mutex<[[String]]>([])
+  /// What ends the peer's side in order.
+  static let closeNotify = "\u{15}close_notify"
   init(agrees: String = "") { self.agrees = agrees }
 
   func downstream(_ context: DownstreamTLSContext, secrets: [SecretKey: Secret]) throws(ConfigError)
@@ -52,7 +54,14 @@ final class ToySecurity: SecurityFactory, DownstreamSecurity, UpstreamSecurity {
         if first == UInt8(ascii: "!") { status = .open }
         input = input.dropFirst(1)
       }
-      plaintext.append(input)
+      if status == .ended { return status }
+      let end = Array(ToySecurity.closeNotify.utf8)
+      if input.count >= end.count, input.dropFirst(input.count - end.count).array == end {
+        plaintext.append(input[0..<input.count - end.count])
+        status = .ended
+      } else {
+        plaintext.append(input)
+      }
       return status
     }
     func send(_ plaintext: ByteView, output: inout ByteBuffer) -> Bool {
