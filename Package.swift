@@ -106,6 +106,10 @@ let package = Package(
     library(
       "WeftProtocols", in: "Extensions", ["WeftBase", "WeftModel", "WeftHTTP", "WeftDubbo", "WeftProxyAPI"]),
 
+    library(
+      "WeftNetworkFilters", in: "Extensions",
+      ["WeftBase", "WeftTelemetry", "WeftModel", "WeftProtobuf", "WeftXDS", "WeftXDSMessages", "WeftProxyAPI"]),
+
     // Control plane
     library("WeftControlAPI", in: "ControlPlane", ["WeftBase", "WeftKinds"]),
     library(
@@ -140,7 +144,7 @@ let package = Package(
       "weft-proxy",
       [
         "WeftBase", "WeftModel", "WeftRuntime", "WeftTelemetry", "WeftProxyAPI", "WeftProxy", "WeftHTTPFilters",
-        "WeftProtocols",
+        "WeftNetworkFilters", "WeftProtocols",
       ]),
     program("weft-control", ["WeftBase", "WeftTelemetry", "WeftService", "WeftConfig", "WeftControl"]),
     program("weft-agent", ["WeftCLI"]),
@@ -195,6 +199,7 @@ let package = Package(
       of: "WeftProxy", in: "DataPlane", proxyTestsNeed, exclude: ["World", "Router", "Listeners", "XDS", "Compile"]),
     tests(of: "WeftHTTPFilters", in: "Extensions", ["WeftProxy"] + proxyTestsNeed),
     tests(of: "WeftProtocols", in: "Extensions", ["WeftProxy", "WeftDubbo", "WeftHTTPFilters"] + proxyTestsNeed),
+    tests(of: "WeftNetworkFilters", in: "Extensions", ["WeftProxy"] + proxyTestsNeed),
     proxyTests("Router"),
     proxyTests("Listeners"),
     proxyTests("XDS"),

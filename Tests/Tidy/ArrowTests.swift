@@ -12,7 +12,7 @@ struct ArrowTests {
     "WeftModel": 2,
     "WeftTLS": 3, "WeftDubbo": 3, "WeftKinds": 3, "WeftXDSMessages": 3,
     "WeftXDS": 4, "WeftService": 4, "WeftProxyAPI": 4, "WeftControlAPI": 4,
-    "WeftUpstream": 5, "WeftHTTPFilters": 5, "WeftProtocols": 5, "WeftConfig": 5, "WeftTranslation": 5,
+    "WeftUpstream": 5, "WeftHTTPFilters": 5, "WeftNetworkFilters": 5, "WeftProtocols": 5, "WeftConfig": 5, "WeftTranslation": 5,
     "WeftProxy": 6, "WeftDiscovery": 6, "WeftAgent": 6,
     "WeftControl": 7, "WeftCLI": 7,
     "weft": 8, "weft-agent": 8, "weft-control": 8, "weft-proxy": 8,

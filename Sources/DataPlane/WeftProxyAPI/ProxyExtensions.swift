@@ -5,10 +5,15 @@ package import WeftModel
 /// The extensions of a program, one registry per family. Programs make it; the engine only reads it.
 package struct ProxyExtensions: Sendable {
   package var httpFilters: HTTPFilterRegistry
+  package var networkFilters: NetworkFilterRegistry
   package var protocols: ProtocolRegistry
 
-  package init(httpFilters: HTTPFilterRegistry = .none, protocols: ProtocolRegistry = .none) {
+  package init(
+    httpFilters: HTTPFilterRegistry = .none, networkFilters: NetworkFilterRegistry = .none,
+    protocols: ProtocolRegistry = .none
+  ) {
     self.httpFilters = httpFilters
+    self.networkFilters = networkFilters
     self.protocols = protocols
   }
 
@@ -19,6 +24,7 @@ package struct ProxyExtensions: Sendable {
   package var known: KnownExtensions {
     var known = httpFilters.known
     known.protocols = protocols.known
+    known.networkFilters = networkFilters.known
     return known
   }
 }

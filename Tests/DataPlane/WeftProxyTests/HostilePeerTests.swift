@@ -103,7 +103,7 @@ struct HostilePeerTests {
   func directResponseAfterHandshake() {
     let world = ProxyWorld(security: ToySecurity())
     world.simple()
-    world.listen([.directResponse(Array("go away".utf8))])
+    world.listen([.directResponse(.inline(Array("go away".utf8)))])
     world.apply()
     let plain = world.connect()
     #expect(world.run { plain.isOver })

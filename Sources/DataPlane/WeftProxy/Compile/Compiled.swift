@@ -2,7 +2,7 @@
 
 package import WeftBase
 package import WeftModel
-import WeftProxyAPI
+package import WeftProxyAPI
 package import WeftRuntime
 package import WeftTelemetry
 import WeftUpstream
@@ -98,6 +98,8 @@ package struct CompiledFilterChain {
   package var http: ConfigRef<CompiledHTTPManager>?
   package var tcp: ConfigRef<CompiledTCPProxy>?
   package var response: ByteView
+  /// Those before the terminal one; nil where it is alone.
+  package var network: ConfigRef<NetworkFilterChain>?
   /// Makes a server session; nil for plain text.
   package var tls: (any DownstreamSecurity)?
   package var handshakeTimeout: UInt64
@@ -108,8 +110,20 @@ package struct CompiledFilterChain {
     self.http = nil
     self.tcp = nil
     self.response = .empty
+    self.network = nil
     self.tls = nil
     self.handshakeTimeout = 0
+  }
+}
+
+extension CompiledFilterChain {
+  /// Whether its network filters are the very ones of `other`, and with them what those keep of a connection.
+  func hasFilters(of other: ConfigRef<CompiledFilterChain>) -> Bool {
+    switch (network, other[].network) {
+    case (nil, nil): true
+    case (let own?, let others?): own == others
+    default: false
+    }
   }
 }
 

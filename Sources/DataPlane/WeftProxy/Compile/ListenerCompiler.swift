@@ -20,6 +20,8 @@ struct ListenerCompiler {
   let filters: [Int: ConfigRef<HTTPFilterChain>?]
   let protocols: ProtocolRegistry
   let clusterPosition: (String) -> Int32
+  /// The filters before the terminal one of a chain: the chain, its identity, its listener's name.
+  let network: (FilterChain, UInt64, String) throws(ConfigError) -> NetworkChains.Unit?
 
   func compile(_ listener: Listener) throws(ConfigError) -> CompiledListener {
     let address = try socketAddress(listener.address)
@@ -105,9 +107,13 @@ struct ListenerCompiler {
     var compiled: CompiledFilterChain
     switch last {
     case .echo: compiled = CompiledFilterChain(name: storage.text(chain.name), terminal: .echo)
-    case .directResponse(let bytes):
+    case .directResponse(let source):
       compiled = CompiledFilterChain(name: storage.text(chain.name), terminal: .respond)
-      compiled.response = storage.bytes(bytes)
+      do throws(ConfigError) { compiled.response = storage.bytes(try source.load()) } catch {
+        throw error.inside(at.field("response"))
+      }
+    case .filter(let config):
+      throw ConfigError(path: at, "\(config.typeName) configures no terminal filter; a chain must end with one")
     case .tcpProxy(let proxy):
       compiled = CompiledFilterChain(name: storage.text(chain.name), terminal: .tcp)
       do throws(ConfigError) { compiled.tcp = storage.keep(try compile(proxy)) } catch { throw error.inside(at) }
@@ -121,6 +127,10 @@ struct ListenerCompiler {
       } catch { throw error.inside(at) }
     }
     compiled.identity = identity(chain, compiled.terminal, isDefault: number == listener.filterChains.count)
+    if let unit = try network(chain, compiled.identity, listener.name) {
+      compiled.network = unit.chain
+      storage.retain(unit.storage)
+    }
     compiled.handshakeTimeout = chain.transportSocketConnectTimeout.wholeNanoseconds
     if let tls = chain.tls, makesSecurity {
       let at = FieldPath().field("transport_socket")
@@ -151,6 +161,8 @@ struct ListenerCompiler {
     case .respond: hasher.combine(2)
     case .echo: hasher.combine(3)
     }
+    // Connections keep what their filters have counted of them; with other filters they drain.
+    for case .filter(let config) in chain.filters { hasher.combine(config) }
     hasher.combine(chain.tls == nil)
     if let tls = chain.tls {
       // Whom the old policy let in, the new one might not.

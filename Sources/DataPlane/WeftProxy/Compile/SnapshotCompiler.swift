@@ -94,6 +94,7 @@ package final class SnapshotCompiler {
   private var routes: [String: RouteUnit] = [:]
   private var chains: FilterChains
   private let protocols: ProtocolRegistry
+  private var networkChains: NetworkChains
   private var listeners: [String: ListenerUnit] = [:]
   /// Kept for as long as a snapshot uses it: a cluster that goes and comes back goes on counting what is in flight.
   private var breakers: [String: WeakBreaker] = [:]
@@ -108,6 +109,7 @@ package final class SnapshotCompiler {
     self.makesSecurity = makesSecurity
     chains = FilterChains(extensions.httpFilters, metrics: metrics)
     protocols = extensions.protocols
+    networkChains = NetworkChains(extensions.networkFilters, metrics: metrics)
     self.metrics = metrics
     self.logs = logs
     self.security = security
@@ -643,7 +645,10 @@ package final class SnapshotCompiler {
       secrets: state.secrets,
       tables: tables.mapValues(\.unit.value), filters: filters.mapValues(\.chain),
       protocols: protocols,
-      clusterPosition: { [positions] in Self.position(of: $0, positions, &names) })
+      clusterPosition: { [positions] in Self.position(of: $0, positions, &names) },
+      network: { (chain, identity, name) throws(ConfigError) in
+        try self.networkChains.unit(of: chain, identity, in: name)
+      })
     let compiled = try builder.compile(listener)
     var reached = names.found
     for unit in filters.values {

@@ -84,7 +84,13 @@ extension WorkerEngine {
     slot[].chain = chain
     slot[].chainConfig = compiled[].chains[Int(chain)]
     slot[].headDeadline = .distantFuture
-    let chainConfig = compiled[].chains[Int(chain)]
+    if startNetworkFilters(d) { startChain(d) }
+  }
+
+  /// The connection's chain begins: TLS, or the terminal filter.
+  func startChain(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    guard let chainConfig = slot[].chainConfig else { return }
     if let security = chainConfig[].tls {
       guard security.isReady else {
         listenerTable[].entries[Int(slot[].listener)].stats.add(.sslSecretsNotReady)
@@ -202,6 +208,13 @@ extension WorkerEngine {
   func downstreamReceived(_ d: SlabIndex, _ bytes: ByteView) -> Int {
     let slot = downstreams.ref(d)
     if slot[].flags.contains(.closed) { return bytes.count }
+    return slot[].network.isNone ? passOn(d, bytes) : receivedFiltered(d, bytes)
+  }
+
+  /// Gives bytes to the terminal filter, or to what comes before it is known.
+  @inline(__always)
+  func passOn(_ d: SlabIndex, _ bytes: ByteView) -> Int {
+    let slot = downstreams.ref(d)
     switch slot[].kind {
     case .http1: return receivedHTTP1(d, bytes)
     case .http2: return receivedHTTP2(d, bytes)
@@ -270,6 +283,9 @@ extension WorkerEngine {
         if !streams[s].flags.contains(.requestEnded) { clientGone(s) }
       }
       if slot[].active == 0 { close(downstream: d, .gracefully) }
+    case .codec:
+      // Its requests are whole: a message passes at once.
+      if slot[].active == 0 { clientLeft(d) }
     default: clientLeft(d)
     }
   }
@@ -315,9 +331,10 @@ extension WorkerEngine {
     if slot[].flags.contains(.transportStarted), let session = loop.transport(slot[].connection) {
       session.handshake.countFault(in: listenerStats)
     }
+    endNetworkFilters(d)
     inspections[][d.index] = nil
     connectionValues[][d.index] = nil
-    if slot[].kind == .unmatched, !byUs || slot[].flags.contains(.readEnded) {
+    if slot[].kind == .unmatched, slot[].chain < 0, !byUs || slot[].flags.contains(.readEnded) {
       listenerStats.add(.downstreamListenerFilterRemoteClose)
     }
     listenerStats.subtract(.downstreamCxActive)

@@ -132,6 +132,7 @@ extension WorkerEngine {
     stream[].lastActivity = now
     stream[].bytesSent &+= UInt64(bytes.count)
     downstreams[d].tcpStats?.add(.downstreamCxTxBytesTotal, UInt64(bytes.count))
+    if turn[].outputFilters > 0 { showOutput(downstreams[d].connection, bytes) }
     if loop.write(downstreams[d].connection, bytes) == .blocked {
       downstreams[d].flags.insert(.writeBlocked)
       clusters[stream[].cluster].stats.add(.upstreamFlowControlPausedReading)

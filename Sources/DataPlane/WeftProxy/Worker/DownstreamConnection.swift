@@ -65,6 +65,8 @@ package struct DownstreamConnection: BitwiseCopyable {
   package var snapshot: UInt32
   package var chain: Int32 = -1
   var chainConfig: ConfigRef<CompiledFilterChain>?
+  /// What the chain's network filters keep of it; none where there are none.
+  package var network = SlabIndex.none
   var manager: ConfigRef<CompiledHTTPManager>?
   var stats: StatBlock<HTTPMetric>?
   var tcpStats: StatBlock<TCPMetric>?

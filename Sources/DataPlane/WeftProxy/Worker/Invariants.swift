@@ -47,6 +47,7 @@ extension WorkerEngine {
     clusters.forEach { check(cluster: $0, census, &found) }
     checkSnapshots(&found)
     checkListeners(&found)
+    checkNetworkFilters(&found)
     return found.words
   }
 
@@ -304,6 +305,29 @@ extension WorkerEngine {
       return true
     }
     return listens(as: snapshot)
+  }
+
+  /// Blocks of network filters belong to one connection each, which rests while it is held and has not begun its chain if it is held before that.
+  private func checkNetworkFilters(_ found: inout Violations) {
+    var blocks = 0
+    var outputs = 0
+    downstreams.forEach { i in
+      let d = downstreams[i]
+      guard !d.network.isNone else { return }
+      blocks += 1
+      guard networkBlocks.contains(d.network), let chain = d.chainConfig?[].network else {
+        return found.add("client \(i.index) names a block of network filters that is gone")
+      }
+      if !chain[].output.isEmpty { outputs += 1 }
+      let phase = networkBlocks[d.network].phase
+      if !d.isOpen || phase == .running { return }
+      found.expect(d.flags.contains(.readPaused) || phase == .heldInput, "client \(i.index) is held and read")
+      found.expect(
+        (phase == .heldBefore) == (d.kind == .unmatched), "client \(i.index) is held in another place than it is at")
+    }
+    found.expect(
+      networkBlocks.count == blocks, "\(networkBlocks.count) blocks of network filters for \(blocks) clients")
+    found.expect(turn[].outputFilters == outputs, "\(turn[].outputFilters) connections to watch, \(outputs) are there")
   }
 
   // MARK: Lists

@@ -81,6 +81,7 @@ extension WorkerEngine {
       return
     }
     flushStage()
+    if turn[].outputFilters > 0 { showOutput(c, bytes) }
     note(loop.write(c, bytes), of: c)
   }
 
@@ -91,6 +92,7 @@ extension WorkerEngine {
     for i in 0..<stage[].runs.count {
       let run = stage[].runs[i]
       if run.target == .none { continue }
+      if turn[].outputFilters > 0 { showOutput(run.target, stage[].buffer.view[run.start..<run.end]) }
       note(loop.write(run.target, stage[].buffer.view[run.start..<run.end]), of: run.target)
     }
     stage[].removeAll()
@@ -160,6 +162,7 @@ extension WorkerEngine {
     slot[].flags.remove(.flushQueued)
     let h2 = slot[].h2
     if h2.isNone || !slot[].isOpen || h2[].output.isEmpty { return }
+    if turn[].outputFilters > 0 { showOutput(slot[].connection, h2[].output.view) }
     let outcome = loop.write(slot[].connection, h2[].output.view)
     h2[].output.removeAll()
     if h2[].output.capacity > 64 << 10 { h2[].output.release() }

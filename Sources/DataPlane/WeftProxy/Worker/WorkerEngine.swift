@@ -93,6 +93,8 @@ package final class WorkerEngine: LoopHandler {
   private let answerScratch = HeadScratch()
   private let replyFieldScratch = HeadScratch()
   let callBody: Cell<ByteBuffer>
+  let networkBlocks: Slab<NetworkBlock>
+  let networkDesk: Cell<NetworkDesk>
 
   /// A worker over `loop`; install it as the loop's handler before the first turn.
   package init(loop: EventLoop, number: Int, registry: MetricsRegistry, limits: Limits = Limits(), seed: UInt64 = 0) {
@@ -104,6 +106,8 @@ package final class WorkerEngine: LoopHandler {
     downstreams = Slab(maximum: limits.downstreamConnections)
     upstreams = Slab(maximum: limits.upstreamConnections)
     streams = Slab(maximum: limits.streams)
+    networkBlocks = Slab(maximum: limits.downstreamConnections)
+    networkDesk = Cell(NetworkDesk(worker: number))
     hosts = Slab(maximum: limits.hosts)
     clusters = Slab(maximum: limits.clusters)
     requestHead = requestScratch.head
@@ -149,6 +153,7 @@ package final class WorkerEngine: LoopHandler {
     paces.free()
     callBody.free()
     desk.free()
+    networkDesk.free()
   }
 
   var now: MonotonicInstant { loop.now }
@@ -256,6 +261,8 @@ struct TurnState: ~Copyable {
   var endOfTurnAsked = false
   var spareStreams: [SlabIndex] = []
   var passed = PassedMessage()
+  /// Connections whose network filters want to see what leaves.
+  var outputFilters = 0
   /// Hosts that left and have connections still to be closed; how many this turn may close, and which turn that is.
   var departing: [SlabIndex] = []
   var closesLeft = 0

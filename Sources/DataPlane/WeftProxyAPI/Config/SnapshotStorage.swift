@@ -15,6 +15,14 @@ package final class SnapshotStorage: Sendable {
   package func keep<Value>(_ value: consuming Value) -> ConfigRef<Value> { boxes.keep(value) }
   /// Keeps `owner` alive as long as the storage.
   package func retain(_ owner: AnyObject) { boxes.retain(owner) }
+
+  /// The blocks of every worker for a filter's scope `prefix`, with `*` for `name`.
+  package func stats<M: Metric>(
+    _ metric: M.Type, _ prefix: String, name: String, _ metrics: MetricsRegistry
+  ) -> ConstantTable<StatBlock<M>> {
+    let scope = metrics.scope(ScopeKey(.filter, name, prefix), of: metric)
+    return arena.table((0..<metrics.workers).map { metrics.block(metric, scope, worker: $0) })
+  }
 }
 
 /// Keeps the boxes behind a snapshot's `ConfigRef`s.

@@ -26,8 +26,7 @@ package struct FilterContext {
 
   /// The blocks of every worker for the scope `prefix` (`http.*.fault.`, with `*` for `name`), by the worker's number.
   package func stats<M: Metric>(_ metric: M.Type, _ prefix: String, name: String) -> ConstantTable<StatBlock<M>> {
-    let scope = metrics.scope(ScopeKey(.filter, name, prefix), of: metric)
-    return storage.arena.table((0..<metrics.workers).map { metrics.block(metric, scope, worker: $0) })
+    storage.stats(metric, prefix, name: name, metrics)
   }
 }
 

@@ -1,5 +1,6 @@
 import CAtomics
 package import WeftBase
+package import WeftModel
 import WeftTelemetry
 
 /// A number that all workers count up and down, owned by a configuration: how many faults are active, how many connections are open.
@@ -25,6 +26,9 @@ package struct SharedCounter: BitwiseCopyable, @unchecked Sendable {  // an atom
     return false
   }
 
+  /// Takes one, whatever the limit.
+  package func add() { _ = unsafe weft_fetch_add(cell, 1) }
+
   package func give() { _ = unsafe weft_fetch_add(cell, .max) }
 }
 
@@ -41,6 +45,12 @@ package struct SharedTokenBucket: BitwiseCopyable, @unchecked Sendable {  // ato
   package let maximum: UInt64
   package let tokensPerFill: UInt64
   package let fillNanoseconds: UInt64
+
+  package init(_ settings: TokenBucketSettings, _ storage: SnapshotStorage) {
+    self.init(
+      maximum: UInt64(settings.maximum), tokensPerFill: UInt64(settings.tokensPerFill),
+      fillNanoseconds: UInt64(clamping: settings.fillInterval.nanoseconds), storage)
+  }
 
   package init(maximum: UInt64, tokensPerFill: UInt64, fillNanoseconds: UInt64, _ storage: SnapshotStorage) {
     let owner = SharedCells(2)

@@ -35,7 +35,7 @@ extension LocalRateLimit {
     if code >= 400, code < 600 { config.status = UInt16(code) }
     config.isExhaustion = message.rateLimitedAsResourceExhausted
     if let bucket = message.tokenBucket {
-      config.bucket = try self.bucket(bucket, root.field("token_bucket"), context, read)
+      config.bucket = SharedTokenBucket(try read.tokenBucket(bucket, root.field("token_bucket")), context.storage)
     }
     if let share = message.filterEnabled {
       config.enabledMillionths = UInt64(
@@ -57,23 +57,6 @@ extension LocalRateLimit {
     config.rules = try rules(message, context, read)
     config.stats = context.stats(LocalRateLimitMetric.self, LocalRateLimitMetric.prefix, name: message.statPrefix)
     return config
-  }
-
-  private static func bucket(
-    _ value: Envoy_Type_V3_TokenBucket, _ at: FieldPath, _ context: FilterContext, _ read: ExtensionReader
-  ) throws(ConfigError) -> SharedTokenBucket {
-    guard value.maxTokens > 0 else { throw ConfigError(path: at.field("max_tokens"), "must be more than 0") }
-    let perFill = value.tokensPerFill?.value ?? 1
-    guard perFill > 0 else { throw ConfigError(path: at.field("tokens_per_fill"), "must be more than 0") }
-    guard let interval = try read.duration(value.fillInterval, at.field("fill_interval")) else {
-      throw ConfigError(path: at.field("fill_interval"), "is required")
-    }
-    guard interval >= .milliseconds(50) else {
-      throw ConfigError(path: at.field("fill_interval"), "must be 50 ms or more")
-    }
-    return SharedTokenBucket(
-      maximum: UInt64(value.maxTokens), tokensPerFill: UInt64(perFill),
-      fillNanoseconds: UInt64(clamping: interval.nanoseconds), context.storage)
   }
 
   private static func headers(
@@ -109,7 +92,7 @@ extension LocalRateLimit {
       out.append(
         LimitDescriptor(
           entries: context.storage.arena.table(entries),
-          bucket: try self.bucket(bucket, at.field("token_bucket"), context, read)))
+          bucket: SharedTokenBucket(try read.tokenBucket(bucket, at.field("token_bucket")), context.storage)))
     }
     return context.storage.arena.table(out)
   }

@@ -1,4 +1,5 @@
 /// What was configured for an extension: the name of its message and the message, as it came. Only the extension knows how to read it.
+@usableFromInline
 package struct ExtensionConfig: Hashable, Sendable {
   /// Full name of the message: `envoy.extensions.filters.http.fault.v3.HTTPFault`.
   package var typeName: String
@@ -32,6 +33,8 @@ package struct KnownExtensions: Hashable, Sendable {
   package var routeFilters: Set<String> = []
   /// Messages of protocols, each with the protocol's name.
   package var protocols: [String: String] = [:]
+  /// Messages of network filters, each with the filter's canonical name; those that end a chain among them.
+  package var networkFilters: [String: String] = TerminalNetworkFilter.known
   /// Whether others pass as they are: which there are, only the program they are meant for knows.
   package var takesOthers = false
 
@@ -39,6 +42,7 @@ package struct KnownExtensions: Hashable, Sendable {
 
   package func hasHTTPFilter(_ typeName: String) -> Bool { takesOthers || httpFilters[typeName] != nil }
   package func hasProtocol(_ typeName: String) -> Bool { protocols[typeName] != nil }
+  package func hasNetworkFilter(_ typeName: String) -> Bool { takesOthers || networkFilters[typeName] != nil }
   package func hasRouteFilter(_ typeName: String) -> Bool { takesOthers || routeFilters.contains(typeName) }
 
   /// No extension at all.
@@ -65,6 +69,10 @@ package struct KnownExtensions: Hashable, Sendable {
       localRateLimit: "envoy.filters.http.local_ratelimit",
     ]
     known.routeFilters = [cors + "Policy", extAuthz + "PerRoute", fault, mutation + "PerRoute", localRateLimit]
+    known.networkFilters["envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit"] =
+      "envoy.filters.network.connection_limit"
+    known.networkFilters["envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit"] =
+      "envoy.filters.network.local_ratelimit"
     known.protocols = ["envoy.extensions.filters.network.generic_proxy.codecs.dubbo.v3.DubboCodecConfig": "Dubbo"]
     return known
   }()

@@ -22,6 +22,13 @@ extension Address: StablyHashable {
   }
 }
 
+extension ExtensionConfig: StablyHashable {
+  package func hash(into hasher: inout StableHasher) {
+    hasher.combine(typeName)
+    hasher.combine(message)
+  }
+}
+
 extension CIDRRange: StablyHashable {
   package func hash(into hasher: inout StableHasher) {
     hasher.combine(bytes: bytes)

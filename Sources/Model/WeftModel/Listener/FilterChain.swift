@@ -2,7 +2,7 @@
 package struct FilterChain: Hashable, Sendable {
   package var name: String
   package var match = FilterChainMatch()
-  package var filters: [NetworkFilter] = []
+  package var filters: [ConfiguredNetworkFilter] = []
   /// `nil` takes the bytes as they are.
   package var tls: DownstreamTLSContext?
   /// Limit of the downstream handshake; `nil` is unlimited.
@@ -32,12 +32,51 @@ package struct FilterChainMatch: Hashable, Sendable {
 }
 
 /// What a connection goes through; the last one of a chain is terminal.
-package enum NetworkFilter: Hashable, Sendable {
+package enum ConfiguredNetworkFilter: Hashable, Sendable {
   case httpConnectionManager(HTTPConnectionManager)
   case tcpProxy(TCPProxy)
   /// Writes the bytes and closes.
-  case directResponse([UInt8])
+  case directResponse(DataSource)
   case echo
+  /// An extension's; never the last one.
+  case filter(ExtensionConfig)
+}
+
+/// The filters that may end a chain.
+package enum TerminalNetworkFilter: String, CaseIterable, Sendable {
+  case directResponse = "envoy.extensions.filters.network.direct_response.v3.Config"
+  case dubboProxy = "envoy.extensions.filters.network.dubbo_proxy.v3.DubboProxy"
+  case echo = "envoy.extensions.filters.network.echo.v3.Echo"
+  case httpConnectionManager =
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+  case tcpProxy = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+
+  /// Envoy's canonical name.
+  package var name: String {
+    switch self {
+    case .directResponse: "envoy.filters.network.direct_response"
+    case .dubboProxy: "envoy.filters.network.dubbo_proxy"
+    case .echo: "envoy.filters.network.echo"
+    case .httpConnectionManager: "envoy.filters.network.http_connection_manager"
+    case .tcpProxy: "envoy.filters.network.tcp_proxy"
+    }
+  }
+
+  /// Their messages, each with the filter's canonical name.
+  package static let known = Dictionary(uniqueKeysWithValues: allCases.map { ($0.rawValue, $0.name) })
+}
+
+/// A token bucket as it was configured.
+package struct TokenBucketSettings: Hashable, Sendable {
+  package var maximum: UInt32
+  package var tokensPerFill: UInt32
+  package var fillInterval: Duration
+
+  package init(maximum: UInt32, tokensPerFill: UInt32, fillInterval: Duration) {
+    self.maximum = maximum
+    self.tokensPerFill = tokensPerFill
+    self.fillInterval = fillInterval
+  }
 }
 
 /// Relays bytes to a cluster.

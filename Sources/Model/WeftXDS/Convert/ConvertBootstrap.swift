@@ -295,7 +295,7 @@ extension Converter {
   }
 
   private func check(
-    _ filter: NetworkFilter, _ clusters: Set<String>, _ at: FieldPath, _ value: Bootstrap
+    _ filter: ConfiguredNetworkFilter, _ clusters: Set<String>, _ at: FieldPath, _ value: Bootstrap
   ) throws(ConfigError) {
     switch filter {
     case .tcpProxy(let proxy):
@@ -316,7 +316,7 @@ extension Converter {
       case .inline(let table) where table.validateClusters: try check(table, clusters, at.field("route_config"))
       default: break
       }
-    case .directResponse, .echo: break
+    case .directResponse, .echo, .filter: break
     }
   }
 

@@ -218,8 +218,13 @@ extension Converter {
         codec = nil
       }
       out.filters.append(next)
-      guard i == value.filters.count - 1 else {
-        throw fail(path, "terminal filter named \(filter.name) must be the last filter in a network filter chain")
+      let isTerminal = if case .filter = next { false } else { true }
+      if i < value.filters.count - 1 {
+        guard !isTerminal else {
+          throw fail(path, "terminal filter named \(filter.name) must be the last filter in a network filter chain")
+        }
+      } else if !isTerminal, !extensions.takesOthers {
+        throw fail(path, "non-terminal filter named \(filter.name) is the last filter in a network filter chain")
       }
     }
     if let socket = value.transportSocket {
@@ -275,27 +280,39 @@ extension Converter {
   }
 
   private func networkFilter(_ value: Envoy_Config_Listener_V3_Filter, _ at: FieldPath) throws(ConfigError)
-    -> NetworkFilter
+    -> ConfiguredNetworkFilter
   {
     let name = try required(value.name, at.field("name"))
     guard case .typedConfig(let any)? = value.configType else {
       if case .configDiscovery? = value.configType { throw fail(at.field("config_discovery"), "is not supported") }
-      throw unregistered(name, "", at)
+      throw unregistered(name, "", known: extensions.networkFilters.values, at)
     }
     let path = at.field("typed_config")
-    switch Self.typeName(any.typeUrl) {
-    case Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager.schema.name:
+    let config = try extensionConfig(any, path)
+    guard extensions.hasNetworkFilter(config.typeName) else {
+      throw unregistered(name, config.typeName, known: extensions.networkFilters.values, path)
+    }
+    let message = Google_Protobuf_Any(typeUrl: any.typeUrl, value: config.message)
+    switch TerminalNetworkFilter(rawValue: config.typeName) {
+    case .httpConnectionManager:
       return .httpConnectionManager(
         try connectionManager(
-          try unpack(any, Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager.self, path),
-          path))
-    case Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy.schema.name:
+          try unpack(
+            message, Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpConnectionManager.self, path), path))
+    case .tcpProxy:
       return .tcpProxy(
-        try tcpProxy(try unpack(any, Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy.self, path), path))
-    case Envoy_Extensions_Filters_Network_DubboProxy_V3_DubboProxy.schema.name:
+        try tcpProxy(try unpack(message, Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy.self, path), path))
+    case .directResponse:
+      let response = try unpack(message, Envoy_Extensions_Filters_Network_DirectResponse_V3_Config.self, path).response
+      return .directResponse(
+        try response.map { (r) throws(ConfigError) in
+          try data(r, path.field("response"))
+        } ?? .inline([]))
+    case .dubboProxy:
       return .httpConnectionManager(
-        try dubboProxy(try unpack(any, Envoy_Extensions_Filters_Network_DubboProxy_V3_DubboProxy.self, path), path))
-    default: throw unregistered(name, any.typeUrl, path)
+        try dubboProxy(try unpack(message, Envoy_Extensions_Filters_Network_DubboProxy_V3_DubboProxy.self, path), path))
+    case .echo: return .echo
+    case nil: return .filter(config)
     }
   }
 

@@ -55,5 +55,28 @@ package struct ExtensionReader {
     try converter.runtimeFraction(value, at)
   }
 
+  /// A switch that says what holds without a runtime.
+  package func featureFlag(
+    _ value: Envoy_Config_Core_V3_RuntimeFeatureFlag, _ at: FieldPath
+  ) throws(ConfigError) -> Bool {
+    guard let flag = value.defaultValue else { throw ConfigError(path: at.field("default_value"), "is required") }
+    return flag.value
+  }
+
+  package func tokenBucket(_ value: Envoy_Type_V3_TokenBucket, _ at: FieldPath) throws(ConfigError)
+    -> TokenBucketSettings
+  {
+    guard value.maxTokens > 0 else { throw ConfigError(path: at.field("max_tokens"), "must be more than 0") }
+    let perFill = value.tokensPerFill?.value ?? 1
+    guard perFill > 0 else { throw ConfigError(path: at.field("tokens_per_fill"), "must be more than 0") }
+    guard let interval = try duration(value.fillInterval, at.field("fill_interval")) else {
+      throw ConfigError(path: at.field("fill_interval"), "is required")
+    }
+    guard interval >= .milliseconds(50) else {
+      throw ConfigError(path: at.field("fill_interval"), "must be 50 ms or more")
+    }
+    return TokenBucketSettings(maximum: value.maxTokens, tokensPerFill: perFill, fillInterval: interval)
+  }
+
   package func fraction(_ value: Envoy_Type_V3_FractionalPercent) -> FractionalPercent { converter.fraction(value) }
 }

@@ -18,6 +18,7 @@ extension EventLoop {
     case .gracefully:
       if !c.it.flags.contains(.closing) { beginClosing(c, CloseReason(.ended)) }
       assert(!c.it.flags.isDisjoint(with: [.closing, .dead]), "a connection that was closed is on its way out")
+    case .atOnce: end(c, CloseReason(.ended), reset: false)
     }
   }
 

@@ -47,6 +47,8 @@ package enum CloseMode: UInt8, Sendable, BitwiseCopyable {
   case gracefully
   /// Drop what is queued and reset.
   case reset
+  /// Drop what is queued and close the socket: the peer sees an end, or a reset where the kernel has input of it that nobody read.
+  case atOnce
 }
 
 /// Why a connection ended.

@@ -91,7 +91,7 @@ final class ProxyWorld {
     apply()
   }
 
-  func listen(_ filters: [NetworkFilter]) {
+  func listen(_ filters: [ConfiguredNetworkFilter]) {
     var listener = Listener(name: "in", address: .socket(host: "127.0.0.1", port: 15001))
     var chain = FilterChain(name: "chain")
     chain.filters = filters

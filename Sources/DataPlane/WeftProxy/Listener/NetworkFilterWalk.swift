@@ -1,0 +1,203 @@
+// NetworkFilterWalk: the network filters of a connection are called here, held and resumed.
+//
+// A chain without network filters costs one comparison per event (`DownstreamConnection.network` is none). Filters never call the engine: they
+// answer with a verdict. A connection is held in two places: before its chain begins, with nothing read, and in the middle of what comes, which
+// then waits in the loop.
+
+import WeftBase
+import WeftProxyAPI
+import WeftRuntime
+import WeftTelemetry
+import WeftUpstream
+
+/// What a connection's network filters are at, and their states.
+struct NetworkBlock: BitwiseCopyable {
+  enum Phase: UInt8, BitwiseCopyable {
+    case running
+    /// The connection waits at entry `heldAt` of the list of its event, before the chain begins, or with input.
+    case heldBefore, heldInput
+  }
+  /// First of all: where a block is, there its states begin (`NetworkFilterChainBuilder.largestState`).
+  var states: InlineArray<24, UInt64>
+  var phase = Phase.running
+  var heldAt: UInt8 = 0
+  /// Filters that were asked about the new connection.
+  var asked: UInt8 = 0
+  /// Bytes left by the terminal filter that the filters have seen; behind them, those that a filter held the connection with.
+  var seen: UInt32 = 0
+  var held: UInt32 = 0
+
+  init(_ image: ConstantTable<UInt64>) {
+    states = InlineArray(repeating: 0)
+    for i in image.indices { states[i] = image[i] }
+  }
+}
+
+extension WorkerEngine {
+  /// Asks the network filters about a connection whose chain is chosen. *Returns*: whether it goes on now; else it is held, or closed.
+  func startNetworkFilters(_ d: SlabIndex) -> Bool {
+    let slot = downstreams.ref(d)
+    guard let chain = slot[].chainConfig?[].network else { return true }
+    guard let block = networkBlocks.insert(NetworkBlock(chain[].image)) else {
+      close(downstream: d, .atOnce)
+      return false
+    }
+    slot[].network = block
+    if !chain[].output.isEmpty { turn[].outputFilters += 1 }
+    return askAboutConnection(d, chain, from: 0)
+  }
+
+  private func askAboutConnection(_ d: SlabIndex, _ chain: ConfigRef<NetworkFilterChain>, from start: Int) -> Bool {
+    let block = networkBlocks.ref(downstreams[d].network)
+    let list = chain[].newConnection
+    var i = start
+    while i < list.count {
+      let entry = list[i]
+      block[].asked = UInt8(truncatingIfNeeded: entry.position + 1)
+      switch entry.code._newConnection(site(d, chain, Int(entry.position))) {
+      case .go: i += 1
+      case .hold:
+        hold(d, .heldBefore, at: i)
+        return false
+      case .close:
+        close(downstream: d, .atOnce)
+        return false
+      }
+    }
+    block[].asked = UInt8(truncatingIfNeeded: chain[].count)
+    return true
+  }
+
+  /// Where the filter at `position` is called. The desk is laid for it.
+  private func site(_ d: SlabIndex, _ chain: ConfigRef<NetworkFilterChain>, _ position: Int) -> NetworkSite {
+    networkDesk[].now = now
+    networkDesk[].wait = 0
+    let state = unsafe UnsafeMutableRawPointer(networkBlocks.pointer(downstreams[d].network))
+    return unsafe NetworkSite(
+      state + Int(chain[].offsets[position]), chain[].configs[position].config ?? UnsafeRawPointer(state),
+      networkDesk.address)
+  }
+
+  private func hold(_ d: SlabIndex, _ phase: NetworkBlock.Phase, at entry: Int) {
+    let slot = downstreams.ref(d)
+    let block = networkBlocks.ref(slot[].network)
+    block[].phase = phase
+    block[].heldAt = UInt8(truncatingIfNeeded: entry)
+    pauseReading(downstream: d)
+    // A connection that ends meanwhile has another generation.
+    loop.schedule(after: .nanoseconds(Int64(clamping: networkDesk[].wait))) { [weak self] in
+      guard let self, downstreams.contains(d), !downstreams[d].flags.contains(.closed) else { return }
+      holdEnded(d)
+      flushStage()
+    }
+  }
+
+  private func holdEnded(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    guard !slot[].network.isNone, let chain = slot[].chainConfig?[].network else { return }
+    let block = networkBlocks.ref(slot[].network)
+    let phase = block[].phase
+    let heldAt = Int(block[].heldAt)
+    let position =
+      switch phase {
+      case .running: -1
+      case .heldBefore: Int(chain[].newConnection[heldAt].position)
+      case .heldInput: Int(chain[].input[heldAt].position)
+      }
+    if position < 0 { return }
+    if let filter = chain[].holding[position] {
+      switch filter._resumed(site(d, chain, position)) {
+      case .go: break
+      case .hold: return hold(d, phase, at: heldAt)
+      case .close: return close(downstream: d, .atOnce)
+      }
+    }
+    block[].phase = .running
+    switch phase {
+    case .heldBefore:
+      guard askAboutConnection(d, chain, from: heldAt + 1) else { return }
+      resumeReading(downstream: d)
+      startChain(d)
+    default:
+      block[].heldAt += 1
+      resumeReading(downstream: d)
+    }
+  }
+
+  /// Shows the filters what has come, and passes it on to the terminal filter. *Returns*: how much was taken.
+  func receivedFiltered(_ d: SlabIndex, _ bytes: ByteView) -> Int {
+    let slot = downstreams.ref(d)
+    let block = networkBlocks.ref(slot[].network)
+    if block[].phase != .running {
+      pauseReading(downstream: d)
+      return 0
+    }
+    if let chain = slot[].chainConfig?[].network, !chain[].input.isEmpty {
+      if block[].held > 0 {
+        // What the connection was held with goes on behind the filter that held it.
+        let part = bytes.dropFirst(Int(block[].seen)).prefix(Int(block[].held))
+        guard showInput(d, chain, part, from: Int(block[].heldAt)) else { return leftByFilters(d, bytes) }
+      }
+      let fresh = bytes.dropFirst(Int(block[].seen))
+      guard fresh.isEmpty || showInput(d, chain, fresh, from: 0) else { return leftByFilters(d, bytes) }
+    }
+    let taken = passOn(d, bytes)
+    if downstreams.contains(d), !slot[].flags.contains(.closed) { block[].seen = UInt32(clamping: bytes.count - taken) }
+    return taken
+  }
+
+  /// Nothing is taken from a connection that is held, all from one that is closed.
+  private func leftByFilters(_ d: SlabIndex, _ bytes: ByteView) -> Int {
+    downstreams[d].flags.contains(.closed) ? bytes.count : 0
+  }
+
+  /// *Returns*: whether all filters let the bytes pass; else the connection is held, or closed.
+  private func showInput(
+    _ d: SlabIndex, _ chain: ConfigRef<NetworkFilterChain>, _ bytes: ByteView, from start: Int
+  ) -> Bool {
+    let block = networkBlocks.ref(downstreams[d].network)
+    let list = chain[].input
+    var i = start
+    while i < list.count {
+      switch list[i].code._input(site(d, chain, Int(list[i].position)), bytes) {
+      case .go: i += 1
+      case .hold:
+        block[].held = UInt32(clamping: bytes.count)
+        hold(d, .heldInput, at: i)
+        return false
+      case .close:
+        close(downstream: d, .atOnce)
+        return false
+      }
+    }
+    block[].seen += UInt32(clamping: bytes.count)
+    block[].held = 0
+    return true
+  }
+
+  /// Shows the filters what leaves for the client of `c`. Called only while some connection has filters that want to see it.
+  @inline(never)
+  func showOutput(_ c: ConnectionID, _ bytes: ByteView) {
+    let word = loop.user(c)
+    guard word >> 32 == Side.downstream.rawValue,
+      let d = downstreams.liveIndex(at: UInt32(truncatingIfNeeded: word)),
+      !downstreams[d].network.isNone, let chain = downstreams[d].chainConfig?[].network
+    else { return }
+    let list = chain[].output
+    for i in 0..<list.count { list[i].code._output(site(d, chain, Int(list[i].position)), bytes) }
+  }
+
+  /// The connection is over: its filters hear of it, and its block is free.
+  func endNetworkFilters(_ d: SlabIndex) {
+    let slot = downstreams.ref(d)
+    let block = slot[].network
+    guard !block.isNone, let chain = slot[].chainConfig?[].network else { return }
+    let list = chain[].end
+    for i in 0..<list.count where list[i].position < networkBlocks[block].asked {
+      list[i].code._connectionEnded(site(d, chain, Int(list[i].position)))
+    }
+    if !chain[].output.isEmpty { turn[].outputFilters -= 1 }
+    slot[].network = .none
+    networkBlocks.remove(block)
+  }
+}
