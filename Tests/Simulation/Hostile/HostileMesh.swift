@@ -193,7 +193,7 @@ final class HostileMesh {
     return manager
   }
 
-  private func listener(_ name: String, _ port: UInt16, _ filter: NetworkFilter) -> Listener {
+  private func listener(_ name: String, _ port: UInt16, _ filter: ConfiguredNetworkFilter) -> Listener {
     var listener = Listener(name: name, address: .socket(host: "127.0.0.1", port: port))
     var chain = FilterChain(name: "chain")
     chain.filters = [filter]

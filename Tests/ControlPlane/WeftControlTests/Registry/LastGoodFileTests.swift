@@ -45,7 +45,7 @@ struct LastGoodFileTests {
       file.note { ["number": .int(number)] }
       await file.flush()
     }
-    #expect(mkdir(directory.file("later"), 0o700) == 0)
+    #expect(unsafe mkdir(directory.file("later"), 0o700) == 0)
     for number in 3...4 {
       file.note { ["number": .int(number)] }
       await file.flush()
