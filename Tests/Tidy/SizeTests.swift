@@ -114,50 +114,65 @@ struct SizeTests {
 
 @Suite("life cycles")
 struct LifeCycleTests {
-  /// Bits that say how far something has come. An enum should say it; this list only shrinks.
-  static let stages: [String: Set<String>] = [
-    "DownstreamConnection": [
-      "writeBlocked", "readPaused", "closing", "closed", "goAwayAnnounced", "goAwayFinal", "readEnded", "flushQueued",
-      "headStarted", "lastRequest", "transportStarted", "endedIdle",
-    ],
-    "Stream": [
-      "requestEnded", "requestSent", "requestStarted", "responseStarted", "responseEnded", "responseSent", "tunnel",
-      "waiting", "requestPaused", "responsePaused", "counted", "tcpCounted", "countedRetry", "clientGone",
-      "upstreamAnswered", "bodyAbandoned", "autoRetried",
-    ],
-    "UpstreamConnection": [
-      "connecting", "writeBlocked", "readPaused", "draining", "closed", "flushQueued", "timedOut", "pingOutstanding",
-      "readEnded", "responseStarted",
-    ],
-  ]
-
   /// Bits that end like a stage and say what a thing is.
   static let properties: Set<String> = ["requestChunked", "responseChunked"]
 
   /// Names of stages: something that has begun, has ended, or is under way.
   static func isStage(_ name: String) -> Bool {
-    name.contains(#/(?:ed|ing|Gone|Sent|Final|Idle|Outstanding|tunnel)$/#) && !properties.contains(name)
+    name.contains(#/(?:ed|ing|Gone|Sent|Begun|Done|Final|Idle|Outstanding|ByUs|tunnel)$|^(?:last|holds|keeps)[A-Z]/#)
+      && !properties.contains(name)
+  }
+
+  /// The bits of the option sets that `text` declares.
+  static func bits(of text: String) -> [String] {
+    text.matches(of: #/static (?:let|var) (?<name>\w+)[^=\n]*[={] *(?:Self|Flags)\(rawValue: 1 << /#)
+      .map { String($0.name) }
   }
 
   static func bits() -> [(type: String, name: String)] {
-    let bit = #/static (?:let|var) (?<name>\w+)[^=\n]*[={] *(?:Self|Flags)\(rawValue: 1 << /#
-    return Repository.files(under: "Sources/DataPlane", suffix: ".swift").flatMap { path in
+    Repository.files(under: "Sources/DataPlane", suffix: ".swift").flatMap { path in
       let type = path.split(separator: "/").last!.dropLast(".swift".count)
-      return Repository.text(path).matches(of: bit).map { (String(type), String($0.name)) }
+      return bits(of: Repository.text(path)).map { (String(type), $0) }
     }
   }
 
-  @Test("no new bit of an option set describes a stage")
+  @Test("no bit of an option set describes a stage")
   func stagesAreEnums() {
     let bits = Self.bits()
-    #expect(bits.count > 40 || Self.stages.isEmpty, "the pattern finds no bits any more")
+    #expect(bits.contains { $0 == ("Stream", "isHEAD") }, "the pattern finds no bits any more")
     for bit in bits where Self.isStage(bit.name) {
-      #expect(Self.stages[bit.type]?.contains(bit.name) == true, "\(bit.type).\(bit.name): make it a case of a state")
+      Issue.record("\(bit.type).\(bit.name) says how far something has come: make it a case of a state")
     }
-    for (type, names) in Self.stages {
-      for name in names where !bits.contains(where: { $0.type == type && $0.name == name }) {
-        Issue.record("\(type).\(name) is gone: take it off the list")
-      }
+  }
+
+  @Test("a planted stage is found, in either way of writing a bit, and a property is not taken for one")
+  func planted() {
+    let bits = Self.bits(
+      of: """
+          package static let responseStarted = Flags(rawValue: 1 << 3)
+          @inlinable package static var draining: Flags { Flags(rawValue: 1 << 3) }
+          package static let clientGone = Self(rawValue: 1 << 20)
+          package static let isHEAD = Flags(rawValue: 1 << 6)
+          package static let requestChunked = Flags(rawValue: 1 << 27)
+        """)
+    #expect(bits == ["responseStarted", "draining", "clientGone", "isHEAD", "requestChunked"])
+    #expect(bits.filter(Self.isStage) == ["responseStarted", "draining", "clientGone"])
+  }
+
+  /// The events of the life cycles that a file of transitions declares.
+  static func events(of text: String) -> [String] {
+    text.matches(of: #/mutating func (?<name>\w+)/#).map { String($0.name) }
+  }
+
+  @Test("every transition of a state stands in a table of its tests")
+  func everyTransitionIsTested() {
+    let files = Repository.files(under: "Sources/DataPlane", suffix: ".swift").filter { $0.contains("/States/") }
+    let tables = Repository.files(under: "Tests/DataPlane", suffix: ".swift").filter { $0.contains("/States/") }
+      .map(Repository.text).joined()
+    let events = files.flatMap { path in Self.events(of: Repository.text(path)).map { (path, $0) } }
+    #expect(events.count > 20, "the pattern finds no transitions any more")
+    for (path, name) in events {
+      #expect(tables.contains("\"\(name)\", { $0.\(name)("), "\(path): \(name) is in no table of transitions")
     }
   }
 }

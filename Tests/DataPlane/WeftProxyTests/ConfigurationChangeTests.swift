@@ -188,7 +188,7 @@ struct ConfigurationChangeTests {
     #expect(before > 16)
     func closing() -> Int {
       var count = 0
-      world.engine.upstreams.forEach { if world.engine.upstreams[$0].flags.contains(.closed) { count += 1 } }
+      world.engine.upstreams.forEach { if world.engine.upstreams[$0].life.isClosed { count += 1 } }
       return count
     }
     if all { world.config.clusters = [] } else { world.config.clusters[0].loadAssignment.localities[0].endpoints = [] }

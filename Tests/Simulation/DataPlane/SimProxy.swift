@@ -179,13 +179,13 @@ final class SimProxy {
       if !stream.upstream.isNone {
         let u = engine.upstreams[stream.upstream]
         upstream =
-          "\(u.kind) \(u.connection.index) flags \(u.flags.rawValue) queued \(process.loop.queuedBytes(u.connection)) "
+          "\(u.kind) \(u.connection.index) state \(u.life)-\(u.read)-\(u.write) queued \(process.loop.queuedBytes(u.connection)) "
           + "paused \(process.loop.isPaused(u.connection))"
       }
       world.tell(
-        "\(name): #\(id) flags \(String(stream.flags.rawValue, radix: 16)) request \(stream.bytesReceived) unsent "
+        "\(name): #\(id) state \(stream.place)-\(stream.tunnel) request \(stream.bytesReceived) unsent "
           + "\(stream.requestBody.unsent) left \(stream.requestLeft) response \(stream.bytesSent) unsent "
-          + "\(stream.responseBody.unsent); down \(d.kind) \(d.connection.index) flags \(d.flags.rawValue) queued "
+          + "\(stream.responseBody.unsent); down \(d.kind) \(d.connection.index) state \(d.life)-\(d.read)-\(d.write) queued "
           + "\(process.loop.queuedBytes(d.connection)) paused \(process.loop.isPaused(d.connection)); up \(upstream)")
     }
   }

@@ -25,7 +25,7 @@ extension WorkerEngine {
     slot[].kind = .codec
     slot[].codec = codec[].open(.client)
     // Its listener has begun to drain meanwhile.
-    if slot[].flags.contains(.lastRequest) { beginDrain(downstream: d) }
+    if slot[].farewell.isDue { beginDrain(downstream: d) }
   }
 
   func receivedCodec(_ d: SlabIndex, _ bytes: ByteView) -> Int {
@@ -33,9 +33,9 @@ extension WorkerEngine {
     slot[].stats?.add(.downstreamCxRxBytesTotal, UInt64(bytes.count))
     let codec = slot[].codec
     var input = bytes
-    while !slot[].flags.contains(.closed) {
+    while !slot[].life.isClosed {
       // The connection ends; whatever still comes belongs to nobody.
-      if slot[].flags.contains(.closing) { return bytes.count }
+      if slot[].life == .closing { return bytes.count }
       if holdsBack(d) {
         pauseReading(downstream: d)
         return bytes.count - input.count
@@ -55,16 +55,16 @@ extension WorkerEngine {
           codec[].answer(message, &stage[].buffer)
         }
       case .lastCall:
-        slot[].flags.insert(.closing)
+        slot[].life.noMoreRequests()
         if slot[].active == 0 { close(downstream: d, .gracefully) }
       case .malformed:
-        slot[].flags.insert([.closing, .protocolError])
+        slot[].life.noMoreRequests()
         slot[].stats?.add(.downstreamCxProtocolError)
         endStreams(ofDownstream: d)
         close(downstream: d, .gracefully)
         return bytes.count
       }
-      slot[].flags.remove(.headStarted)
+      slot[].nextHead.awaitedAnew()
       slot[].headDeadline = .distantFuture
     }
     return bytes.count
@@ -72,20 +72,20 @@ extension WorkerEngine {
 
   /// A message that has begun has to be whole in the time of a head.
   private func boundMessage(_ d: SlabIndex) {
-    if downstreams[d].codec[].hasPartial, !downstreams[d].flags.contains(.headStarted) { headBegan(d) }
+    if downstreams[d].codec[].hasPartial, downstreams[d].nextHead != .come { headBegan(d) }
   }
 
   /// Whether no further message is read for now: answers are not taken, enough requests are under way, or enough of them wait to be passed on.
   private func holdsBack(_ d: SlabIndex) -> Bool {
     let slot = downstreams.ref(d)
-    if slot[].flags.contains(.writeBlocked) { return true }
+    if slot[].write == .blocked { return true }
     if slot[].codec[].exchange == .oneByOne { return slot[].active > 0 }
     return slot[].active >= UInt32(limits.messagesUnderWay)
       || slot[].codec[].held > (slot[].manager?[].bufferLimit ?? 0)
   }
 
   func resumeCodec(_ d: SlabIndex) {
-    if downstreams[d].flags.contains(.readPaused), !holdsBack(d) { resumeReading(downstream: d) }
+    if downstreams[d].read == .paused, !holdsBack(d) { resumeReading(downstream: d) }
   }
 
   private func newMessage(_ d: SlabIndex, _ id: UInt64, _ expectsAnswer: Bool) -> SlabIndex? {
@@ -113,7 +113,7 @@ extension WorkerEngine {
 
   private func refuse(_ s: SlabIndex, _ details: StaticString) {
     let stream = streams.ref(s)
-    stream[].flags.insert(.requestEnded)
+    stream[].request.endArrived()
     stream[].requestEndedAt = now
     stream[].responseFlags.insert(.downstreamProtocolError)
     stream[].keepsResponseHead = downstreams[stream[].downstream].manager?[].hasAccessLogs ?? false
@@ -128,7 +128,7 @@ extension WorkerEngine {
     let taken = min(n, stream[].requestCredit)
     stream[].requestCredit -= taken
     slot[].codec[].held -= taken
-    if !stream[].flags.contains(.clientGone) { resumeCodec(stream[].downstream) }
+    if stream[].client != .gone { resumeCodec(stream[].downstream) }
   }
 
   // MARK: Answers
@@ -164,7 +164,7 @@ extension WorkerEngine {
   /// Endpoints cannot be held back for one of many clients: a client that asks and does not read ends when too much waits for it.
   private func boundAnswers(_ d: SlabIndex) {
     let slot = downstreams.ref(d)
-    guard slot[].flags.contains(.writeBlocked), loop.queuedBytes(slot[].connection) > limits.queuedAnswerBytes else {
+    guard slot[].write == .blocked, loop.queuedBytes(slot[].connection) > limits.queuedAnswerBytes else {
       return
     }
     slot[].stats?.add(.downstreamRqOverloadClose)
@@ -175,7 +175,7 @@ extension WorkerEngine {
   func abortMessage(_ s: SlabIndex) {
     let stream = streams.ref(s)
     let slot = downstreams.ref(stream[].downstream)
-    if stream[].expectsAnswer, !stream[].flags.contains(.responseStarted), slot[].isOpen {
+    if stream[].expectsAnswer, !stream[].response.hasStarted, slot[].isOpen {
       stage(for: slot[].connection)
       turn[].passed = PassedMessage()
       writeReply(s, 502)
@@ -187,10 +187,10 @@ extension WorkerEngine {
   func finishCodec(_ d: SlabIndex, rest: Int) {
     let slot = downstreams.ref(d)
     slot[].codec[].held -= rest
-    if slot[].flags.contains(.closed) { return }
+    if slot[].life.isClosed { return }
     if slot[].active == 0 {
       slot[].idleSince = now
-      if !slot[].flags.isDisjoint(with: [.goAwayFinal, .closing]) { return close(downstream: d, .gracefully) }
+      if slot[].farewell == .final || slot[].life == .closing { return close(downstream: d, .gracefully) }
       armIdle(d)
     }
     resumeCodec(d)

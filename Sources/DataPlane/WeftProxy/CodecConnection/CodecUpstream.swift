@@ -21,8 +21,8 @@ extension WorkerEngine {
   /// Passes the whole message on, or keeps it until the connection takes it. May end the stream (one-way).
   func passMessage(_ s: SlabIndex, _ message: ByteView) {
     let stream = streams.ref(s)
-    let isBlocked = upstreams[stream[].upstream].flags.contains(.writeBlocked)
-    let keeps = stream[].flags.contains(.keepsBody)
+    let isBlocked = upstreams[stream[].upstream].write == .blocked
+    let keeps = stream[].bodyCopy == .kept
     if isBlocked || keeps { stream[].requestBody.append(message, pool: pool) }
     if isBlocked { return checkBody(s) }
     if keeps {
@@ -37,12 +37,12 @@ extension WorkerEngine {
   func pumpMessage(_ s: SlabIndex) {
     let stream = streams.ref(s)
     let count = stream[].requestBody.unsent
-    guard count > 0, stream[].flags.contains(.requestEnded) || stream[].bytesReceived == UInt64(count),
-      !upstreams[stream[].upstream].flags.contains(.writeBlocked)
+    guard count > 0, stream[].request.hasArrived || stream[].bytesReceived == UInt64(count),
+      upstreams[stream[].upstream].write != .blocked
     else { return }
     write(s, stream[].requestBody.unsentView)
-    stream[].requestBody.advance(count, keep: stream[].flags.contains(.keepsBody), pool: pool)
-    stream[].flags.remove(.requestPaused)
+    stream[].requestBody.advance(count, keep: stream[].bodyCopy == .kept, pool: pool)
+    stream[].requestFlow.resume()
     messageSent(s, count)
   }
 
@@ -56,7 +56,7 @@ extension WorkerEngine {
 
   private func messageSent(_ s: SlabIndex, _ count: Int) {
     let stream = streams.ref(s)
-    stream[].flags.insert(.requestSent)
+    stream[].request.endPassed()
     stream[].lastActivity = now
     creditMessage(s, count)
     if stream[].expectsAnswer { return }
@@ -72,7 +72,7 @@ extension WorkerEngine {
     let slot = upstreams.ref(u)
     let codec = slot[].codec
     var input = bytes
-    while !slot[].flags.contains(.closed) {
+    while !slot[].life.isClosed {
       var message = ByteView.empty
       switch codec[].next(&input, responseHead, &message) {
       case .needMore: return bytes.count - input.count
@@ -91,7 +91,7 @@ extension WorkerEngine {
         streams[s].responseFlags.insert(.upstreamProtocolError)
         upstreamReset(s, .protocolError)
       case .control(_, let wantsAnswer):
-        slot[].flags.remove(.pingOutstanding)
+        slot[].ping.answered()
         slot[].deadline = .distantFuture
         guard wantsAnswer else { continue }
         stage(for: slot[].connection)
@@ -107,7 +107,6 @@ extension WorkerEngine {
 
   private func brokenCodec(_ u: SlabIndex, _ bytes: ByteView) -> Int {
     clusters[hosts[upstreams[u].host].cluster].stats.add(.upstreamCxProtocolError)
-    upstreams[u].flags.insert(.protocolError)
     closeWithStreams(u, .protocolError)
     return bytes.count
   }
@@ -127,7 +126,7 @@ extension WorkerEngine {
     let slot = upstreams.ref(u)
     streams.unlink(s, &slot[].streams)
     _ = slot[].codec[].close(UInt64(streams[s].upstreamID))
-    if slot[].flags.contains(.closed) { return }
+    if slot[].life.isClosed { return }
     if slot[].codec[].exchange == .oneByOne, !isComplete {
       stage[].drop(slot[].connection)
       return close(upstream: u, .reset)
@@ -164,13 +163,13 @@ extension WorkerEngine {
     // One that takes no answer is over as soon as it has left, and frees the connection again: those who wait are served here, not deeper.
     if slot[].codec[].isServing { return }
     slot[].codec[].isServing = true
-    while slot[].flags.isDisjoint(with: [.closed, .draining]), hasRoom(u), let s = nextWaiting(slot[].host, .codec, u) {
+    while slot[].life == .open, hasRoom(u), let s = nextWaiting(slot[].host, .codec, u) {
       _ = startWaiting(s, on: u)
     }
     slot[].codec[].isServing = false
-    guard upstreams.contains(u), !slot[].flags.contains(.closed) else { return }
+    guard upstreams.contains(u), !slot[].life.isClosed else { return }
     // Those who waited may have taken the last requests that it carries.
-    if slot[].flags.contains(.draining) { return openForWaiting(slot[].host) }
+    if slot[].life == .draining { return openForWaiting(slot[].host) }
     if hosts[slot[].host].isRemoved { return drain(upstream: u) }
     if hasRoom(u) { list(upstream: u) }
     if slot[].active == 0 { idleBegan(u) }
@@ -187,10 +186,10 @@ extension WorkerEngine {
     if slot[].nextPingAt <= now {
       let isSilent = slot[].framesAtPing == slot[].codec[].received
       slot[].framesAtPing = slot[].codec[].received
-      if isSilent, !slot[].flags.contains(.pingOutstanding) {
+      if isSilent, slot[].ping != .outstanding {
         stage(for: slot[].connection)
         slot[].codec[].heartbeat(&stage[].buffer)
-        slot[].flags.insert(.pingOutstanding)
+        slot[].ping.sent()
         slot[].deadline = now.advanced(nanoseconds: Int64(clamping: 2 * interval))
       }
       slot[].nextPingAt = now.advanced(nanoseconds: Int64(clamping: interval))

@@ -67,7 +67,7 @@ extension WorkerEngine {
     var serving = false
     forEachClient { d in
       let slot = downstreams.ref(d)
-      if !slot[].flags.contains(.endedIdle) || loop.queuedBytes(slot[].connection) > 0 { serving = true }
+      if slot[].life != .closedIdle || loop.queuedBytes(slot[].connection) > 0 { serving = true }
     }
     return serving
   }
@@ -75,7 +75,7 @@ extension WorkerEngine {
   private func closeIdleUpstreams() {
     upstreams.forEach { u in
       let slot = upstreams.ref(u)
-      if slot[].active == 0, !slot[].flags.contains(.connecting) { close(upstream: u, .gracefully) }
+      if slot[].active == 0, slot[].life != .connecting { close(upstream: u, .gracefully) }
     }
   }
 
@@ -99,14 +99,13 @@ extension WorkerEngine {
   /// PING; its answer comes behind every request that left the client before it knew, and the final GOAWAY follows. TCP sessions run on.
   func beginDrain(downstream d: SlabIndex) {
     let slot = downstreams.ref(d)
-    if slot[].flags.contains(.closed) { return }
-    slot[].flags.insert(.lastRequest)
+    if slot[].life.isClosed { return }
+    slot[].farewell.becomesDue()
     switch slot[].kind {
     case .http1:
-      if slot[].active == 0, slot[].decoder.isIdle, !slot[].flags.contains(.headStarted) { closeIdle(downstream: d) }
+      if slot[].active == 0, slot[].decoder.isIdle, slot[].nextHead != .come { closeIdle(downstream: d) }
     case .http2:
-      if slot[].flags.contains(.goAwayAnnounced) { return }
-      slot[].flags.insert(.goAwayAnnounced)
+      guard slot[].farewell.announce() else { return }
       slot[].stats?.add(.downstreamCxDrainClose)
       slot[].h2[].shutdownNotice()
       slot[].h2[].ping(Self.drainPing)
@@ -117,8 +116,7 @@ extension WorkerEngine {
       slot[].drainDeadline = now.advanced(nanoseconds: Int64(clamping: max(longest, 1_000_000)))
       arm(downstream: d, at: slot[].drainDeadline)
     case .codec:
-      if slot[].flags.contains(.goAwayAnnounced) { return }
-      slot[].flags.insert(.goAwayAnnounced)
+      guard slot[].farewell.announce() else { return }
       slot[].stats?.add(.downstreamCxDrainClose)
       // What was sent before the client knew is on its way; where the protocol has no word for it, each answer may be the last.
       guard sendLastCall(d) else { return finishDrain(downstream: d) }
@@ -143,28 +141,25 @@ extension WorkerEngine {
   private func closeIdle(downstream d: SlabIndex) {
     let slot = downstreams.ref(d)
     slot[].stats?.add(.downstreamCxDrainClose)
-    slot[].flags.insert(.endedIdle)
-    close(downstream: d, .gracefully)
+    close(downstream: d, .gracefully, idle: true)
   }
 
   /// The answer to a PING: whatever the client sent before it knew of the drain is here.
   func drainAnswered(downstream d: SlabIndex, _ payload: UInt64) {
     let slot = downstreams.ref(d)
-    if payload == Self.drainPing, slot[].flags.contains(.goAwayAnnounced) { finishDrain(downstream: d) }
+    if payload == Self.drainPing, slot[].farewell.isAnnounced { finishDrain(downstream: d) }
   }
 
   /// The final GOAWAY; the connection closes when its last stream has ended.
   func finishDrain(downstream d: SlabIndex) {
     let slot = downstreams.ref(d)
-    if slot[].flags.contains(.goAwayFinal) { return }
-    slot[].flags.insert(.goAwayFinal)
+    guard slot[].farewell.finish() else { return }
     slot[].drainDeadline = .distantFuture
     if slot[].kind == .http2 {
       slot[].h2[].goAway()
       flushLater(downstream: d)
     }
     if slot[].active > 0 { return }
-    slot[].flags.insert(.endedIdle)
-    close(downstream: d, .gracefully)
+    close(downstream: d, .gracefully, idle: true)
   }
 }

@@ -34,7 +34,7 @@ extension WorkerEngine {
   /// - Internal is who comes in one hop from an internal address; nobody else may set `x-envoy-*`.
   func addForwarding(_ s: SlabIndex, _ head: MessageHead, _ slot: SlotRef<DownstreamConnection>) {
     guard let manager = slot[].manager else { return }
-    let secure = slot[].flags.contains(.secure)
+    let secure = slot[].transport.isSecure
     let edge = manager[].useRemoteAddress
     let forwarded =
       head.contains(.forwardedFor)

@@ -40,7 +40,7 @@ extension WorkerEngine {
       return
     case .forwardOnly, .appendForward, .sanitizeSet: break
     }
-    guard slot[].flags.contains(.secure), let session = loop.transport(slot[].connection) as? TLSSession,
+    guard slot[].transport.isSecure, let session = loop.transport(slot[].connection) as? TLSSession,
       session.presentedCertificate
     else {
       head.remove(.forwardedClientCert)

@@ -96,7 +96,7 @@ extension WorkerEngine {
         listenerTable[].entries[Int(slot[].listener)].stats.add(.sslSecretsNotReady)
         return close(downstream: d, .reset)
       }
-      slot[].flags.insert([.secure, .transportStarted])
+      slot[].transport.started()
       let limit = chainConfig[].handshakeTimeout
       slot[].headDeadline = limit > 0 ? now.advanced(nanoseconds: Int64(clamping: limit)) : now + limits.handshakeTime
       arm(downstream: d, at: slot[].headDeadline)
@@ -118,7 +118,7 @@ extension WorkerEngine {
       slot[].stats = stats
       stats.add(.downstreamCxTotal)
       stats.add(.downstreamCxActive)
-      if slot[].flags.contains(.secure) {
+      if slot[].transport.isSecure {
         stats.add(.downstreamCxSSLTotal)
         stats.add(.downstreamCxSSLActive)
       }
@@ -126,7 +126,7 @@ extension WorkerEngine {
       if manager[].lingerTime != EventLoop.lingerTime { loop.setLingerTime(slot[].connection, manager[].lingerTime) }
       slot[].decoder = H1Decoder(role: .request, limits: manager[].limits)
       // Behind TLS nothing may be written before the handshake is done: `downstreamSecured` starts the codec.
-      if !slot[].flags.contains(.secure) { startConfiguredCodec(d, manager) }
+      if !slot[].transport.isSecure { startConfiguredCodec(d, manager) }
       if manager[].maxConnectionDuration > 0 {
         slot[].drainDeadline = now.advanced(nanoseconds: Int64(clamping: manager[].maxConnectionDuration))
         arm(downstream: d, at: slot[].drainDeadline)
@@ -136,7 +136,7 @@ extension WorkerEngine {
       slot[].kind = .tcp
     case .respond:
       slot[].kind = .tcp
-      if !slot[].flags.contains(.secure) { respondDirectly(d, chain) }
+      if !slot[].transport.isSecure { respondDirectly(d, chain) }
     case .echo:
       slot[].kind = .tcp
     }
@@ -157,6 +157,7 @@ extension WorkerEngine {
   func downstreamSecured(_ d: SlabIndex) {
     let slot = downstreams.ref(d)
     slot[].headDeadline = .distantFuture
+    slot[].transport.secured()
     if let session = loop.transport(slot[].connection) {
       session.handshake.countSuccess(in: listenerTable[].entries[Int(slot[].listener)].stats)
     }
@@ -200,14 +201,14 @@ extension WorkerEngine {
     flushLater(downstream: d)
     if manager[].pingInterval > 0 { armPing(d, manager) }
     // Its listener has begun to drain meanwhile.
-    if slot[].flags.contains(.lastRequest) { beginDrain(downstream: d) }
+    if slot[].farewell.isDue { beginDrain(downstream: d) }
   }
 
   // MARK: Bytes
 
   func downstreamReceived(_ d: SlabIndex, _ bytes: ByteView) -> Int {
     let slot = downstreams.ref(d)
-    if slot[].flags.contains(.closed) { return bytes.count }
+    if slot[].life.isClosed { return bytes.count }
     return slot[].network.isNone ? passOn(d, bytes) : receivedFiltered(d, bytes)
   }
 
@@ -230,7 +231,7 @@ extension WorkerEngine {
         startHTTP1(d)
         return receivedHTTP1(d, bytes)
       case .needMore:
-        if !bytes.isEmpty, !slot[].flags.contains(.headStarted) { headBegan(d) }
+        if !bytes.isEmpty, slot[].nextHead != .come { headBegan(d) }
         return 0
       }
     case .unmatched: return inspect(d, bytes)
@@ -240,21 +241,21 @@ extension WorkerEngine {
   // MARK: End
 
   /// Begins to close; `downstreamClosed` follows. Streams in flight end there.
-  func close(downstream d: SlabIndex, _ mode: CloseMode) {
+  func close(downstream d: SlabIndex, _ mode: CloseMode, idle: Bool = false) {
     let slot = downstreams.ref(d)
-    if slot[].flags.contains(.closed) { return }
+    if slot[].life.isClosed { return }
     if mode == .gracefully {
       if slot[].kind == .http2 { flushHTTP2(downstream: d) }
       if stage[].holds(slot[].connection) { flushStage() }
     }
-    slot[].flags.insert([.closed, .closedByUs])
+    if idle { slot[].life.closedIdle() } else { slot[].life.closed() }
     loop.close(slot[].connection, mode)
   }
 
   func downstreamReadEnded(_ d: SlabIndex) {
     let slot = downstreams.ref(d)
-    if slot[].flags.contains(.closed) { return }
-    slot[].flags.insert(.readEnded)
+    if slot[].life.isClosed { return }
+    slot[].read.ended()
     if slot[].kind == .tcp { return endedTCP(d) }
     if loop.stillReads(slot[].connection) { answerTheRest(d) } else { clientLeft(d) }
   }
@@ -262,25 +263,25 @@ extension WorkerEngine {
   /// After its close_notify a client has closed its socket, too: it reads no answers.
   func downstreamSocketEnded(_ d: SlabIndex) {
     let slot = downstreams.ref(d)
-    if slot[].flags.contains(.closed) || slot[].kind == .tcp { return }
+    if slot[].life.isClosed || slot[].kind == .tcp { return }
     clientLeft(d)
   }
 
   /// A client has ended with close_notify, which is half of a close: what it has asked for in full is answered, then the connection ends.
   private func answerTheRest(_ d: SlabIndex) {
     let slot = downstreams.ref(d)
-    slot[].flags.insert(.closing)
+    slot[].life.noMoreRequests()
     switch slot[].kind {
     case .http1:
       if slot[].stream.isNone { return clientLeft(d) }
-      let flags = streams[slot[].stream].flags
-      if !flags.contains(.requestEnded) || flags.contains(.tunnel) { clientLeft(d) }
+      let stream = streams.ref(slot[].stream)
+      if !stream[].request.hasArrived || stream[].tunnel.isOpen { clientLeft(d) }
     case .http2:
       // No answer to a PING can come any more.
       slot[].nextPingAt = .distantFuture
       slot[].pingDeadline = .distantFuture
       forEachStream(ofDownstream: d) { s in
-        if !streams[s].flags.contains(.requestEnded) { clientGone(s) }
+        if !streams[s].request.hasArrived { clientGone(s) }
       }
       if slot[].active == 0 { close(downstream: d, .gracefully) }
     case .codec:
@@ -295,8 +296,7 @@ extension WorkerEngine {
     let slot = downstreams.ref(d)
     if slot[].kind == .http1, !slot[].stream.isNone {
       let s = streams.ref(slot[].stream)
-      if s[].flags.contains(.tunnel) { return requestEnd(slot[].stream) }
-      if case .invalid = slot[].decoder.endOfInput() { slot[].flags.insert(.protocolError) }
+      if s[].tunnel.isOpen { return requestEnd(slot[].stream) }
       s[].responseFlags.insert(.downstreamConnectionTermination)
       s[].details = ByteView("downstream_remote_disconnect")
     }
@@ -306,9 +306,9 @@ extension WorkerEngine {
 
   func downstreamClosed(_ d: SlabIndex, _ reason: CloseReason) {
     let slot = downstreams.ref(d)
-    let byUs = slot[].flags.contains(.closedByUs)
+    let byUs = slot[].life.isClosedByUs
     let hadStreams = slot[].active > 0
-    slot[].flags.insert(.closed)
+    slot[].life.ended()
     // After an orderly end what the client sent last still goes its way.
     endStreams(ofDownstream: d, reason.kind == .ended || reason.kind == .lingerTimeout ? .gracefully : .reset)
     let lived = (now.nanoseconds &- slot[].accepted.nanoseconds) / 1_000_000
@@ -321,20 +321,20 @@ extension WorkerEngine {
       }
       if reason.kind == .lingerTimeout { stats.add(.downstreamCxDelayedCloseTimeout) }
       stats.subtract(.downstreamCxActive)
-      if slot[].flags.contains(.secure) { stats.subtract(.downstreamCxSSLActive) }
+      if slot[].transport.isSecure { stats.subtract(.downstreamCxSSLActive) }
       if slot[].kind == .http1 { stats.subtract(.downstreamCxHTTP1Active) }
       if slot[].kind == .http2 { stats.subtract(.downstreamCxHTTP2Active) }
       stats.record(.downstreamCxLengthMs, lived)
     }
     let listener = Int(slot[].listener)
     let listenerStats = listenerTable[].entries[listener].stats
-    if slot[].flags.contains(.transportStarted), let session = loop.transport(slot[].connection) {
+    if slot[].transport.isSecure, let session = loop.transport(slot[].connection) {
       session.handshake.countFault(in: listenerStats)
     }
     endNetworkFilters(d)
     inspections[][d.index] = nil
     connectionValues[][d.index] = nil
-    if slot[].kind == .unmatched, slot[].chain < 0, !byUs || slot[].flags.contains(.readEnded) {
+    if slot[].kind == .unmatched, slot[].chain < 0, !byUs || slot[].read == .ended {
       listenerStats.add(.downstreamListenerFilterRemoteClose)
     }
     listenerStats.subtract(.downstreamCxActive)
@@ -366,8 +366,7 @@ extension WorkerEngine {
   /// The write queue passed its high mark: what feeds it stops.
   func downstreamBlocked(_ d: SlabIndex) {
     let slot = downstreams.ref(d)
-    if slot[].flags.contains(.writeBlocked) { return }
-    slot[].flags.insert(.writeBlocked)
+    guard slot[].write.block() else { return }
     slot[].stats?.add(.downstreamFlowControlPausedReading)
     if !slot[].stream.isNone, slot[].kind == .http1 { pauseResponse(slot[].stream) }
     // A client that does not read gets no further requests read: their answers would only queue.
@@ -380,8 +379,8 @@ extension WorkerEngine {
 
   func downstreamDrained(_ d: SlabIndex) {
     let slot = downstreams.ref(d)
-    slot[].flags.remove(.writeBlocked)
-    if slot[].flags.contains(.closed) { return }
+    slot[].write.drained()
+    if slot[].life.isClosed { return }
     slot[].stats?.add(.downstreamFlowControlResumedReading)
     if slot[].kind == .http2 {
       resumeReading(downstream: d)
@@ -404,15 +403,13 @@ extension WorkerEngine {
 
   func pauseReading(downstream d: SlabIndex) {
     let slot = downstreams.ref(d)
-    if slot[].flags.contains(.readPaused) || slot[].flags.contains(.closed) { return }
-    slot[].flags.insert(.readPaused)
+    guard !slot[].life.isClosed, slot[].read.pause() else { return }
     loop.pauseReading(slot[].connection)
   }
 
   func resumeReading(downstream d: SlabIndex) {
     let slot = downstreams.ref(d)
-    if !slot[].flags.contains(.readPaused) || slot[].flags.contains(.closed) { return }
-    slot[].flags.remove(.readPaused)
+    guard !slot[].life.isClosed, slot[].read.resume() else { return }
     loop.resumeReading(slot[].connection)
   }
 }

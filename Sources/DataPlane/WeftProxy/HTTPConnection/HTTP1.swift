@@ -11,32 +11,32 @@ extension WorkerEngine {
     let slot = downstreams.ref(d)
     slot[].stats?.add(.downstreamCxRxBytesTotal, UInt64(bytes.count))
     var input = bytes
-    while !slot[].flags.contains(.closed) {
+    while !slot[].life.isClosed {
       let s = slot[].stream
       if s.isNone {
         // The connection ends; whatever still comes belongs to nobody.
-        if slot[].flags.contains(.closing) { return bytes.count }
-        if slot[].flags.contains(.writeBlocked) {
+        if slot[].life == .closing { return bytes.count }
+        if slot[].write == .blocked {
           pauseReading(downstream: d)
           break
         }
       } else {
-        let flags = streams[s].flags
-        if flags.contains(.requestEnded) && !flags.contains(.tunnel) {
+        let stream = streams.ref(s)
+        if stream[].request.hasArrived && !stream[].tunnel.isOpen {
           // A pipelined request, or the first bytes of a tunnel that is not open yet: they wait.
           if input.isEmpty { break }
           pauseReading(downstream: d)
           break
         }
         // Behind the last byte of a known length no more will come to bring the end along: it is taken now.
-        if flags.contains(.requestPaused), streams[s].requestLeft != 0 {
+        if stream[].requestFlow == .paused, stream[].requestLeft != 0 {
           pauseReading(downstream: d)
           break
         }
       }
       switch slot[].decoder.next(&input, head: requestHead) {
       case .head:
-        slot[].flags.remove(.headStarted)
+        slot[].nextHead.awaitedAnew()
         slot[].headDeadline = .distantFuture
         startRequest(onHTTP1: d, &input)
       case .data(let data):
@@ -46,14 +46,14 @@ extension WorkerEngine {
       case .end:
         if !s.isNone { requestEnd(s) }
       case .needMore:
-        if s.isNone && !input.isEmpty && !slot[].flags.contains(.headStarted) { headBegan(d) }
+        if s.isNone && !input.isEmpty && slot[].nextHead != .come { headBegan(d) }
         return bytes.count - input.count
       case .invalid(let error):
         refuse(d, error)
         return bytes.count
       }
     }
-    return slot[].flags.contains(.closed) ? bytes.count : bytes.count - input.count
+    return slot[].life.isClosed ? bytes.count : bytes.count - input.count
   }
 
   private func startRequest(onHTTP1 d: SlabIndex, _ input: inout ByteView) {
@@ -70,7 +70,7 @@ extension WorkerEngine {
     if head.version == .http10 { stream[].flags.insert(.clientHTTP10) }
     // A request without content is complete with its head: known here, it costs no second look and leaves in one piece.
     if !head.hasContent, case .end = slot[].decoder.next(&input, head: trailerHead) {
-      stream[].flags.insert(.requestEnded)
+      stream[].request.endArrived()
       stream[].requestEndedAt = now
     }
     beginRequest(s, head)
@@ -79,7 +79,7 @@ extension WorkerEngine {
   /// The first bytes of a head, or of the preface that tells what kind of head, have come, not all of it.
   func headBegan(_ d: SlabIndex) {
     let slot = downstreams.ref(d)
-    slot[].flags.insert(.headStarted)
+    slot[].nextHead.came()
     guard let limit = slot[].manager?[].headTime else { return }
     slot[].headDeadline = now.advanced(nanoseconds: Int64(clamping: limit))
     arm(downstream: d, at: slot[].headDeadline)
@@ -88,17 +88,17 @@ extension WorkerEngine {
   /// Bytes that are no HTTP: answered where an answer is still possible, and the connection ends.
   private func refuse(_ d: SlabIndex, _ error: H1Error) {
     let slot = downstreams.ref(d)
-    slot[].flags.insert([.closing, .protocolError])
+    slot[].life.noMoreRequests()
     slot[].stats?.add(.downstreamCxProtocolError)
     var s = slot[].stream
     if s.isNone {
       guard let fresh = newStream(d, 0) else { return close(downstream: d, .reset) }
       s = fresh
       slot[].stream = s
-      streams[s].flags.insert(.requestEnded)
+      streams[s].request.endArrived()
     }
     streams[s].responseFlags.insert(.downstreamProtocolError)
-    if streams[s].flags.contains(.responseStarted) {
+    if streams[s].response.hasStarted {
       streams[s].details = ByteView(error.detail)
       return abort(s, byClient: true)
     }
@@ -109,10 +109,10 @@ extension WorkerEngine {
   func finishHTTP1(_ d: SlabIndex, keep: Bool) {
     let slot = downstreams.ref(d)
     slot[].stream = .none
-    if slot[].flags.contains(.closed) { return }
+    if slot[].life.isClosed { return }
     if slot[].decoder.awaitsTunnelDecision { slot[].decoder.refuseTunnel() }
-    if !keep || slot[].flags.contains(.closing) {
-      slot[].flags.insert(.closing)
+    if !keep || slot[].life == .closing {
+      slot[].life.noMoreRequests()
       return close(downstream: d, .gracefully)
     }
     slot[].idleSince = now

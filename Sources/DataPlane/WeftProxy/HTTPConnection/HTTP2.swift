@@ -12,7 +12,7 @@ extension WorkerEngine {
     slot[].stats?.add(.downstreamCxRxBytesTotal, UInt64(bytes.count))
     let h2 = slot[].h2
     var input = bytes
-    while !slot[].flags.contains(.closed) {
+    while !slot[].life.isClosed {
       switch h2[].next(&input, head: requestHead, now: now) {
       case .headers(let id, let end):
         startRequest(onHTTP2: d, id, end: end)
@@ -35,7 +35,7 @@ extension WorkerEngine {
           streams[s].responseFlags.insert(byPeer ? .downstreamRemoteReset : .downstreamProtocolError)
           streams[s].details = byPeer ? ByteView("http2.remote_reset") : ByteView(h2[].lastStreamError.text)
           slot[].stats?.add(.downstreamRqRxReset)
-          streams[s].flags.insert(.clientGone)
+          streams[s].client.left()
           finish(s)
         }
       case .windowOpened(let id):
@@ -46,14 +46,14 @@ extension WorkerEngine {
         }
       case .goAway:
         // The client opens no more streams; what is in flight goes on.
-        slot[].flags.insert(.closing)
+        slot[].life.noMoreRequests()
         if slot[].active == 0 { close(downstream: d, .gracefully) }
       case .settings: break
       case .pong(let payload):
         if payload == Self.alivePing { slot[].pingDeadline = .distantFuture }
         drainAnswered(downstream: d, payload)
       case .connectionError(_, let detail):
-        slot[].flags.insert([.closing, .protocolError])
+        slot[].life.noMoreRequests()
         slot[].stats?.add(.downstreamCxProtocolError)
         if detail == .rapidReset { slot[].stats?.add(.downstreamRqTooManyPrematureResets) }
         endStreams(ofDownstream: d)
@@ -73,9 +73,9 @@ extension WorkerEngine {
   private func boundFrame(_ d: SlabIndex, hasRest: Bool, isProgress: Bool) {
     let slot = downstreams.ref(d)
     let isOwed = slot[].h2[].awaitsPeer || (hasRest && slot[].active == 0)
-    if slot[].flags.contains(.headStarted) {
+    if slot[].nextHead == .come {
       if isOwed, slot[].h2[].awaitsPeer || !isProgress { return }
-      slot[].flags.remove(.headStarted)
+      slot[].nextHead.awaitedAnew()
       slot[].headDeadline = .distantFuture
     }
     if isOwed { headBegan(d) }
@@ -139,7 +139,7 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     stream[].flags.insert(.clientAcceptsTrailers)
     if end {
-      stream[].flags.insert(.requestEnded)
+      stream[].request.endArrived()
       stream[].requestEndedAt = now
       requestHead.framing = .none
     }
@@ -149,19 +149,22 @@ extension WorkerEngine {
   private func refuseTooLarge(_ d: SlabIndex, _ id: H2StreamID) {
     guard let s = newStream(d, id) else { return downstreams[d].h2[].reset(id, .refusedStream, now: now) }
     downstreams[d].h2[].setUser(id, s.rawValue)
-    if downstreams[d].h2[].hasPeerEnded(id) { streams[s].flags.insert(.requestEnded) }
+    if downstreams[d].h2[].hasPeerEnded(id) { streams[s].request.endArrived() }
     streams[s].responseFlags.insert(.downstreamProtocolError)
     localReply(s, 431, .empty, details: "http2.headers_too_large")
   }
 
-  /// After a response on an HTTP/2 connection.
-  func finishHTTP2(_ d: SlabIndex, _ id: H2StreamID, _ flags: Stream.Flags, credit: Int) {
+  /// After a response on an HTTP/2 connection: what its stream was when it ended.
+  func finishHTTP2(
+    _ d: SlabIndex, _ id: H2StreamID, _ request: MessageState, _ response: MessageState, _ client: ClientState,
+    credit: Int
+  ) {
     let slot = downstreams.ref(d)
     let h2 = slot[].h2
-    if slot[].flags.contains(.closed) { return }
-    if flags.contains(.clientGone) {
-      if h2[].contains(id), !flags.contains(.responseSent) { h2[].reset(id, .cancel, now: now) }
-    } else if flags.contains(.requestEnded) {
+    if slot[].life.isClosed { return }
+    if client == .gone {
+      if h2[].contains(id), !response.isSent { h2[].reset(id, .cancel, now: now) }
+    } else if request.hasArrived {
       h2[].consumed(id, credit)
     } else if h2[].contains(id) {
       // The response is complete, the request is not: it may stop.
@@ -170,7 +173,7 @@ extension WorkerEngine {
     flushLater(downstream: d)
     if slot[].active > 0 { return }
     slot[].idleSince = now
-    if slot[].flags.contains(.goAwayFinal) || slot[].flags.contains(.closing) {
+    if slot[].farewell == .final || slot[].life == .closing {
       return close(downstream: d, .gracefully)
     }
     armIdle(d)

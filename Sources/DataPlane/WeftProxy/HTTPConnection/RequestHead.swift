@@ -18,7 +18,7 @@ extension WorkerEngine {
   func normalise(_ head: MessageHead, _ s: SlabIndex, _ d: SlabIndex) -> RequestRefusal? {
     let slot = downstreams.ref(d)
     guard let manager = slot[].manager else { return RequestRefusal(status: 500, details: "no_manager") }
-    let secure = slot[].flags.contains(.secure)
+    let secure = slot[].transport.isSecure
 
     if head.authority.isEmpty {
       if head.version == .http10, !manager[].defaultHost.isEmpty {
@@ -40,7 +40,7 @@ extension WorkerEngine {
 
     // The scheme is what the connection is, whatever the client says, unless a hop that is trusted with it says how the client came.
     head.scheme = secure ? ByteView("https") : ByteView("http")
-    head.removeHopByHop(keepUpgrade: streams[s].flags.contains(.wantsTunnel))
+    head.removeHopByHop(keepUpgrade: streams[s].tunnel.isAsked)
     addForwarding(s, head, slot)
     if let scheme = head.first(.forwardedProto) {
       if scheme.equalsIgnoringCase(ByteView("https")) {

@@ -279,7 +279,7 @@ extension WorkerEngine {
     fresh.add(.downstreamCxActive)
     old.subtract(.downstreamRqActive, UInt64(slot[].active))
     fresh.add(.downstreamRqActive, UInt64(slot[].active))
-    if slot[].flags.contains(.secure) {
+    if slot[].transport.isSecure {
       old.subtract(.downstreamCxSSLActive)
       fresh.add(.downstreamCxSSLActive)
     }

@@ -86,7 +86,7 @@ extension WorkerEngine {
     pauseReading(downstream: d)
     // A connection that ends meanwhile has another generation.
     loop.schedule(after: .nanoseconds(Int64(clamping: networkDesk[].wait))) { [weak self] in
-      guard let self, downstreams.contains(d), !downstreams[d].flags.contains(.closed) else { return }
+      guard let self, downstreams.contains(d), !downstreams[d].life.isClosed else { return }
       holdEnded(d)
       flushStage()
     }
@@ -142,13 +142,13 @@ extension WorkerEngine {
       guard fresh.isEmpty || showInput(d, chain, fresh, from: 0) else { return leftByFilters(d, bytes) }
     }
     let taken = passOn(d, bytes)
-    if downstreams.contains(d), !slot[].flags.contains(.closed) { block[].seen = UInt32(clamping: bytes.count - taken) }
+    if downstreams.contains(d), !slot[].life.isClosed { block[].seen = UInt32(clamping: bytes.count - taken) }
     return taken
   }
 
   /// Nothing is taken from a connection that is held, all from one that is closed.
   private func leftByFilters(_ d: SlabIndex, _ bytes: ByteView) -> Int {
-    downstreams[d].flags.contains(.closed) ? bytes.count : 0
+    downstreams[d].life.isClosed ? bytes.count : 0
   }
 
   /// *Returns*: whether all filters let the bytes pass; else the connection is held, or closed.

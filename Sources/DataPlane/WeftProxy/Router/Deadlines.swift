@@ -43,7 +43,7 @@ extension WorkerEngine {
       arm(
         downstream: stream[].downstream, at: now.advanced(nanoseconds: Int64(clamping: stream[].tryIdleTimeout)))
     }
-    if stream[].tryTimeout > 0, stream[].flags.contains(.requestEnded), !stream[].flags.contains(.responseStarted) {
+    if stream[].tryTimeout > 0, stream[].request.hasArrived, !stream[].response.hasStarted {
       stream[].tryDeadline = now.advanced(nanoseconds: Int64(clamping: stream[].tryTimeout))
       arm(downstream: stream[].downstream, at: stream[].tryDeadline)
     }
@@ -75,7 +75,7 @@ extension WorkerEngine {
   /// Whether anything is still expected of the attempt's upstream.
   @inline(__always)
   private func attemptRuns(_ stream: SlotRef<Stream>) -> Bool {
-    stream[].flags.contains(.requestStarted) && !stream[].flags.contains(.responseEnded)
+    stream[].request.hasStarted && !stream[].response.hasArrived
   }
 
   /// All of the answer is here: what was to be waited for has come, an endpoint's answer or one made here. How long the client takes to read
@@ -83,7 +83,7 @@ extension WorkerEngine {
   @inline(__always)
   func answerComplete(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    stream[].flags.insert(.responseEnded)
+    stream[].response.endArrived()
     stream[].totalDeadline = .distantFuture
     stream[].tryDeadline = .distantFuture
     stream[].requestDeadline = .distantFuture
@@ -96,7 +96,7 @@ extension WorkerEngine {
     let slot = downstreams.ref(d)
     // A timer that was replaced may still have been on its way: it then only looks too early.
     slot[].timer = LazyTimer()
-    if slot[].flags.contains(.closed) { return }
+    if slot[].life.isClosed { return }
     if slot[].kind == .inside {
       let s = slot[].stream
       expire(s)
@@ -111,15 +111,15 @@ extension WorkerEngine {
     if slot[].drainDeadline <= now {
       slot[].drainDeadline = .distantFuture
       lifeEnded(d)
-      if !downstreams.contains(d) || slot[].flags.contains(.closed) { return }
+      if !downstreams.contains(d) || slot[].life.isClosed { return }
     }
     if !slot[].stream.isNone { expire(slot[].stream) }
     if slot[].kind.hasMany { forEachStream(ofDownstream: d) { expire($0) } }
-    if slot[].flags.contains(.closed) { return }
+    if slot[].life.isClosed { return }
     var next = min(slot[].headDeadline, slot[].drainDeadline)
     if slot[].kind == .http2 {
       next = min(next, ping(d))
-      if slot[].flags.contains(.closed) { return }
+      if slot[].life.isClosed { return }
     }
     if slot[].active == 0 {
       if let manager = slot[].manager, manager[].idleTimeout > 0 {
@@ -147,7 +147,7 @@ extension WorkerEngine {
     if stream[].totalDeadline <= now { return totalTimedOut(s) }
     if stream[].tryDeadline <= now { return tryTimedOut(s) }
     if stream[].lifeDeadline <= now { return lifeTimedOut(s) }
-    if stream[].requestDeadline <= now, !stream[].flags.contains(.requestEnded) {
+    if stream[].requestDeadline <= now, !stream[].request.hasArrived {
       downstreams[stream[].downstream].stats?.add(.downstreamRqTimeout)
       stream[].requestDeadline = .distantFuture
       return localReply(s, 408, ByteView("request timeout"), details: "request_overall_timeout")
@@ -170,13 +170,13 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     stream[].totalDeadline = .distantFuture
     // A default time-out is for answers that do not come; a stream that has begun to answer is not cut.
-    if stream[].flags.contains(.responseStarted), stream[].boundsAnswerOnly { return }
+    if stream[].response.hasStarted, stream[].boundsAnswerOnly { return }
     clusters[stream[].cluster].stats.add(.upstreamRqTimeout)
     countTimeout(s)
     countFailure(s)
     if clusters[stream[].cluster].hasOutlierDetection { report(s, .localFailure) }
     stream[].responseFlags.insert(.upstreamRequestTimeout)
-    if stream[].flags.contains(.responseStarted) {
+    if stream[].response.hasStarted {
       stream[].details = ByteView("response_timeout")
       return abort(s, byClient: false)
     }
@@ -200,12 +200,12 @@ extension WorkerEngine {
     slot[].stats?.add(.downstreamRqMaxDurationReached)
     if !stream[].cluster.isNone { clusters[stream[].cluster].stats.add(.upstreamRqMaxDurationReached) }
     stream[].responseFlags.insert(.upstreamMaxStreamDurationReached)
-    if stream[].flags.contains(.responseStarted) {
+    if stream[].response.hasStarted {
       stream[].details = ByteView("max_duration_timeout")
       return abort(s, byClient: false)
     }
     localReply(
-      s, stream[].flags.contains(.requestEnded) ? 504 : 408, ByteView("downstream duration timeout"),
+      s, stream[].request.hasArrived ? 504 : 408, ByteView("downstream duration timeout"),
       details: "max_duration_timeout", grpcStatus: GRPCStatusMapping.deadlineExceeded)
   }
 
@@ -213,12 +213,12 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     downstreams[stream[].downstream].stats?.add(.downstreamRqIdleTimeout)
     stream[].responseFlags.insert(.streamIdleTimeout)
-    if stream[].flags.contains(.responseStarted) {
+    if stream[].response.hasStarted {
       stream[].details = ByteView("stream_idle_timeout")
       return abort(s, byClient: false)
     }
     localReply(
-      s, stream[].flags.contains(.requestEnded) ? 504 : 408, ByteView("stream timeout"), details: "stream_idle_timeout")
+      s, stream[].request.hasArrived ? 504 : 408, ByteView("stream timeout"), details: "stream_idle_timeout")
   }
 
   /// What was to come first did not come in time: the end of what the listener filters wait for, of a handshake, or of a head.
@@ -226,15 +226,15 @@ extension WorkerEngine {
     let slot = downstreams.ref(d)
     slot[].headDeadline = .distantFuture
     // A client that began neither version's way in full is answered in the older one.
-    if slot[].kind == .http, slot[].flags.contains(.headStarted) { startHTTP1(d) }
+    if slot[].kind == .http, slot[].nextHead == .come { startHTTP1(d) }
     switch slot[].kind {
     case .http1: return headTimedOutHTTP1(d)
-    case .http2 where slot[].flags.contains(.headStarted):
+    case .http2 where slot[].nextHead == .come:
       slot[].stats?.add(.downstreamRqHeaderTimeout)
       slot[].h2[].goAway()
       endStreams(ofDownstream: d)
       return close(downstream: d, .gracefully)
-    case .codec where slot[].flags.contains(.headStarted):
+    case .codec where slot[].nextHead == .come:
       slot[].stats?.add(.downstreamRqHeaderTimeout)
       endStreams(ofDownstream: d)
       return close(downstream: d, .gracefully)
@@ -247,10 +247,10 @@ extension WorkerEngine {
 
   private func headTimedOutHTTP1(_ d: SlabIndex) {
     let slot = downstreams.ref(d)
-    slot[].flags.insert(.closing)
+    slot[].life.noMoreRequests()
     guard let s = newStream(d, 0) else { return close(downstream: d, .reset) }
     slot[].stream = s
-    streams[s].flags.insert(.requestEnded)
+    streams[s].request.endArrived()
     switch slot[].manager?[].headTimeReason {
     case .requestTimeout:
       slot[].stats?.add(.downstreamRqTimeout)
@@ -275,29 +275,29 @@ extension WorkerEngine {
   /// The connection has lived as long as it may: no new request, and the end when it is free.
   private func lifeEnded(_ d: SlabIndex) {
     let slot = downstreams.ref(d)
-    if slot[].kind.hasMany, slot[].flags.contains(.goAwayAnnounced) { return finishDrain(downstream: d) }
-    if !slot[].flags.contains(.lastRequest) { slot[].stats?.add(.downstreamCxMaxDurationReached) }
+    if slot[].kind.hasMany, slot[].farewell.isAnnounced { return finishDrain(downstream: d) }
+    if !slot[].farewell.isDue { slot[].stats?.add(.downstreamCxMaxDurationReached) }
     beginDrain(downstream: d)
   }
 
   func upstreamTimer(_ u: SlabIndex) {
     let slot = upstreams.ref(u)
     slot[].timer = LazyTimer()
-    if slot[].flags.contains(.closed) { return }
+    if slot[].life.isClosed { return }
     let cluster = clusters.ref(hosts[slot[].host].cluster)
     let config = cluster[].config
     if slot[].deadline <= now {
       slot[].deadline = .distantFuture
-      if slot[].flags.contains(.connecting) {
-        slot[].flags.insert(.timedOut)
-        return close(upstream: u, .reset)
+      if slot[].life == .connecting {
+        close(upstream: u, .reset)
+        return slot[].life.connectTimedOut()
       }
-      if slot[].flags.contains(.pingOutstanding) {
+      if slot[].ping == .outstanding {
         let isCodec = slot[].kind == .codec
         let frames = isCodec ? slot[].codec[].received : UInt32(truncatingIfNeeded: slot[].h2[].framesReceived)
         if frames == slot[].framesAtPing { return closeWithStreams(u, .connectionTermination) }
         // Whoever sends anything is there.
-        if isCodec { slot[].flags.remove(.pingOutstanding) }
+        if isCodec { slot[].ping.answered() }
         slot[].framesAtPing = frames
         slot[].deadline =
           isCodec ? .distantFuture : now.advanced(nanoseconds: Int64(clamping: config[].pingTimeout))
@@ -307,18 +307,18 @@ extension WorkerEngine {
       slot[].lifeDeadline = .distantFuture
       cluster[].stats.add(.upstreamCxMaxDurationReached)
       drain(upstream: u)
-      if slot[].flags.contains(.closed) { return }
+      if slot[].life.isClosed { return }
     }
     var next = min(slot[].deadline, slot[].lifeDeadline)
-    if slot[].kind == .http2, config[].pingInterval > 0, config[].pingTimeout > 0, !slot[].flags.contains(.connecting) {
+    if slot[].kind == .http2, config[].pingInterval > 0, config[].pingTimeout > 0, slot[].life != .connecting {
       if slot[].nextPingAt <= now {
         slot[].nextPingAt = nextPing(config)
-        if !slot[].flags.contains(.pingOutstanding) { sendPing(u, timeout: config[].pingTimeout) }
+        if slot[].ping != .outstanding { sendPing(u, timeout: config[].pingTimeout) }
       }
       next = min(next, slot[].deadline, slot[].nextPingAt)
     }
-    if slot[].kind == .codec, !slot[].flags.contains(.connecting) { next = min(next, heartbeat(u)) }
-    if slot[].active == 0, !slot[].flags.contains(.connecting), config[].idleTimeout > 0, slot[].kind != .tcp {
+    if slot[].kind == .codec, slot[].life != .connecting { next = min(next, heartbeat(u)) }
+    if slot[].active == 0, slot[].life != .connecting, config[].idleTimeout > 0, slot[].kind != .tcp {
       let end = slot[].idleSince.advanced(nanoseconds: Int64(clamping: config[].idleTimeout))
       if end <= now {
         cluster[].stats.add(.upstreamCxIdleTimeout)

@@ -14,14 +14,13 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     let d = stream[].downstream
     let slot = downstreams.ref(d)
-    let flags = stream[].flags
-    if flags.contains(.waiting) { clusters[stream[].cluster].stats.add(.upstreamRqCancelled) }
+    let (request, response, client) = (stream[].request, stream[].response, stream[].client)
+    let tunnel = stream[].tunnel
+    if stream[].place == .waiting { clusters[stream[].cluster].stats.add(.upstreamRqCancelled) }
     leaveWaiting(s)
     // What was sent behind a refused CONNECT or upgrade cannot be known to have been read as what it was.
-    let isComplete = flags.isSuperset(of: [.responseEnded, .requestSent])
-    detach(
-      s, reusable: isComplete && flags.isDisjoint(with: [.tunnel, .wantsTunnel]),
-      orderly: isComplete && flags.contains(.tunnel))
+    let isComplete = response.hasArrived && request.isSent
+    detach(s, reusable: isComplete && !tunnel.isAsked, orderly: isComplete && tunnel.isOpen)
     if let stats = stream[].upgradeStats { stats.subtract(.downstreamCxUpgradesActive) }
     uncount(s)
     giveRetry(s)
@@ -53,6 +52,7 @@ extension WorkerEngine {
     stream[].requestBody.release(to: pool)
     stream[].responseBody.release(to: pool)
 
+    let closes = stream[].flags.contains(.clientCloses)
     let id = stream[].downstreamID
     let credit = stream[].requestCredit
     let snapshot = stream[].snapshot
@@ -61,10 +61,9 @@ extension WorkerEngine {
     slot[].active &-= 1
     release(snapshot: snapshot)
     if slot[].kind == .http2 {
-      finishHTTP2(d, id, flags, credit: credit)
+      finishHTTP2(d, id, request, response, client, credit: credit)
     } else if slot[].kind == .http1 {
-      let keep = flags.contains(.requestEnded) && flags.contains(.responseSent) && !flags.contains(.tunnel)
-      finishHTTP1(d, keep: keep && !flags.contains(.clientCloses))
+      finishHTTP1(d, keep: request.hasArrived && response.isSent && !tunnel.isOpen && !closes)
     } else if slot[].kind == .codec {
       finishCodec(d, rest: credit)
     } else if slot[].kind == .inside {
@@ -81,7 +80,8 @@ extension WorkerEngine {
     let u = stream[].upstream
     guard !u.isNone else { return }
     stream[].upstream = .none
-    stream[].flags.remove(.responsePaused)
+    stream[].place.disconnected()
+    stream[].responseFlow.resume()
     giveRequest(s)
     let slot = upstreams.ref(u)
     if stream[].keepsResponseHead { stream[].lastHost = slot[].address }
@@ -96,15 +96,15 @@ extension WorkerEngine {
         slot[].h2[].reset(id, .cancel, now: now)
         if !stream[].cluster.isNone { clusters[stream[].cluster].stats.add(.upstreamRqTxReset) }
       }
-      if slot[].flags.contains(.closed) { return }
+      if slot[].life.isClosed { return }
       flushLater(upstream: u)
       freed(upstream: u)
       return
     }
     if slot[].kind == .codec { return detachMessage(s, u, isComplete: reusable) }
     slot[].stream = .none
-    if slot[].flags.contains(.closed) { return }
-    if reusable, slot[].decoder.isIdle, !slot[].flags.contains(.draining), !slot[].flags.contains(.readEnded) {
+    if slot[].life.isClosed { return }
+    if reusable, slot[].decoder.isIdle, slot[].life == .open {
       resumeReading(upstream: u)
       freed(upstream: u)
     } else {
@@ -117,10 +117,9 @@ extension WorkerEngine {
   /// The client is gone: what runs on its behalf ends. Ends the stream.
   func clientGone(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    if stream[].flags.contains(.clientGone) { return }
-    stream[].flags.insert(.clientGone)
-    if !stream[].flags.contains(.responseSent) {
-      if stream[].responseFlags.isEmpty || !stream[].flags.contains(.responseStarted) {
+    guard stream[].client.left() else { return }
+    if !stream[].response.isSent {
+      if stream[].responseFlags.isEmpty || !stream[].response.hasStarted {
         stream[].responseFlags.insert(.downstreamConnectionTermination)
         stream[].details = ByteView("downstream_remote_disconnect")
       }
@@ -135,15 +134,15 @@ extension WorkerEngine {
     let d = stream[].downstream
     let slot = downstreams.ref(d)
     if slot[].kind == .inside { return insideFailed(s) }
-    stream[].flags.insert(.clientGone)
+    stream[].client.left()
     if let stats = slot[].stats {
       stats.add(.downstreamRqTxReset)
-      if stream[].flags.contains(.responseStarted) { stats.add(.rqResetAfterDownstreamResponseStarted) }
+      if stream[].response.hasStarted { stats.add(.rqResetAfterDownstreamResponseStarted) }
     }
     if slot[].kind == .http2 {
       if slot[].h2[].contains(stream[].downstreamID) {
         let code: H2ErrorCode =
-          stream[].flags.contains(.tunnel) ? .connectError : byClient ? .protocolError : .internalError
+          stream[].tunnel.isOpen ? .connectError : byClient ? .protocolError : .internalError
         slot[].h2[].reset(stream[].downstreamID, code, now: now)
         flushLater(downstream: d)
       }
@@ -152,13 +151,13 @@ extension WorkerEngine {
     if slot[].kind == .codec { return abortMessage(s) }
     // What was passed on already still leaves; a client sees a short body, never a complete one.
     if stage[].holds(slot[].connection) { flushStage() }
-    slot[].flags.insert(.closing)
+    slot[].life.noMoreRequests()
     // Where the end of the connection is the end of the body, only a reset tells a cut from an end.
     let endsByClose =
       stream[].flags.contains(.clientHTTP10) && stream[].responseLeft < 0 && !stream[].flags.contains(.localReply)
     close(
       downstream: d,
-      stream[].flags.contains(.responseStarted) && !endsByClose && loop.queuedBytes(slot[].connection) > 0
+      stream[].response.hasStarted && !endsByClose && loop.queuedBytes(slot[].connection) > 0
         ? .gracefully : .reset)
     finish(s)
   }
@@ -168,22 +167,22 @@ extension WorkerEngine {
   /// The attempt ended without a complete response. Retries, answers, or aborts.
   func upstreamReset(_ s: SlabIndex, _ reason: UpstreamResetReason, transportFailure: StaticString? = nil) {
     let stream = streams.ref(s)
-    if stream[].flags.contains(.responseSent) || stream[].flags.contains(.clientGone) {
+    if stream[].response.isSent || stream[].client == .gone {
       detach(s, reusable: false)
       return finish(s)
     }
-    if stream[].flags.contains(.responseEnded),
-      stream[].flags.contains(.responseStarted) || stream[].frame.phase == .responseHeld
+    if stream[].response.hasArrived,
+      stream[].response.hasStarted || stream[].frame.phase == .responseHeld
     {
       // The response is whole; only the client has not taken all of it yet.
-      detach(s, reusable: stream[].flags.contains(.requestSent) && !stream[].flags.contains(.tunnel))
+      detach(s, reusable: stream[].request.isSent && !stream[].tunnel.isOpen)
       return tunnelStopped(s)
     }
     // An answer that a filter holds and that is not whole is none.
     letGo(s)
-    let started = stream[].flags.contains(.requestStarted)
+    let started = stream[].request.hasStarted
     let reused = stream[].flags.contains(.reusedConnection)
-    let answered = stream[].flags.contains(.upstreamAnswered)
+    let answered = !stream[].response.isAwaited
     let state = clusters.ref(stream[].cluster)
     if state[].hasOutlierDetection, reason != .overflow { report(s, .localFailure) }
     countFailure(s)
@@ -192,7 +191,7 @@ extension WorkerEngine {
     }
     detach(s, reusable: false)
 
-    if stream[].flags.contains(.responseStarted) {
+    if stream[].response.hasStarted {
       stream[].responseFlags.insert(reason.words.flag)
       stream[].details = ByteView(reason.words.detailsMidway)
       return abort(s, byClient: false)
@@ -202,8 +201,8 @@ extension WorkerEngine {
     // A connection that had been idle died before it answered: the request was not processed, or may safely be repeated.
     let unprocessed = reason == .remoteRefusedStream
     let died = reused && !answered && reason == .connectionTermination && stream[].flags.contains(.idempotent)
-    if unprocessed || died, canReplay(s), !stream[].flags.contains(.autoRetried) {
-      stream[].flags.insert(.autoRetried)
+    if unprocessed || died, canReplay(s), stream[].automaticRetry != .spent {
+      stream[].automaticRetry.spend()
       state[].stats.add(.upstreamRqRetry)
       return again(s)
     }

@@ -36,7 +36,7 @@ extension WorkerEngine {
   func countFailure(_ s: SlabIndex) {
     let stream = streams.ref(s)
     if stream[].host.isNone { return }
-    if stream[].flags.contains(.responseStarted), !stream[].awaitsGRPCStatus { return }
+    if stream[].response.hasStarted, !stream[].awaitsGRPCStatus { return }
     stream[].awaitsGRPCStatus = false
     hosts[stream[].host].numbers.requestsFailed &+= 1
   }

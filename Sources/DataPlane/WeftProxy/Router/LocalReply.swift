@@ -22,11 +22,11 @@ extension WorkerEngine {
     stream[].flags.insert(.localReply)
     leaveWaiting(s)
     detach(s, reusable: false)
-    if stream[].flags.contains(.clientGone) { return finish(s) }
+    if stream[].client == .gone { return finish(s) }
     if downstreams[stream[].downstream].kind == .inside { return insideFailed(s) }
-    if stream[].flags.contains(.responseStarted) { return abort(s, byClient: false) }
+    if stream[].response.hasStarted { return abort(s, byClient: false) }
     // A tunnel that was granted, and whose client is told otherwise, is none.
-    stream[].flags.remove(.tunnel)
+    stream[].tunnel.refused()
     let head = responseHead
     // HTTP/2 says with the head that nothing follows.
     let isHTTP2 = isHTTP2(downstream: stream[].downstream)
@@ -61,7 +61,7 @@ extension WorkerEngine {
     let slot = downstreams.ref(stream[].downstream)
     if slot[].kind == .http2 {
       let accepted =
-        slot[].flags.contains(.writeBlocked) ? 0 : slot[].h2[].sendData(stream[].downstreamID, body, endStream: true)
+        slot[].write == .blocked ? 0 : slot[].h2[].sendData(stream[].downstreamID, body, endStream: true)
       flushLater(downstream: stream[].downstream)
       if accepted < body.count {
         stream[].responseBody.append(body.dropFirst(accepted), pool: pool)
@@ -94,7 +94,7 @@ extension WorkerEngine {
     stream[].flags.insert(.localReply)
     answerComplete(s)
     // A tunnel that was granted but cannot be told of is none.
-    stream[].flags.remove(.tunnel)
+    stream[].tunnel.refused()
     detach(s, reusable: false)
     let head = responseHead
     if stream[].flags.contains(.isGRPC) {

@@ -40,13 +40,11 @@ extension WorkerEngine {
     switch head.method {
     case .head: flags.insert([.isHEAD, .idempotent])
     case .connect:
-      flags.insert(.wantsTunnel)
-      stream[].tunnelKind = .connect
+      stream[].tunnel.connectAsked()
     default: if head.method.isIdempotent { flags.insert(.idempotent) }
     }
     if head.flags.contains(.upgrade), head.method != .connect, !isCleartextHTTP2(head) {
-      flags.insert(.wantsTunnel)
-      stream[].tunnelKind = .upgrade
+      stream[].tunnel.upgradeAsked()
     }
     if head.flags.contains(.acceptsTrailers) { flags.insert(.clientAcceptsTrailers) }
     if case .length(let n) = head.framing { stream[].requestLeft = Int64(clamping: n) }
@@ -56,14 +54,14 @@ extension WorkerEngine {
     stream[].idleTimeout = manager[].streamIdleTimeout
     stream[].keepsResponseHead = manager[].hasAccessLogs
     // A tunnel's client goes on sending: there is no whole request to wait for.
-    if manager[].requestTimeout > 0, !flags.contains(.requestEnded), head.framing != .tunnel {
+    if manager[].requestTimeout > 0, !stream[].request.hasArrived, head.framing != .tunnel {
       stream[].requestDeadline = now.advanced(nanoseconds: Int64(clamping: manager[].requestTimeout))
     }
     if manager[].maxStreamDuration > 0 {
       stream[].lifeDeadline = now.advanced(nanoseconds: Int64(clamping: manager[].maxStreamDuration))
     }
-    if slot[].requests >= manager[].maxRequestsPerConnection, !slot[].flags.contains(.lastRequest) {
-      slot[].flags.insert(.lastRequest)
+    if slot[].requests >= manager[].maxRequestsPerConnection, !slot[].farewell.isDue {
+      slot[].farewell.becomesDue()
       slot[].stats?.add(.downstreamCxMaxRequestsReached)
       if slot[].kind.hasMany { beginDrain(downstream: d) }
     }
@@ -99,7 +97,7 @@ extension WorkerEngine {
       // trailers may follow.
       if stream[].requestLeft <= 0, !isHTTP2(downstream: stream[].downstream) { end = true }
     }
-    if stream[].flags.contains(.localReply) || stream[].flags.isResponseOver {
+    if stream[].flags.contains(.localReply) || stream[].isResponseOver {
       creditRequest(s, data.count)
       return
     }
@@ -111,16 +109,15 @@ extension WorkerEngine {
   /// Passes content on to the upstream, or keeps it for when that is possible.
   private func passRequest(_ s: SlabIndex, _ data: ByteView, end: Bool) {
     let stream = streams.ref(s)
-    let flags = stream[].flags
-    let keeps = flags.contains(.keepsBody)
-    if !flags.contains(.requestStarted) || stream[].requestBody.unsent > 0 || stream[].upstream.isNone
+    let keeps = stream[].bodyCopy == .kept
+    if !stream[].request.hasStarted || stream[].requestBody.unsent > 0 || stream[].upstream.isNone
       || holdsTunnel(s)
     {
       if stream[].frame.phase == .held, keepHeldBody(s, data) { return }
       stream[].requestBody.append(data, pool: pool)
       stream[].requestCredit += isHTTP2(downstream: stream[].downstream) ? data.count : 0
       checkBody(s)
-      if flags.contains(.requestStarted), !stream[].upstream.isNone { pumpRequest(s) }
+      if stream[].request.hasStarted, !stream[].upstream.isNone { pumpRequest(s) }
       return
     }
     let u = stream[].upstream
@@ -137,9 +134,9 @@ extension WorkerEngine {
       if accepted < data.count {
         stream[].requestCredit += isHTTP2(downstream: stream[].downstream) ? data.count - accepted : 0
         pauseRequest(s)
-      } else if end, !slot[].flags.contains(.writeBlocked) {
+      } else if end, slot[].write != .blocked {
         // An end without bytes that finds the connection blocked is left to `requestEnd`.
-        stream[].flags.insert(.requestSent)
+        stream[].request.endPassed()
       }
     } else if slot[].kind == .codec {
       return passMessage(s, data)
@@ -149,14 +146,14 @@ extension WorkerEngine {
         stream[].requestBody.advance(data.count, keep: true, pool: pool)
       }
       writeHTTP1(request: s, data)
-      if slot[].flags.contains(.writeBlocked) {
+      if slot[].write == .blocked {
         stream[].requestCredit += isHTTP2(downstream: stream[].downstream) ? data.count : 0
         pauseRequest(s)
       } else {
         creditRequest(s, data.count)
       }
       // A body of declared length is complete with its last byte; HTTP/1 has nothing to send for the end.
-      if end, !flags.contains(.requestChunked), !flags.contains(.tunnel) { stream[].flags.insert(.requestSent) }
+      if end, !stream[].flags.contains(.requestChunked), !stream[].tunnel.isOpen { stream[].request.endPassed() }
     }
     if keeps { checkBody(s) }
   }
@@ -166,10 +163,9 @@ extension WorkerEngine {
   @inline(__always)
   private func holdsTunnel(_ s: SlabIndex) -> Bool {
     let stream = streams.ref(s)
-    let flags = stream[].flags
-    guard flags.contains(.wantsTunnel), !flags.contains(.tunnel) else { return false }
+    guard stream[].tunnel.isPending else { return false }
     // An upgrade's own content has a length or chunks.
-    return stream[].requestLeft < 0 && !flags.contains(.requestChunked)
+    return stream[].requestLeft < 0 && !stream[].flags.contains(.requestChunked)
   }
 
   /// Writes content to an HTTP/1 upstream in the framing its head announced.
@@ -197,9 +193,8 @@ extension WorkerEngine {
   func checkBody(_ s: SlabIndex) {
     let stream = streams.ref(s)
     let limit = bufferLimit(s)
-    if stream[].flags.contains(.keepsBody), stream[].requestBody.count > limit {
-      stream[].flags.remove(.keepsBody)
-      stream[].flags.insert(.bodyAbandoned)
+    if stream[].bodyCopy == .kept, stream[].requestBody.count > limit {
+      stream[].bodyCopy.outgrown()
       if !stream[].cluster.isNone { clusters[stream[].cluster].stats.add(.retryOrShadowAbandoned) }
       stream[].requestBody.forgetSent(pool: pool)
     }
@@ -216,9 +211,9 @@ extension WorkerEngine {
 
   func requestTrailers(_ s: SlabIndex, _ trailers: MessageHead) {
     let stream = streams.ref(s)
-    if stream[].flags.contains(.localReply) || stream[].flags.contains(.responseSent) { return }
+    if stream[].flags.contains(.localReply) || stream[].response.isSent { return }
     // A tunnel is bytes; HTTP/2's trailers end it and say nothing.
-    if stream[].tunnelKind != .none, !stream[].flags.contains(.requestChunked) { return }
+    if stream[].tunnel.isAsked, !stream[].flags.contains(.requestChunked) { return }
     if let chain = stream[].filters { filterTrailers(s, request: trailers, chain) }
     stream[].requestTrailers?.release(to: pool)
     stream[].requestTrailers = StoredHead(trailers, pool: pool)
@@ -227,43 +222,43 @@ extension WorkerEngine {
   /// All of the request has arrived.
   func requestEnd(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    if stream[].flags.contains(.requestEnded) { return }
-    stream[].flags.insert(.requestEnded)
+    if stream[].request.hasArrived { return }
+    stream[].request.endArrived()
     stream[].requestEndedAt = now
     stream[].requestDeadline = .distantFuture
-    if stream[].flags.contains(.tunnel) {
+    if stream[].tunnel.isOpen {
       // The client has said all it has to say; the upstream may go on. What it said still has to arrive.
-      if !stream[].flags.contains(.requestSent) { return endRequestIfDrained(s) }
+      if !stream[].request.isSent { return endRequestIfDrained(s) }
       return finishTunnelIfOver(s)
     }
     startTotalTimeout(s)
-    if stream[].flags.contains(.responseSent) { return finish(s) }
+    if stream[].response.isSent { return finish(s) }
     if stream[].requestTrailers == nil, stream[].frame.phase != .held, !filterContent(s, request: .empty, end: true) {
       return
     }
-    guard stream[].flags.contains(.requestStarted) else {
+    guard stream[].request.hasStarted else {
       if stream[].frame.phase == .held { heldRequestEnded(s) }
       return
     }
     armTry(s)
-    if !stream[].flags.contains(.requestSent) { endRequestIfDrained(s) }
+    if !stream[].request.isSent { endRequestIfDrained(s) }
   }
 
   /// Passes the end on when nothing of the body waits before it. May end the stream (a tunnel whose other direction has ended).
   private func endRequestIfDrained(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    guard stream[].requestBody.unsent == 0, !stream[].upstream.isNone, !stream[].flags.contains(.requestSent) else {
+    guard stream[].requestBody.unsent == 0, !stream[].upstream.isNone, !stream[].request.isSent else {
       return
     }
     let u = stream[].upstream
     let slot = upstreams.ref(u)
     // A conversation has not begun, much less ended; what may have ended is the content of the request for it.
-    if stream[].flags.contains(.wantsTunnel), !stream[].flags.contains(.tunnel),
+    if stream[].tunnel.isPending,
       slot[].kind == .http2 || !stream[].flags.contains(.requestChunked)
     {
       return
     }
-    stream[].flags.insert(.requestSent)
+    stream[].request.endPassed()
     if slot[].kind == .http2 {
       if let trailers = stream[].requestTrailers {
         trailers.view(in: trailerHead)
@@ -272,7 +267,7 @@ extension WorkerEngine {
         _ = slot[].h2[].sendData(stream[].upstreamID, .empty, endStream: true)
       }
       flushLater(upstream: u)
-    } else if stream[].flags.contains(.tunnel) {
+    } else if stream[].tunnel.isOpen {
       flushStage()
       loop.finishWriting(slot[].connection)
     } else if stream[].flags.contains(.requestChunked) {
@@ -284,26 +279,26 @@ extension WorkerEngine {
         H1Encoder.writeLastChunk(to: &stage[].buffer)
       }
     }
-    if stream[].flags.contains(.tunnel) { finishTunnelIfOver(s) }
+    if stream[].tunnel.isOpen { finishTunnelIfOver(s) }
   }
 
   /// The upstream takes bytes again (or for the first time): sends what waits. May end the stream.
   func pumpRequest(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    guard stream[].flags.contains(.requestStarted), !stream[].upstream.isNone, !holdsTunnel(s) else { return }
+    guard stream[].request.hasStarted, !stream[].upstream.isNone, !holdsTunnel(s) else { return }
     let u = stream[].upstream
     let slot = upstreams.ref(u)
     if slot[].kind == .codec { return pumpMessage(s) }
     let waiting = stream[].requestBody.unsent
     if waiting > 0 {
-      if slot[].flags.contains(.writeBlocked) { return }
+      if slot[].write == .blocked { return }
       let view = stream[].requestBody.unsentView
-      let keep = stream[].flags.contains(.keepsBody)
-      let end = stream[].flags.contains(.requestEnded) && stream[].requestTrailers == nil
+      let keep = stream[].bodyCopy == .kept
+      let end = stream[].request.hasArrived && stream[].requestTrailers == nil
       var accepted = waiting
       if slot[].kind == .http2 {
         accepted = sendHTTP2Data(request: s, view, end: end)
-        if end, accepted == waiting { stream[].flags.insert(.requestSent) }
+        if end, accepted == waiting { stream[].request.endPassed() }
       } else {
         writeHTTP1(request: s, view)
       }
@@ -311,11 +306,11 @@ extension WorkerEngine {
       if accepted > 0 { stream[].lastActivity = now }
       if stream[].requestBody.unsent > 0 { return }
     }
-    if slot[].flags.contains(.writeBlocked) { return }
-    if stream[].flags.contains(.requestEnded) {
-      if !stream[].flags.contains(.requestSent) {
+    if slot[].write == .blocked { return }
+    if stream[].request.hasArrived {
+      if !stream[].request.isSent {
         endRequestIfDrained(s)
-      } else if stream[].flags.contains(.tunnel) {
+      } else if stream[].tunnel.isOpen {
         finishTunnelIfOver(s)
       }
       guard streams.contains(s) else { return }
@@ -327,7 +322,7 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     let u = stream[].upstream
     let slot = upstreams.ref(u)
-    if slot[].flags.contains(.writeBlocked) { return 0 }
+    if slot[].write == .blocked { return 0 }
     let accepted = slot[].h2[].sendData(stream[].upstreamID, data, endStream: end)
     flushLater(upstream: u)
     return accepted
@@ -339,8 +334,7 @@ extension WorkerEngine {
 
   func pauseRequest(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    if stream[].flags.contains(.requestPaused) { return }
-    stream[].flags.insert(.requestPaused)
+    guard stream[].requestFlow.pause() else { return }
     if !stream[].cluster.isNone { clusters[stream[].cluster].stats.add(.upstreamFlowControlBackedUp) }
     // HTTP/1: `receivedHTTP1` stops at the flag; HTTP/2: credit is withheld.
     if downstreams[stream[].downstream].kind == .tcp { pauseReading(downstream: stream[].downstream) }
@@ -349,7 +343,7 @@ extension WorkerEngine {
   func resumeRequest(_ s: SlabIndex) {
     let stream = streams.ref(s)
     if downstreams[stream[].downstream].kind == .codec {
-      stream[].flags.remove(.requestPaused)
+      stream[].requestFlow.resume()
       return resumeCodec(stream[].downstream)
     }
     if stream[].requestCredit > 0 {
@@ -357,8 +351,7 @@ extension WorkerEngine {
       stream[].requestCredit = 0
       creditRequest(s, n)
     }
-    guard stream[].flags.contains(.requestPaused) else { return }
-    stream[].flags.remove(.requestPaused)
+    guard stream[].requestFlow.resume() else { return }
     if !stream[].cluster.isNone { clusters[stream[].cluster].stats.add(.upstreamFlowControlDrained) }
     if downstreams[stream[].downstream].kind != .http2 { resumeReading(downstream: stream[].downstream) }
   }
@@ -369,7 +362,7 @@ extension WorkerEngine {
     let d = stream[].downstream
     let slot = downstreams.ref(d)
     if slot[].kind == .codec { return creditMessage(s, n) }
-    guard slot[].kind == .http2, n > 0, !stream[].flags.contains(.clientGone) else { return }
+    guard slot[].kind == .http2, n > 0, stream[].client != .gone else { return }
     slot[].h2[].consumed(stream[].downstreamID, n)
     flushLater(downstream: d)
   }

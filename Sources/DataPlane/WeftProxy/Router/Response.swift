@@ -13,12 +13,9 @@ extension WorkerEngine {
   func responseHead(_ s: SlabIndex, _ head: MessageHead, end: Bool) {
     let stream = streams.ref(s)
     stream[].lastActivity = now
-    if !stream[].flags.contains(.upstreamAnswered) {
-      stream[].flags.insert(.upstreamAnswered)
-      stream[].upstreamFirstByte = now
-    }
+    if stream[].response.headArrived() { stream[].upstreamFirstByte = now }
     if head.isInformational { return informational(s, head) }
-    if stream[].flags.contains(.wantsTunnel), let fault = answerTunnel(s, head) { return tunnelFault(s, fault) }
+    if stream[].tunnel.isAsked, let fault = answerTunnel(s, head) { return tunnelFault(s, fault) }
 
     let state = clusters.ref(stream[].cluster)
     let status = head.status
@@ -32,18 +29,18 @@ extension WorkerEngine {
     if state[].hasOutlierDetection { report(s, .response(outcomeStatus(stream, status))) }
     countOutcome(s, status, end: end)
     if stream[].flags.contains(.hasRetryPolicy), retryInsteadOf(s, head, end: end) { return }
-    if stream[].flags.contains(.countedRetry) {
+    if stream[].retryPermit == .held {
       giveRetry(s)
       if status < 500 { state[].stats.add(.upstreamRqRetrySuccess) }
     }
     if end { answerComplete(s) }
 
     stream[].status = status
-    head.removeHopByHop(keepUpgrade: stream[].flags.contains(.tunnel))
+    head.removeHopByHop(keepUpgrade: stream[].tunnel.isOpen)
     let ends = end || (!head.hasContent && head.framing != .tunnel && head.framing != .untilClose)
     guard decorate(s, head, end: ends) else { return }
     passResponseHead(s, head, end: ends)
-    if streams.contains(s), stream[].flags.contains(.tunnel) { pumpRequest(s) }
+    if streams.contains(s), stream[].tunnel.isOpen { pumpRequest(s) }
   }
 
   /// The status that says how the host fared: a gRPC failure in a response of nothing but a head counts as its HTTP counterpart.
@@ -54,7 +51,7 @@ extension WorkerEngine {
   private func informational(_ s: SlabIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     clusters[stream[].cluster].stats.add(.upstreamRq1xx)
-    if stream[].flags.contains(.clientHTTP10) || stream[].flags.contains(.clientGone) { return }
+    if stream[].flags.contains(.clientHTTP10) || stream[].client == .gone { return }
     // 100 was answered here unless it is proxied.
     if head.status == 100, !(downstreams[stream[].downstream].manager?[].proxiesContinue ?? false) { return }
     head.removeHopByHop()
@@ -123,7 +120,7 @@ extension WorkerEngine {
       stream[].responseHead?.release(to: pool)
       stream[].responseHead = StoredHead(head, pool: pool)
     }
-    if stream[].flags.contains(.clientGone) { return began(s) }
+    if stream[].client == .gone { return began(s) }
     let d = stream[].downstream
     let slot = downstreams.ref(d)
     if slot[].kind == .inside {
@@ -149,7 +146,7 @@ extension WorkerEngine {
       countResponse(slot, status)
       return passAnswer(s)
     }
-    let tunnel = stream[].flags.contains(.tunnel)
+    let tunnel = stream[].tunnel.isOpen
     // Delimited by the end of the upstream's connection: to whoever understands chunks, a cut must not look like the end.
     if head.framing == .untilClose, !stream[].flags.contains(.clientHTTP10), !stream[].flags.contains(.isHEAD) {
       head.framing = .chunked
@@ -159,7 +156,7 @@ extension WorkerEngine {
       options.connection = head.status == 101 ? .upgrade : .persist
     } else if !keepsAlive(s, head) {
       options.connection = .close
-      slot[].flags.insert(.closing)
+      slot[].life.noMoreRequests()
     } else if stream[].flags.contains(.clientHTTP10) {
       options.connection = .keepAlive
     }
@@ -182,7 +179,7 @@ extension WorkerEngine {
     countResponse(slot, status)
     if tunnel {
       // What was a complete request is the beginning of a conversation.
-      stream[].flags.remove([.requestEnded, .requestSent])
+      stream[].request.reopened()
       slot[].decoder.startTunnel()
       resumeReading(downstream: d)
     }
@@ -193,7 +190,7 @@ extension WorkerEngine {
   @inline(__always)
   private func began(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    stream[].flags.insert(.responseStarted)
+    stream[].response.headPassed()
     stream[].responseStartedAt = now
   }
 
@@ -210,10 +207,10 @@ extension WorkerEngine {
   private func keepsAlive(_ s: SlabIndex, _ head: MessageHead) -> Bool {
     let stream = streams.ref(s)
     let slot = downstreams.ref(stream[].downstream)
-    if stream[].flags.contains(.clientCloses) || slot[].flags.contains(.closing) { return false }
-    if slot[].flags.contains(.lastRequest) { return false }
+    if stream[].flags.contains(.clientCloses) || slot[].life == .closing { return false }
+    if slot[].farewell.isDue { return false }
     // What follows a CONNECT that was refused may have been meant for the tunnel.
-    if stream[].tunnelKind == .connect { return false }
+    if stream[].tunnel.isConnect { return false }
     if turn[].isDraining || listenerTable[].entries[Int(slot[].listener)].endsConnections {
       slot[].stats?.add(.downstreamCxDrainClose)
       return false
@@ -221,7 +218,7 @@ extension WorkerEngine {
     if head.framing == .untilClose, !stream[].flags.contains(.isHEAD) { return false }
     if case .chunked = head.framing, stream[].flags.contains(.clientHTTP10) { return false }
     // An early response: the rest of the request would have to be read for nothing.
-    if !stream[].flags.contains(.requestEnded) {
+    if !stream[].request.hasArrived {
       slot[].stats?.add(.downstreamRqResponseBeforeRqComplete)
       return !isEarlyEnd(s, head)
     }
@@ -230,8 +227,8 @@ extension WorkerEngine {
 
   /// Nobody will read the rest of the request: the response is complete already, or made here.
   private func isEarlyEnd(_ s: SlabIndex, _ head: MessageHead) -> Bool {
-    let flags = streams[s].flags
-    return flags.contains(.localReply) || flags.contains(.responseEnded) || !head.hasContent
+    let stream = streams.ref(s)
+    return stream[].flags.contains(.localReply) || stream[].response.hasArrived || !head.hasContent
   }
 
   private func countResponse(_ slot: SlotRef<DownstreamConnection>, _ status: UInt16) {
@@ -253,7 +250,7 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     stream[].lastActivity = now
     if end { answerComplete(s) }
-    if stream[].flags.contains(.clientGone) {
+    if stream[].client == .gone {
       creditResponse(s, data.count)
       return
     }
@@ -277,14 +274,14 @@ extension WorkerEngine {
         stream[].responseBody.append(data.dropFirst(accepted), pool: pool)
         stream[].responseCredit += data.count - accepted
         pauseResponse(s)
-      } else if last, !slot[].flags.contains(.writeBlocked) {
+      } else if last, slot[].write != .blocked {
         responseSent(s)
       }
       // An end without bytes that found the connection blocked follows when that drains.
       return
     }
     writeHTTP1(response: s, data)
-    if slot[].flags.contains(.writeBlocked) {
+    if slot[].write == .blocked {
       stream[].responseCredit += data.count
       pauseResponse(s)
     } else {
@@ -303,7 +300,7 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     let d = stream[].downstream
     let slot = downstreams.ref(d)
-    if slot[].flags.contains(.writeBlocked) { return 0 }
+    if slot[].write == .blocked { return 0 }
     let accepted = slot[].h2[].sendData(stream[].downstreamID, data, endStream: end)
     flushLater(downstream: d)
     return accepted
@@ -314,7 +311,7 @@ extension WorkerEngine {
     if let text = trailers.first(.grpcStatus), let code = ASCII.parseDecimal(text) {
       stream[].grpcStatus = Int32(clamping: code)
     }
-    if stream[].flags.contains(.tunnel) { return }
+    if stream[].tunnel.isOpen { return }
     // Filters see the trailers of a held response after its head.
     if let chain = stream[].filters, stream[].frame.phase != .responseHeld {
       filterTrailers(s, response: trailers, chain)
@@ -327,8 +324,8 @@ extension WorkerEngine {
   func responseEnded(_ s: SlabIndex) {
     let stream = streams.ref(s)
     answerComplete(s)
-    if stream[].flags.contains(.responseSent) { return }
-    if stream[].flags.contains(.clientGone) { return finish(s) }
+    if stream[].response.isSent { return }
+    if stream[].client == .gone { return finish(s) }
     if downstreams[stream[].downstream].kind == .inside { return insideDone(s) }
     if stream[].frame.phase == .responseHeld { return }
     if stream[].responseTrailers == nil, !filterContent(s, response: .empty, end: true) { return }
@@ -342,7 +339,7 @@ extension WorkerEngine {
     let d = stream[].downstream
     let slot = downstreams.ref(d)
     if slot[].kind == .http2 {
-      if slot[].flags.contains(.writeBlocked) { return }
+      if slot[].write == .blocked { return }
       if let trailers = stream[].responseTrailers {
         trailers.view(in: trailerHead)
         slot[].h2[].sendTrailers(stream[].downstreamID, trailerHead)
@@ -358,10 +355,10 @@ extension WorkerEngine {
       } else {
         H1Encoder.writeLastChunk(to: &stage[].buffer)
       }
-    } else if stream[].flags.contains(.tunnel) {
+    } else if stream[].tunnel.isOpen {
       flushStage()
       loop.finishWriting(slot[].connection)
-      slot[].flags.insert(.closing)
+      slot[].life.noMoreRequests()
     }
     responseSent(s)
   }
@@ -375,8 +372,8 @@ extension WorkerEngine {
   /// The client has been given everything. Ends the stream, unless its request goes on in a tunnel.
   func responseSent(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    stream[].flags.insert(.responseSent)
-    if stream[].flags.contains(.tunnel), !stream[].flags.contains(.requestSent), !stream[].flags.contains(.clientGone) {
+    stream[].response.endPassed()
+    if stream[].tunnel.isOpen, !stream[].request.isSent, stream[].client != .gone {
       return
     }
     finish(s)
@@ -385,16 +382,16 @@ extension WorkerEngine {
   /// The client takes bytes again: sends what waits. May end the stream.
   func pumpResponse(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    guard stream[].flags.isDisjoint(with: [.clientGone, .responseSent]) else { return }
+    if stream[].client == .gone || stream[].response.isSent { return }
     let slot = downstreams.ref(stream[].downstream)
-    if slot[].flags.contains(.writeBlocked) { return }
+    if slot[].write == .blocked { return }
     if stream[].frame.phase == .responseHeld { return }
     // A pipelined request may have been stopped by the answer before its own.
-    if !stream[].flags.contains(.responseStarted) { return resumeResponse(s) }
+    if !stream[].response.hasStarted { return resumeResponse(s) }
     var waiting = stream[].responseBody.unsent
     if waiting > 0 {
       var view = stream[].responseBody.unsentView
-      var last = stream[].flags.contains(.responseEnded) && stream[].responseTrailers == nil
+      var last = stream[].response.hasArrived && stream[].responseTrailers == nil
       if stream[].frame.isPaced {
         let allowed = paced(s, waiting)
         if allowed == 0 { return }
@@ -417,7 +414,7 @@ extension WorkerEngine {
       if stream[].responseBody.unsent > 0 { return }
       if slot[].kind == .http2, last { return responseSent(s) }
     }
-    if stream[].flags.contains(.responseEnded) { return endResponse(s) }
+    if stream[].response.hasArrived { return endResponse(s) }
     resumeResponse(s)
   }
 
@@ -425,8 +422,7 @@ extension WorkerEngine {
 
   func pauseResponse(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    if stream[].flags.contains(.responsePaused) || stream[].upstream.isNone { return }
-    stream[].flags.insert(.responsePaused)
+    guard !stream[].upstream.isNone, stream[].responseFlow.pause() else { return }
     let slot = upstreams.ref(stream[].upstream)
     if !stream[].cluster.isNone { clusters[stream[].cluster].stats.add(.upstreamFlowControlPausedReading) }
     if slot[].kind != .http2 { pauseReading(upstream: stream[].upstream) }
@@ -439,8 +435,7 @@ extension WorkerEngine {
       stream[].responseCredit = 0
       creditResponse(s, n)
     }
-    guard stream[].flags.contains(.responsePaused) else { return }
-    stream[].flags.remove(.responsePaused)
+    guard stream[].responseFlow.resume() else { return }
     if !stream[].cluster.isNone { clusters[stream[].cluster].stats.add(.upstreamFlowControlResumedReading) }
     if !stream[].upstream.isNone, upstreams[stream[].upstream].kind != .http2 {
       resumeReading(upstream: stream[].upstream)

@@ -11,10 +11,10 @@ extension WorkerEngine {
   /// Whether everything of the request that was passed on can be passed on again.
   func canReplay(_ s: SlabIndex) -> Bool {
     let stream = streams.ref(s)
-    guard stream[].head != nil, !stream[].flags.contains(.bodyAbandoned), !stream[].flags.contains(.tunnel) else {
+    guard stream[].head != nil, stream[].bodyCopy != .abandoned, !stream[].tunnel.isOpen else {
       return false
     }
-    return stream[].flags.contains(.keepsBody) || stream[].bytesReceived == UInt64(stream[].requestBody.unsent)
+    return stream[].bodyCopy == .kept || stream[].bytesReceived == UInt64(stream[].requestBody.unsent)
   }
 
   /// Asks the policy about a response head. True: the response is dropped and another attempt made (or scheduled).
@@ -31,9 +31,7 @@ extension WorkerEngine {
     let interval = route[].resetHeaders.isEmpty ? nil : askedInterval(head, route, rules)
     guard let wait = decide(s, rules, interval: interval) else { return false }
     // The rest of this response is of no interest; a complete one leaves its connection usable.
-    if end { stream[].flags.insert(.responseEnded) }
-    detach(s, reusable: end && stream[].flags.contains(.requestSent))
-    stream[].flags.remove(.responseEnded)
+    detach(s, reusable: end && stream[].request.isSent)
     uncount(s)
     schedule(s, after: wait)
     return true
@@ -75,7 +73,7 @@ extension WorkerEngine {
       interval: interval, random: &turn[].random)
     {
     case .retry(let after):
-      stream[].flags.insert(.countedRetry)
+      stream[].retryPermit.taken()
       state[].stats.add(.upstreamRqRetry)
       state[].stats.add(
         interval == nil ? .upstreamRqRetryBackoffExponential : .upstreamRqRetryBackoffRatelimited)
@@ -93,14 +91,14 @@ extension WorkerEngine {
 
   func giveRetry(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    guard stream[].flags.contains(.countedRetry) else { return }
-    stream[].flags.remove(.countedRetry)
+    guard stream[].retryPermit.given() else { return }
     clusters[stream[].cluster].breaker(stream[].route?[].highPriority ?? false).give(.retries)
   }
 
   private func schedule(_ s: SlabIndex, after wait: UInt64) {
     let stream = streams.ref(s)
-    stream[].flags.remove([.requestStarted, .requestSent, .upstreamAnswered])
+    stream[].request.takenBack()
+    stream[].response.awaitedAnew()
     stream[].tryDeadline = .distantFuture
     stream[].requestBody.rewind()
     if wait == 0 { return again(s) }
@@ -113,7 +111,8 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     stream[].retryAt = .distantFuture
     stream[].tryDeadline = .distantFuture
-    stream[].flags.remove([.requestStarted, .requestSent, .upstreamAnswered])
+    stream[].request.takenBack()
+    stream[].response.awaitedAnew()
     stream[].requestBody.rewind()
     guard let head = stream[].head else { return localReply(s, 503, .empty, details: "retry_without_request") }
     head.view(in: replayHead)

@@ -66,8 +66,8 @@ extension WorkerEngine {
       return localReply(s, 404, .empty, details: "route_not_found")
     }
     slot[].stats?.add(.rqTotal)
-    if stream[].flags.contains(.wantsTunnel) {
-      guard allowsTunnel(stream[].tunnelKind, head, manager, route) else {
+    if stream[].tunnel.isAsked {
+      guard allowsTunnel(stream[].tunnel, head, manager, route) else {
         slot[].stats?.add(.downstreamRqWSOnNonWSRoute)
         keepForLog(s, head)
         return localReply(s, 403, .empty, details: "upgrade_failed")
@@ -96,7 +96,7 @@ extension WorkerEngine {
   private func isMisdirected(
     _ head: MessageHead, _ slot: SlotRef<DownstreamConnection>, _ table: ConfigRef<RouteTable>
   ) -> Bool {
-    guard slot[].flags.contains(.secure), !table[].knowsHost(of: head),
+    guard slot[].transport.isSecure, !table[].knowsHost(of: head),
       let name = loop.transport(slot[].connection)?.serverName, !name.isEmpty
     else { return false }
     return name.withByteView { !$0.equalsIgnoringCase(head.authority.withoutPort) }
@@ -162,11 +162,14 @@ extension WorkerEngine {
     changeRequest(s, head, route)
     setRetries(s, head, route)
     // A head is kept while it may be needed again: for another attempt, while waiting, or for the log.
-    let replayable = stream[].flags.contains(.hasRetryPolicy) || stream[].flags.contains(.idempotent)
-    if replayable, head.hasContent, !stream[].flags.contains(.wantsTunnel) { stream[].flags.insert(.keepsBody) }
-    if stream[].flags.contains(.isGRPC), !stream[].flags.contains(.hasRetryPolicy) { stream[].flags.remove(.keepsBody) }
+    let flags = stream[].flags
+    if flags.contains(.hasRetryPolicy) || (flags.contains(.idempotent) && !flags.contains(.isGRPC)), head.hasContent,
+      !stream[].tunnel.isAsked
+    {
+      stream[].bodyCopy.keep()
+    }
     // The stream's timer is armed when the request has been begun.
-    if !head.hasContent || head.framing == .tunnel || stream[].flags.contains(.requestEnded) { setTotalDeadline(s) }
+    if !head.hasContent || head.framing == .tunnel || stream[].request.hasArrived { setTotalDeadline(s) }
     // `head` may be a view of the one that was kept while a filter held the stream.
     let old = stream[].head
     stream[].head = StoredHead(head, pool: pool)
@@ -233,7 +236,7 @@ extension WorkerEngine {
   @discardableResult
   private func setTotalDeadline(_ s: SlabIndex) -> Bool {
     let stream = streams.ref(s)
-    guard stream[].timeout > 0, stream[].totalDeadline == .distantFuture, !stream[].flags.contains(.responseEnded)
+    guard stream[].timeout > 0, stream[].totalDeadline == .distantFuture, !stream[].response.hasArrived
     else {
       return false
     }
@@ -285,7 +288,7 @@ extension WorkerEngine {
     }
     let host = hosts.ref(h)
     stream[].host = h
-    stream[].flags.insert(.counted)
+    stream[].place.counted()
     if stream[].attempts < .max { stream[].attempts += 1 }
     host[].activeRequests += 1
     host[].numbers.requestsTotal &+= 1
@@ -319,7 +322,7 @@ extension WorkerEngine {
       uncount(s)
       return false
     }
-    stream[].flags.insert(.holdsRequest)
+    stream[].requestPermit.taken()
     state[].stats.add(.upstreamRqTotal)
     state[].stats.add(.upstreamRqActive)
     return true
@@ -329,8 +332,7 @@ extension WorkerEngine {
   @inline(__always)
   func giveRequest(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    guard stream[].flags.contains(.holdsRequest) else { return }
-    stream[].flags.remove(.holdsRequest)
+    guard stream[].requestPermit.given() else { return }
     let state = clusters.ref(stream[].cluster)
     state[].breaker(stream[].route?[].highPriority ?? false).give(.requests)
     state[].stats.subtract(.upstreamRqActive)
@@ -339,18 +341,17 @@ extension WorkerEngine {
   /// Takes the request off its host's and cluster's books.
   func uncount(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    guard stream[].flags.contains(.counted) else { return }
-    stream[].flags.remove(.counted)
+    guard stream[].place.uncounted() else { return }
     let state = clusters.ref(stream[].cluster)
     giveRequest(s)
     let h = stream[].host
     let host = hosts.ref(h)
-    if stream[].awaitsGRPCStatus { countGRPCOutcome(s, isComplete: stream[].flags.contains(.responseEnded)) }
+    if stream[].awaitsGRPCStatus { countGRPCOutcome(s, isComplete: stream[].response.hasArrived) }
     host[].activeRequests -= 1
     if host[].position >= 0 { state[].balancer[].finished(host[].position) }
     stream[].host = .none
     // Only a log asks where a request went; otherwise `detach` has said it.
-    if stream[].keepsResponseHead, !stream[].flags.contains(.requestStarted) { stream[].lastHost = host[].address }
+    if stream[].keepsResponseHead, !stream[].request.hasStarted { stream[].lastHost = host[].address }
     if host[].isRemoved || !host[].whole.isNone { releaseIfUnused(host: h) }
   }
 
@@ -366,15 +367,17 @@ extension WorkerEngine {
   func start(_ s: SlabIndex, on u: SlabIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     let slot = upstreams.ref(u)
-    if stream[].tunnelKind == .upgrade, let refusal = translateUpgrade(s, u, head) {
+    if stream[].tunnel.isUpgrade, let refusal = translateUpgrade(s, u, head) {
       uncount(s)
       stream[].responseFlags.insert(refusal.flag)
       return localReply(s, refusal.status, .empty, details: refusal.details)
     }
     stream[].upstream = u
     stream[].upstreamKind = slot[].kind
-    stream[].flags.insert(.requestStarted)
-    stream[].flags.remove([.requestSent, .upstreamAnswered, .responseEnded])
+    stream[].place.connected()
+    stream[].request.takenBack()
+    stream[].request.headPassed()
+    stream[].response.awaitedAnew()
     if slot[].served > 0 { stream[].flags.insert(.reusedConnection) } else { stream[].flags.remove(.reusedConnection) }
     stream[].upstreamStarted = now
     stream[].lastActivity = now
@@ -382,12 +385,13 @@ extension WorkerEngine {
     stream[].grpcStatus = -1
     slot[].served &+= 1
     slot[].active &+= 1
-    let ended = !head.hasContent && stream[].requestTrailers == nil && !stream[].flags.contains(.wantsTunnel)
+    let ended = !head.hasContent && stream[].requestTrailers == nil && !stream[].tunnel.isAsked
     if slot[].kind == .http2 {
       guard let id = slot[].h2[].sendRequest(head, endStream: ended, user: s.rawValue, now: now) else {
         // Configuration or an old client made of it what HTTP/2 cannot carry, an empty authority for example.
         slot[].active &-= 1
         stream[].upstream = .none
+        stream[].place.disconnected()
         return unsendableRequest(s, "http2.unserialisable_request")
       }
       stream[].upstreamID = id
@@ -398,8 +402,8 @@ extension WorkerEngine {
       startMessage(s, on: u)
     } else {
       slot[].stream = s
-      let tunnel = stream[].flags.contains(.wantsTunnel)
-      slot[].flags.remove(.responseStarted)
+      let tunnel = stream[].tunnel.isAsked
+      slot[].answer.awaitedAnew()
       if terminatesConnect(s) {
         armTry(s)
         return grantConnect(s, u)
@@ -423,9 +427,9 @@ extension WorkerEngine {
       slot[].decoder.expectResponse(to: head.method, upgradeRequested: tunnel && head.method != .connect)
     }
     if slot[].served >= slot[].mostServed { lastRequestBegan(u) }
-    if ended { stream[].flags.insert(.requestSent) }
+    if ended { stream[].request.endPassed() }
     armTry(s)
-    if stream[].requestBody.unsent > 0 || (stream[].flags.contains(.requestEnded) && !ended) { pumpRequest(s) }
+    if stream[].requestBody.unsent > 0 || (stream[].request.hasArrived && !ended) { pumpRequest(s) }
   }
 
   /// The upstream's version of HTTP has no form for this request. No other endpoint would take it, and none is to blame.

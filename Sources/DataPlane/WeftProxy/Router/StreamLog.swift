@@ -87,7 +87,7 @@ extension WorkerEngine {
       record.protocolName = .other
       record.otherProtocol = codec[].name
     }
-    record.status = stream[].flags.contains(.responseStarted) ? stream[].status : 0
+    record.status = stream[].response.hasStarted ? stream[].status : 0
     record.flags = stream[].responseFlags
     record.grpcStatus = stream[].grpcStatus
     if record.grpcStatus < 0, record.status > 0, stream[].flags.contains(.isGRPC) {
@@ -101,8 +101,8 @@ extension WorkerEngine {
     record.firstUpstreamRx = since(stream[].upstreamFirstByte)
     record.firstDownstreamTx = since(stream[].responseStartedAt)
     record.end = Int64(clamping: now.nanoseconds &- start)
-    if stream[].flags.contains(.responseEnded) { record.lastUpstreamRx = record.end }
-    if stream[].flags.contains(.responseSent) { record.lastDownstreamTx = record.end }
+    if stream[].response.hasArrived { record.lastUpstreamRx = record.end }
+    if stream[].response.isSent { record.lastDownstreamTx = record.end }
     record.bytesReceived = stream[].bytesReceived
     record.bytesSent = stream[].bytesSent
     record.connectionID = slot[].connection.rawValue

@@ -28,12 +28,12 @@ extension WorkerEngine {
   /// Whether the request gets what it asks for: the route has the last word on each protocol, allowing or refusing it; the connection
   /// manager speaks for routes that say nothing.
   func allowsTunnel(
-    _ kind: TunnelKind, _ head: MessageHead, _ manager: ConfigRef<CompiledHTTPManager>,
+    _ tunnel: TunnelState, _ head: MessageHead, _ manager: ConfigRef<CompiledHTTPManager>,
     _ route: ConfigRef<CompiledRoute>
   ) -> Bool {
     // All of them, if there are several: the upstream may choose any.
     let wanted =
-      kind == .connect ? ByteView("connect") : head.joinedValue(named: ByteView(HeaderName.upgrade.text)) ?? .empty
+      tunnel.isConnect ? ByteView("connect") : head.joinedValue(named: ByteView(HeaderName.upgrade.text)) ?? .empty
     for i in route[].upgrades.indices where route[].upgrades[i].name.equalsIgnoringCase(wanted) {
       return route[].upgrades[i].isEnabled
     }
@@ -51,14 +51,14 @@ extension WorkerEngine {
 
   /// Whether the request is a CONNECT whose route ends it here.
   func terminatesConnect(_ s: SlabIndex) -> Bool {
-    streams[s].tunnelKind == .connect && (streams[s].route?[].terminatesConnect ?? false)
+    streams[s].tunnel.isConnect && (streams[s].route?[].terminatesConnect ?? false)
   }
 
   /// The TCP connection for a CONNECT is there: it is granted here, as an upstream that speaks HTTP would grant it. What comes from the
   /// other side is the tunnel's from its first byte on.
   func grantConnect(_ s: SlabIndex, _ u: SlabIndex) {
     upstreams[u].decoder.startOpaque()
-    upstreams[u].flags.insert(.responseStarted)
+    upstreams[u].answer.came()
     responseHead.startResponse(200, framing: .tunnel)
     responseHead(s, responseHead, end: false)
   }
@@ -109,7 +109,7 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     let overHTTP2 = upstreams[stream[].upstream].kind == .http2
     let isSuccess = head.status >= 200 && head.status < 300
-    let isUpgrade = stream[].tunnelKind == .upgrade
+    let isUpgrade = stream[].tunnel.isUpgrade
     guard isUpgrade && !overHTTP2 ? head.status == 101 : isSuccess else { return nil }
     let d = downstreams.ref(stream[].downstream)
     // Who answers before the request is complete leaves open where the tunnel begins.
@@ -120,7 +120,7 @@ extension WorkerEngine {
     head.framing = .tunnel
     head.remove(.contentLength)
     head.remove(.transferEncoding)
-    stream[].flags.insert(.tunnel)
+    stream[].tunnel.granted()
     stream[].flags.remove([.requestChunked, .isHEAD])
     stream[].requestLeft = -1
     // A conversation lasts as long as it lasts; silence still ends it (the idle time-out).
@@ -177,15 +177,17 @@ extension WorkerEngine {
 
   /// Both directions of a tunnel have ended, and all that was said has been passed on. Ends the stream then.
   func finishTunnelIfOver(_ s: SlabIndex) {
-    if streams[s].flags.isSuperset(of: [.tunnel, .requestSent, .responseSent]) { finish(s) }
+    let stream = streams.ref(s)
+    if stream[].tunnel.isOpen, stream[].request.isSent, stream[].response.isSent { finish(s) }
   }
 
   /// An HTTP/2 upstream has ended its side and wants to hear no more. What the client still says goes nowhere.
   func tunnelStopped(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    guard stream[].flags.contains(.tunnel) else { return }
+    guard stream[].tunnel.isOpen else { return }
     stream[].requestBody.release(to: pool)
-    stream[].flags.insert([.requestEnded, .requestSent])
+    stream[].request.endArrived()
+    stream[].request.endPassed()
     finishTunnelIfOver(s)
   }
 }

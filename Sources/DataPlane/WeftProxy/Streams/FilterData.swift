@@ -21,7 +21,7 @@ extension WorkerEngine {
     _ s: SlabIndex, request data: ByteView, end: Bool, _ chain: ConfigRef<HTTPFilterChain>
   ) -> Bool {
     let stream = streams.ref(s)
-    if stream[].frame.requestDataEnded || stream[].flags.contains(.tunnel) { return true }
+    if stream[].frame.requestDataEnded || stream[].tunnel.isOpen { return true }
     if end { stream[].frame.requestDataEnded = true }
     if data.isEmpty, !end { return true }
     layDesk(s)
@@ -31,7 +31,7 @@ extension WorkerEngine {
     case .go, .hold:
       desk[].wish = .none
       return true
-    case .reply where stream[].flags.isDisjoint(with: [.localReply, .responseStarted]):
+    case .reply where !stream[].flags.contains(.localReply) && !stream[].response.hasStarted:
       replyOfFilter(s)
       return false
     case .reply: return true
@@ -45,7 +45,7 @@ extension WorkerEngine {
   func filterWaitingContent(_ s: SlabIndex, _ chain: ConfigRef<HTTPFilterChain>) -> Bool {
     if chain[].requestData.isEmpty { return true }
     let stream = streams.ref(s)
-    let end = stream[].flags.contains(.requestEnded) && stream[].requestTrailers == nil
+    let end = stream[].request.hasArrived && stream[].requestTrailers == nil
     if stream[].requestBody.unsent == 0 && stream[].bytesReceived == 0 { return true }
     return showContent(s, request: stream[].requestBody.unsentView, end: end, chain)
   }
@@ -62,7 +62,7 @@ extension WorkerEngine {
     _ s: SlabIndex, response data: ByteView, end: Bool, _ chain: ConfigRef<HTTPFilterChain>
   ) -> Bool {
     let stream = streams.ref(s)
-    if chain[].responseData.isEmpty || stream[].frame.responseDataEnded || stream[].flags.contains(.tunnel) {
+    if chain[].responseData.isEmpty || stream[].frame.responseDataEnded || stream[].tunnel.isOpen {
       return true
     }
     if end { stream[].frame.responseDataEnded = true }

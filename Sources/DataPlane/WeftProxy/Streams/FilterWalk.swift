@@ -197,7 +197,7 @@ extension WorkerEngine {
       stream[].frame.bodyLimit = Int32(clamping: limit)
       if stream[].requestBody.unsent > limit {
         resume(token, .bodyTooLarge)
-      } else if stream[].flags.contains(.requestEnded) || head.framing == .tunnel {
+      } else if stream[].request.hasArrived || head.framing == .tunnel {
         resume(token, .body)
       } else {
         // What was held back while the stream waited for something else.
@@ -293,7 +293,7 @@ extension WorkerEngine {
       case .reply where !stream[].flags.contains(.localReply):
         replyOfFilter(s)
         return false
-      case .hold where stream[].flags.isDisjoint(with: [.localReply, .tunnel]) && stream[].codec == nil:
+      case .hold where !stream[].flags.contains(.localReply) && !stream[].tunnel.isOpen && stream[].codec == nil:
         stream[].frame.heldAt = UInt8(truncatingIfNeeded: entry)
         holdResponse(s, head)
         return false
@@ -463,7 +463,7 @@ extension WorkerEngine: FilterHost {
     facts.startUnixNanoseconds =
       own.wallClock() &- Int64(clamping: own.now.nanoseconds &- slot[].started.nanoseconds)
     facts.bytesReceived = slot[].bytesReceived
-    guard client[].flags.contains(.secure), let session = own.loop.transport(client[].connection) else { return facts }
+    guard client[].transport.isSecure, let session = own.loop.transport(client[].connection) else { return facts }
     facts.isSecure = true
     facts.serverName = session.serverName.withByteView { scratch.copy($0) }
     guard let session = session as? TLSSession else { return facts }

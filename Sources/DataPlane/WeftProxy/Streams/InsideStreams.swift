@@ -25,7 +25,8 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     stream[].cluster = state
     clusters[state].activeRequests += 1
-    stream[].flags.insert([.requestEnded, .keepsBody])
+    stream[].request.endArrived()
+    stream[].bodyCopy.keep()
     stream[].requestEndedAt = now
     if head.isGRPC { stream[].flags.insert(.isGRPC) }
     if !callBody[].isEmpty { head.framing = .length(UInt64(callBody[].count)) }
@@ -86,7 +87,7 @@ extension WorkerEngine {
   /// The answer is whole: ends the stream, and resumes the one that waits for it.
   func insideDone(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    stream[].flags.insert(.responseSent)
+    stream[].response.endPassed()
     let token = downstreams[stream[].downstream].token
     guard let head = stream[].responseHead else { return insideFailed(s) }
     // The views on the desk live until the stream is finished, which is after the filter has seen them.

@@ -41,7 +41,7 @@ extension WorkerEngine {
     defer { kept.release(to: pool) }
     let head = responseHead
     kept.view(in: head)
-    let end = stream[].flags.contains(.responseEnded) && stream[].responseBody.unsent == 0
+    let end = stream[].response.hasArrived && stream[].responseBody.unsent == 0
     let entry = Int(stream[].frame.heldAt)
     let position = Int(chain[].responseHead[entry].position)
     if let code = chain[].responseHolding[position], let config = unsafe stream[].filterConfigs[position].config {
@@ -59,7 +59,7 @@ extension WorkerEngine {
     guard let manager = downstreams[stream[].downstream].manager else { return }
     finishHead(s, head, manager)
     passResponseHead(s, head, end: end && stream[].responseTrailers == nil)
-    guard streams.contains(s), !stream[].flags.contains(.responseSent) else { return }
+    guard streams.contains(s), !stream[].response.isSent else { return }
     // What gathered meanwhile is seen by the filters now, and goes.
     guard filterHeldAnswer(s, chain) else { return }
     pumpResponse(s)
@@ -68,7 +68,7 @@ extension WorkerEngine {
   /// Content and trailers that came while the response was held. False when the stream has ended.
   private func filterHeldAnswer(_ s: SlabIndex, _ chain: ConfigRef<HTTPFilterChain>) -> Bool {
     let stream = streams.ref(s)
-    let ended = stream[].flags.contains(.responseEnded) && stream[].responseTrailers == nil
+    let ended = stream[].response.hasArrived && stream[].responseTrailers == nil
     let waiting = stream[].responseBody.unsentView
     if !waiting.isEmpty || ended { guard filterContent(s, response: waiting, end: ended, chain) else { return false } }
     guard let trailers = stream[].responseTrailers, !chain[].responseTrailers.isEmpty else { return true }

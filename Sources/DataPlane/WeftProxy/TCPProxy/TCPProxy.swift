@@ -75,7 +75,7 @@ extension WorkerEngine {
     stream[].attempts += 1
     hosts[h].activeRequests += 1
     hosts[h].numbers.requestsTotal &+= 1
-    stream[].flags.insert(.tcpCounted)
+    stream[].place.counted()
     guard let u = connect(h, breaker: state[].standard, speaking: .opaque) else {
       state[].standard.give(.connections)
       stream[].responseFlags.insert(.upstreamConnectionFailure)
@@ -85,6 +85,7 @@ extension WorkerEngine {
     upstreams[u].stream = s
     upstreams[u].active = 1
     stream[].upstream = u
+    stream[].place.connected()
     stream[].upstreamStarted = now
   }
 
@@ -92,7 +93,7 @@ extension WorkerEngine {
     let s = upstreams[u].stream
     guard !s.isNone else { return close(upstream: u, .reset) }
     let stream = streams.ref(s)
-    stream[].flags.insert(.requestStarted)
+    stream[].request.headPassed()
     stream[].lastActivity = now
     if clusters[stream[].cluster].hasOutlierDetection { report(s, .success) }
     resumeReading(downstream: stream[].downstream)
@@ -107,7 +108,7 @@ extension WorkerEngine {
     let s = slot[].stream
     guard !s.isNone else { return bytes.count }
     let stream = streams.ref(s)
-    guard stream[].flags.contains(.requestStarted), !stream[].upstream.isNone else {
+    guard stream[].request.hasStarted, !stream[].upstream.isNone else {
       pauseReading(downstream: d)
       return 0
     }
@@ -117,7 +118,7 @@ extension WorkerEngine {
     clusters[stream[].cluster].stats.add(.upstreamCxTxBytesTotal, UInt64(bytes.count))
     let u = stream[].upstream
     if loop.write(upstreams[u].connection, bytes) == .blocked {
-      upstreams[u].flags.insert(.writeBlocked)
+      upstreams[u].write.block()
       slot[].tcpStats?.add(.downstreamFlowControlPausedReading)
       pauseReading(downstream: d)
     }
@@ -134,7 +135,7 @@ extension WorkerEngine {
     downstreams[d].tcpStats?.add(.downstreamCxTxBytesTotal, UInt64(bytes.count))
     if turn[].outputFilters > 0 { showOutput(downstreams[d].connection, bytes) }
     if loop.write(downstreams[d].connection, bytes) == .blocked {
-      downstreams[d].flags.insert(.writeBlocked)
+      downstreams[d].write.block()
       clusters[stream[].cluster].stats.add(.upstreamFlowControlPausedReading)
       pauseReading(upstream: u)
     }
@@ -146,8 +147,8 @@ extension WorkerEngine {
     let s = downstreams[d].stream
     guard !s.isNone else { return close(downstream: d, .gracefully) }
     let stream = streams.ref(s)
-    stream[].flags.insert(.requestEnded)
-    guard !stream[].upstream.isNone, stream[].flags.contains(.requestStarted) else { return endTCP(s, .gracefully) }
+    stream[].request.endArrived()
+    guard !stream[].upstream.isNone, stream[].request.hasStarted else { return endTCP(s, .gracefully) }
     loop.finishWriting(upstreams[stream[].upstream].connection)
   }
 
@@ -155,7 +156,7 @@ extension WorkerEngine {
   func upstreamEndedTCP(_ u: SlabIndex) {
     let s = upstreams[u].stream
     guard !s.isNone else { return close(upstream: u, .gracefully) }
-    streams[s].flags.insert(.responseEnded)
+    streams[s].response.endArrived()
     loop.finishWriting(downstreams[streams[s].downstream].connection)
   }
 
@@ -169,7 +170,8 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     let d = stream[].downstream
     stream[].upstream = .none
-    let connected = stream[].flags.contains(.requestStarted)
+    stream[].place.disconnected()
+    let connected = stream[].request.hasStarted
     if !connected {
       if clusters[stream[].cluster].hasOutlierDetection { report(s, .localFailure) }
       uncountTCP(s)
@@ -183,8 +185,7 @@ extension WorkerEngine {
 
   private func uncountTCP(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    guard stream[].flags.contains(.tcpCounted) else { return }
-    stream[].flags.remove(.tcpCounted)
+    guard stream[].place.uncounted() else { return }
     let h = stream[].host
     let host = hosts.ref(h)
     host[].activeRequests -= 1
@@ -205,7 +206,7 @@ extension WorkerEngine {
     if !u.isNone {
       upstreams[u].stream = .none
       upstreams[u].active = 0
-      close(upstream: u, slot[].flags.contains(.closed) && mode == .reset ? .reset : .gracefully)
+      close(upstream: u, slot[].life.isClosed && mode == .reset ? .reset : .gracefully)
     }
     if let proxy = slot[].chainConfig?[].tcp, !proxy[].accessLogs.isEmpty {
       let source = StreamSource(record: record(s), request: nil, response: nil, trailers: nil)
@@ -220,12 +221,12 @@ extension WorkerEngine {
     let snapshot = stream[].snapshot
     streams.remove(s)
     release(snapshot: snapshot)
-    if !slot[].flags.contains(.closed) { close(downstream: d, mode) }
+    if !slot[].life.isClosed { close(downstream: d, mode) }
   }
 
   /// The client's connection is gone.
   func clientGoneTCP(_ s: SlabIndex, _ reason: CloseMode) {
-    if !streams[s].flags.contains(.responseEnded) {
+    if !streams[s].response.hasArrived {
       streams[s].responseFlags.insert(.downstreamConnectionTermination)
     }
     endTCP(s, reason)

@@ -61,7 +61,7 @@ extension WorkerEngine {
       uncount(s)
       return overflow(s)
     }
-    stream[].flags.insert(.waiting)
+    stream[].place.queued()
     stream[].wanted = wanted
     state[].stats.add(.upstreamRqPendingTotal)
     state[].stats.add(.upstreamRqPendingActive)
@@ -70,7 +70,7 @@ extension WorkerEngine {
     if host[].waiting.count > host[].expectedCapacity, !settingsAreComing(to: h, for: s) {
       open(h, wanted, breaker: breaker, highPriority: highPriority, codec: stream[].codec)
     }
-    if host[].connections == 0, streams.contains(s), stream[].flags.contains(.waiting) {
+    if host[].connections == 0, streams.contains(s), stream[].place == .waiting {
       leaveWaiting(s)
       uncount(s)
       overflow(s)
@@ -80,8 +80,7 @@ extension WorkerEngine {
   /// Takes a stream out of its host's queue.
   func leaveWaiting(_ s: SlabIndex) {
     let stream = streams.ref(s)
-    guard stream[].flags.contains(.waiting) else { return }
-    stream[].flags.remove(.waiting)
+    guard stream[].place.leftQueue() else { return }
     let host = hosts.ref(stream[].host)
     streams.unlink(s, &host[].waiting)
     let state = clusters.ref(stream[].cluster)
@@ -135,9 +134,9 @@ extension WorkerEngine {
   /// A connection has room: waiting streams take it; an HTTP/1 connection that nobody wants becomes idle.
   func freed(upstream u: SlabIndex) {
     let slot = upstreams.ref(u)
-    if slot[].flags.contains(.closed) || slot[].flags.contains(.connecting) { return }
+    guard slot[].life.isUp else { return }
     let host = hosts.ref(slot[].host)
-    if slot[].flags.contains(.draining) {
+    if slot[].life == .draining {
       if slot[].active == 0 { close(upstream: u, .gracefully) }
       return
     }
@@ -145,9 +144,9 @@ extension WorkerEngine {
     // Of a host that has left, too, those are served first who wait for just this connection.
     if slot[].kind == .http2 {
       serveWaiting(u)
-      guard upstreams.contains(u), !slot[].flags.contains(.closed) else { return }
+      guard upstreams.contains(u), !slot[].life.isClosed else { return }
       // Those who waited may have taken the last requests that it carries.
-      if slot[].flags.contains(.draining) { return openForWaiting(slot[].host) }
+      if slot[].life == .draining { return openForWaiting(slot[].host) }
       if host[].isRemoved { return drain(upstream: u) }
       if slot[].h2[].availableStreams > 0, slot[].list == .none { list(upstream: u) }
       if slot[].active == 0 { idleBegan(u) }
@@ -156,7 +155,7 @@ extension WorkerEngine {
     }
     while let s = nextWaiting(slot[].host, .http1, u) {
       if startWaiting(s, on: u) { return }
-      guard upstreams.contains(u), !slot[].flags.contains(.closed), hosts.contains(slot[].host) else { return }
+      guard upstreams.contains(u), !slot[].life.isClosed, hosts.contains(slot[].host) else { return }
     }
     if host[].isRemoved { return drain(upstream: u) }
     list(upstream: u)
@@ -193,7 +192,7 @@ extension WorkerEngine {
   /// Gives a multiplexed connection to those who wait, as far as it has room.
   func serveWaiting(_ u: SlabIndex) {
     let slot = upstreams.ref(u)
-    while slot[].flags.isDisjoint(with: [.closed, .draining]), slot[].h2[].availableStreams > 0,
+    while slot[].life == .open, slot[].h2[].availableStreams > 0,
       let s = nextWaiting(slot[].host, .http2, u)
     {
       _ = startWaiting(s, on: u)
@@ -219,12 +218,12 @@ extension WorkerEngine {
   /// Whether the endpoint's word on upgrades, which stands in its SETTINGS, has to be waited for.
   @inline(__always)
   private func awaitsSettings(_ s: SlabIndex, _ u: SlabIndex) -> Bool {
-    streams[s].tunnelKind == .upgrade && !upstreams[u].h2[].hasReceivedSettings
+    streams[s].tunnel.isUpgrade && !upstreams[u].h2[].hasReceivedSettings
   }
 
   /// Whether one of the host's connections will be able to say soon if it takes the upgrade: another one would know no more.
   private func settingsAreComing(to h: SlabIndex, for s: SlabIndex) -> Bool {
-    if streams[s].tunnelKind != .upgrade { return false }
+    if !streams[s].tunnel.isUpgrade { return false }
     var u = hosts[h].multiplexed.first
     while !u.isNone {
       if awaitsSettings(s, u) { return true }
@@ -295,7 +294,7 @@ extension WorkerEngine {
   /// The connection has been given the last request that `max_requests_per_connection` allows it. Said when a request is placed, not when one
   /// ends: a multiplexed connection takes many before the first has ended.
   func lastRequestBegan(_ u: SlabIndex) {
-    if upstreams[u].flags.contains(.draining) { return }
+    if upstreams[u].life == .draining { return }
     clusters[hosts[upstreams[u].host].cluster].stats.add(.upstreamCxMaxRequests)
     drain(upstream: u)
   }
@@ -303,9 +302,9 @@ extension WorkerEngine {
   /// No new stream; closes when the last one has ended.
   func drain(upstream u: SlabIndex) {
     let slot = upstreams.ref(u)
-    slot[].flags.insert(.draining)
+    slot[].life.retired()
     unlist(upstream: u)
-    if slot[].active == 0, !slot[].flags.contains(.connecting) { close(upstream: u, .gracefully) }
+    if slot[].active == 0, slot[].life != .connecting { close(upstream: u, .gracefully) }
   }
 
   /// A PING before the first stream after a long silence shows whether the other side is still there.
@@ -313,7 +312,7 @@ extension WorkerEngine {
     let slot = upstreams.ref(u)
     guard slot[].active == 0 else { return }
     let config = clusters[hosts[slot[].host].cluster].config
-    guard config[].pingAfterIdle > 0, config[].pingTimeout > 0, !slot[].flags.contains(.pingOutstanding),
+    guard config[].pingAfterIdle > 0, config[].pingTimeout > 0, slot[].ping != .outstanding,
       now.nanoseconds &- slot[].idleSince.nanoseconds > config[].pingAfterIdle
     else { return }
     sendPing(u, timeout: config[].pingTimeout)
@@ -322,7 +321,7 @@ extension WorkerEngine {
   func sendPing(_ u: SlabIndex, timeout: UInt64) {
     let slot = upstreams.ref(u)
     slot[].h2[].ping(now.nanoseconds)
-    slot[].flags.insert(.pingOutstanding)
+    slot[].ping.sent()
     slot[].framesAtPing = UInt32(truncatingIfNeeded: slot[].h2[].framesReceived)
     slot[].deadline = now.advanced(nanoseconds: Int64(clamping: timeout))
     arm(upstream: u, at: slot[].deadline)

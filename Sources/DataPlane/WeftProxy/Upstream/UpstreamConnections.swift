@@ -35,7 +35,7 @@ extension WorkerEngine {
       state[].stats.add(.sslSecretsNotReady)
       close(upstream: u, .reset)
     } else if let security = config[].security {
-      upstreams[u].flags.insert(.secure)
+      upstreams[u].transport.started()
       let names = connectionNames(h)
       loop.startTransport(
         c, security.makeSession(serverName: names.sent, expecting: names.expected, protocols: protocols))
@@ -49,13 +49,15 @@ extension WorkerEngine {
 
   func upstreamConnected(_ u: SlabIndex) {
     let slot = upstreams.ref(u)
-    if slot[].flags.contains(.closed) { return }
+    if slot[].life.isClosed { return }
     let host = hosts.ref(slot[].host)
     let state = clusters.ref(host[].cluster)
     connectingEnded(u)
+    slot[].life.connected()
+    slot[].transport.secured()
     slot[].deadline = .distantFuture
     state[].stats.record(.upstreamCxConnectMs, (now.nanoseconds &- slot[].created.nanoseconds) / 1_000_000)
-    if slot[].flags.contains(.secure), let session = loop.transport(slot[].connection) {
+    if slot[].transport.isSecure, let session = loop.transport(slot[].connection) {
       session.handshake.countSuccess(in: state[].stats)
     }
     if state[].config[].maxConnectionDuration > 0 {
@@ -96,11 +98,10 @@ extension WorkerEngine {
     return now.advanced(nanoseconds: Int64(clamping: wait))
   }
 
-  /// The connection no longer counts as being opened.
+  /// The connection no longer counts as being opened; its `life` says so next.
   private func connectingEnded(_ u: SlabIndex) {
     let slot = upstreams.ref(u)
-    guard slot[].flags.contains(.connecting) else { return }
-    slot[].flags.remove(.connecting)
+    guard slot[].life.isOpening else { return }
     let host = hosts.ref(slot[].host)
     host[].connecting -= 1
     host[].expectedCapacity -= min(host[].expectedCapacity, slot[].expectedCapacity)
@@ -110,7 +111,7 @@ extension WorkerEngine {
 
   func upstreamReceived(_ u: SlabIndex, _ bytes: ByteView) -> Int {
     let slot = upstreams.ref(u)
-    if slot[].flags.contains(.closed) { return bytes.count }
+    if slot[].life.isClosed { return bytes.count }
     clusters[hosts[slot[].host].cluster].stats.add(.upstreamCxRxBytesTotal, UInt64(bytes.count))
     switch slot[].kind {
     case .http1: return upstreamReceivedHTTP1(u, bytes)
@@ -129,13 +130,13 @@ extension WorkerEngine {
       close(upstream: u, .reset)
       return bytes.count
     }
-    slot[].flags.insert(.responseStarted)
+    slot[].answer.came()
     var input = bytes
     while true {
       let s = slot[].stream
-      if s.isNone || slot[].flags.contains(.closed) { break }
-      if streams[s].flags.contains(.responsePaused) {
-        if streams[s].flags.contains(.responseEnded) {
+      if s.isNone || slot[].life.isClosed { break }
+      if streams[s].responseFlow == .paused {
+        if streams[s].response.hasArrived {
           surplus(u, input)
           return bytes.count
         }
@@ -148,7 +149,7 @@ extension WorkerEngine {
           responseHead(s, end: false)
           continue
         }
-        if responseHead.flags.contains(.closesConnection) { slot[].flags.insert(.draining) }
+        if responseHead.flags.contains(.closesConnection) { slot[].life.retired() }
         // A response without content is complete with its head: the end is taken here, so that both leave together.
         var end = false
         if !responseHead.hasContent || streams[s].flags.contains(.isHEAD), responseHead.framing != .tunnel {
@@ -190,7 +191,7 @@ extension WorkerEngine {
   @inline(__always)
   private func surplus(_ u: SlabIndex, _ rest: ByteView) {
     if rest.isEmpty { return }
-    upstreams[u].flags.insert(.draining)
+    upstreams[u].life.retired()
     clusters[hosts[upstreams[u].host].cluster].stats.add(.upstreamCxProtocolError)
   }
 
@@ -202,13 +203,12 @@ extension WorkerEngine {
   /// The upstream broke HTTP.
   private func upstreamInvalid(_ u: SlabIndex, _ error: H1Error) {
     let slot = upstreams.ref(u)
-    slot[].flags.insert(.protocolError)
     clusters[hosts[slot[].host].cluster].stats.add(.upstreamCxProtocolError)
     let s = slot[].stream
     guard !s.isNone else { return close(upstream: u, .reset) }
     let stream = streams.ref(s)
     stream[].responseFlags.insert(.upstreamProtocolError)
-    if stream[].flags.contains(.responseStarted) { return upstreamReset(s, .protocolError) }
+    if stream[].response.hasStarted { return upstreamReset(s, .protocolError) }
     if !stream[].host.isNone { hosts[stream[].host].numbers.requestsFailed &+= 1 }
     if clusters[stream[].cluster].hasOutlierDetection { report(s, .localFailure) }
     // Not worth another try: who answers so once does so again.
@@ -219,14 +219,15 @@ extension WorkerEngine {
 
   func upstreamReadEnded(_ u: SlabIndex) {
     let slot = upstreams.ref(u)
-    if slot[].flags.contains(.closed) { return }
-    slot[].flags.insert([.readEnded, .draining])
+    if slot[].life.isClosed { return }
+    slot[].read.ended()
+    slot[].life.retired()
     switch slot[].kind {
     case .tcp: return upstreamEndedTCP(u)
     case .http1:
       let s = slot[].stream
       if s.isNone { return close(upstream: u, .gracefully) }
-      if !streams[s].flags.contains(.upstreamAnswered) || slot[].decoder.isIdle {
+      if streams[s].response.isAwaited || slot[].decoder.isIdle {
         return closeWithStreams(u, reasonOfLoss(u))
       }
       switch slot[].decoder.endOfInput() {
@@ -234,7 +235,7 @@ extension WorkerEngine {
       case .invalid: closeWithStreams(u, reasonOfLoss(u))
       default: break
       }
-      if upstreams.contains(u), !slot[].stream.isNone, !streams[slot[].stream].flags.contains(.responseEnded) {
+      if upstreams.contains(u), !slot[].stream.isNone, !streams[slot[].stream].response.hasArrived {
         closeWithStreams(u, .connectionTermination)
       }
     default: closeWithStreams(u, .connectionTermination)
@@ -244,8 +245,8 @@ extension WorkerEngine {
   /// What the end of a connection means for its stream: half an HTTP/1 message is a broken answer, none at all is none.
   private func reasonOfLoss(_ u: SlabIndex) -> UpstreamResetReason {
     let slot = upstreams.ref(u)
-    guard slot[].kind == .http1, !slot[].stream.isNone, slot[].flags.contains(.responseStarted),
-      !slot[].flags.contains(.closedByUs), case .invalid = slot[].decoder.endOfInput()
+    guard slot[].kind == .http1, !slot[].stream.isNone, slot[].answer == .come,
+      !slot[].life.isClosedByUs, case .invalid = slot[].decoder.endOfInput()
     else { return .connectionTermination }
     clusters[hosts[slot[].host].cluster].stats.add(.upstreamCxProtocolError)
     return .protocolError
@@ -270,14 +271,14 @@ extension WorkerEngine {
 
   func close(upstream u: SlabIndex, _ mode: CloseMode) {
     let slot = upstreams.ref(u)
-    if slot[].flags.contains(.closed) { return }
+    if slot[].life.isClosed { return }
     unlist(upstream: u)
     if slot[].kind == .http2, !slot[].h2.isNone, mode == .gracefully {
       slot[].h2[].goAway()
       flushHTTP2(upstream: u)
     }
     if mode == .gracefully, stage[].holds(slot[].connection) { flushStage() }
-    slot[].flags.insert([.closed, .closedByUs])
+    slot[].life.closed()
     loop.close(slot[].connection, mode)
   }
 
@@ -287,13 +288,13 @@ extension WorkerEngine {
     let host = hosts.ref(h)
     let state = clusters.ref(host[].cluster)
     let stats = state[].stats
-    let wasConnecting = slot[].flags.contains(.connecting)
-    let timedOut = slot[].flags.contains(.timedOut)
+    let wasConnecting = slot[].life.isOpening
+    let timedOut = slot[].life == .timedOut
     let hadStreams = slot[].active > 0
     unlist(upstream: u)
     connectingEnded(u)
-    slot[].flags.insert(.closed)
-    if slot[].flags.contains(.secure), let session = loop.transport(slot[].connection) {
+    slot[].life.ended()
+    if slot[].transport.isSecure, let session = loop.transport(slot[].connection) {
       session.handshake.countFault(in: stats)
     }
     stage[].drop(slot[].connection)
@@ -305,7 +306,7 @@ extension WorkerEngine {
       stats.record(.upstreamCxLengthMs, (now.nanoseconds &- slot[].created.nanoseconds) / 1_000_000)
     }
     stats.add(.upstreamCxDestroy)
-    let byUs = slot[].flags.contains(.closedByUs)
+    let byUs = slot[].life.isClosedByUs
     stats.add(byUs ? .upstreamCxDestroyLocal : .upstreamCxDestroyRemote)
     if hadStreams {
       stats.add(.upstreamCxDestroyWithActiveRq)
@@ -348,15 +349,14 @@ extension WorkerEngine {
 
   func upstreamBlocked(_ u: SlabIndex) {
     let slot = upstreams.ref(u)
-    if slot[].flags.contains(.writeBlocked) { return }
-    slot[].flags.insert(.writeBlocked)
+    guard slot[].write.block() else { return }
     if !slot[].stream.isNone { pauseRequest(slot[].stream) }
   }
 
   func upstreamDrained(_ u: SlabIndex) {
     let slot = upstreams.ref(u)
-    slot[].flags.remove(.writeBlocked)
-    if slot[].flags.contains(.closed) { return }
+    slot[].write.drained()
+    if slot[].life.isClosed { return }
     if slot[].kind == .http2 {
       slot[].h2[].outputFlushed()
       forEachStream(ofUpstream: u) { pumpRequest($0) }
@@ -370,15 +370,13 @@ extension WorkerEngine {
 
   func pauseReading(upstream u: SlabIndex) {
     let slot = upstreams.ref(u)
-    if slot[].flags.contains(.readPaused) || slot[].flags.contains(.closed) { return }
-    slot[].flags.insert(.readPaused)
+    guard !slot[].life.isClosed, slot[].read.pause() else { return }
     loop.pauseReading(slot[].connection)
   }
 
   func resumeReading(upstream u: SlabIndex) {
     let slot = upstreams.ref(u)
-    if !slot[].flags.contains(.readPaused) || slot[].flags.contains(.closed) { return }
-    slot[].flags.remove(.readPaused)
+    guard !slot[].life.isClosed, slot[].read.resume() else { return }
     loop.resumeReading(slot[].connection)
   }
 }

@@ -11,7 +11,7 @@ extension WorkerEngine {
     let slot = upstreams.ref(u)
     let h2 = slot[].h2
     var input = bytes
-    while !slot[].flags.contains(.closed) {
+    while !slot[].life.isClosed {
       switch h2[].next(&input, head: responseHead, now: now) {
       case .headers(let id, let end):
         guard let s = stream(u, id) else { continue }
@@ -31,7 +31,7 @@ extension WorkerEngine {
       case .reset(let id, let code, let byPeer):
         guard let s = stream(u, id) else { continue }
         if !byPeer { streams[s].responseFlags.insert(.upstreamProtocolError) }
-        if code == .noError, streams[s].flags.contains(.responseEnded) {
+        if code == .noError, streams[s].response.hasArrived {
           tunnelStopped(s)
           continue
         }
@@ -53,11 +53,10 @@ extension WorkerEngine {
         }
         if slot[].list != .none, h2[].availableStreams == 0 { unlist(upstream: u) }
       case .pong:
-        slot[].flags.remove(.pingOutstanding)
+        slot[].ping.answered()
         slot[].deadline = .distantFuture
       case .connectionError:
         clusters[hosts[slot[].host].cluster].stats.add(.upstreamCxProtocolError)
-        slot[].flags.insert(.protocolError)
         closeWithStreams(u, .protocolError)
         return bytes.count
       case .needMore:
@@ -77,7 +76,7 @@ extension WorkerEngine {
   /// The endpoint takes no more streams; those above the last it took were not processed and go elsewhere.
   private func goAwayReceived(_ u: SlabIndex, _ last: H2StreamID) {
     let slot = upstreams.ref(u)
-    slot[].flags.insert(.draining)
+    slot[].life.retired()
     unlist(upstream: u)
     clusters[hosts[slot[].host].cluster].stats.add(.upstreamCxCloseNotify)
     forEachStream(ofUpstream: u) { s in

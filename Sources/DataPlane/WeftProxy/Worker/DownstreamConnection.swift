@@ -26,39 +26,17 @@ package struct DownstreamConnection: BitwiseCopyable {
     package var hasMany: Bool { self == .http2 || self == .codec }
   }
 
-  package struct Flags: OptionSet, BitwiseCopyable {
-    package let rawValue: UInt16
-    package init(rawValue: UInt16) { self.rawValue = rawValue }
-    /// Its write queue is above the high mark.
-    package static let writeBlocked = Flags(rawValue: 1 << 0)
-    /// The loop was asked to stop reading.
-    package static let readPaused = Flags(rawValue: 1 << 1)
-    /// No further request: it closes when what is in flight has ended.
-    package static let closing = Flags(rawValue: 1 << 2)
-    /// `close` was called; only `closed` is still to come.
-    package static let closed = Flags(rawValue: 1 << 3)
-    /// The first GOAWAY, the announcement, was sent.
-    package static let goAwayAnnounced = Flags(rawValue: 1 << 4)
-    package static let goAwayFinal = Flags(rawValue: 1 << 5)
-    package static let secure = Flags(rawValue: 1 << 6)
-    /// The peer finished sending.
-    package static let readEnded = Flags(rawValue: 1 << 7)
-    /// In the list of connections to flush at the end of the turn.
-    package static let flushQueued = Flags(rawValue: 1 << 8)
-    /// Part of a request head has arrived and `headDeadline` runs.
-    package static let headStarted = Flags(rawValue: 1 << 9)
-    /// Its time or its number of requests is over: say so with the next response.
-    package static let lastRequest = Flags(rawValue: 1 << 11)
-    package static let protocolError = Flags(rawValue: 1 << 12)
-    package static let closedByUs = Flags(rawValue: 1 << 13)
-    package static let transportStarted = Flags(rawValue: 1 << 14)
-    /// Closed by a drain while it had nothing to do: nobody waits for its end.
-    package static let endedIdle = Flags(rawValue: 1 << 15)
-  }
-
   package var connection: ConnectionID
   package var kind = Kind.unmatched
-  package var flags: Flags = []
+  // How far it has come.
+  package var life = DownstreamLife.open
+  package var farewell = Farewell.none
+  package var transport = TransportState.plain
+  package var read = ReadSide.open
+  package var write = WriteSide.open
+  package var flush = FlushState.none
+  /// Whether part of a request head, or of the frame that holds one, has arrived: then `headDeadline` runs.
+  package var nextHead = FirstBytes.awaited
   /// The listener it came from: position in the worker's table.
   package var listener: UInt32
   /// The configuration it uses (`WorkerEngine.snapshots`), and its filter chain there (-1: none chosen).
@@ -120,5 +98,5 @@ package struct DownstreamConnection: BitwiseCopyable {
   }
 
   /// Still of use: not being closed.
-  package var isOpen: Bool { !flags.contains(.closed) }
+  package var isOpen: Bool { !life.isClosed }
 }

@@ -63,7 +63,7 @@ extension WorkerEngine {
       var host = census.hosts[slot.host] ?? HostCensus()
       host.connections += 1
       if slot.kind == .http2 { host.http2Connections += 1 }
-      if slot.flags.contains(.connecting) {
+      if slot.life.isOpening {
         host.connecting += 1
         host.expectedCapacity += slot.expectedCapacity
       }
@@ -86,7 +86,6 @@ extension WorkerEngine {
   /// Every stream has a client that knows it, and what it names is there and names it back.
   private func check(stream s: SlabIndex, _ census: Census, _ found: inout Violations) {
     let stream = streams[s]
-    let flags = stream.flags
     guard downstreams.contains(stream.downstream) else { return found.add("stream \(s.index) outlives its client") }
     let d = downstreams[stream.downstream]
     found.expect(
@@ -94,7 +93,7 @@ extension WorkerEngine {
       "stream \(s.index) is unknown to its client")
     if d.kind == .http2, !d.h2.isNone, d.isOpen, !d.h2[].contains(stream.downstreamID) {
       found.expect(
-        flags.contains(.responseSent) && flags.contains(.tunnel), "stream \(s.index) ended on the wire, and lives on")
+        stream.response.isSent && stream.tunnel.isOpen, "stream \(s.index) ended on the wire, and lives on")
     }
     if stream.upstream.isNone {
       found.expect(census.carrier[s] == nil, "stream \(s.index) is listed by a connection it does not name")
@@ -114,16 +113,18 @@ extension WorkerEngine {
       stream.cluster.isNone || clusters.contains(stream.cluster), "stream \(s.index) names a cluster that is gone")
     found.expect(stream.host.isNone || hosts.contains(stream.host), "stream \(s.index) names a host that is gone")
     found.expect(
-      stream.host.isNone != (flags.contains(.counted) || flags.contains(.tcpCounted)),
+      stream.host.isNone == (stream.place == .nowhere),
       "stream \(s.index) has a host without being counted there, or the other way round")
-    let isWaiting = flags.contains(.waiting)
+    found.expect(
+      stream.upstream.isNone == (stream.place != .running),
+      "stream \(s.index) is \(stream.place) and its connection says otherwise")
+    let isWaiting = stream.place == .waiting
     found.expect(
       census.queue[s] == (isWaiting ? stream.host : nil), "stream \(s.index) is in the wrong queue, or in none")
-    found.expect(!isWaiting || stream.upstream.isNone, "stream \(s.index) waits and runs at once")
     found.expect(
-      !flags.contains(.countedRetry) || !stream.cluster.isNone, "stream \(s.index) retries without a cluster")
+      stream.retryPermit == .none || !stream.cluster.isNone, "stream \(s.index) retries without a cluster")
     found.expect(
-      !flags.contains(.holdsRequest) || flags.contains(.counted),
+      stream.requestPermit == .none || stream.place != .nowhere,
       "stream \(s.index) holds a request it is not counted for")
     found.expect(
       stream.retryAt == .distantFuture || (stream.upstream.isNone && !isWaiting),
@@ -155,6 +156,10 @@ extension WorkerEngine {
           "client \(i.index) names no stream of its own")
       }
     }
+    found.expect(
+      d.transport != .handshaking || d.active == 0, "client \(i.index) is served before its handshake is done")
+    found.expect(
+      d.kind.hasMany || !d.farewell.isAnnounced, "client \(i.index) was sent a farewell its protocol does not have")
     if d.kind == .codec { checkHeld(i, &found) }
     guard d.kind == .http2, d.isOpen, !d.h2.isNone else { return }
     var cursor = 0
@@ -226,13 +231,14 @@ extension WorkerEngine {
       census.speaking[i] == (u.list == .speaking ? u.host : nil), "upstream \(i.index) is not in the list it names")
     if u.list != .none {
       found.expect(
-        u.flags.isDisjoint(with: [.closed, .draining, .connecting]), "upstream \(i.index) is on offer and cannot be had"
-      )
+        u.life == .open, "upstream \(i.index) is \(u.life), on offer and cannot be had")
       found.expect((u.kind == .http2) == (u.list == .multiplexed), "upstream \(i.index) is in the wrong list")
       found.expect((u.kind == .codec) == (u.list == .speaking), "upstream \(i.index) is in the wrong list")
       found.expect(u.list != .idle || u.stream.isNone, "upstream \(i.index) is idle and busy")
     }
-    if u.kind == .http1, u.stream.isNone, u.flags.isDisjoint(with: [.closed, .connecting]) {
+    found.expect(
+      !u.life.isUp || u.transport != .handshaking, "upstream \(i.index) is \(u.life) before its handshake is done")
+    if u.kind == .http1, u.stream.isNone, u.life.isUp {
       found.expect(u.list == .idle, "upstream \(i.index) serves nobody and is on offer to nobody")
     }
   }
@@ -321,7 +327,7 @@ extension WorkerEngine {
       if !chain[].output.isEmpty { outputs += 1 }
       let phase = networkBlocks[d.network].phase
       if !d.isOpen || phase == .running { return }
-      found.expect(d.flags.contains(.readPaused) || phase == .heldInput, "client \(i.index) is held and read")
+      found.expect(d.read == .paused || phase == .heldInput, "client \(i.index) is held and read")
       found.expect(
         (phase == .heldBefore) == (d.kind == .unmatched), "client \(i.index) is held in another place than it is at")
     }

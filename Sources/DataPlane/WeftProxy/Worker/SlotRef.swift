@@ -3,7 +3,7 @@
 import WeftBase
 import WeftUpstream
 
-/// A live slot: `stream[].requestEnded = true`.
+/// A live slot: `stream[].status = 200`.
 ///
 /// *Shape*: one pointer. *Cost*: a load or a store; the generation was checked when the reference was made.
 ///

@@ -118,16 +118,14 @@ extension WorkerEngine {
   /// Asks for the output of an HTTP/2 connection to be written at the end of the turn.
   func flushLater(downstream d: SlabIndex) {
     let slot = downstreams.ref(d)
-    if slot[].flags.contains(.flushQueued) { return }
-    slot[].flags.insert(.flushQueued)
+    guard slot[].flush.queue() else { return }
     turn[].flushDownstream.append(d)
     askEndOfTurn()
   }
 
   func flushLater(upstream u: SlabIndex) {
     let slot = upstreams.ref(u)
-    if slot[].flags.contains(.flushQueued) { return }
-    slot[].flags.insert(.flushQueued)
+    guard slot[].flush.queue() else { return }
     turn[].flushUpstream.append(u)
     askEndOfTurn()
   }
@@ -159,7 +157,7 @@ extension WorkerEngine {
 
   func flushHTTP2(downstream d: SlabIndex) {
     let slot = downstreams.ref(d)
-    slot[].flags.remove(.flushQueued)
+    slot[].flush.flushed()
     let h2 = slot[].h2
     if h2.isNone || !slot[].isOpen || h2[].output.isEmpty { return }
     if turn[].outputFilters > 0 { showOutput(slot[].connection, h2[].output.view) }
@@ -175,9 +173,9 @@ extension WorkerEngine {
 
   func flushHTTP2(upstream u: SlabIndex) {
     let slot = upstreams.ref(u)
-    slot[].flags.remove(.flushQueued)
+    slot[].flush.flushed()
     let h2 = slot[].h2
-    if h2.isNone || slot[].flags.contains(.closed) || h2[].output.isEmpty { return }
+    if h2.isNone || slot[].life.isClosed || h2[].output.isEmpty { return }
     let outcome = loop.write(slot[].connection, h2[].output.view)
     h2[].output.removeAll()
     if h2[].output.capacity > 64 << 10 { h2[].output.release() }

@@ -28,79 +28,28 @@ struct TriedSlots: BitwiseCopyable {
   }
 }
 
-/// What a request wants its connection to become.
-package enum TunnelKind: UInt8, BitwiseCopyable {
-  case none
-  /// CONNECT: bytes to an authority.
-  case connect
-  /// `Upgrade` (HTTP/1) or extended CONNECT (HTTP/2): another protocol.
-  case upgrade
-}
-
 /// One request and its response. Trivially copyable.
 ///
-/// The request moves `received → sent` (its end has arrived / was passed to the upstream), the response the same way back. A stream ends when
-/// its response was sent, or when either side fails; `WorkerEngine.finish` is the only place where its slot is given back.
+/// What it is stands in `flags`; how far it has come, in the states of `States/`: its two messages, its place with a host, its tunnel. A stream
+/// ends when its response was sent, or when either side fails; `WorkerEngine.finish` is the only place where its slot is given back.
 package struct Stream: Linked {
   package struct Flags: OptionSet, BitwiseCopyable {
-    package let rawValue: UInt32
-    package init(rawValue: UInt32) { self.rawValue = rawValue }
-    /// All of the request has arrived.
-    package static let requestEnded = Flags(rawValue: 1 << 0)
-    /// The end of the request was passed to the upstream.
-    package static let requestSent = Flags(rawValue: 1 << 1)
-    /// The head of this attempt was passed to the upstream.
-    package static let requestStarted = Flags(rawValue: 1 << 2)
-    /// The final response head was passed to the client.
-    package static let responseStarted = Flags(rawValue: 1 << 3)
-    /// All of the response has arrived.
-    package static let responseEnded = Flags(rawValue: 1 << 4)
-    /// The end of the response was passed to the client.
-    package static let responseSent = Flags(rawValue: 1 << 5)
-    package static let isHEAD = Flags(rawValue: 1 << 6)
-    /// CONNECT or an upgrade was asked for.
-    package static let wantsTunnel = Flags(rawValue: 1 << 7)
-    /// It was granted: opaque bytes both ways.
-    package static let tunnel = Flags(rawValue: 1 << 8)
-    package static let isGRPC = Flags(rawValue: 1 << 9)
-    /// In its host's `waiting` list.
-    package static let waiting = Flags(rawValue: 1 << 10)
-    /// The reading of the request is held back, of the response.
-    package static let requestPaused = Flags(rawValue: 1 << 11)
-    package static let responsePaused = Flags(rawValue: 1 << 12)
-    /// What was passed on of the body is kept for another attempt.
-    package static let keepsBody = Flags(rawValue: 1 << 13)
+    package let rawValue: UInt16
+    package init(rawValue: UInt16) { self.rawValue = rawValue }
+    package static let isHEAD = Flags(rawValue: 1 << 0)
+    package static let isGRPC = Flags(rawValue: 1 << 1)
     /// The client sends HTTP/1.0, or asked to close after this response.
-    package static let clientHTTP10 = Flags(rawValue: 1 << 14)
-    package static let clientCloses = Flags(rawValue: 1 << 15)
+    package static let clientHTTP10 = Flags(rawValue: 1 << 2)
+    package static let clientCloses = Flags(rawValue: 1 << 3)
+    package static let clientAcceptsTrailers = Flags(rawValue: 1 << 4)
     /// The attempt runs on a connection that has served before.
-    package static let reusedConnection = Flags(rawValue: 1 << 16)
-    /// Counted among the cluster's and host's active requests.
-    package static let counted = Flags(rawValue: 1 << 17)
-    /// A TCP session counted among its host's.
-    package static let tcpCounted = Flags(rawValue: 1 << 18)
-    package static let countedRetry = Flags(rawValue: 1 << 19)
-    /// The downstream side is gone; nothing may be sent to it.
-    package static let clientGone = Flags(rawValue: 1 << 20)
-    /// Counted by the breaker of requests: a connection has taken it.
-    package static let holdsRequest = Flags(rawValue: 1 << 21)
-    /// A part of the response arrived from this attempt.
-    package static let upstreamAnswered = Flags(rawValue: 1 << 22)
-    /// The body cannot be sent again: it outgrew its limit.
-    package static let bodyAbandoned = Flags(rawValue: 1 << 23)
-    /// A local reply is being given.
-    package static let localReply = Flags(rawValue: 1 << 24)
-    package static let idempotent = Flags(rawValue: 1 << 25)
-    /// The automatic retry of a connection that died unused was spent.
-    package static let autoRetried = Flags(rawValue: 1 << 26)
-    package static let requestChunked = Flags(rawValue: 1 << 27)
-    package static let responseChunked = Flags(rawValue: 1 << 28)
-    package static let clientAcceptsTrailers = Flags(rawValue: 1 << 29)
-    package static let hasRetryPolicy = Flags(rawValue: 1 << 31)
-
-    /// The client has its answer, and nobody waits for the rest of the request: all but tunnels.
-    @inline(__always)
-    package var isResponseOver: Bool { contains(.responseSent) && !contains(.tunnel) }
+    package static let reusedConnection = Flags(rawValue: 1 << 5)
+    /// The answer is made here.
+    package static let localReply = Flags(rawValue: 1 << 6)
+    package static let idempotent = Flags(rawValue: 1 << 7)
+    package static let hasRetryPolicy = Flags(rawValue: 1 << 8)
+    package static let requestChunked = Flags(rawValue: 1 << 9)
+    package static let responseChunked = Flags(rawValue: 1 << 10)
   }
 
   package var downstream: SlabIndex
@@ -112,6 +61,20 @@ package struct Stream: Linked {
   var clientNumber: UInt64 = 0
   var expectsAnswer = true
   package var flags: Flags = []
+  // How far it has come.
+  package var request = MessageState(.begun)
+  package var response = MessageState(.awaited)
+  package var place = StreamPlace.nowhere
+  package var tunnel = TunnelState.none
+  package var client = ClientState.present
+  /// Whether the client's content is taken as it comes, and the upstream's.
+  package var requestFlow = FlowState.open
+  package var responseFlow = FlowState.open
+  package var bodyCopy = BodyCopy.none
+  /// Places at the cluster's breakers: of requests, once a connection has taken it, and of retries.
+  package var requestPermit = Permit.none
+  package var retryPermit = Permit.none
+  package var automaticRetry = AutomaticRetry.unspent
   package var responseFlags = ResponseFlags()
   /// In its host's waiting list; later, where that speaks HTTP/2, among the streams of its upstream connection.
   package var links = SlotLinks()
@@ -144,8 +107,6 @@ package struct Stream: Linked {
   /// HTTP/2 and codecs: bytes the other side has not taken, whose credit is held back.
   package var requestCredit: Int = 0
   package var responseCredit: Int = 0
-  /// What `wantsTunnel` asks for.
-  package var tunnelKind = TunnelKind.none
   /// Where an accepted upgrade is counted until the stream ends.
   var upgradeStats: StatBlock<HTTPMetric>?
   /// Declared content still to come; -1 when not declared.
@@ -206,4 +167,8 @@ package struct Stream: Linked {
     self.started = now
     self.lastActivity = now
   }
+
+  /// The client has its answer, and nobody waits for the rest of the request: all but tunnels.
+  @inline(__always)
+  package var isResponseOver: Bool { response.isSent && !tunnel.isOpen }
 }

@@ -16,38 +16,21 @@ package struct UpstreamConnection: Linked {
   @frozen @usableFromInline
   package enum List: UInt8, BitwiseCopyable { case none, idle, multiplexed, speaking }
 
-  @frozen @usableFromInline
-  package struct Flags: OptionSet, BitwiseCopyable {
-    @usableFromInline package let rawValue: UInt16
-    @inlinable package init(rawValue: UInt16) { self.rawValue = rawValue }
-    @inlinable package static var connecting: Flags { Flags(rawValue: 1 << 0) }
-    /// Its write queue is above the high mark.
-    @inlinable package static var writeBlocked: Flags { Flags(rawValue: 1 << 1) }
-    @inlinable package static var readPaused: Flags { Flags(rawValue: 1 << 2) }
-    /// No new stream: it closes when it is free.
-    @inlinable package static var draining: Flags { Flags(rawValue: 1 << 3) }
-    /// `close` was called; only `closed` is still to come.
-    @inlinable package static var closed: Flags { Flags(rawValue: 1 << 4) }
-    @inlinable package static var secure: Flags { Flags(rawValue: 1 << 5) }
-    @inlinable package static var flushQueued: Flags { Flags(rawValue: 1 << 6) }
-    /// The connect time-out ended it.
-    @inlinable package static var timedOut: Flags { Flags(rawValue: 1 << 7) }
-    /// A PING of ours waits for its answer.
-    @inlinable package static var pingOutstanding: Flags { Flags(rawValue: 1 << 8) }
-    @inlinable package static var readEnded: Flags { Flags(rawValue: 1 << 9) }
-    /// Bytes of the response in progress have arrived.
-    @inlinable package static var responseStarted: Flags { Flags(rawValue: 1 << 10) }
-    @inlinable package static var protocolError: Flags { Flags(rawValue: 1 << 11) }
-    @inlinable package static var closedByUs: Flags { Flags(rawValue: 1 << 12) }
-  }
-
   package var connection: ConnectionID
   package var host: SlabIndex
   /// Where it goes: a host of a DNS name may be elsewhere by now.
   package let address: SocketAddress
   @usableFromInline package var kind: Kind = .undecided
   @usableFromInline package var list: List = .none
-  @usableFromInline package var flags: Flags = [.connecting]
+  // How far it has come.
+  package var life = UpstreamLife.connecting
+  package var transport = TransportState.plain
+  package var read = ReadSide.open
+  package var write = WriteSide.open
+  package var flush = FlushState.none
+  package var ping = PingState.none
+  /// Whether bytes of the response in progress have arrived.
+  package var answer = FirstBytes.awaited
   @usableFromInline package var links = SlotLinks()
   package var decoder: H1Decoder
   package var h2 = H2Cell.none

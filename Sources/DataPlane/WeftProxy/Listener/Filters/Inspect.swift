@@ -46,10 +46,10 @@ extension WorkerEngine {
       }
     }
     enterChain(d, inspection.facts)
-    if downstreams[d].flags.contains(.closed) { return bytes.count }
+    if downstreams[d].life.isClosed { return bytes.count }
     let rest = bytes.dropFirst(taken)
     // Bytes left unconsumed go to the session that was just started.
-    return taken + (rest.isEmpty || downstreams[d].flags.contains(.transportStarted) ? 0 : downstreamReceived(d, rest))
+    return taken + (rest.isEmpty || downstreams[d].transport.isSecure ? 0 : downstreamReceived(d, rest))
   }
 
   /// The time of the listener filters is over: the end, or the chain that fits what is known.
@@ -61,9 +61,9 @@ extension WorkerEngine {
       inspection.listener[].continuesOnFiltersTimeout
     else { return close(downstream: d, .reset) }
     enterChain(d, inspection.facts)
-    if slot[].flags.contains(.closed) || slot[].flags.contains(.transportStarted) { return }
+    if slot[].life.isClosed || slot[].transport.isSecure { return }
     // What has come already waits for more to come, unless it is asked for.
-    if !slot[].flags.contains(.readPaused) {
+    if slot[].read == .open {
       loop.pauseReading(slot[].connection)
       loop.resumeReading(slot[].connection)
     }

@@ -1,0 +1,124 @@
+import Testing
+import WeftUpstream
+
+@testable import WeftProxy
+
+/// Every (state, event) pair of what becomes of a connection, a client's or one of ours.
+@Suite("states of a connection")
+struct ConnectionStateTests {
+  static var upstreamEvents: [Transition<UpstreamLife>] {
+    [
+      Transition("connected", { $0.connected() }, [.open, .open, .draining, .abandoned, .timedOut, .closed, .lost]),
+      Transition(
+        "retired", { $0.retired() }, [.connecting, .draining, .draining, .abandoned, .timedOut, .closed, .lost]),
+      Transition("closed", { $0.closed() }, [.abandoned, .closed, .closed, .abandoned, .timedOut, .closed, .lost]),
+      Transition(
+        "connectTimedOut", { $0.connectTimedOut() },
+        [.timedOut, .open, .draining, .timedOut, .timedOut, .closed, .lost]),
+      Transition("ended", { $0.ended() }, [.lost, .lost, .lost, .closed, .closed, .closed, .lost]),
+    ]
+  }
+
+  @Test("a connection of ours opens once, closes once, and remembers who ended it")
+  func upstream() {
+    expectTransitions(of: UpstreamLife.allCases, Self.upstreamEvents)
+    #expect(reachable(from: .connecting, Self.upstreamEvents) == Set(UpstreamLife.allCases))
+    for state in UpstreamLife.allCases where state.isClosed {
+      #expect(reachable(from: state, Self.upstreamEvents).allSatisfy { $0.isClosed }, "\(state) is the end")
+    }
+    for state in UpstreamLife.allCases {
+      // One that is up is neither being opened nor over; what we closed is over.
+      #expect(!state.isUp || (!state.isOpening && !state.isClosed))
+      #expect(!state.isClosedByUs || state.isClosed)
+      #expect(state.isUp || state.isOpening || state.isClosed)
+      var over = state
+      over.ended()
+      #expect(over.isClosed && !over.isOpening, "no host counts it as being opened any more")
+      #expect(over.isClosedByUs == state.isClosedByUs)
+    }
+  }
+
+  static var downstreamEvents: [Transition<DownstreamLife>] {
+    [
+      Transition("noMoreRequests", { $0.noMoreRequests() }, [.closing, .closing, .closed, .closedIdle, .lost]),
+      Transition("closed", { $0.closed() }, [.closed, .closed, .closed, .closedIdle, .lost]),
+      Transition("closedIdle", { $0.closedIdle() }, [.closedIdle, .closedIdle, .closed, .closedIdle, .lost]),
+      Transition("ended", { $0.ended() }, [.lost, .lost, .closed, .closedIdle, .lost]),
+    ]
+  }
+
+  @Test("a client's connection closes once, and remembers who ended it")
+  func downstream() {
+    expectTransitions(of: DownstreamLife.allCases, Self.downstreamEvents)
+    #expect(reachable(from: .open, Self.downstreamEvents) == Set(DownstreamLife.allCases))
+    for state in DownstreamLife.allCases where state.isClosed {
+      #expect(reachable(from: state, Self.downstreamEvents) == [state])
+    }
+    #expect(DownstreamLife.allCases.map(\.isClosed) == [false, false, true, true, true])
+    #expect(DownstreamLife.allCases.map(\.isClosedByUs) == [false, false, true, true, false])
+  }
+
+  @Test("a farewell is said in its order and no part of it twice")
+  func farewell() {
+    expectTransitions(
+      of: Farewell.allCases,
+      [
+        Transition("becomesDue", { $0.becomesDue() }, [.due, .due, .announced, .final]),
+        Transition("announce", { $0.announce() }, [.announced, .announced, .announced, .final]),
+        Transition("finish", { $0.finish() }, [.final, .final, .final, .final]),
+      ])
+    for state in Farewell.allCases {
+      var (first, last) = (state, state)
+      let announces = first.announce()
+      let finishes = last.finish()
+      #expect(announces == !state.isAnnounced && finishes == (state != .final))
+      #expect(!state.isAnnounced || state.isDue)
+    }
+  }
+
+  @Test("what ended is not paused, what is blocked says so once, a handshake ends once")
+  func sides() {
+    expectTransitions(
+      of: ReadSide.allCases,
+      [
+        Transition("pause", { $0.pause() }, [.paused, .paused, .ended]),
+        Transition("resume", { $0.resume() }, [.open, .open, .ended]),
+        Transition("ended", { $0.ended() }, [.ended, .ended, .ended]),
+      ])
+    expectTransitions(
+      of: WriteSide.allCases,
+      [
+        Transition("block", { $0.block() }, [.blocked, .blocked]),
+        Transition("drained", { $0.drained() }, [.open, .open]),
+      ])
+    expectTransitions(
+      of: FlushState.allCases,
+      [
+        Transition("queue", { $0.queue() }, [.queued, .queued]),
+        Transition("flushed", { $0.flushed() }, [.none, .none]),
+      ])
+    expectTransitions(
+      of: FirstBytes.allCases,
+      [
+        Transition("came", { $0.came() }, [.come, .come]),
+        Transition("awaitedAnew", { $0.awaitedAnew() }, [.awaited, .awaited]),
+      ])
+    expectTransitions(
+      of: PingState.allCases,
+      [
+        Transition("sent", { $0.sent() }, [.outstanding, .outstanding]),
+        Transition("answered", { $0.answered() }, [.none, .none]),
+      ])
+    expectTransitions(
+      of: TransportState.allCases,
+      [
+        Transition("started", { $0.started() }, [.handshaking, .handshaking, .secured]),
+        Transition("secured", { $0.secured() }, [.plain, .secured, .secured]),
+      ])
+    for state in ReadSide.allCases {
+      var (paused, resumed) = (state, state)
+      let tells = (paused.pause(), resumed.resume())
+      #expect(tells == (state == .open, state == .paused), "the loop hears of changes, not of repetitions")
+    }
+  }
+}
