@@ -114,9 +114,11 @@ extension WorkerEngine {
       record.virtualHostName = route[].virtualHost
       record.routeMetadata = route[].metadata
     }
-    if !stream[].cluster.isNone {
-      record.upstreamCluster = clusters[stream[].cluster].config[].name
-      record.clusterMetadata = clusters[stream[].cluster].config[].metadata
+    // Where a filter answered, the cluster that the route names.
+    let cluster = stream[].cluster.isNone && stream[].filters != nil ? routeCluster(s) : stream[].cluster
+    if !cluster.isNone {
+      record.upstreamCluster = clusters[cluster].config[].name
+      record.clusterMetadata = clusters[cluster].config[].metadata
     }
     if let chain = slot[].chainConfig { record.filterChainName = chain[].name }
     // Behind another proxy the client is whom that one saw; its port is not known.

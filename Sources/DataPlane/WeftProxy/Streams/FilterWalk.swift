@@ -411,16 +411,21 @@ extension WorkerEngine: FilterHost {
     }
   }
 
-  package static func _countAtRouteCluster(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ status: UInt16) {
-    let own = unsafe Self.engine(engine)
-    let slot = own.streams.ref(stream)
-    guard let route = slot[].route else { return }
+  /// The cluster that the stream's route names, whether or not the stream got as far.
+  func routeCluster(_ stream: SlabIndex) -> SlabIndex {
+    let slot = streams.ref(stream)
+    guard let route = slot[].route else { return .none }
     var position = route[].cluster
     if route[].clusterKind == .weighted {
       let entry = Int(slot[].weightedCluster)
       position = entry >= 0 ? route[].weighted[entry].cluster : -1
     }
-    let state = own.clusterState(slot[].snapshot, position)
+    return clusterState(slot[].snapshot, position)
+  }
+
+  package static func _countAtRouteCluster(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ status: UInt16) {
+    let own = unsafe Self.engine(engine)
+    let state = own.routeCluster(stream)
     if state.isNone { return }
     own.clusters[state].stats.add(.upstreamRqCompleted)
     own.clusters[state].stats.add(ClusterMetric.codeClass(status))
