@@ -5,8 +5,7 @@ extension ProbeTables {
   private static let name = "a name for people and errors; which extension it is, `typed_config` says"
   private static let label =
     "a label nothing here reads: formats that ask for it are refused, and what would match on it is warned about"
-  private static let plain = "asks for what is done: questions of the proxy's own carry none of these headers"
-  private static let perRoute = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute"
+  private static let only = "has one value; others are refused"
   private static let runtime = "layers of runtime are warned about; without one the default value holds"
   private static let node = "told to the control plane as it stands"
 
@@ -19,8 +18,8 @@ extension ProbeTables {
     "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz: deny_at_disable.runtime_key": runtime,
     "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz: http_service.server_uri.uri":
       "a name for people: `cluster` says where the service is",
-    "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz: grpc_service.envoy_grpc.skip_envoy_headers": plain,
-    "\(perRoute): check_settings.grpc_service.envoy_grpc.skip_envoy_headers": plain,
+    "envoy.extensions.filters.network.dubbo_proxy.v3.DubboProxy.protocol_type": only,
+    "envoy.extensions.filters.network.dubbo_proxy.v3.DubboProxy.serialization_type": only,
     "envoy.extensions.filters.network.dubbo_proxy.v3.RouteConfiguration.name": "a name for people",
     "envoy.config.bootstrap.v3.RuntimeLayer.name": "a name for people",
     "envoy.config.bootstrap.v3.Bootstrap.stats_flush_interval": "nothing is pushed: `stats_sinks` are warned about",

@@ -308,7 +308,7 @@ extension ProbeTables {
   static let values: [String: [JSONValue]] = [
     "envoy.config.core.v3.CidrRange.address_prefix": ["11.0.0.0"],
     "envoy.config.endpoint.v3.LbEndpoint.endpoint_name": ["probe"],
-    "envoy.config.core.v3.GrpcService.EnvoyGrpc.cluster_name": ["c"],
+    "envoy.config.core.v3.GrpcService.EnvoyGrpc.cluster_name": ["c", "d"],
     "envoy.config.listener.v3.FilterChainMatch.transport_protocol": ["tls"],
     "envoy.config.route.v3.RetryPolicy.RetryHostPredicate.name": ["envoy.retry_host_predicates.omit_canary_hosts"],
   ]
