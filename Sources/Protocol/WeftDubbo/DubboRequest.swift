@@ -76,6 +76,11 @@ package enum DubboRequest {
     var entries = 0
     var bytes = 0
     _ = try reader.textMap(head, origin: origin) { (name, value) throws(HessianFault) in
+      // Services are found by these in some servers, and by what stands in front in others: what differs would be routed as one and served as another.
+      if !value.isEmpty, name.equals("path") && !value.equals(path) || name.equals("version") && !value.equals(version)
+      {
+        throw .malformed
+      }
       entries += 1
       bytes += name.count + value.count
       guard entries <= limits.attachments, bytes <= limits.attachmentBytes else { throw .tooMuch }

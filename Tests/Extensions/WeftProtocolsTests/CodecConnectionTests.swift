@@ -7,8 +7,11 @@ import WeftModel
 
 @Suite("a connection of a codec")
 struct CodecConnectionTests {
+  /// Holds the compiled configuration for as long as the test runs.
+  private let storage = SnapshotStorage()
+
   private func open(_ peer: CodecPeer = .client) throws -> CodecCell {
-    try CompiledCodec(Lines.self, ExtensionConfig(typeName: "example.Lines", message: []), SnapshotStorage()).open(peer)
+    try CompiledCodec(Lines.self, ExtensionConfig(typeName: "example.Lines", message: []), storage).open(peer)
   }
 
   /// The lines that come of `pieces`.
@@ -39,6 +42,28 @@ struct CodecConnectionTests {
     #expect(whole == ["GET a 1\n", "GET a 22\n", "LOG! a\n"])
     #expect(try read(text.map { "\($0)" }) == whole)
     for i in text.indices { #expect(try read([String(text[..<i]), String(text[i...])]) == whole) }
+  }
+
+  @Test("what is no message ends the connection however its bytes are cut")
+  func nonsense() throws {
+    for first in [1, 2, 100, 255, 256, 300] {
+      let cell = try open()
+      defer { cell.free() }
+      let scratch = HeadScratch()
+      var event = CodecEvent.needMore(1)
+      for piece in [String(repeating: "x", count: first), String(repeating: "y", count: 300 - first)] {
+        piece.withByteView { bytes in
+          var input = bytes
+          var message = ByteView.empty
+          if case .needMore = event, !input.isEmpty { event = cell[].next(&input, scratch.head, &message) }
+        }
+      }
+      guard case .malformed(let details) = event else {
+        Issue.record("\(first): \(event)")
+        continue
+      }
+      #expect("\(details)" == "lines.too_long")
+    }
   }
 
   @Test("numbers under way differ from each other, and lead to their streams in any order")

@@ -75,10 +75,11 @@ package struct CodecConnection: ~Copyable {
         continue
       }
       wanted = 0
+      if case .malformed = event { return event }
       var whole = partial.view
       take(event, &whole, &message)
-      precondition(whole.isEmpty, "a codec that asked for more than its message")
-      return event
+      // What is left has nowhere to go: a codec that asked for more than its message cannot be followed.
+      return whole.isEmpty ? event : .malformed("codec_overread")
     }
   }
 
