@@ -280,6 +280,7 @@ extension ExtAuthz {
     while let field = reader.next() {
       guard field.number == 2, let option = HeaderOption(field.bytes), option.append != true else { continue }
       guard option.isSound else { return invalid(x) }
+      if Self.frames(option.name) { continue }
       // An answer without content has no type of it.
       if denial.body.isEmpty, option.name.equalsIgnoringCase("content-type") { continue }
       x.replyFields.append(named: option.name, option.value)
@@ -290,10 +291,16 @@ extension ExtAuthz {
     return deny(denial.status ?? 403, denial.body, x)
   }
 
+  /// How many changes one answer may ask for: each may copy what the ones before it have made.
+  private static let mostChanges = 256
+
   /// Whether all that an `OkHttpResponse` asks for can be done.
   private func isSound(_ ok: ByteView, for head: MessageHead) -> Bool {
     var reader = WireReader(ok)
+    var changes = 0
     while let field = reader.next() {
+      changes += 1
+      if changes > Self.mostChanges { return false }
       switch field.number {
       case 2:
         guard field.isBytes, let option = HeaderOption(field.bytes) else { return false }
@@ -361,8 +368,13 @@ extension ExtAuthz {
         switch (step, field.number) {
         case (0, 2):
           changed = true
-          if let option = HeaderOption(field.bytes), option.append != true { set(option, in: head) }
-        case (1, 2): if let option = HeaderOption(field.bytes), option.append == true { append(option, to: head) }
+          if let option = HeaderOption(field.bytes), option.append != true, !Self.frames(option.name) {
+            set(option, in: head)
+          }
+        case (1, 2):
+          if let option = HeaderOption(field.bytes), option.append == true, !Self.frames(option.name) {
+            append(option, to: head)
+          }
         case (5, 5):
           changed = true
           Self.remove(field.bytes, from: head)
@@ -413,7 +425,7 @@ extension ExtAuthz {
     changes = x.keep { buffer in
       var reader = WireReader(ok)
       while let field = reader.next() {
-        guard field.number == 6, let option = HeaderOption(field.bytes) else { continue }
+        guard field.number == 6, let option = HeaderOption(field.bytes), !Self.frames(option.name) else { continue }
         let action = option.append.map { $0 ? .append : .overwrite } ?? option.action
         ResponseChange.write(action, option.name, option.value, to: &buffer)
       }

@@ -53,7 +53,7 @@ package struct ExtAuthz: RequestHeadFilter, HoldingFilter, ResponseHeadFilter {
       return x.config.deniesWhenDisabled
         ? x.reply(x.config.errorStatus, details: "ext_authz_error", flag: .unauthorizedExternalService) : .go
     }
-    let isTunnel = head.framing == .tunnel || head.method == .connect || head.flags.contains(.upgrade)
+    let isTunnel = head.framing == .tunnel || head.method == .connect
     if x.config.contentLimit > 0, !end, !isTunnel {
       // As much as is wanted is enough where a part is.
       return x.readBody(limit: x.config.contentLimit - (x.config.takesPartialContent ? 1 : 0))
@@ -85,8 +85,9 @@ package struct ExtAuthz: RequestHeadFilter, HoldingFilter, ResponseHeadFilter {
     switch x.config.service.kind {
     case .grpc: askByCheck(head, x)
     case .http where head.method == .connect:
-      // CONNECT has neither path nor an answer that is one.
-      return failed(head, x)
+      // CONNECT has neither path nor an answer that is one. Nobody can be asked, whatever is to happen when nobody answers.
+      count(.error, .error, x)
+      return x.reply(x.config.errorStatus, details: "ext_authz_error", flag: .unauthorizedExternalService)
     case .http: askByHTTP(head, x)
     }
     return x.ask(cluster: x.config.service.cluster, timeoutNanoseconds: x.config.service.timeoutNanoseconds)

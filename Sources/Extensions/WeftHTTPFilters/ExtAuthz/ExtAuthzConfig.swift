@@ -83,11 +83,17 @@ extension ExtAuthz {
     }
   }
 
+  /// A question is one message, which is held in memory.
+  private static let mostContent: UInt32 = 1 << 27
+
   private static func take(_ content: Buffer, _ at: FieldPath, _ config: inout Config) throws(ConfigError) {
     guard content.maxRequestBytes > 0 else {
       throw ConfigError(path: at.field("max_request_bytes"), "must be more than 0")
     }
-    config.contentLimit = Int(min(content.maxRequestBytes, UInt32(Int32.max)))
+    guard content.maxRequestBytes <= Self.mostContent else {
+      throw ConfigError(path: at.field("max_request_bytes"), "must be at most \(Self.mostContent)")
+    }
+    config.contentLimit = Int(content.maxRequestBytes)
     config.takesPartialContent = content.allowPartialMessage
     config.packsAsBytes = content.packAsBytes
   }

@@ -295,9 +295,12 @@ package struct MessageHead {
     return found
   }
 
+  /// The longest name of a field that the codecs take.
+  package static let longestName = 1024
+
   /// Whether `value` can stand in a field line under `name`, as `HeaderField.Flags.sound` says.
   package static func isSound(name: ByteView, value: ByteView) -> Bool {
-    CharacterTable.shared.isToken(name) && isFieldValue(value)
+    name.count <= longestName && CharacterTable.shared.isToken(name) && isFieldValue(value)
   }
 
   /// Removes every field of the name, compared without case; true if there was one.
