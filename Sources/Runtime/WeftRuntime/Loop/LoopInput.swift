@@ -39,7 +39,8 @@ extension EventLoop {
     var budget = limits.readBytesPerTurn
     while true {
       let flags = c.it.flags
-      if !flags.isDisjoint(with: [.dead, .connecting, .feedStash, .peerEnded]) { return }
+      // What was kept while the handler was paused comes before what is read, an end above all.
+      if !flags.isDisjoint(with: [.dead, .connecting, .feedStash, .peerEnded, .resumed]) { return }
       let discards = flags.contains(.closing)
       let secure = flags.contains(.secure)
       // A handshake goes on while the handler does not want plaintext yet.
