@@ -114,8 +114,8 @@ extension WorkerEngine {
       record.virtualHostName = route[].virtualHost
       record.routeMetadata = route[].metadata
     }
-    // Where a filter answered, the cluster that the route names.
-    let cluster = stream[].cluster.isNone && stream[].filters != nil ? routeCluster(s) : stream[].cluster
+    // Where nothing was forwarded, the cluster that the route names.
+    let cluster = stream[].cluster.isNone ? routeCluster(s) : stream[].cluster
     if !cluster.isNone {
       record.upstreamCluster = clusters[cluster].config[].name
       record.clusterMetadata = clusters[cluster].config[].metadata
