@@ -259,6 +259,9 @@ struct HeaderOption {
     return !reader.isMalformed
   }
 
+  /// Whether it is one of those that only codecs set.
+  var frames: Bool { HeaderNameSet.framing.contains(HeaderName.find(name)) }
+
   /// Whether it can be a field of a response.
   var isSound: Bool { MessageHead.isSound(name: name, value: value) }
 }
@@ -280,7 +283,7 @@ extension ExtAuthz {
     while let field = reader.next() {
       guard field.number == 2, let option = HeaderOption(field.bytes), option.append != true else { continue }
       guard option.isSound else { return invalid(x) }
-      if Self.frames(option.name) { continue }
+      if option.frames { continue }
       // An answer without content has no type of it.
       if denial.body.isEmpty, option.name.equalsIgnoringCase("content-type") { continue }
       x.replyFields.append(named: option.name, option.value)
@@ -368,11 +371,11 @@ extension ExtAuthz {
         switch (step, field.number) {
         case (0, 2):
           changed = true
-          if let option = HeaderOption(field.bytes), option.append != true, !Self.frames(option.name) {
+          if let option = HeaderOption(field.bytes), option.append != true, !option.frames {
             set(option, in: head)
           }
         case (1, 2):
-          if let option = HeaderOption(field.bytes), option.append == true, !Self.frames(option.name) {
+          if let option = HeaderOption(field.bytes), option.append == true, !option.frames {
             append(option, to: head)
           }
         case (5, 5):
@@ -425,7 +428,7 @@ extension ExtAuthz {
     changes = x.keep { buffer in
       var reader = WireReader(ok)
       while let field = reader.next() {
-        guard field.number == 6, let option = HeaderOption(field.bytes), !Self.frames(option.name) else { continue }
+        guard field.number == 6, let option = HeaderOption(field.bytes), !option.frames else { continue }
         let action = option.append.map { $0 ? .append : .overwrite } ?? option.action
         ResponseChange.write(action, option.name, option.value, to: &buffer)
       }

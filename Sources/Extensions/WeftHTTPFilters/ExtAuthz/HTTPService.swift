@@ -34,12 +34,12 @@ extension ExtAuthz {
     let service = x.config.service
     var changed = false
     for field in answer.fields
-    where !Self.frames(field.name) && service.toUpstream.anyMatch(answer.lowercased(field.name)) {
+    where !HeaderNameSet.framing.contains(field.id) && service.toUpstream.anyMatch(answer.lowercased(field.name)) {
       head.set(named: head.copy(field.name), head.copy(field.value))
       changed = true
     }
     for field in answer.fields
-    where !Self.frames(field.name) && service.addedToUpstream.anyMatch(answer.lowercased(field.name)) {
+    where !HeaderNameSet.framing.contains(field.id) && service.addedToUpstream.anyMatch(answer.lowercased(field.name)) {
       head.append(named: head.copy(field.name), head.copy(field.value))
       changed = true
     }
@@ -48,7 +48,9 @@ extension ExtAuthz {
     }
     changes = x.keep { buffer in
       for field in answer.fields
-      where !Self.frames(field.name) && service.toClientOnSuccess.anyMatch(answer.lowercased(field.name)) {
+      where !HeaderNameSet.framing.contains(field.id)
+        && service.toClientOnSuccess.anyMatch(answer.lowercased(field.name))
+      {
         if field.name.equalsIgnoringCase(Self.removedHeaders) { continue }
         ResponseChange.write(.append, field.name, field.value, to: &buffer)
       }
@@ -75,7 +77,7 @@ extension ExtAuthz {
 
   /// Whether a header of a refusal goes to the client. What frames a message never does: the answer is framed anew.
   private func tellsClient(_ field: HeaderField, _ x: borrowing FilterCall<Config>) -> Bool {
-    if Self.frames(field.name) || field.id == .host { return false }
+    if HeaderNameSet.framing.contains(field.id) || field.id == .host { return false }
     switch field.id {
     // An answer without content has no type of it.
     case .contentType where x.answerBody.isEmpty: return false
@@ -85,13 +87,5 @@ extension ExtAuthz {
     let wanted = x.config.service.toClient
     if wanted.isEmpty || field.id == .wwwAuthenticate || field.id == .location { return true }
     return wanted.anyMatch(x.answerHead.lowercased(field.name))
-  }
-
-  /// Fields by which one message is told from the next: no answer of a service changes them.
-  static func frames(_ name: ByteView) -> Bool {
-    switch HeaderName.find(name) {
-    case .contentLength, .transferEncoding, .connection, .keepAlive, .proxyConnection, .upgrade, .te, .trailer: true
-    default: false
-    }
   }
 }

@@ -175,7 +175,7 @@ struct H1HeadParser {
       if id == .other || byte(colon) != UInt8(ascii: ":") {
         try checkName(start, colon)
         guard byte(colon) == UInt8(ascii: ":"), colon > start else { throw nameError(at: colon, start: start) }
-        if name.count > 1024 { throw .fieldName }
+        if name.count > MessageHead.longestName { throw .fieldName }
       }
       // Nearly always one blank and a visible byte; anything else is walked through.
       var valueStart = colon &+ 2

@@ -109,7 +109,8 @@ struct H2HeadBuilder {
     regularSeen = true
     let name = field.name
     let value = field.value
-    guard !name.isEmpty, name.count <= 1024, characters.all(name, CharacterTable.lowerToken), isFieldValue(value),
+    guard !name.isEmpty, name.count <= MessageHead.longestName, characters.all(name, CharacterTable.lowerToken),
+      isFieldValue(value),
       !isBlank(value.first), !isBlank(value.last), !field.id.isConnectionSpecific
     else {
       fault = .headerField

@@ -7,6 +7,11 @@ extension HeaderNameSet {
   fileprivate static var hopByHop: HeaderNameSet {
     HeaderNameSet().with(.keepAlive).with(.proxyConnection).with(.http2Settings).with(.transferEncoding)
   }
+
+  /// Fields by which one message is told from the next, or that concern one connection: they are the codecs', and nobody else sets them.
+  package static var framing: HeaderNameSet {
+    hopByHop.with(.contentLength).with(.connection).with(.upgrade).with(.te).with(.trailer)
+  }
 }
 
 extension MessageHead {
