@@ -243,13 +243,75 @@ struct ExtAuthzTests {
     house.expectNothingLeft()
   }
 
+  /// A byte longer than the codecs take one.
+  private static let longName = String(repeating: "n", count: MessageHead.longestName + 1)
+
+  @Test("an answer asks for so many changes and no more", arguments: [256, 257])
+  func changes(count: Int) throws {
+    let house = try AuthzHouse(Self.grpc())
+    house.verdict = { _ in
+      Verdict.ok { ok in
+        for i in 0..<count { ok.append(field: 2) { Verdict.option("x-\(i % 50)", "1", append: i >= 50, to: &$0) } }
+      }.frame
+    }
+    #expect(house.send()?.status == (count > 256 ? 500 : 200))
+    #expect(house.served.count == (count > 256 ? 0 : 1))
+    house.expectNothingLeft()
+  }
+
+  @Test("a refusal with a name that no codec takes is none", arguments: [Self.longName, "x bad"])
+  func unsoundRefusal(name: String) throws {
+    let house = try AuthzHouse(Self.grpc())
+    house.verdict = { _ in
+      Verdict(code: 7, part: 2) { refusal in refusal.append(field: 2) { Verdict.option(name, "1", to: &$0) } }.frame
+    }
+    #expect(house.send()?.status == 500 && house.value(.invalid) == 1)
+    house.expectNothingLeft()
+  }
+
+  @Test(
+    "fields by which messages are told apart are nobody's to change",
+    arguments: ["content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "keep-alive"])
+  func framing(name: String) throws {
+    let house = try AuthzHouse(Self.grpc())
+    house.verdict = { _ in
+      Verdict.ok { ok in
+        ok.append(field: 2) { Verdict.option(name, "7", to: &$0) }
+        ok.append(field: 6) { Verdict.option(name, "7", action: 2, to: &$0) }
+        ok.append(field: 2) { Verdict.option("x-user", "ann", to: &$0) }
+      }.frame
+    }
+    let answer = try #require(house.send())
+    let served = try #require(house.served.first)
+    #expect(served.first("x-user") == "ann" && served.first(name) != "7")
+    #expect(answer.status == 200 && answer.first(name) != "7")
+    house.verdict = { _ in
+      Verdict(code: 7, part: 2) { refusal in refusal.append(field: 2) { Verdict.option(name, "7", to: &$0) } }.frame
+    }
+    let refusal = try #require(house.send())
+    #expect(refusal.status == 403 && refusal.first(name) != "7")
+    house.expectNothingLeft()
+  }
+
+  @Test("what a request that asks for an upgrade brings along is shown, too")
+  func upgradeWithContent() throws {
+    let house = try AuthzHouse(Self.grpc(#""with_request_body": {"max_request_bytes": 100}"#)) { table in
+      var action = RouteAction(cluster: .cluster("backend"))
+      action.upgrades = [UpgradeConfiguration(type: "websocket")]
+      table.virtualHosts[0].routes[0].action = .forward(action)
+    }
+    _ = house.send("POST", "/", fields: "Connection: upgrade\r\nUpgrade: websocket\r\n", body: "hidden words")
+    let shown = String(decoding: house.asked.first?.body ?? [], as: UTF8.self)
+    #expect(shown.contains("hidden words"))
+  }
+
   @Test(
     "an answer that asks for what no message can hold admits nobody",
     arguments: [
       (2, "x bad", "1"), (2, "x-bad", "a\nb"), (2, ":path", "/a b"), (2, ":path", "relative"),
       (2, ":method", "CONNECT"),
       (2, ":method", "HEAD"), (2, ":status", "200"), (2, "host", "a b"), (2, "", "1"), (6, "x bad", "1"),
-      (6, ":status", "200"), (7, "", ""),
+      (6, ":status", "200"), (7, "", ""), (2, longName, "1"), (6, longName, "1"),
     ] as [(UInt64, String, String)])
   func unsound(field: UInt64, name: String, value: String) throws {
     let house = try AuthzHouse(Self.grpc(#""failure_mode_allow": true"#))
@@ -447,6 +509,10 @@ struct ExtAuthzTests {
       (#"{"grpc_service": {}}"#, "grpc_service: needs envoy_grpc"),
       (Self.grpc(#""include_peer_certificate": true"#), "include_peer_certificate: is not supported"),
       (Self.grpc(#""with_request_body": {}"#), "with_request_body.max_request_bytes: must be more than 0"),
+      (
+        Self.grpc(#""with_request_body": {"max_request_bytes": 134217729}"#),
+        "with_request_body.max_request_bytes: must be at most 134217728"
+      ),
       (Self.grpc(#""metadata_context_namespaces": ["a"]"#), "metadata_context_namespaces: is not supported"),
       (Self.grpc(#""transport_api_version": "V2""#), "transport_api_version: must be V3"),
       (Self.grpc(#""allowed_headers": {}"#), "allowed_headers.patterns: needs at least one"),

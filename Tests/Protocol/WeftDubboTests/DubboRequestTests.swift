@@ -42,6 +42,15 @@ struct DubboRequestTests {
       ])
   }
 
+  @Test(
+    "a request whose attachments name another service than stands in front is refused",
+    arguments: [("path", "demo.Admin"), ("version", "2.0.0")])
+  func anotherService(name: String, value: String) {
+    let request = DubboFrames.request(id: 1, attachments: [(name, value)])
+    #expect(read(request) == .failure(.malformed))
+    #expect(says(DubboFrames.request(id: 1, attachments: [(name, "")])) != nil, "none is no other one")
+  }
+
   @Test("a request without version and attachments has its path")
   func bare() {
     let request = DubboFrames.request(id: 1, version: nil, types: "", arguments: [], attachments: nil)

@@ -144,6 +144,35 @@ struct LoopLaws {
     #expect(pair.server.received(s) == pattern(20))
   }
 
+  @Test("an end that comes while kept bytes wait for their turn is told after them", arguments: WorldKind.all)
+  func endBehindKeptBytes(_ kind: WorldKind) throws {
+    let pair = try Pair(kind)
+    // The first connection's events come before the second's: what it resumes has its end in the same turn.
+    let (first, other) = try pair.connect()
+    let (c, s) = try pair.connect()
+    var isPaused = false
+    pair.server.onReceived = { connection, view in
+      if connection == other {
+        pair.serverLoop.resumeReading(s)
+      } else if !isPaused {
+        isPaused = true
+        pair.serverLoop.pauseReading(s)
+        return min(3, view.count)
+      }
+      return view.count
+    }
+    var atEnd = -1
+    pair.server.onReadEnded = { if $0 == s { atEnd = pair.server.received(s).count } }
+    pair.clientLoop.write(c, pattern(20))
+    #expect(pair.world.run { isPaused })
+    pair.world.settle()
+    pair.clientLoop.write(first, pattern(1))
+    pair.clientLoop.finishWriting(c)
+    #expect(pair.world.run { atEnd >= 0 })
+    #expect(atEnd == 20)
+    #expect(pair.server.received(s) == pattern(20))
+  }
+
   @Test("after a half-close the other direction goes on", arguments: WorldKind.all)
   func halfClose(_ kind: WorldKind) throws {
     let pair = try Pair(kind)
