@@ -544,6 +544,23 @@ struct DubboTests {
     world.expectClean()
   }
 
+  @Test("half a frame has an end also where no time-out is set")
+  func slowFrameWithoutTimeouts() {
+    let world = ProtocolWorld.make(manager: {
+      $0.requestHeadersTimeout = nil
+      $0.requestTimeout = nil
+      $0.streamIdleTimeout = nil
+      $0.idleTimeout = nil
+    })
+    let client = world.connect()
+    client.send(Array(DubboFrames.request(id: 1).prefix(30)))
+    world.run(for: .seconds(59)) { client.isOver }
+    #expect(!client.isOver)
+    world.run(for: .seconds(10)) { client.isOver }
+    #expect(client.isOver && world.value(.downstreamRqHeaderTimeout) == 1)
+    world.expectClean()
+  }
+
   @Test("a client that asks and never reads is not read from any more, and ends when too much waits for it")
   func neverReads() {
     var limits = WorkerEngine.Limits()

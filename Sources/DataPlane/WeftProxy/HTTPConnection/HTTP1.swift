@@ -80,8 +80,14 @@ extension WorkerEngine {
   func headBegan(_ d: SlabIndex) {
     let slot = downstreams.ref(d)
     slot[].nextHead.came()
-    guard let limit = slot[].manager?[].headTime else { return }
-    slot[].headDeadline = now.advanced(nanoseconds: Int64(clamping: limit))
+    if let limit = slot[].manager?[].headTime {
+      slot[].headDeadline = now.advanced(nanoseconds: Int64(clamping: limit))
+    } else if slot[].kind == .codec {
+      // Half a message is kept here, which may be megabytes: it has an end also where no time-out is configured.
+      slot[].headDeadline = now + limits.messageTime
+    } else {
+      return
+    }
     arm(downstream: d, at: slot[].headDeadline)
   }
 

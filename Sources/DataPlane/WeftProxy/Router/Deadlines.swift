@@ -234,6 +234,8 @@ extension WorkerEngine {
       slot[].h2[].goAway()
       endStreams(ofDownstream: d)
       return close(downstream: d, .gracefully)
+    // It is we who do not read: the rest has its time from when we do.
+    case .codec where slot[].nextHead == .come && slot[].read == .paused: return headBegan(d)
     case .codec where slot[].nextHead == .come:
       slot[].stats?.add(.downstreamRqHeaderTimeout)
       endStreams(ofDownstream: d)

@@ -36,6 +36,8 @@ package final class WorkerEngine: LoopHandler {
     package var closesPerTurn = 256
     /// Requests under way on one connection of a codec's protocol, and bytes of answers that a client of one has not taken.
     package var messagesUnderWay = 1024
+    /// How long one message of a codec's protocol may take to come where its connection manager has no time for heads.
+    package var messageTime = Duration.seconds(60)
     package var queuedAnswerBytes = 32 << 20
     package init() {}
   }
