@@ -47,11 +47,13 @@ package struct ClientHello: Hashable, Sendable {
       if header.count >= 1, header[0] != 1 { return .notTLS("the first handshake message is not a ClientHello") }
       have += body.count
       at += 5 + length
-      if header.count == 4, have >= 4 + messageLength(header) { break }
+      guard header.count == 4 else { continue }
+      // Said as soon as it is known: whatever follows does not make it another hello.
+      if messageLength(header) > limit { return .tooLarge(messageLength(header)) }
+      if have >= 4 + messageLength(header) { break }
     }
     guard header.count == 4 else { return .needMore }
     let length = messageLength(header)
-    if length > limit { return .tooLarge(length) }
     if have < 4 + length { return .needMore }
     return parse(message(in: bytes, length))
   }
