@@ -45,7 +45,8 @@ let proxyWorldNeeds = [
   "WeftBase", "WeftModel", "WeftRuntime", "WeftHTTP", "WeftTLS", "WeftTelemetry", "WeftProxyAPI", "WeftUpstream",
 ]
 let proxyTestsNeed =
-  ["WeftProxyTestKit", "WeftTestKit", "WeftProtobuf", "WeftXDS", "WeftXDSMessages"] + proxyWorldNeeds
+  ["WeftProxyTestKit", "WeftTestKit", "WeftListenerFilters", "WeftProtobuf", "WeftXDS", "WeftXDSMessages"]
+  + proxyWorldNeeds
 
 let package = Package(
   name: "weft",
@@ -85,7 +86,8 @@ let package = Package(
 
     // Data plane
     library(
-      "WeftProxyAPI", in: "DataPlane", ["WeftBase", "WeftTelemetry", "WeftModel", "WeftHTTP", "CRE2", "CAtomics"]),
+      "WeftProxyAPI", in: "DataPlane",
+      ["WeftBase", "WeftTelemetry", "WeftModel", "WeftRuntime", "WeftHTTP", "CRE2", "CAtomics"]),
     library(
       "WeftUpstream", in: "DataPlane",
       ["WeftBase", "WeftTelemetry", "WeftModel", "WeftRuntime", "WeftTLS", "WeftHTTP", "WeftProxyAPI", "CAtomics"]),
@@ -105,7 +107,12 @@ let package = Package(
       ]),
     library(
       "WeftProtocols", in: "Extensions", ["WeftBase", "WeftModel", "WeftHTTP", "WeftDubbo", "WeftProxyAPI"]),
-
+    library(
+      "WeftListenerFilters", in: "Extensions",
+      [
+        "WeftBase", "WeftTelemetry", "WeftModel", "WeftRuntime", "WeftTLS", "WeftHTTP", "WeftProtobuf", "WeftXDS",
+        "WeftXDSMessages", "WeftProxyAPI",
+      ]),
     library(
       "WeftNetworkFilters", in: "Extensions",
       ["WeftBase", "WeftTelemetry", "WeftModel", "WeftProtobuf", "WeftXDS", "WeftXDSMessages", "WeftProxyAPI"]),
@@ -144,7 +151,7 @@ let package = Package(
       "weft-proxy",
       [
         "WeftBase", "WeftModel", "WeftRuntime", "WeftTelemetry", "WeftProxyAPI", "WeftProxy", "WeftHTTPFilters",
-        "WeftNetworkFilters", "WeftProtocols",
+        "WeftListenerFilters", "WeftNetworkFilters", "WeftProtocols",
       ]),
     program("weft-control", ["WeftBase", "WeftTelemetry", "WeftService", "WeftConfig", "WeftControl"]),
     program("weft-agent", ["WeftCLI"]),
@@ -193,12 +200,18 @@ let package = Package(
     tests(of: "WeftUpstream", in: "DataPlane", ["WeftBase", "WeftModel", "WeftRuntime", "WeftTestKit"]),
     // WeftProxy's tests are several bundles that share a world, so that an edit compiles a part of them again.
     .target(
-      name: "WeftProxyTestKit", dependencies: (["WeftProxy"] + proxyWorldNeeds).map { .byName(name: $0) },
+      name: "WeftProxyTestKit",
+      dependencies: (["WeftProxy", "WeftListenerFilters", "WeftProtobuf", "WeftXDSMessages"] + proxyWorldNeeds).map {
+        .byName(name: $0)
+      },
       path: "Tests/DataPlane/WeftProxyTests/World", swiftSettings: strict),
     tests(
       of: "WeftProxy", in: "DataPlane", proxyTestsNeed, exclude: ["World", "Router", "Listeners", "XDS", "Compile"]),
     tests(of: "WeftHTTPFilters", in: "Extensions", ["WeftProxy"] + proxyTestsNeed),
     tests(of: "WeftProtocols", in: "Extensions", ["WeftProxy", "WeftDubbo", "WeftHTTPFilters"] + proxyTestsNeed),
+    tests(
+      of: "WeftListenerFilters", in: "Extensions",
+      ["WeftBase", "WeftModel", "WeftProtobuf", "WeftProxyAPI", "WeftTelemetry", "WeftXDS", "WeftXDSMessages"]),
     tests(of: "WeftNetworkFilters", in: "Extensions", ["WeftProxy"] + proxyTestsNeed),
     proxyTests("Router"),
     proxyTests("Listeners"),
@@ -231,7 +244,8 @@ let package = Package(
       dependencies: [
         "WeftBase", "WeftHTTP", "WeftProtobuf", "WeftRuntime", "WeftTelemetry", "WeftModel", "WeftKinds",
         "WeftXDSMessages",
-        "WeftUpstream", "WeftProxy", "WeftControlAPI", "WeftTranslation", "WeftDiscovery", "WeftTestKit",
+        "WeftUpstream", "WeftProxy", "WeftProxyAPI", "WeftListenerFilters", "WeftControlAPI", "WeftTranslation",
+        "WeftDiscovery", "WeftTestKit",
       ], path: "Tests/Simulation", swiftSettings: strict),
     .testTarget(
       name: "CoverageTests",

@@ -45,8 +45,18 @@ extension CoverageRoot {
         "name": "l", "address": ["socket_address": ["address": "127.0.0.1", "port_value": 1]],
         "filter_chains": [["filters": [["name": "t", "typed_config": ProbeTables.tcpProxy]]]],
       ],
-      stops: ["envoy.config.route.v3.RouteConfiguration"]
+      stops: [
+        "envoy.config.route.v3.RouteConfiguration",
+        Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector.schema.name,
+        Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.schema.name,
+      ]
     ) { (converter, message) throws(ConfigError) in try converter.listener(message) },
+    CoverageRoot(Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector.self, [:]) {
+      (converter, message) throws(ConfigError) in try converter.tlsInspector(message, .root)
+    },
+    CoverageRoot(Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.self, [:]) {
+      (converter, message) throws(ConfigError) in try converter.proxyProtocol(message, .root)
+    },
     CoverageRoot(
       Envoy_Config_Cluster_V3_Cluster.self, ["name": "c", "type": "STATIC"],
       stops: ["envoy.config.endpoint.v3.ClusterLoadAssignment"]

@@ -16,7 +16,7 @@ LOG = {
     "received": "%BYTES_RECEIVED%", "sent": "%BYTES_SENT%", "cluster": "%UPSTREAM_CLUSTER%", "route": "%ROUTE_NAME%",
     "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "grpc": "%GRPC_STATUS%", "content type": "%RESP(CONTENT-TYPE)%"}
 CONNECTION_LOG = {"client": "%DOWNSTREAM_DIRECT_REMOTE_PORT%", "status": "%RESPONSE_CODE%", "flags": "%RESPONSE_FLAGS%", "received": "%BYTES_RECEIVED%", "sent": "%BYTES_SENT%",
-                  "cluster": "%UPSTREAM_CLUSTER%"}
+                  "cluster": "%UPSTREAM_CLUSTER%", "metadata": "%DYNAMIC_METADATA(envoy.filters.listener.proxy_protocol:authority)%"}
 SEPARATOR = " | "
 
 

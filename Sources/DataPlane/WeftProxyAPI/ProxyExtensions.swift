@@ -6,14 +6,16 @@ package import WeftModel
 package struct ProxyExtensions: Sendable {
   package var httpFilters: HTTPFilterRegistry
   package var networkFilters: NetworkFilterRegistry
+  package var listenerFilters: ListenerFilterRegistry
   package var protocols: ProtocolRegistry
 
   package init(
     httpFilters: HTTPFilterRegistry = .none, networkFilters: NetworkFilterRegistry = .none,
-    protocols: ProtocolRegistry = .none
+    listenerFilters: ListenerFilterRegistry = .none, protocols: ProtocolRegistry = .none
   ) {
     self.httpFilters = httpFilters
     self.networkFilters = networkFilters
+    self.listenerFilters = listenerFilters
     self.protocols = protocols
   }
 
@@ -25,6 +27,7 @@ package struct ProxyExtensions: Sendable {
     var known = httpFilters.known
     known.protocols = protocols.known
     known.networkFilters = networkFilters.known
+    known.listenerFilters = listenerFilters.known
     return known
   }
 }

@@ -36,7 +36,7 @@ struct ConfigurationChangeTests {
   func firstBytesAfterChange() {
     let world = ProxyWorld()
     world.listen([.tcpProxy(TCPProxy(statPrefix: "tcp", cluster: .single("wanted")))])
-    world.config.listeners[0].listenerFilters = [ListenerFilter(.tlsInspector(.init()))]
+    world.config.listeners[0].listenerFilters = [.tlsInspector()]
     world.config.clusters = [cluster("other", [8080]), cluster("wanted", [8081])]
     world.server.listen(8080)
     world.server.listen(8081)

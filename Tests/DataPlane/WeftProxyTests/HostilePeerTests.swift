@@ -131,7 +131,7 @@ struct HostilePeerTests {
     world.config.listeners[0].filterChains[0].tls = DownstreamTLSContext()
     world.config.listeners[0].filterChains[0].transportSocketConnectTimeout = .seconds(20)
     // The inspector's own time-out arms the timer earlier.
-    world.config.listeners[0].listenerFilters = [ListenerFilter(.tlsInspector(.init()))]
+    world.config.listeners[0].listenerFilters = [.tlsInspector()]
     world.config.listeners[0].listenerFiltersTimeout = .seconds(5)
     world.apply()
     let silent = world.connect()

@@ -2,8 +2,10 @@
 
 import WeftBase
 import WeftControlAPI
+import WeftListenerFilters
 import WeftModel
 import WeftProtobuf
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftTestKit
@@ -43,10 +45,11 @@ final class SimSubscriber {
     self.node = node
     let seed = discovery.world.seed
     let refusals = discovery.world.pick([0, 0, 8])
+    let decode = XDSModel.decoder(extensions: Self.extensions.known)
     session = XDSSession(
       form: form == .delta ? .delta : .stateOfTheWorld, wildcards: [.clusters: nil, .listeners: nil],
       decode: { (type, resource, warnings) throws(ConfigError) in
-        let model = try XDSModel.decode(type, resource, &warnings)
+        let model = try decode(type, resource, &warnings)
         if SimSubscriber.refuses(resource.value, seed, refusals) {
           throw ConfigError(name: model.name, "refused by chance")
         }
@@ -56,6 +59,8 @@ final class SimSubscriber {
     refusalSeed = seed
   }
 
+  /// What translation sends is used with.
+  private static let extensions = ProxyExtensions(listenerFilters: ListenerFilters.registry)
   private let refusalShare: Int
   private let refusalSeed: UInt64
 
@@ -125,7 +130,7 @@ final class SimSubscriber {
     world.expect(session.isSettled, "\(node.id): not settled when all is quiet")
     let compiler = SnapshotCompiler(
       metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false), makesSecurity: false,
-      random: RandomSource(seed: 1))
+      random: RandomSource(seed: 1), extensions: Self.extensions)
     let compilation = compiler.compile(state)
     world.expect(
       compilation.rejections.isEmpty && compilation.warming.isEmpty,

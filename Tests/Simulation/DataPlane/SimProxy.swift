@@ -3,7 +3,9 @@
 import Foundation
 import WeftBase
 import WeftHTTP
+import WeftListenerFilters
 import WeftModel
+import WeftProxyAPI
 import WeftTelemetry
 import WeftTestKit
 import WeftUpstream
@@ -29,7 +31,8 @@ final class SimProxy {
     engine = WorkerEngine(
       loop: process.loop, number: 0, registry: registry, seed: RandomSource.mix(world.seed, UInt64(name.count)))
     compiler = SnapshotCompiler(
-      metrics: registry, logs: logs, security: security, random: RandomSource(seed: world.seed))
+      metrics: registry, logs: logs, security: security, random: RandomSource(seed: world.seed),
+      extensions: ProxyExtensions(listenerFilters: ListenerFilters.registry))
     process.loop.handler = engine
   }
 

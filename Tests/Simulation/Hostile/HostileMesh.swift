@@ -2,6 +2,7 @@
 
 import WeftBase
 import WeftHTTP
+import WeftListenerFilters
 import WeftModel
 import WeftRuntime
 import WeftTelemetry
@@ -241,7 +242,11 @@ final class HostileMesh {
     }
     if world.chance(3, in: 4) {
       var moving = listener("moving", world.pick(Self.movingPorts), .httpConnectionManager(tight("moving")))
-      if world.chance(1, in: 2) { moving.listenerFilters = [ListenerFilter(.httpInspector)] }
+      if world.chance(1, in: 2) {
+        moving.listenerFilters = [
+          ConfiguredListenerFilter(ExtensionConfig(typeName: HTTPInspector.message, message: []))
+        ]
+      }
       list.append(moving)
     }
     if world.chance(3, in: 4) {

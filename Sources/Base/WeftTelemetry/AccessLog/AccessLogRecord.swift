@@ -95,11 +95,13 @@ package struct AccessLogRecord: BitwiseCopyable {
 
   package var routeMetadata = ConstantTable<MetadataValue>()
   package var clusterMetadata = ConstantTable<MetadataValue>()
+  /// What listener filters found.
+  package var dynamicMetadata = ConstantTable<MetadataValue>()
 
   package init() {}
 }
 
-/// One value of a route's or a cluster's metadata as text, by its path `namespace:key`.
+/// One value of a route's, a cluster's or a connection's metadata as text, by its path `namespace:key`.
 package struct MetadataValue: BitwiseCopyable {
   package var path: ByteView
   package var text: ByteView

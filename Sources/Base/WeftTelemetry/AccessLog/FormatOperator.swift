@@ -14,13 +14,13 @@ package enum FormatOperator: BitwiseCopyable, @unchecked Sendable {  // views of
   case commonDuration(from: LogMoment, to: LogMoment, divisor: Int64)
   /// `nil` numbers print as text, `true` as a number.
   case grpcStatus(style: GRPCStatusStyle)
-  /// `%METADATA(ROUTE|CLUSTER:…)%`, `%CLUSTER_METADATA(…)%`.
+  /// `%METADATA(ROUTE|CLUSTER|DYNAMIC:…)%`, `%CLUSTER_METADATA(…)%`, `%DYNAMIC_METADATA(…)%`.
   case metadata(MetadataOwner, path: ByteView, maxLength: Int32)
-  /// Understood, and never known to this proxy: dynamic metadata and filter state.
+  /// Understood, and never known to this proxy: filter state and the like.
   case unavailable
 
   package enum OriginalPath: UInt8, BitwiseCopyable, Sendable { case current, original, originalOrCurrent }
-  package enum MetadataOwner: UInt8, BitwiseCopyable, Sendable { case route, cluster }
+  package enum MetadataOwner: UInt8, BitwiseCopyable, Sendable { case route, cluster, dynamic }
   package enum GRPCStatusStyle: UInt8, BitwiseCopyable, Sendable { case camel, snake, number }
 
   package struct HeaderOperand: BitwiseCopyable {

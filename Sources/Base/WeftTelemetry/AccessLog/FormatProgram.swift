@@ -128,8 +128,8 @@ enum FormatSyntax {
       guard let value = unsafe getenv(name) else { return .literal(ByteView("-" as StaticString)) }
       let text = unsafe String(cString: value)
       return .literal(arena.text(p.maxLength >= 0 ? String(text.prefix(Int(p.maxLength))) : text))
-    case "METADATA", "CLUSTER_METADATA": return try metadata(p, arena: arena)
-    case "DYNAMIC_METADATA", "UPSTREAM_METADATA", "FILTER_STATE", "UPSTREAM_FILTER_STATE", "VIRTUAL_CLUSTER_NAME",
+    case "METADATA", "CLUSTER_METADATA", "DYNAMIC_METADATA": return try metadata(p, arena: arena)
+    case "UPSTREAM_METADATA", "FILTER_STATE", "UPSTREAM_FILTER_STATE", "VIRTUAL_CLUSTER_NAME",
       "TLS_JA3_FINGERPRINT", "TLS_JA4_FINGERPRINT", "UNIQUE_ID", "CUSTOM_FLAGS",
       "UPSTREAM_TLS_VERSION", "UPSTREAM_TLS_CIPHER", "UPSTREAM_TLS_SESSION_ID", "UPSTREAM_PEER_SUBJECT",
       "UPSTREAM_PEER_ISSUER", "UPSTREAM_PEER_URI_SAN", "UPSTREAM_PEER_DNS_SAN", "UPSTREAM_LOCAL_SUBJECT",
@@ -161,7 +161,7 @@ enum FormatSyntax {
 
   private static func metadata(_ p: Parsed, arena: ConstantArena) throws(ConfigError) -> FormatOperator {
     var parts = (p.argument ?? "").split(separator: ":", omittingEmptySubsequences: false)
-    var owner = "CLUSTER"
+    var owner = p.name == "DYNAMIC_METADATA" ? "DYNAMIC" : "CLUSTER"
     if p.name == "METADATA" { owner = parts.isEmpty ? "" : String(parts.removeFirst()) }
     guard let namespace = parts.first, !namespace.isEmpty else {
       throw ConfigError("operator %\(p.name)(\(p.name == "METADATA" ? "TYPE:" : "")NAMESPACE:KEY)% needs a namespace")
@@ -170,7 +170,8 @@ enum FormatSyntax {
     switch owner {
     case "ROUTE": return .metadata(.route, path: path, maxLength: p.maxLength)
     case "CLUSTER": return .metadata(.cluster, path: path, maxLength: p.maxLength)
-    case "DYNAMIC", "UPSTREAM_HOST", "LISTENER", "VIRTUAL_HOST", "LISTENER_FILTER_CHAIN": return .unavailable
+    case "DYNAMIC": return .metadata(.dynamic, path: path, maxLength: p.maxLength)
+    case "UPSTREAM_HOST", "LISTENER", "VIRTUAL_HOST", "LISTENER_FILTER_CHAIN": return .unavailable
     default: throw ConfigError("operator %METADATA(TYPE:…)%: \(owner) is no type of metadata")
     }
   }

@@ -85,7 +85,12 @@ enum FormatWriter {
       out.append(decimal: Int(record.grpcStatus))
       return .number
     case .metadata(let owner, let path, let maxLength):
-      let values = owner == .route ? record.routeMetadata : record.clusterMetadata
+      let values =
+        switch owner {
+        case .route: record.routeMetadata
+        case .cluster: record.clusterMetadata
+        case .dynamic: record.dynamicMetadata
+        }
       guard let value = values.text(at: path) else { return .missing }
       return append(value, maxLength, escaping, &out)
     case .unavailable: return .missing

@@ -50,7 +50,7 @@ package struct CompiledListener {
   var filters: [CompiledListenerFilter] = []
   package var restoresOriginalDestination: Bool
   /// Connections whose original destination is not asked for.
-  var originalDestinationDisabled: ListenerFilter.Predicate?
+  var originalDestinationDisabled: ConfiguredListenerFilter.Predicate?
   package var usesOriginalDestination: Bool
   package var filtersTimeout: UInt64
   package var continuesOnFiltersTimeout: Bool

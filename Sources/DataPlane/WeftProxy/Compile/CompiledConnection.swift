@@ -1,31 +1,7 @@
-// What a filter chain match looks at, and the compiled TCP proxy.
+// The compiled TCP proxy, and who writes access logs.
 
 package import WeftModel
-package import WeftRuntime
 package import WeftTelemetry
-
-/// What is known of a connection before its filter chain is chosen: from its socket, then from its listener filters.
-package struct ConnectionFacts {
-  package var destination: SocketAddress
-  package var source: SocketAddress
-  /// The peer of the socket, whatever a PROXY protocol header says.
-  package let directSource: SocketAddress
-  package var isTLS = false
-  package var serverName = ""
-  package var applicationProtocols: [String] = []
-  /// What filters found for others to use.
-  package var values: [ConnectionValue] = []
-  /// Bytes that the filter at work was shown before.
-  var seen = 0
-  let worker: Int
-
-  package init(destination: SocketAddress, source: SocketAddress, worker: Int = 0) {
-    self.destination = destination
-    self.source = source
-    directSource = source
-    self.worker = worker
-  }
-}
 
 /// A TCP proxy. *Units*: time-outs in nanoseconds, 0 is off.
 package struct CompiledTCPProxy {

@@ -1,5 +1,6 @@
 import WeftBase
 import WeftModel
+package import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 

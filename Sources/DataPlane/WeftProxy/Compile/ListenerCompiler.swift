@@ -20,6 +20,7 @@ struct ListenerCompiler {
   let filters: [Int: ConfigRef<HTTPFilterChain>?]
   let protocols: ProtocolRegistry
   let clusterPosition: (String) -> Int32
+  let listenerFilters: ListenerFilterRegistry
   /// The filters before the terminal one of a chain: the chain, its identity, its listener's name.
   let network: (FilterChain, UInt64, String) throws(ConfigError) -> NetworkChains.Unit?
 
@@ -55,15 +56,21 @@ struct ListenerCompiler {
     compiled.options.freeBind = listener.freebind
     compiled.options.accepted.watermarks = Watermarks(high: max(4096, Int(listener.perConnectionBufferLimitBytes)))
     if let keepalive = listener.tcpKeepalive { compiled.options.accepted.keepalive = Keepalive(keepalive) }
-    for filter in listener.listenerFilters {
-      switch filter.kind {
-      case .tlsInspector(let settings): compiled.add(TLSInspector(settings, metrics), filter)
-      case .httpInspector: compiled.add(HTTPInspector(metrics), filter)
-      case .proxyProtocol(let settings): compiled.add(ProxyProtocolFilter(settings, metrics), filter)
-      case .originalDestination:
+    for (i, filter) in listener.listenerFilters.enumerated() {
+      let at = FieldPath().field("listener_filters").index(i).field("typed_config")
+      guard let type = listenerFilters.filter(configuredBy: filter.config.typeName) else {
+        throw ConfigError(path: at, "no extension is configured by \(filter.config.typeName)")
+      }
+      if type.asksForDestination {
         compiled.restoresOriginalDestination = true
         compiled.originalDestinationDisabled = filter.disabled
+        continue
       }
+      let made: any ListenerFilter
+      do throws(ConfigError) { made = try type.init(filter.config, ListenerFilterContext(metrics: metrics)) } catch {
+        throw error.inside(at)
+      }
+      compiled.filters.append(CompiledListenerFilter(filter: made, disabled: filter.disabled))
     }
     // A listener that hands connections on has to know where they were going, as Envoy's does without the filter.
     if listener.useOriginalDestination { compiled.restoresOriginalDestination = true }
@@ -285,12 +292,6 @@ struct ListenerCompiler {
     compiled.accessLogs = try accessLogs(manager.accessLogs)
     compiled.hasAccessLogs = !compiled.accessLogs.isEmpty
     return compiled
-  }
-}
-
-extension CompiledListener {
-  fileprivate mutating func add(_ filter: any ListenerInspector, _ configured: ListenerFilter) {
-    filters.append(CompiledListenerFilter(filter: filter, disabled: configured.disabled))
   }
 }
 

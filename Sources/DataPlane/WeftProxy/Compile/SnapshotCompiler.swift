@@ -95,6 +95,7 @@ package final class SnapshotCompiler {
   private var chains: FilterChains
   private let protocols: ProtocolRegistry
   private var networkChains: NetworkChains
+  private let listenerFilters: ListenerFilterRegistry
   private var listeners: [String: ListenerUnit] = [:]
   /// Kept for as long as a snapshot uses it: a cluster that goes and comes back goes on counting what is in flight.
   private var breakers: [String: WeakBreaker] = [:]
@@ -109,6 +110,7 @@ package final class SnapshotCompiler {
     self.makesSecurity = makesSecurity
     chains = FilterChains(extensions.httpFilters, metrics: metrics)
     protocols = extensions.protocols
+    listenerFilters = extensions.listenerFilters
     networkChains = NetworkChains(extensions.networkFilters, metrics: metrics)
     self.metrics = metrics
     self.logs = logs
@@ -646,6 +648,7 @@ package final class SnapshotCompiler {
       tables: tables.mapValues(\.unit.value), filters: filters.mapValues(\.chain),
       protocols: protocols,
       clusterPosition: { [positions] in Self.position(of: $0, positions, &names) },
+      listenerFilters: listenerFilters,
       network: { (chain, identity, name) throws(ConfigError) in
         try self.networkChains.unit(of: chain, identity, in: name)
       })

@@ -333,7 +333,7 @@ extension WorkerEngine {
     }
     endNetworkFilters(d)
     inspections[][d.index] = nil
-    connectionValues[][d.index] = nil
+    connectionMetadata[][d.index] = nil
     if slot[].kind == .unmatched, slot[].chain < 0, !byUs || slot[].read == .ended {
       listenerStats.add(.downstreamListenerFilterRemoteClose)
     }

@@ -120,6 +120,9 @@ extension WorkerEngine {
       record.upstreamCluster = clusters[cluster].config[].name
       record.clusterMetadata = clusters[cluster].config[].metadata
     }
+    if !connectionMetadata[].isEmpty, let found = connectionMetadata[][stream[].downstream.index] {
+      record.dynamicMetadata = found.values
+    }
     if let chain = slot[].chainConfig { record.filterChainName = chain[].name }
     // Behind another proxy the client is whom that one saw; its port is not known.
     record.downstreamRemote =

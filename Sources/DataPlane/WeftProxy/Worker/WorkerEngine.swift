@@ -74,7 +74,7 @@ package final class WorkerEngine: LoopHandler {
   let listenerTable: Cell<ListenerSet>
   /// Connections whose listener filters are at work, by slot; and what those found for others, as long as the connection lives.
   let inspections: Cell<[UInt32: Inspection]>
-  let connectionValues: Cell<[UInt32: [ConnectionValue]]>
+  let connectionMetadata: Cell<[UInt32: ConnectionMetadata]>
   /// What the workers of a process know of each other's connections; nil where there is one worker.
   let balance: Cell<ConnectionBalance?>
   let clusterNames: Cell<[ClusterKey: SlabIndex]>
@@ -121,7 +121,7 @@ package final class WorkerEngine: LoopHandler {
     configuration = Cell(WorkerConfiguration())
     listenerTable = Cell(ListenerSet())
     inspections = Cell([:])
-    connectionValues = Cell([:])
+    connectionMetadata = Cell([:])
     balance = Cell(nil)
     clusterNames = Cell([:])
     listenerFailures = Cell([])
@@ -144,7 +144,7 @@ package final class WorkerEngine: LoopHandler {
     configuration.free()
     listenerTable.free()
     inspections.free()
-    connectionValues.free()
+    connectionMetadata.free()
     balance.free()
     clusterNames.free()
     listenerFailures.free()

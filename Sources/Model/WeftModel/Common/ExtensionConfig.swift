@@ -33,6 +33,8 @@ package struct KnownExtensions: Hashable, Sendable {
   package var routeFilters: Set<String> = []
   /// Messages of protocols, each with the protocol's name.
   package var protocols: [String: String] = [:]
+  /// Messages of listener filters, each with the filter's canonical name.
+  package var listenerFilters: [String: String] = [:]
   /// Messages of network filters, each with the filter's canonical name; those that end a chain among them.
   package var networkFilters: [String: String] = TerminalNetworkFilter.known
   /// Whether others pass as they are: which there are, only the program they are meant for knows.
@@ -42,6 +44,7 @@ package struct KnownExtensions: Hashable, Sendable {
 
   package func hasHTTPFilter(_ typeName: String) -> Bool { takesOthers || httpFilters[typeName] != nil }
   package func hasProtocol(_ typeName: String) -> Bool { protocols[typeName] != nil }
+  package func hasListenerFilter(_ typeName: String) -> Bool { takesOthers || listenerFilters[typeName] != nil }
   package func hasNetworkFilter(_ typeName: String) -> Bool { takesOthers || networkFilters[typeName] != nil }
   package func hasRouteFilter(_ typeName: String) -> Bool { takesOthers || routeFilters.contains(typeName) }
 
@@ -69,6 +72,12 @@ package struct KnownExtensions: Hashable, Sendable {
       localRateLimit: "envoy.filters.http.local_ratelimit",
     ]
     known.routeFilters = [cors + "Policy", extAuthz + "PerRoute", fault, mutation + "PerRoute", localRateLimit]
+    known.listenerFilters = [
+      "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector": "envoy.filters.listener.http_inspector",
+      "envoy.extensions.filters.listener.original_dst.v3.OriginalDst": "envoy.filters.listener.original_dst",
+      "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol": "envoy.filters.listener.proxy_protocol",
+      "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector": "envoy.filters.listener.tls_inspector",
+    ]
     known.networkFilters["envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit"] =
       "envoy.filters.network.connection_limit"
     known.networkFilters["envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit"] =

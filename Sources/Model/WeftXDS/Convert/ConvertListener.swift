@@ -46,11 +46,11 @@ extension Converter {
     }
     for (i, filter) in value.listenerFilters.enumerated() {
       let path = at.field("listener_filters").index(i)
-      let kind = try listenerFilter(filter, path)
+      let config = try listenerFilter(filter, path)
       let disabled = try filter.filterDisabled.map { (p) throws(ConfigError) in
         try predicate(p, path.field("filter_disabled"))
       }
-      out.listenerFilters.append(ListenerFilter(kind, disabled: disabled))
+      out.listenerFilters.append(ConfiguredListenerFilter(config, disabled: disabled))
     }
     if let time = try duration(value.listenerFiltersTimeout, at.field("listener_filters_timeout")) {
       out.listenerFiltersTimeout = time
@@ -93,37 +93,39 @@ extension Converter {
   }
 
   private func listenerFilter(_ value: Envoy_Config_Listener_V3_ListenerFilter, _ at: FieldPath) throws(ConfigError)
-    -> ListenerFilter.Kind
+    -> ExtensionConfig
   {
     let name = try required(value.name, at.field("name"))
     guard case .typedConfig(let any)? = value.configType else {
       if case .configDiscovery? = value.configType { throw fail(at.field("config_discovery"), "is not supported") }
-      throw unregistered(name, "", at)
+      throw unregistered(name, "", known: extensions.listenerFilters.values, at)
     }
     let path = at.field("typed_config")
-    switch Self.typeName(any.typeUrl) {
-    case Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector.schema.name:
-      return .tlsInspector(
-        try tlsInspector(
-          try unpack(any, Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector.self, path), path))
-    case "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector":
-      nameOnly(any, path)
-      return .httpInspector
-    case "envoy.extensions.filters.listener.original_dst.v3.OriginalDst":
-      nameOnly(any, path)
-      return .originalDestination
-    case Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.schema.name:
-      return .proxyProtocol(
-        try proxyProtocol(
-          try unpack(any, Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.self, path), path))
-    default: throw unregistered(name, any.typeUrl, path)
+    let config = try extensionConfig(any, path)
+    guard extensions.hasListenerFilter(config.typeName) else {
+      throw unregistered(name, config.typeName, known: extensions.listenerFilters.values, path)
     }
+    // What has no effect is told where the configuration is read.
+    let message = Google_Protobuf_Any(typeUrl: any.typeUrl, value: config.message)
+    switch config.typeName {
+    case Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector.schema.name:
+      _ = try tlsInspector(
+        try unpack(message, Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector.self, path), path)
+    case Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.schema.name:
+      _ = try proxyProtocol(
+        try unpack(message, Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.self, path), path)
+    case "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector",
+      "envoy.extensions.filters.listener.original_dst.v3.OriginalDst":
+      nameOnly(message, path)
+    default: break
+    }
+    return config
   }
 
-  private func tlsInspector(
+  package func tlsInspector(
     _ value: Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector, _ at: FieldPath
-  ) throws(ConfigError) -> ListenerFilter.TLSInspector {
-    var out = ListenerFilter.TLSInspector()
+  ) throws(ConfigError) -> TLSInspectorSettings {
+    var out = TLSInspectorSettings()
     if let most = value.maxClientHelloSize?.value {
       guard (256...16_384).contains(most) else {
         throw fail(at.field("max_client_hello_size"), "must be 256 to 16384, is \(most)")
@@ -137,10 +139,10 @@ extension Converter {
     return out
   }
 
-  private func proxyProtocol(
+  package func proxyProtocol(
     _ value: Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol, _ at: FieldPath
-  ) throws(ConfigError) -> ListenerFilter.ProxyProtocol {
-    var out = ListenerFilter.ProxyProtocol()
+  ) throws(ConfigError) -> ProxyProtocolSettings {
+    var out = ProxyProtocolSettings()
     out.allowsRequestsWithoutHeader = value.allowRequestsWithoutProxyProtocol
     out.allowsText = !value.disallowedVersions.contains(.v1)
     out.allowsBinary = !value.disallowedVersions.contains(.v2)
@@ -150,29 +152,27 @@ extension Converter {
       guard rule.tlvType < 256 else { throw fail(path.field("tlv_type"), "must be below 256, is \(rule.tlvType)") }
       guard let target = rule.onTlvPresent else { continue }
       out.rules.append(
-        ListenerFilter.ProxyProtocol.Rule(
+        ProxyProtocolSettings.Rule(
           type: UInt8(rule.tlvType),
           space: target.metadataNamespace.isEmpty ? "envoy.filters.listener.proxy_protocol" : target.metadataNamespace,
           key: try required(target.key, path.field("on_tlv_present").field("key"))))
     }
-    // They are kept with the connection, where nothing reads them yet.
-    unsupported(!value.rules.isEmpty, at, "rules")
     unsupported(value.passThroughTlvs != nil, at, "pass_through_tlvs")
     return out
   }
 
   private func predicate(
     _ value: Envoy_Config_Listener_V3_ListenerFilterChainMatchPredicate, _ at: FieldPath, depth: Int = 0
-  ) throws(ConfigError) -> ListenerFilter.Predicate {
+  ) throws(ConfigError) -> ConfiguredListenerFilter.Predicate {
     guard depth < Self.maximumPredicateDepth else {
       throw fail(at, "is nested deeper than \(Self.maximumPredicateDepth)")
     }
     func all(
       _ set: Envoy_Config_Listener_V3_ListenerFilterChainMatchPredicate.MatchSet, _ name: String
-    ) throws(ConfigError) -> [ListenerFilter.Predicate] {
+    ) throws(ConfigError) -> [ConfiguredListenerFilter.Predicate] {
       let at = at.field(name).field("rules")
       guard set.rules.count >= 2 else { throw fail(at, "needs at least two rules") }
-      var out: [ListenerFilter.Predicate] = []
+      var out: [ConfiguredListenerFilter.Predicate] = []
       for (i, rule) in set.rules.enumerated() { out.append(try predicate(rule, at.index(i), depth: depth + 1)) }
       return out
     }

@@ -21,6 +21,18 @@ package struct ExtensionReader {
     }
   }
 
+  /// What a TLS inspector is configured with.
+  package func tlsInspector(_ config: ExtensionConfig) throws(ConfigError) -> TLSInspectorSettings {
+    try converter.tlsInspector(
+      try message(config, as: Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector.self), .root)
+  }
+
+  /// What a PROXY protocol filter is configured with.
+  package func proxyProtocol(_ config: ExtensionConfig) throws(ConfigError) -> ProxyProtocolSettings {
+    try converter.proxyProtocol(
+      try message(config, as: Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.self), .root)
+  }
+
   package func duration(_ value: Google_Protobuf_Duration?, _ at: FieldPath) throws(ConfigError) -> Duration? {
     try converter.duration(value, at)
   }

@@ -19,7 +19,7 @@ struct BootstrapTests {
 
   @Test("valid files are accepted", arguments: files("valid"))
   func valid(name: String) throws {
-    let loaded = try BootstrapLoader.validate(try Self.bytes("valid", name))
+    let loaded = try BootstrapLoader.validate(try Self.bytes("valid", name), extensions: .listenerFilters)
     for warning in loaded.warnings { #expect(!warning.message.contains("unknown field"), "\(warning)") }
   }
 
@@ -29,7 +29,7 @@ struct BootstrapTests {
     let bytes = try Self.bytes("invalid", name)
     let first = String(decoding: bytes, as: UTF8.self).prefix { $0 != "\n" }
     let expected = try #require(first.hasPrefix("# error: ") ? first.dropFirst(9) : nil)
-    let error = #expect(throws: ConfigError.self) { try BootstrapLoader.validate(bytes) }
+    let error = #expect(throws: ConfigError.self) { try BootstrapLoader.validate(bytes, extensions: .listenerFilters) }
     #expect(error?.description.contains(expected) == true, "\(error?.description ?? "accepted")")
   }
 

@@ -22,7 +22,7 @@ struct CapturedTests {
     chain.filters = [.tcpProxy(TCPProxy(statPrefix: "tcp", cluster: .single("backend")))]
     var virtual = Listener(name: "virtual", address: .socket(host: "127.0.0.1", port: 15001))
     virtual.useOriginalDestination = true
-    if byFilter { virtual.listenerFilters = [ListenerFilter(.originalDestination)] }
+    if byFilter { virtual.listenerFilters = [.originalDestination] }
     virtual.filterChains = [chain]
     var port = world.config.listeners[0]
     port.name = "0.0.0.0_9080"

@@ -5,6 +5,7 @@ import WeftModel
 import WeftRuntime
 import WeftTLS
 import WeftTelemetry
+import WeftXDSMessages
 
 @testable import WeftProxy
 @testable import WeftProxyTestKit
@@ -14,7 +15,9 @@ struct ListenerFilterTests {
   private let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
   /// HTTP goes to the HTTP chain and is answered by 8080; everything else goes to 7000, which says hello first.
-  private func captured(_ filters: [ListenerFilter], change: (inout Listener) -> Void = { _ in }) -> ProxyWorld {
+  private func captured(_ filters: [ConfiguredListenerFilter], change: (inout Listener) -> Void = { _ in })
+    -> ProxyWorld
+  {
     let world = ProxyWorld()
     world.simple()
     world.server.listen(7000)
@@ -43,7 +46,7 @@ struct ListenerFilterTests {
     return world
   }
 
-  private let inspectors = [ListenerFilter(.tlsInspector(.init())), ListenerFilter(.httpInspector)]
+  private let inspectors: [ConfiguredListenerFilter] = [.tlsInspector(), .httpInspector()]
 
   private func listener(_ world: ProxyWorld, _ metric: ListenerMetric) -> UInt64 {
     world.registry.value(metric, world.registry.scope(ScopeKey(.listener, world.config.listeners[0].statName)))
@@ -113,7 +116,7 @@ struct ListenerFilterTests {
 
   @Test("half a chain of bytes over HTTP is delivered when the time is over and the HTTP chain is the one that fits")
   func halfToHTTP() {
-    let world = captured([ListenerFilter(.httpInspector)]) {
+    let world = captured([.httpInspector()]) {
       $0.filterChains[0].match = FilterChainMatch()
       $0.defaultFilterChain = nil
     }
@@ -136,8 +139,8 @@ struct ListenerFilterTests {
 
   @Test("a filter that is disabled for a port has no part in its connections")
   func disabled() {
-    let ports = ListenerFilter.Predicate.destinationPorts(15001..<15002)
-    let world = captured([ListenerFilter(.httpInspector, disabled: .anyOf([.not(.any), .all([ports, .any])]))])
+    let ports = ConfiguredListenerFilter.Predicate.destinationPorts(15001..<15002)
+    let world = captured([.httpInspector(disabled: .anyOf([.not(.any), .all([ports, .any])]))])
     let client = world.connect()
     client.send(get)
     #expect(world.run { client.text.contains("raw:GET / HTTP/1.1") })
@@ -150,7 +153,7 @@ struct ListenerFilterTests {
     let client = world.connect()
     client.send("GET / HT")
     world.settle()
-    world.config.listeners[0].listenerFilters = [ListenerFilter(.httpInspector)]
+    world.config.listeners[0].listenerFilters = [.httpInspector()]
     world.apply()
     client.send("TP/1.1\r\nHost: a\r\n\r\n")
     #expect(world.run { client.text.hasSuffix("ok") })
@@ -173,9 +176,7 @@ struct ListenerFilterTests {
     "a ClientHello over the limit is refused, one that is broken goes on as plain text or is refused",
     arguments: [false, true])
   func hello(_ closes: Bool) {
-    var settings = ListenerFilter.TLSInspector()
-    settings.closesOnErrors = closes
-    let world = captured([ListenerFilter(.tlsInspector(settings))])
+    let world = captured([.tlsInspector { $0.closeConnectionOnClientHelloParsingErrors = closes }])
     let large = world.connect()
     large.send([22, 3, 1, 0, 4, 1, 0, 0x40, 1])
     let broken = world.connect()
@@ -189,9 +190,7 @@ struct ListenerFilterTests {
 
   // MARK: proxy_protocol
 
-  private func proxied(_ change: (inout ListenerFilter.ProxyProtocol) -> Void = { _ in }) -> ProxyWorld {
-    var settings = ListenerFilter.ProxyProtocol()
-    change(&settings)
+  private func proxied(_ change: (inout ProxyProtocolMessage) -> Void = { _ in }) -> ProxyWorld {
     let world = ProxyWorld()
     world.simple(manager: { $0.useRemoteAddress = true })
     world.server.onBytes = { peer in
@@ -200,7 +199,7 @@ struct ListenerFilterTests {
       let from = message.first("x-forwarded-for") ?? "none"
       peer.send("HTTP/1.1 200 OK\r\ncontent-length: \(from.utf8.count)\r\n\r\n\(from)")
     }
-    world.config.listeners[0].listenerFilters = [ListenerFilter(.proxyProtocol(settings))]
+    world.config.listeners[0].listenerFilters = [.proxyProtocol(change)]
     world.apply()
     return world
   }
@@ -258,7 +257,7 @@ struct ListenerFilterTests {
   @Test("where a header is not demanded a client without one is itself, and one that begins like a header waits")
   func allowed() {
     let world = proxied {
-      $0.allowsRequestsWithoutHeader = true
+      $0.allowRequestsWithoutProxyProtocol = true
       $0.statPrefix = "edge"
     }
     let plain = world.connect()
@@ -278,8 +277,8 @@ struct ListenerFilterTests {
   @Test("a version that is disallowed is refused, or is no header where none is demanded", arguments: [false, true])
   func disallowed(_ allows: Bool) {
     let world = proxied {
-      $0.allowsText = false
-      $0.allowsRequestsWithoutHeader = allows
+      $0.disallowedVersions = [.v1]
+      $0.allowRequestsWithoutProxyProtocol = allows
     }
     let client = world.connect()
     client.send("PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + get)
@@ -291,30 +290,49 @@ struct ListenerFilterTests {
     #expect(world.run { other.text.hasSuffix("9.8.7.6") })
   }
 
-  @Test("extensions that rules name stay with the connection: the first of each type, as long as it lives")
+  @Test(
+    "extensions that rules name are dynamic metadata of every request: the first of each type, as long as the connection lives"
+  )
   func extensions() {
-    let world = proxied {
-      $0.rules = [
-        .init(type: 2, space: "envoy.filters.listener.proxy_protocol", key: "authority"),
-        .init(type: 0xea, space: "aws", key: "vpc"),
-      ]
+    let world = proxied { message in
+      for (type, space, key) in [(2, "", "authority"), (0xea, "aws", "vpc")] as [(UInt32, String, String)] {
+        var rule = ProxyProtocolMessage.Rule()
+        rule.tlvType = type
+        rule.onTlvPresent = ProxyProtocolMessage.KeyValuePair()
+        rule.onTlvPresent?.metadataNamespace = space
+        rule.onTlvPresent?.key = key
+        message.rules.append(rule)
+      }
     }
+    guard case .httpConnectionManager(var manager) = world.config.listeners[0].filterChains[0].filters[0],
+      case .inline(var routes) = manager.routes
+    else { return }
+    for (name, value) in [
+      ("x-authority", "%DYNAMIC_METADATA(envoy.filters.listener.proxy_protocol:authority)%"),
+      ("x-vpc", "%METADATA(DYNAMIC:aws:vpc)%"), ("x-none", "%DYNAMIC_METADATA(aws:none)%"),
+    ] {
+      routes.headers.response.add.append(HeaderValueOption(name: name, value: value))
+    }
+    manager.routes = .inline(routes)
+    world.config.listeners[0].filterChains[0].filters[0] = .httpConnectionManager(manager)
+    world.apply()
     let client = world.connect()
-    let extensions: [UInt8] = [2, 0, 2, 97, 98, 4, 0, 1, 99, 2, 0, 1, 100, 0xea, 0, 1, 101]
+    // 0xFF is no text.
+    let extensions: [UInt8] = [2, 0, 3, 97, 98, 0xff, 4, 0, 1, 99, 2, 0, 1, 100, 0xea, 0, 1, 101]
     client.send(
       Self.mark + [0x21, 0x11, 0, UInt8(12 + extensions.count), 9, 8, 7, 6, 5, 4, 3, 2, 0, 1, 0, 2] + extensions
-        + Array(get.utf8))
-    #expect(world.run { client.text.hasSuffix("9.8.7.6") })
-    #expect(
-      Array(world.engine.connectionValues[].values) == [
-        [
-          ConnectionValue(space: "envoy.filters.listener.proxy_protocol", key: "authority", value: [97, 98]),
-          ConnectionValue(space: "aws", key: "vpc", value: [101]),
-        ]
-      ])
+        + Array((get + get).utf8))
+    #expect(world.run { client.text.matches(of: #/9.8.7.6/#).count == 2 })
+    #expect(client.text.matches(of: #/x-authority: ab!\r\n/#).count == 2)
+    #expect(client.text.matches(of: #/x-vpc: e\r\n/#).count == 2)
+    #expect(!client.text.contains("x-none"))
+    let other = world.connect()
+    other.send(Self.mark + [0x20, 0, 0, 0] + Array(get.utf8))
+    #expect(world.run { other.text.hasSuffix("127.0.0.1") })
+    #expect(!other.text.contains("x-vpc"))
     client.close()
     world.advance(by: .seconds(2))
-    #expect(world.engine.connectionValues[].isEmpty)
+    #expect(world.engine.connectionMetadata[].isEmpty)
   }
 
   @Test("behind a header come TLS and HTTP as if it had not been there; chains match by its addresses")
@@ -331,7 +349,7 @@ struct ListenerFilterTests {
     chain.match.sourcePrefixes = [CIDRRange(bytes: [9, 0, 0, 0], prefixLength: 8)]
     world.config.listeners[0].filterChains = [chain]
     world.config.listeners[0].listenerFilters = [
-      ListenerFilter(.proxyProtocol(.init())), ListenerFilter(.tlsInspector(.init())), ListenerFilter(.httpInspector),
+      .proxyProtocol(), .tlsInspector(), .httpInspector(),
     ]
     world.apply()
     let client = world.connect()

@@ -20,7 +20,7 @@ struct OriginalDestinationTests {
       $0.loadAssignment.localities = []
       change(&$0)
     })
-    world.config.listeners[0].listenerFilters = [ListenerFilter(.originalDestination)]
+    world.config.listeners[0].listenerFilters = [.originalDestination]
     world.apply()
     world.server.listen(8081)
     world.clientDriver.redirectedFrom = SocketAddress(.loopback4, port: 8080)
@@ -86,7 +86,7 @@ struct OriginalDestinationTests {
   func overflowTCP() {
     let world = world { $0.circuitBreakers.standard.maxConnections = 0 }
     world.listen([.tcpProxy(TCPProxy(statPrefix: "tcp", cluster: .single("backend")))])
-    world.config.listeners[0].listenerFilters = [ListenerFilter(.originalDestination)]
+    world.config.listeners[0].listenerFilters = [.originalDestination]
     world.apply()
     for _ in 0..<3 {
       let client = world.connect()

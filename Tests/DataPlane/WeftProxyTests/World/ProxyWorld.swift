@@ -29,7 +29,7 @@ final class ProxyWorld {
   init(
     seed: UInt64 = 1, splits: Bool = false, window: Int = 64 << 10, security: (any SecurityFactory)? = nil,
     limits: WorkerEngine.Limits = WorkerEngine.Limits(),
-    extensions: ProxyExtensions = .none
+    extensions: ProxyExtensions = .listenerFilters
   ) {
     var behaviour = MemoryBehaviour()
     behaviour.splits = splits

@@ -2,6 +2,7 @@
 
 import WeftBase
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
@@ -77,7 +78,7 @@ extension WorkerEngine {
       namePeer(d)
     }
     slot[].local = facts.destination
-    if !facts.values.isEmpty { connectionValues[][d.index] = facts.values }
+    if !facts.values.isEmpty { connectionMetadata[][d.index] = ConnectionMetadata(facts.values) }
     let compiled = listenerTable[].entries[Int(slot[].listener)].config
     enterChain(d, compiled[].match?.match(facts) ?? (compiled[].chains.isEmpty ? -1 : 0))
   }

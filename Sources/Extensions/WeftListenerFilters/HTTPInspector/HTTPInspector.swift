@@ -1,20 +1,25 @@
-import WeftBase
+package import WeftBase
 import WeftHTTP
+package import WeftModel
+package import WeftProxyAPI
 import WeftTelemetry
 
 /// Finds out whether a connection in plain text begins HTTP, and which: `http/1.0`, `http/1.1` or `h2c` become its application protocol.
 /// Takes nothing. What a TLS inspector before it found to be TLS is not looked at.
-final class HTTPInspector: ListenerInspector {
+package final class HTTPInspector: ListenerFilter {
+  package static var name: StaticString { "envoy.filters.listener.http_inspector" }
+  package static var message: String { "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector" }
+
   private let metrics: MetricsRegistry
   private let scope: ScopeID
-  var limit: Int { HTTPPreamble.maximumBytes }
+  package var limit: Int { HTTPPreamble.maximumBytes }
 
-  init(_ metrics: MetricsRegistry) {
-    self.metrics = metrics
+  package init(_ config: ExtensionConfig, _ context: ListenerFilterContext) throws(ConfigError) {
+    metrics = context.metrics
     scope = metrics.scope(ScopeKey(.httpInspector))
   }
 
-  func inspect(_ bytes: ByteView, _ facts: inout ConnectionFacts) -> ListenerFilterVerdict {
+  package func inspect(_ bytes: ByteView, _ facts: inout ConnectionFacts) -> ListenerFilterVerdict {
     if facts.isTLS { return .done(taking: 0) }
     let preamble = HTTPPreamble.read(bytes, seen: facts.seen)
     if preamble == .needMore { return .needMore }

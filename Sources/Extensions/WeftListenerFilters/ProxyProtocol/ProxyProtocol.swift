@@ -1,28 +1,35 @@
-import WeftBase
+package import WeftBase
 import WeftHTTP
-import WeftModel
+package import WeftModel
+import WeftProtobuf
+package import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
+import WeftXDS
+import WeftXDSMessages
 
 /// Takes the PROXY protocol header in front of a connection: its addresses become those of the connection.
 ///
 /// A header has to come, unless `allow_requests_without_proxy_protocol` says otherwise, which leaves every client to say who it is. A
 /// version that is disallowed is then no header at all; without that permission it is refused.
-final class ProxyProtocolFilter: ListenerInspector {
+package final class ProxyProtocol: ListenerFilter {
+  package static var name: StaticString { "envoy.filters.listener.proxy_protocol" }
+  package static var message: String { Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.schema.name }
+
   private let metrics: MetricsRegistry
   private let scope: ScopeID
   private let root: ScopeID
-  private let settings: ListenerFilter.ProxyProtocol
-  var limit: Int { ProxyProtocolHeader.maximumBytes }
+  private let settings: ProxyProtocolSettings
+  package var limit: Int { ProxyProtocolHeader.maximumBytes }
 
-  init(_ settings: ListenerFilter.ProxyProtocol, _ metrics: MetricsRegistry) {
-    self.settings = settings
-    self.metrics = metrics
+  package init(_ config: ExtensionConfig, _ context: ListenerFilterContext) throws(ConfigError) {
+    settings = try ExtensionReader().proxyProtocol(config)
+    metrics = context.metrics
     scope = metrics.scope(ScopeKey(.proxyProtocol, settings.statPrefix))
     root = metrics.scope(ScopeKey(.root))
   }
 
-  func inspect(_ bytes: ByteView, _ facts: inout ConnectionFacts) -> ListenerFilterVerdict {
+  package func inspect(_ bytes: ByteView, _ facts: inout ConnectionFacts) -> ListenerFilterVerdict {
     if settings.allowsRequestsWithoutHeader {
       // No wait for what would not be read: the mark of a version that is not allowed.
       let first = bytes.first

@@ -1,23 +1,30 @@
-import WeftBase
-import WeftModel
+package import WeftBase
+package import WeftModel
+import WeftProtobuf
+package import WeftProxyAPI
 import WeftTLS
 import WeftTelemetry
+import WeftXDS
+import WeftXDSMessages
 
 /// Finds out whether a connection begins TLS, for which name and with which protocols. Takes nothing.
-final class TLSInspector: ListenerInspector {
+package final class TLSInspector: ListenerFilter {
+  package static var name: StaticString { "envoy.filters.listener.tls_inspector" }
+  package static var message: String { Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector.schema.name }
+
   private let metrics: MetricsRegistry
   private let scope: ScopeID
-  private let settings: ListenerFilter.TLSInspector
+  private let settings: TLSInspectorSettings
   /// A ClientHello may come in many records, each with a head of its own.
-  var limit: Int { 2 * settings.maximumClientHelloBytes + (1 << 10) }
+  package var limit: Int { 2 * settings.maximumClientHelloBytes + (1 << 10) }
 
-  init(_ settings: ListenerFilter.TLSInspector, _ metrics: MetricsRegistry) {
-    self.settings = settings
-    self.metrics = metrics
+  package init(_ config: ExtensionConfig, _ context: ListenerFilterContext) throws(ConfigError) {
+    settings = try ExtensionReader().tlsInspector(config)
+    metrics = context.metrics
     scope = metrics.scope(ScopeKey(.tlsInspector))
   }
 
-  func inspect(_ bytes: ByteView, _ facts: inout ConnectionFacts) -> ListenerFilterVerdict {
+  package func inspect(_ bytes: ByteView, _ facts: inout ConnectionFacts) -> ListenerFilterVerdict {
     let reading = ClientHello.read(bytes, limit: settings.maximumClientHelloBytes)
     if reading == .needMore { return .needMore }
     let stats = metrics.block(TLSInspectorMetric.self, scope, worker: facts.worker)

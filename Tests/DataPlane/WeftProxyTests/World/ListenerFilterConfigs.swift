@@ -1,0 +1,39 @@
+// Listener filters as tests configure them.
+
+import WeftListenerFilters
+import WeftModel
+import WeftProtobuf
+import WeftProxyAPI
+import WeftXDSMessages
+
+typealias TLSInspectorMessage = Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector
+typealias ProxyProtocolMessage = Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol
+
+extension ProxyExtensions {
+  /// What every world has.
+  static var listenerFilters: ProxyExtensions { ProxyExtensions(listenerFilters: ListenerFilters.registry) }
+}
+
+extension ConfiguredListenerFilter {
+  static func tlsInspector(_ change: (inout TLSInspectorMessage) -> Void = { _ in }) -> ConfiguredListenerFilter {
+    var message = TLSInspectorMessage()
+    change(&message)
+    return ConfiguredListenerFilter(
+      ExtensionConfig(typeName: TLSInspector.message, message: message.serialized()))
+  }
+
+  static func proxyProtocol(_ change: (inout ProxyProtocolMessage) -> Void = { _ in }) -> ConfiguredListenerFilter {
+    var message = ProxyProtocolMessage()
+    change(&message)
+    return ConfiguredListenerFilter(
+      ExtensionConfig(typeName: ProxyProtocol.message, message: message.serialized()))
+  }
+
+  static func httpInspector(disabled: Predicate? = nil) -> ConfiguredListenerFilter {
+    ConfiguredListenerFilter(ExtensionConfig(typeName: HTTPInspector.message, message: []), disabled: disabled)
+  }
+
+  static var originalDestination: ConfiguredListenerFilter {
+    ConfiguredListenerFilter(ExtensionConfig(typeName: OriginalDestination.message, message: []))
+  }
+}
