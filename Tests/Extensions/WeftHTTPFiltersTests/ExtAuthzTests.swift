@@ -67,12 +67,13 @@ private final class AuthzHouse {
   let isGRPC: Bool
 
   init(
-    _ json: String, listens: Bool = true, behind: [ConfiguredFilter] = [],
+    _ json: String, listens: Bool = true, limits: WorkerEngine.Limits = WorkerEngine.Limits(),
+    behind: [ConfiguredFilter] = [],
     table change: (inout RouteConfiguration) throws -> Void = { _ in }
   ) throws {
     isGRPC = json.contains("grpc_service")
     let config = try FilterWorld.config(Envoy_Extensions_Filters_Http_ExtAuthz_V3_ExtAuthz.self, json)
-    let world = ProxyWorld(extensions: ProxyExtensions(httpFilters: HTTPFilters.registry))
+    let world = ProxyWorld(limits: limits, extensions: ProxyExtensions(httpFilters: HTTPFilters.registry))
     self.world = world
     var table = RouteConfiguration(name: "routes")
     var host = VirtualHost(name: "all", domains: ["*"])
@@ -447,6 +448,26 @@ struct ExtAuthzTests {
     #expect(asked.first("x-added") == "1" && asked.first("x-no") == nil && asked.first("cookie") == nil)
     #expect(asked.first("x-envoy-auth-partial-body") == "false" && house.served.first?.body == Array("hello".utf8))
     house.expectNothingLeft()
+  }
+
+  @Test("what the proxy asks by itself takes no client's place")
+  func placesOfClients() throws {
+    var limits = WorkerEngine.Limits()
+    limits.acceptedConnections = 2
+    let house = try AuthzHouse(Self.grpc(), limits: limits)
+    house.verdict = { _ in nil }
+    let world = house.world
+    let first = world.connect()
+    first.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+    #expect(world.run { house.asked.count == 1 })
+    #expect(world.engine.downstreams.count == 2 && world.engine.clientConnections == 1)
+    let second = world.connect()
+    let third = world.connect()
+    #expect(world.run(for: .milliseconds(50)) { third.isClosed })
+    #expect(!second.isOver && !first.isOver)
+    for client in [first, second] { client.reset() }
+    house.expectNothingLeft()
+    #expect(world.engine.clientConnections == 0)
   }
 
   @Test("by HTTP 200 admits, and the headers that are allowed go on")

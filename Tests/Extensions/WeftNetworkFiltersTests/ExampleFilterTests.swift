@@ -8,6 +8,7 @@ import WeftXDSMessages
 
 @testable import WeftProxy
 @testable import WeftProxyTestKit
+@testable import WeftRuntime
 
 /// The worked example of docs/adding/network-filter.md: takes all events there are. Its message is Envoy's echo, which has no fields.
 ///
@@ -115,7 +116,10 @@ struct ExampleFilterTests {
     let client = world.connect()
     client.send(".")
     world.settle()
+    #expect(world.proxyLoop.tasks.count == 1)
     client.reset()
+    world.settle()
+    #expect(world.proxyLoop.tasks.isEmpty, "what would end the hold waits on")
     world.advance(by: .seconds(3))
     #expect(counted.ended.value == 1 && world.engine.downstreams.count == 0 && world.engine.networkBlocks.count == 0)
   }

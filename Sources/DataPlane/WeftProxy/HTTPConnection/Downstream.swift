@@ -36,7 +36,7 @@ extension WorkerEngine {
       stats.add(.downstreamCxOverflow)
       return refused(c)
     }
-    if downstreams.count >= limits.acceptedConnections, !compiled[].ignoresGlobalLimit {
+    if clientConnections >= limits.acceptedConnections, !compiled[].ignoresGlobalLimit {
       stats.add(.downstreamGlobalCxOverflow)
       return refused(c)
     }

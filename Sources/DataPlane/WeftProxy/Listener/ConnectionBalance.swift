@@ -36,20 +36,22 @@ package final class ConnectionBalance: Sendable {
     state = Mutex(State(counts: Array(repeating: 0, count: mailboxes.count)))
   }
 
-  /// The worker that is to have the connection `own` has accepted; when that is another one, a place is kept for it there.
+  /// The worker that is to have the connection `own` has accepted. Its place there is taken with the decision, so that two workers which place
+  /// at the same moment see each other's.
   package func place(acceptedBy own: Int, _ mode: Mode) -> Int {
     state.withLock { state in
-      if state.changing > 0 { return own }
       var chosen = own
-      for i in state.counts.indices where state.counts[i] < state.counts[chosen] { chosen = i }
-      let spare = mode == .exact ? 0 : 1 + state.counts[chosen] / 4
-      if state.counts[own] <= state.counts[chosen] + spare { return own }
+      if state.changing == 0 {
+        for i in state.counts.indices where state.counts[i] < state.counts[chosen] { chosen = i }
+        let spare = mode == .exact ? 0 : 1 + state.counts[chosen] / 4
+        if state.counts[own] <= state.counts[chosen] + spare { chosen = own }
+      }
       state.counts[chosen] += 1
       return chosen
     }
   }
 
-  /// A worker has one more connection.
+  /// A worker has one more connection, for which no place was taken.
   package func came(_ worker: Int) { state.withLock { $0.counts[worker] += 1 } }
 
   /// Every worker is about to be told of a change. Until each has called `changed`, connections stay where they are accepted: the other
@@ -59,20 +61,24 @@ package final class ConnectionBalance: Sendable {
   /// A worker has made the change.
   package func changed() { state.withLock { $0.changing -= 1 } }
 
-  /// A worker has one less, or a place that was kept is taken or given up.
+  /// A worker has one less, or a place is given up.
   package func left(_ worker: Int) { state.withLock { $0.counts[worker] -= 1 } }
+
+  /// Places that are taken, on each worker.
+  var places: [Int] { state.withLock { $0.counts } }
 }
 
 extension WorkerEngine {
   package func takesAway(_ socket: Int32, on listener: ListenerID, from peer: SocketAddress) -> Bool {
     guard let balance = balance[] else { return false }
+    giveUpPlace()
     let position = listenerTable[].position(of: listener)
+    guard position >= 0 else { return false }
     let mode: ConnectionBalance.Mode =
-      position >= 0 && listenerTable[].entries[position].config[].config.exactBalance ? .exact : .even
+      listenerTable[].entries[position].config[].config.exactBalance ? .exact : .even
     let chosen = balance.place(acceptedBy: number, mode)
-    if chosen == number { return false }
-    guard position >= 0 else {
-      balance.left(chosen)
+    if chosen == number {
+      turn[].hasPlace = true
       return false
     }
     let name = listenerTable[].entries[position].name
@@ -91,12 +97,27 @@ extension WorkerEngine {
     return true
   }
 
-  /// Takes a connection over that another worker has accepted on its listener of the same name.
+  /// Takes a connection over that another worker has accepted on its listener of the same name, with the place it took here.
   private func adopt(_ socket: Int32, of name: String, from peer: SocketAddress) {
-    balance[]?.left(number)
+    giveUpPlace()
+    turn[].hasPlace = true
+    defer { giveUpPlace() }
     let entry = listenerTable[].entries.first { !$0.isFree && !$0.isDraining && $0.name == name && !$0.id.slot.isNone }
     guard let entry else { return loop.driver.close(socket, reset: true) }
     _ = loop.adopt(socket, on: entry.id, from: peer)
     flushStage()
+  }
+
+  /// A socket has become a connection, or was refused: what becomes of its place.
+  func settlePlace(_ isServed: Bool) {
+    let had = turn[].hasPlace
+    turn[].hasPlace = false
+    if had == isServed { return }
+    if isServed { balance[]?.came(number) } else { balance[]?.left(number) }
+  }
+
+  /// The socket that had a place here did not become a connection: the loop had no room for it.
+  private func giveUpPlace() {
+    if turn[].hasPlace { settlePlace(false) }
   }
 }

@@ -293,7 +293,7 @@ extension WorkerEngine {
   }
 
   /// Open connections of clients.
-  package var clientConnections: Int { Int(downstreams.count) }
+  package var clientConnections: Int { Int(downstreams.count) - turn[].insideClients }
 
   /// Listeners that are gone from the configuration and still have connections.
   package var drainingListeners: Int {

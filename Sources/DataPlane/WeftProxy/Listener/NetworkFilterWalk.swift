@@ -84,8 +84,9 @@ extension WorkerEngine {
     block[].phase = phase
     block[].heldAt = UInt8(truncatingIfNeeded: entry)
     pauseReading(downstream: d)
-    // A connection that ends meanwhile has another generation.
-    loop.schedule(after: .nanoseconds(Int64(clamping: networkDesk[].wait))) { [weak self] in
+    // It ends with the connection (`endNetworkFilters`), which may be long before.
+    turn[].networkHolds[d.index] = loop.schedule(after: .nanoseconds(Int64(clamping: networkDesk[].wait))) {
+      [weak self] in
       guard let self, downstreams.contains(d), !downstreams[d].life.isClosed else { return }
       holdEnded(d)
       flushStage()
@@ -96,6 +97,7 @@ extension WorkerEngine {
     let slot = downstreams.ref(d)
     guard !slot[].network.isNone, let chain = slot[].chainConfig?[].network else { return }
     let block = networkBlocks.ref(slot[].network)
+    turn[].networkHolds[d.index] = nil
     let phase = block[].phase
     let heldAt = Int(block[].heldAt)
     let position =
@@ -192,6 +194,7 @@ extension WorkerEngine {
     let slot = downstreams.ref(d)
     let block = slot[].network
     guard !block.isNone, let chain = slot[].chainConfig?[].network else { return }
+    if let wait = turn[].networkHolds.removeValue(forKey: d.index) { loop.cancel(wait) }
     let list = chain[].end
     for i in 0..<list.count where list[i].position < networkBlocks[block].asked {
       list[i].code._connectionEnded(site(d, chain, Int(list[i].position)))

@@ -55,6 +55,7 @@ extension WorkerEngine {
       downstreams.remove(d)
       return nil
     }
+    turn[].insideClients += 1
     downstreams[d].stream = s
     // Once for the stream, once for the slot that stands for its client.
     retain(snapshot: snapshot)
@@ -126,6 +127,7 @@ extension WorkerEngine {
     if !downstreams[d].timer.id.isNone { loop.cancel(downstreams[d].timer.id) }
     let snapshot = downstreams[d].snapshot
     downstreams.remove(d)
+    turn[].insideClients -= 1
     release(snapshot: snapshot)
   }
 

@@ -48,6 +48,7 @@ extension WorkerEngine {
     checkSnapshots(&found)
     checkListeners(&found)
     checkNetworkFilters(&found)
+    checkPlaces(&found)
     return found.words
   }
 
@@ -316,6 +317,7 @@ extension WorkerEngine {
   /// Blocks of network filters belong to one connection each, which rests while it is held and has not begun its chain if it is held before that.
   private func checkNetworkFilters(_ found: inout Violations) {
     var blocks = 0
+    var holds = 0
     var outputs = 0
     downstreams.forEach { i in
       let d = downstreams[i]
@@ -326,14 +328,41 @@ extension WorkerEngine {
       }
       if !chain[].output.isEmpty { outputs += 1 }
       let phase = networkBlocks[d.network].phase
-      if !d.isOpen || phase == .running { return }
+      let waits = turn[].networkHolds[i.index] != nil
+      if waits { holds += 1 }
+      if phase == .running { return found.expect(!waits, "client \(i.index) is not held, and waits for the end of it") }
+      if !d.isOpen { return }
+      found.expect(waits, "nothing will end the hold of client \(i.index)")
       found.expect(d.read == .paused || phase == .heldInput, "client \(i.index) is held and read")
       found.expect(
         (phase == .heldBefore) == (d.kind == .unmatched), "client \(i.index) is held in another place than it is at")
     }
     found.expect(
       networkBlocks.count == blocks, "\(networkBlocks.count) blocks of network filters for \(blocks) clients")
+    found.expect(turn[].networkHolds.count == holds, "\(turn[].networkHolds.count) holds for \(holds) clients")
     found.expect(turn[].outputFilters == outputs, "\(turn[].outputFilters) connections to watch, \(outputs) are there")
+  }
+
+  /// Slots that stand for clients inside are known to be that, every connection has a place among the workers', and what listener filters are at
+  /// or have found is a client's that is there.
+  private func checkPlaces(_ found: inout Violations) {
+    var clients = 0
+    var inspected: Set<UInt32> = []
+    var live: Set<UInt32> = []
+    forEachClient {
+      clients += 1
+      live.insert($0.index)
+      if downstreams[$0].kind == .unmatched { inspected.insert($0.index) }
+    }
+    found.expect(inspected.isSuperset(of: inspections[].keys), "listener filters look at a client that has its chain")
+    found.expect(live.isSuperset(of: connectionMetadata[].keys), "what listener filters found outlives its client")
+    found.expect(
+      clients == clientConnections,
+      "counts \(turn[].insideClients) clients from inside and has \(Int(downstreams.count) - clients)")
+    // Others may have taken places here for what is on its way.
+    if let places = balance[]?.places[number] {
+      found.expect(places >= clients, "\(places) places for \(clients) connections")
+    }
   }
 
   // MARK: Lists

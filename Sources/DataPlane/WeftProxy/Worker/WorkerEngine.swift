@@ -177,7 +177,7 @@ package final class WorkerEngine: LoopHandler {
   }
 
   package func accepted(_ c: ConnectionID, on listener: ListenerID, from peer: SocketAddress) {
-    if downstreamAccepted(c, listener, peer) { balance[]?.came(number) }
+    settlePlace(downstreamAccepted(c, listener, peer))
   }
 
   package func connected(_ c: ConnectionID) {
@@ -265,6 +265,12 @@ struct TurnState: ~Copyable {
   var passed = PassedMessage()
   /// Connections whose network filters want to see what leaves.
   var outputFilters = 0
+  /// What ends the hold of a connection by its network filters, by its slot.
+  var networkHolds: [UInt32: LoopTask] = [:]
+  /// Slots that stand for clients of streams from inside.
+  var insideClients = 0
+  /// Whether the socket that is being accepted has a place here (`ConnectionBalance`).
+  var hasPlace = false
   /// Hosts that left and have connections still to be closed; how many this turn may close, and which turn that is.
   var departing: [SlabIndex] = []
   var closesLeft = 0
