@@ -69,6 +69,8 @@ package struct CompiledHTTPManager {
   package var hasAccessLogs = false
   /// Nil when there are none but the router.
   package var filters: ConfigRef<HTTPFilterChain>?
+  /// In their place, for requests of upgrades that have some of their own.
+  var upgradeFilters = ConstantTable<UpgradeFilters>()
 
   package init(
     config: HTTPConnectionManager, scope: ScopeID, routes: ConfigRef<RouteTable>, limits: HTTPLimits,
@@ -81,6 +83,13 @@ package struct CompiledHTTPManager {
     self.limits = limits
     self.paths = paths
   }
+}
+
+/// The filters of one kind of upgrade; nil: the router alone.
+struct UpgradeFilters: BitwiseCopyable {
+  /// In lower case: `websocket`, `connect`.
+  var name: ByteView
+  var chain: ConfigRef<HTTPFilterChain>?
 }
 
 /// A route's action. Everything a request reads is a plain field.

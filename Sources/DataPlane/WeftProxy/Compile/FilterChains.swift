@@ -13,11 +13,14 @@ struct FilterChains {
     let builder: FilterChainBuilder
     /// Nil when the router is alone.
     let chain: ConfigRef<HTTPFilterChain>?
+    /// Those of upgrades that have filters of their own, by lower-case name.
+    let upgrades: [(name: String, chain: ConfigRef<HTTPFilterChain>?)]
     let storage: SnapshotStorage
     let version: UInt64
     /// Clusters that the filters ask: found, and those that did not exist.
     let clusters: (found: Set<String>, missing: Set<String>)
     fileprivate let filters: [ConfiguredFilter]
+    fileprivate let upgradeFilters: [UpgradeConfiguration]
     fileprivate let statPrefix: String
 
     fileprivate func holds(_ positions: [String: Int32]) -> Bool {
@@ -39,7 +42,9 @@ struct FilterChains {
   mutating func unit(
     of manager: HTTPConnectionManager, at place: String, _ positions: [String: Int32]
   ) throws(ConfigError) -> Unit {
-    if let known = units[place], known.filters == manager.filters, known.statPrefix == manager.statPrefix,
+    let own = manager.upgrades.filter { $0.filters != nil }
+    if let known = units[place], known.filters == manager.filters, known.upgradeFilters == own,
+      known.statPrefix == manager.statPrefix,
       known.holds(positions)
     {
       return known
@@ -50,25 +55,38 @@ struct FilterChains {
       names.position(of: name, positions)
     }
     var builder = FilterChainBuilder(context)
-    var count = 0
-    for (i, filter) in manager.filters.enumerated() {
+    try add(manager.filters, chain: 0, at: FieldPath().field("http_filters"), to: &builder)
+    var number = 0
+    for (i, upgrade) in manager.upgrades.enumerated() {
+      guard let filters = upgrade.filters else { continue }
+      number += 1
+      try add(
+        filters, chain: number, at: FieldPath().field("upgrade_configs").index(i).field("filters"), to: &builder)
+    }
+    func keep(_ number: Int) -> ConfigRef<HTTPFilterChain>? { builder.build(number).map { storage.keep($0) } }
+    version += 1
+    let unit = Unit(
+      builder: builder, chain: keep(0),
+      upgrades: own.enumerated().map { ($1.type.lowercased(), keep($0 + 1)) }, storage: storage, version: version,
+      clusters: (names.found, names.missing), filters: manager.filters, upgradeFilters: own,
+      statPrefix: manager.statPrefix)
+    units[place] = unit
+    return unit
+  }
+
+  private func add(
+    _ filters: [ConfiguredFilter], chain: Int, at path: FieldPath, to builder: inout FilterChainBuilder
+  ) throws(ConfigError) {
+    for (i, filter) in filters.enumerated() {
       guard case .filter(let config) = filter.configuration else { continue }
-      let at = FieldPath().field("http_filters").index(i).field("typed_config")
+      let at = path.index(i).field("typed_config")
       guard let type = registry.filter(configuredBy: config.typeName) else {
         throw ConfigError(path: at, "no extension is configured by \(config.typeName)")
       }
-      do throws(ConfigError) { try builder.add(type, named: filter.name, config, isDisabled: filter.isDisabled) } catch
-      {
-        throw error.inside(at)
-      }
-      count += 1
+      do throws(ConfigError) {
+        try builder.add(type, named: filter.name, config, isDisabled: filter.isDisabled, chain: chain)
+      } catch { throw error.inside(at) }
     }
-    version += 1
-    let unit = Unit(
-      builder: builder, chain: count == 0 ? nil : storage.keep(builder.build()), storage: storage, version: version,
-      clusters: (names.found, names.missing), filters: manager.filters, statPrefix: manager.statPrefix)
-    units[place] = unit
-    return unit
   }
 
   /// Forgets the chains of all other places.

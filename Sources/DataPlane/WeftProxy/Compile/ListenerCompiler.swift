@@ -17,7 +17,7 @@ struct ListenerCompiler {
   /// Route tables by the number of the chain that uses them.
   let tables: [Int: ConfigRef<RouteTable>]
   /// Filter chains likewise; nil where the router is alone.
-  let filters: [Int: ConfigRef<HTTPFilterChain>?]
+  let filters: [Int: FilterChains.Unit]
   let protocols: ProtocolRegistry
   let clusterPosition: (String) -> Int32
   let listenerFilters: ListenerFilterRegistry
@@ -129,7 +129,11 @@ struct ListenerCompiler {
       compiled = CompiledFilterChain(name: storage.text(chain.name), terminal: .http)
       do throws(ConfigError) {
         var http = try compile(manager, table, listener)
-        http.filters = filters[number] ?? nil
+        if let unit = filters[number] {
+          http.filters = unit.chain
+          http.upgradeFilters = storage.arena.table(
+            unit.upgrades.map { UpgradeFilters(name: storage.text($0.name), chain: $0.chain) })
+        }
         compiled.http = storage.keep(http)
       } catch { throw error.inside(at) }
     }

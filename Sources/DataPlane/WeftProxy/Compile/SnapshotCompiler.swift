@@ -645,7 +645,7 @@ package final class SnapshotCompiler {
     let builder = ListenerCompiler(
       storage: storage, metrics: metrics, logs: logs, security: security, makesSecurity: makesSecurity,
       secrets: state.secrets,
-      tables: tables.mapValues(\.unit.value), filters: filters.mapValues(\.chain),
+      tables: tables.mapValues(\.unit.value), filters: filters,
       protocols: protocols,
       clusterPosition: { [positions] in Self.position(of: $0, positions, &names) },
       listenerFilters: listenerFilters,

@@ -15,7 +15,11 @@ extension WorkerEngine {
     let slot = downstreams.ref(stream[].downstream)
     guard let manager = slot[].manager else { return }
     stream[].route = found(head, stream, slot, manager)
-    guard let chain = manager[].filters else { return act(s, head, stream, slot, manager) }
+    var filters = manager[].filters
+    if stream[].tunnel.isAsked, !manager[].upgradeFilters.isEmpty {
+      filters = self.filters(of: stream[].tunnel, head, manager, stream[].route)
+    }
+    guard let chain = filters else { return act(s, head, stream, slot, manager) }
     guard takeFilters(s, chain) else { return noRoomForFilters(s, head) }
     filterRequest(s, head, chain)
   }

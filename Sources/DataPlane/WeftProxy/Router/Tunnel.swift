@@ -7,6 +7,7 @@
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
@@ -31,14 +32,30 @@ extension WorkerEngine {
     _ tunnel: TunnelState, _ head: MessageHead, _ manager: ConfigRef<CompiledHTTPManager>,
     _ route: ConfigRef<CompiledRoute>
   ) -> Bool {
-    // All of them, if there are several: the upstream may choose any.
-    let wanted =
-      tunnel.isConnect ? ByteView("connect") : head.joinedValue(named: ByteView(HeaderName.upgrade.text)) ?? .empty
+    let wanted = Self.wanted(tunnel, head)
     for i in route[].upgrades.indices where route[].upgrades[i].name.equalsIgnoringCase(wanted) {
       return route[].upgrades[i].isEnabled
     }
     for i in manager[].upgrades.indices where manager[].upgrades[i].equalsIgnoringCase(wanted) { return true }
     return false
+  }
+
+  /// The filters of a request for a tunnel: those of its kind of upgrade, or those of all requests, which a refused one has, too.
+  func filters(
+    of tunnel: TunnelState, _ head: MessageHead, _ manager: ConfigRef<CompiledHTTPManager>,
+    _ route: ConfigRef<CompiledRoute>?
+  ) -> ConfigRef<HTTPFilterChain>? {
+    if let route, !allowsTunnel(tunnel, head, manager, route) { return manager[].filters }
+    let wanted = Self.wanted(tunnel, head)
+    for i in manager[].upgradeFilters.indices where manager[].upgradeFilters[i].name.equalsIgnoringCase(wanted) {
+      return manager[].upgradeFilters[i].chain
+    }
+    return manager[].filters
+  }
+
+  /// What a request for a tunnel asks for, as it is configured: all of it, if it names several protocols, because the upstream may choose any.
+  private static func wanted(_ tunnel: TunnelState, _ head: MessageHead) -> ByteView {
+    tunnel.isConnect ? ByteView("connect") : head.joinedValue(named: ByteView(HeaderName.upgrade.text)) ?? .empty
   }
 
   func countUpgrade(_ s: SlabIndex) {

@@ -30,7 +30,10 @@ package struct FilterContext {
   }
 }
 
-/// Turns the filters of a connection manager into a `HTTPFilterChain`, and routes' overrides into `FilterConfigs`.
+/// Turns the filters of a connection manager into `HTTPFilterChain`s, and routes' overrides into `FilterConfigs`.
+///
+/// A manager may have several chains: one for all requests, others for upgrades. Their filters have positions and states side by side, so that one table of
+/// configurations, by name, holds for all of them.
 package struct FilterChainBuilder {
   /// Filters in one chain.
   package static var largestChain: Int { 64 }
@@ -45,6 +48,7 @@ package struct FilterChainBuilder {
     var config: ExtensionConfig
     var slot: FilterConfigSlot
     var isDisabled: Bool
+    var chain: Int
     var offset: UInt32
   }
 
@@ -55,18 +59,18 @@ package struct FilterChainBuilder {
 
   package init(_ context: FilterContext) { self.context = context }
 
-  /// Adds a filter behind the others. *Errors*: what the filter says of its message; a chain that is too long or keeps too much.
+  /// Adds a filter behind the others of chain number `chain`. *Errors*: what the filter says of its message; chains that are too long or keep too much.
   package mutating func add(
-    _ type: any HTTPFilter.Type, named name: String, _ config: ExtensionConfig, isDisabled: Bool
+    _ type: any HTTPFilter.Type, named name: String, _ config: ExtensionConfig, isDisabled: Bool, chain: Int = 0
   ) throws(ConfigError) {
     guard members.count < Self.largestChain else {
-      throw ConfigError("is one filter too many: a chain may have \(Self.largestChain)")
+      throw ConfigError("is one filter too many: a connection manager may have \(Self.largestChain)")
     }
-    try place(type, name, config, isDisabled)
+    try place(type, name, config, isDisabled, chain)
   }
 
   private mutating func place<F: HTTPFilter>(
-    _ type: F.Type, _ name: String, _ config: ExtensionConfig, _ isDisabled: Bool
+    _ type: F.Type, _ name: String, _ config: ExtensionConfig, _ isDisabled: Bool, _ chain: Int
   ) throws(ConfigError) {
     let alignment = MemoryLayout<F>.alignment
     let offset = (size + alignment - 1) & ~(alignment - 1)
@@ -83,7 +87,7 @@ package struct FilterChainBuilder {
     members.append(
       Member(
         name: name, type: type, config: config, slot: Self.slot(compiled, context.storage), isDisabled: isDisabled,
-        offset: UInt32(offset)))
+        chain: chain, offset: UInt32(offset)))
   }
 
   private static func slot<Config>(_ config: Config, _ storage: SnapshotStorage) -> FilterConfigSlot {
@@ -139,10 +143,12 @@ package struct FilterChainBuilder {
     return Self.slot(try F.compile(source, own), storage)
   }
 
-  package func build() -> HTTPFilterChain {
+  /// Chain number `number`; nil when it has no filters.
+  package func build(_ number: Int = 0) -> HTTPFilterChain? {
+    let forward = members.indices.filter { members[$0].chain == number }
+    if forward.isEmpty { return nil }
     var chain = HTTPFilterChain()
-    let forward = Array(members.indices)
-    let backward = Array(members.indices.reversed())
+    let backward = Array(forward.reversed())
     chain.requestHead = list(forward) { $0 as? any RequestHeadFilter.Type }
     chain.requestData = list(forward) { $0 as? any RequestDataFilter.Type }
     chain.requestTrailers = list(forward) { $0 as? any RequestTrailersFilter.Type }

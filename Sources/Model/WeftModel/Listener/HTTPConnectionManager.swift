@@ -91,10 +91,15 @@ package struct UpgradeConfiguration: Hashable, Sendable {
   package var enabled: Bool
   /// A route's CONNECT ends here: its bytes go on as TCP (`connect_config`).
   package var terminates: Bool
-  package init(type: String, enabled: Bool = true, terminates: Bool = false) {
+  /// A connection manager's: the filters of such requests, the router last; nil: those of all others.
+  package var filters: [ConfiguredFilter]?
+  package init(
+    type: String, enabled: Bool = true, terminates: Bool = false, filters: [ConfiguredFilter]? = nil
+  ) {
     self.type = type
     self.enabled = enabled
     self.terminates = terminates
+    self.filters = filters
   }
 }
 

@@ -34,8 +34,15 @@ extension Converter {
     try paths(value, &out, at)
     for (i, upgrade) in value.upgradeConfigs.enumerated() {
       let path = at.field("upgrade_configs").index(i)
-      out.upgrades.append(UpgradeConfiguration(type: upgrade.upgradeType, enabled: upgrade.enabled?.value ?? true))
-      unsupported(!upgrade.filters.isEmpty, path, "filters")
+      out.upgrades.append(
+        UpgradeConfiguration(
+          type: upgrade.upgradeType, enabled: upgrade.enabled?.value ?? true,
+          filters: upgrade.filters.isEmpty ? nil : try httpFilters(upgrade.filters, path.field("filters"))))
+      let router = upgrade.filters.isEmpty ? nil : out.upgrades[i].filters?.last?.configuration
+      if router != nil, router != out.filters.last?.configuration {
+        let at = path.field("filters").index(upgrade.filters.count - 1)
+        warn(at.field("typed_config"), "has no effect: the router of http_filters is that of upgrades, too")
+      }
     }
     out.accessLogs = try accessLogs(value.accessLog, at.field("access_log"))
     unsupported(value.accessLogFlushInterval != nil, at, "access_log_flush_interval")
