@@ -29,6 +29,7 @@ func checkDubbo(_ bytes: [UInt8]) {
       do throws(DubboRefusal) { try DubboRequest.read(frame, body, into: scratch.head, limits) } catch { continue }
       precondition(scratch.head.path.first == UInt8(ascii: "/"))
       for i in 0..<scratch.head.path.count { precondition((0x21...0x7e).contains(scratch.head.path[i])) }
+      precondition(Authority.parse(scratch.head.authority) != nil, "an authority that HTTP would refuse")
       for field in scratch.head.fields {
         precondition(MessageHead.isSound(name: field.name, value: field.value), "a field that ends its line")
       }

@@ -9,7 +9,7 @@ package struct DubboLimits: BitwiseCopyable, Sendable {
   /// Of each of a head's texts.
   package var textBytes = 4 << 10
   /// Attachments, and the bytes of all their names and values.
-  package var attachments = 128
+  package static var attachments: Int { 128 }
   package var attachmentBytes = 32 << 10
   /// How deep arguments may be nested, how many values and class definitions they may hold: they are stepped over, which costs time.
   package var depth = 64

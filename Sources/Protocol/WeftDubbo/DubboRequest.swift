@@ -11,12 +11,15 @@ package enum DubboRefusal: Error, Hashable, Sendable {
   case tooMuch
   /// It names no service or no method.
   case nameless
+  /// In a serialization of which nothing can be read: nobody could say whose call it is.
+  case unknownSerialization
 
   package var words: StaticString {
     switch self {
     case .malformed: "dubbo.malformed_request"
     case .tooMuch: "dubbo.request_over_limits"
     case .nameless: "dubbo.request_without_name"
+    case .unknownSerialization: "dubbo.unknown_serialization"
     }
   }
 }
@@ -29,27 +32,25 @@ package enum DubboRefusal: Error, Hashable, Sendable {
 /// | in the head | from |
 /// |---|---|
 /// | `:method` | POST |
-/// | `:path` | `/` service path `/` method, bytes that a path cannot hold as `%XX` |
-/// | `:authority` | the attachment `interface`, else the service path |
+/// | `:path` | `/` service `/` method, bytes that neither a path nor an authority can hold as `%XX` |
+/// | `:authority` | the service, escaped alike |
 /// | `group`, `version` | the attachment `group`, the version of the service |
+/// | `dubbo-generic-method` | of a generic call the method that is meant |
 /// | `dubbo-attachment-` name | each other attachment whose name and value can stand in a field; names in lower case |
 ///
-/// Of a body that is not hessian2 nothing can be known but its serialization: `:authority` is `serialization-` number, `:path` is `/`.
+/// A provider looks a service up by one text, `group/path:version`, made of the attachments where they are there, else of what stands in front. So
+/// two calls that it takes for one have one head here, and what it could read in another way than we do is refused.
 package enum DubboRequest {
   package static var groupField: ByteView { ByteView("group") }
   package static var versionField: ByteView { ByteView("version") }
+  package static var genericField: ByteView { ByteView("dubbo-generic-method") }
   package static var attachmentPrefix: ByteView { ByteView("dubbo-attachment-") }
 
   /// Lays out the request `frame` with `body`. *Errors*: why it must not be passed on. *Lifetime*: the head holds views of `body`.
   package static func read(
     _ frame: DubboFrame, _ body: ByteView, into head: MessageHead, _ limits: DubboLimits
   ) throws(DubboRefusal) {
-    guard frame.serialization == DubboFrame.hessian2 else {
-      head.startRequest(.post, authority: .empty, path: ByteView("/"), framing: .length(UInt64(frame.bytes)))
-      head.authority = head.concatenate(
-        ByteView("serialization-"), head.decimal(UInt64(frame.serialization)))
-      return
-    }
+    guard frame.serialization == DubboFrame.hessian2 else { throw .unknownSerialization }
     head.startRequest(.post, authority: .empty, path: .empty, framing: .length(UInt64(frame.bytes)))
     do throws(HessianFault) { try readHessian(body, head, limits) } catch {
       throw error == .tooMuch ? .tooMuch : .malformed
@@ -64,28 +65,41 @@ package enum DubboRequest {
     let version = try name(&reader, head)
     let method = try name(&reader, head)
     let types = try name(&reader, head)
-    guard let count = argumentCount(types) else { throw .malformed }
-    if path.isEmpty || method.isEmpty { return }
-    head.path = Self.path(path, method, head)
-    head.authority = path
-    if !version.isEmpty, isValue(version) { head.append(named: versionField, version) }
-    let origin = reader
-    for _ in 0..<count { try reader.skipValue() }
-    // Old clients send none.
-    if reader.isAtEnd { return }
-    var entries = 0
-    var bytes = 0
-    _ = try reader.textMap(head, origin: origin) { (name, value) throws(HessianFault) in
-      // Services are found by these in some servers, and by what stands in front in others: what differs would be routed as one and served as another.
-      if !value.isEmpty, name.equals("path") && !value.equals(path) || name.equals("version") && !value.equals(version)
-      {
-        throw .malformed
-      }
-      entries += 1
-      bytes += name.count + value.count
-      guard entries <= limits.attachments, bytes <= limits.attachmentBytes else { throw .tooMuch }
-      attach(name, value, head)
+    guard var count = argumentCount(types) else { throw .malformed }
+    // In front of the last slash stands a group, whichever field it came in.
+    let slash = path.lastIndex(of: UInt8(ascii: "/"))
+    let service = slash.map { path.dropFirst($0 + 1) } ?? path
+    if service.isEmpty || method.isEmpty { return }
+    guard isKeyPart(path), isKeyPart(version) else { throw .malformed }
+    head.path = Self.path(service, method, head)
+    head.authority = head.path[1..<(head.path.firstIndex(of: UInt8(ascii: "/"), from: 1) ?? head.path.count)]
+    if !Attachments.version(version).isEmpty { head.append(named: versionField, version) }
+    if count == 3, method.equals("$invoke") || method.equals("$invokeAsync") {
+      guard case .text(let real) = try reader.value(head), let real = genericName(real) else { throw .malformed }
+      head.append(named: genericField, real)
+      count -= 1
     }
+    for _ in 0..<count { try reader.skipValue() }
+    var attachments = Attachments(path: path, version: version, group: slash.map { path.prefix($0) } ?? .empty, limits)
+    // Old clients send none.
+    if !reader.isAtEnd {
+      try reader.textMap(head) { (name, value) throws(HessianFault) in try attachments.take(name, value, head) }
+    }
+    guard attachments.isPathTold || attachments.interface.isEmpty || attachments.interface.equals(path) else {
+      throw .malformed
+    }
+    if !attachments.group.isEmpty { head.append(named: groupField, attachments.group) }
+  }
+
+  /// Whether the text can be part of what a provider looks a service up by: with a colon in it two different calls would be one.
+  private static func isKeyPart(_ text: ByteView) -> Bool { !text.contains(UInt8(ascii: ":")) && isValue(text) }
+
+  /// The name as the provider takes it: without control characters and blanks at its ends.
+  private static func genericName(_ text: ByteView) -> ByteView? {
+    var name = text
+    while let first = name.first, first <= 0x20 { name = name.dropFirst() }
+    while let last = name.last, last <= 0x20 { name = name.dropLast() }
+    return name.isEmpty || !isValue(name) ? nil : name
   }
 
   /// One of the texts in front; null is as good as empty.
@@ -97,7 +111,8 @@ package enum DubboRequest {
     }
   }
 
-  /// How many types a descriptor such as `Ljava/lang/String;[I` names; nil when it is none.
+  /// How many types a descriptor such as `Ljava/lang/String;[I` names; nil when it is none. As strict as the provider's own expression, which passes
+  /// over what it does not know: it would take an argument for the attachments.
   private static func argumentCount(_ types: ByteView) -> Int? {
     var count = 0
     var i = 0
@@ -109,13 +124,31 @@ package enum DubboRequest {
         UInt8(ascii: "F"), UInt8(ascii: "I"), UInt8(ascii: "J"), UInt8(ascii: "S"):
         i += 1
       case UInt8(ascii: "L"):
-        guard let end = types.firstIndex(of: UInt8(ascii: ";"), from: i) else { return nil }
+        guard let end = types.firstIndex(of: UInt8(ascii: ";"), from: i), isClassName(types[(i + 1)..<end]) else {
+          return nil
+        }
         i = end + 1
       default: return nil
       }
       count += 1
     }
     return count
+  }
+
+  /// Names of Java in ASCII, with slashes between them.
+  private static func isClassName(_ name: ByteView) -> Bool {
+    var isFirst = true
+    for i in 0..<name.count {
+      switch name[i] {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "_"),
+        UInt8(ascii: "$"):
+        isFirst = false
+      case UInt8(ascii: "0")...UInt8(ascii: "9") where !isFirst: break
+      case UInt8(ascii: "/") where !isFirst: isFirst = true
+      default: return false
+      }
+    }
+    return !isFirst
   }
 
   /// `/service/method`. What might mean something else in a path is escaped, so that no two services have one path.
@@ -149,30 +182,79 @@ package enum DubboRequest {
     case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
       UInt8(ascii: "0")...UInt8(ascii: "9"):
       true
-    default: ByteView("._-$:@").contains(byte)
+    default: ByteView("._-$").contains(byte)
     }
   }
 
   private static func isValue(_ value: ByteView) -> Bool { MessageHead.isSound(name: ByteView("x"), value: value) }
 
-  /// One attachment. The last of a name counts, as in the map that the service makes of them.
+  /// What the attachments of one request have told so far.
+  private struct Attachments {
+    let path: ByteView
+    let version: ByteView
+    let limits: DubboLimits
+    /// As the provider will look it up: with what stands in front of the path's last slash.
+    var group: ByteView
+    var interface = ByteView.empty
+    var isPathTold = false
+    private var names = InlineArray<128, ByteView>(repeating: .empty)
+    private var count = 0
+    private var bytes = 0
+
+    init(path: ByteView, version: ByteView, group: ByteView, _ limits: DubboLimits) {
+      (self.path, self.version, self.group, self.limits) = (path, version, group, limits)
+    }
+
+    /// One attachment. *Errors*: a name for the second time, also where only case differs: which of them counts would be the provider's choice; a
+    /// value by which the provider finds another service than the one in front.
+    mutating func take(_ name: ByteView, _ value: HessianReader.Text, _ head: MessageHead) throws(HessianFault) {
+      for i in 0..<count where names[i].equalsIgnoringCase(name) { throw .malformed }
+      guard count < DubboLimits.attachments else { throw .tooMuch }
+      names[count] = name
+      count += 1
+      bytes += name.count
+      var text: ByteView?
+      if case .text(let value) = value {
+        text = value
+        bytes += value.count
+      }
+      guard bytes <= limits.attachmentBytes else { throw .tooMuch }
+      if name.equals("path") {
+        guard let text, text.equals(path) else { throw .malformed }
+        isPathTold = true
+      } else if name.equals("version") {
+        guard Self.version(try key(value)).equals(Self.version(version)) else { throw .malformed }
+      } else if name.equals("group") {
+        let told = try key(value)
+        guard isValue(told) else { throw .malformed }
+        group =
+          told.isEmpty ? group : group.isEmpty ? told : head.concatenate(told, head.concatenate(ByteView("/"), group))
+      } else {
+        if name.equals("interface") { interface = try key(value) }
+        if let text { attach(name, text, head) }
+      }
+    }
+
+    /// A text, or null, which is as good as none.
+    private func key(_ value: HessianReader.Text) throws(HessianFault) -> ByteView {
+      switch value {
+      case .text(let text): text
+      case .null: .empty
+      case .unrepresentable, .none: throw .malformed
+      }
+    }
+
+    /// 0.0.0 is the name of no version.
+    static func version(_ text: ByteView) -> ByteView { text.equals("0.0.0") ? .empty : text }
+  }
+
   private static func attach(_ name: ByteView, _ value: ByteView, _ head: MessageHead) {
-    if name.equals("interface") {
-      if !value.isEmpty { head.authority = value }
-      return
-    }
-    // They repeat what stands in front.
-    if name.equals("path") || name.equals("version") || name.isEmpty { return }
-    if name.equals("group") {
-      if isValue(value) { head.set(named: groupField, value) }
-      return
-    }
     let prefix = attachmentPrefix
     let field = unsafe head.build(prefix.count + name.count) { room in
       for i in 0..<prefix.count { unsafe room[i] = prefix[i] }
       for i in 0..<name.count { unsafe room[prefix.count + i] = ASCII.lowercased(name[i]) }
       return prefix.count + name.count
     }
-    if MessageHead.isSound(name: field, value: value) { head.set(named: field, value) }
+    if !name.isEmpty, MessageHead.isSound(name: field, value: value) { head.append(named: field, value) }
   }
 }

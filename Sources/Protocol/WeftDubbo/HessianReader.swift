@@ -24,11 +24,6 @@ package struct HessianReader {
   private var valuesLeft: Int
   private var classCount = 0
   private var fieldCounts = InlineArray<256, UInt16>(repeating: 0)
-  /// Lists, maps and objects begun so far: what a reference counts.
-  private var references = 0
-  /// Where the one of number `wanted` begins, once it was passed.
-  private var wanted = -1
-  private var found = -1
 
   package init(_ bytes: ByteView, _ limits: DubboLimits) {
     self.bytes = bytes
@@ -190,21 +185,13 @@ package struct HessianReader {
     if valuesLeft < 0 { throw .tooMuch }
   }
 
-  /// A list, map or object begins at `start`: references count it.
-  private mutating func refer(_ start: Int) {
-    if references == wanted { found = start }
-    references += 1
-  }
-
   /// Steps over the next value.
   package mutating func skipValue() throws(HessianFault) { try skipValue(0) }
 
   private mutating func skipValue(_ depth: Int) throws(HessianFault) {
     guard depth <= limits.depth else { throw .tooMuch }
-    // Definitions stand in front of the instance that needs them first.
-    while try peek() == 0x43 { try takeClass() }
+    try takeClasses()
     try spend()
-    let start = position
     let tag = try peek()
     if isText(tag) {
       _ = try takeChunks { _ in }
@@ -223,38 +210,28 @@ package struct HessianReader {
     case 0x44, 0x4a, 0x4c: try skip(bytes: 8)
     case 0x51: _ = try takeCount()
     case 0x48:
-      refer(start)
       try skipUntilEnd(depth)
     case 0x4d:
-      refer(start)
       try skipType()
       try skipUntilEnd(depth)
     case 0x55:
-      refer(start)
       try skipType()
       try skipUntilEnd(depth)
     case 0x57:
-      refer(start)
       try skipUntilEnd(depth)
     case 0x56:
-      refer(start)
       try skipType()
       try skipValues(takeCount(), depth)
     case 0x58:
-      refer(start)
       try skipValues(takeCount(), depth)
     case 0x70...0x77:
-      refer(start)
       try skipType()
       try skipValues(Int(tag) - 0x70, depth)
     case 0x78...0x7f:
-      refer(start)
       try skipValues(Int(tag) - 0x78, depth)
     case 0x4f:
-      refer(start)
       try skipValues(fields(takeCount()), depth)
     case 0x60...0x6f:
-      refer(start)
       try skipValues(fields(Int(tag) - 0x60), depth)
     default: throw .malformed
     }
@@ -315,52 +292,34 @@ package struct HessianReader {
 
   // MARK: A map of texts
 
-  /// Calls `entry` for each pair of texts of the map that is the next value, or that the next value refers to; pairs of anything else are
-  /// stepped over. `origin` is where counting of references began. *Returns*: false when the next value is no map.
-  package mutating func textMap(
-    _ scratch: MessageHead, origin: HessianReader, _ entry: (ByteView, ByteView) throws(HessianFault) -> Void
-  ) throws(HessianFault) -> Bool {
-    switch try peek() {
-    case 0x4e:
-      position += 1
-      return false
-    case 0x51:
-      position += 1
-      // Where that one stands is found by going the way again; what is in it counts once more against the limits.
-      var again = origin
-      again.wanted = try takeCount()
-      guard again.wanted < references else { throw .malformed }
-      while again.found < 0 {
-        guard again.position < position else { throw .malformed }
-        try again.skipValue()
-      }
-      again.position = again.found
-      (again.wanted, again.valuesLeft) = (-1, min(again.valuesLeft, valuesLeft))
-      let tag = try again.peek()
-      guard tag == 0x48 || tag == 0x4d else { return false }
-      return try again.entries(scratch, entry)
-    case 0x48, 0x4d: return try entries(scratch, entry)
-    default:
-      try skipValue()
-      return false
-    }
+  /// Definitions stand in front of the instance that needs them first; a reader takes them in front of any value.
+  private mutating func takeClasses() throws(HessianFault) {
+    while try peek() == 0x43 { try takeClass() }
   }
 
-  private mutating func entries(
-    _ scratch: MessageHead, _ entry: (ByteView, ByteView) throws(HessianFault) -> Void
-  ) throws(HessianFault) -> Bool {
-    let start = position
-    let isTyped = try take() == 0x4d
-    refer(start)
-    if isTyped { try skipType() }
+  /// The next value as a text, as readers of any value take it.
+  package mutating func value(_ scratch: MessageHead) throws(HessianFault) -> Text {
+    try takeClasses()
+    return try text(scratch)
+  }
+
+  /// Calls `entry` for each pair of the map that is the next value. *Errors*: what is neither a map nor null, though a reader might make a map of
+  /// it (an object of a map's class, a reference to one); a key that is no text.
+  package mutating func textMap(
+    _ scratch: MessageHead, _ entry: (ByteView, Text) throws(HessianFault) -> Void
+  ) throws(HessianFault) {
+    switch try take() {
+    case 0x4e: return
+    case 0x48: break
+    case 0x4d: try skipType()
+    default: throw .malformed
+    }
     while try peek() != 0x5a {
       try spend()
-      let name = try text(scratch)
-      let value = try text(scratch)
-      if case .text(let name) = name, case .text(let value) = value { try entry(name, value) }
+      guard case .text(let name) = try text(scratch) else { throw .malformed }
+      try entry(name, try value(scratch))
     }
     position += 1
-    return true
   }
 }
 

@@ -96,7 +96,7 @@ package enum DubboFrames {
   package static func request(
     id: UInt64, service: String = "demo.Greeter", method: String = "hello", version: String? = "1.0.0",
     types: String = "Ljava/lang/String;", arguments: [HessianValue] = [.text("you")],
-    attachments: [(String, String)]? = [("interface", "demo.Greeter")], isOneWay: Bool = false
+    attachments: [(String, String)]? = [("dubbo", "2.0.2")], isOneWay: Bool = false
   ) -> [UInt8] {
     var body = HessianValue.text("2.0.2").encoded + HessianValue.text(service).encoded
     body += (version.map { .text($0) } ?? HessianValue.null).encoded

@@ -36,7 +36,8 @@ struct DubboProxyTests {
         {"name": "8084", "weight": 1}]}}}]},
     {"name": "c", "interface": "*.Users", "routes": [
       {"match": {"method": {"name": {"suffix": "$x"}}}, "route": {"cluster": "8085"}},
-      {"match": {"method": {"name": {"contains": "ö"}}}, "route": {"cluster": "8086"}}]}]}
+      {"match": {"method": {"name": {"contains": "ö"}}}, "route": {"cluster": "8086"}}]},
+    {"name": "d", "interface": "größe.Users", "version": "0.0.0", "routes": [{"match": {}, "route": {"cluster": "8081"}}]}]}
     """#
 
   @Test(
@@ -49,7 +50,8 @@ struct DubboProxyTests {
       ("demo.Other", "get", "", [("group", "red")], nil), ("other.Demo", "get", "", [("group", "blue")], nil),
       ("demo.Other", "setIt", "", [("group", "blue")], 8084), ("demo.Other", "set", "", [("group", "blue")], nil),
       ("other.Users", "find$x", "", [], 8085), ("other.Users", "größe", "", [], 8086),
-      ("other.Users", "x", "", [], nil),
+      ("other.Users", "x", "", [], nil), ("größe.Users", "y", "0.0.0", [], 8081), ("größe.Users", "y", "", [], 8081),
+      ("größe.Users", "y", "1.0", [], nil),
     ] as [(String, String, String, [(String, String)], UInt16?)])
   func routes(interface: String, method: String, version: String, attachments: [(String, String)], port: UInt16?) throws
   {
@@ -85,6 +87,7 @@ struct DubboProxyTests {
         #""route_config": [{"interface": "*", "routes": [{"match": {"method": {"params_match": {"0": {"exact_match": "x"}}}}, "route": {"cluster": "c"}}]}]"#,
         "route_config[0].routes[0].match.method.params_match"
       ),
+      (#""route_config": [{"interface": "a/b", "routes": []}]"#, "route_config[0].interface"),
       (#""route_config": [{"interface": "*", "routes": [{"match": {}}]}]"#, "route_config[0].routes[0].route"),
     ])
   func refuses(proxy: String, path: String) throws {

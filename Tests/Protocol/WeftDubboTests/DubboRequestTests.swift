@@ -36,19 +36,124 @@ struct DubboRequestTests {
       ])
     #expect(
       says(request) == [
-        ":path": "/demo.Greeter/hello", ":authority": "demo.api.Greeter", "group": "blue", "version": "1.0.0",
-        "dubbo-attachment-timeout": "300", "dubbo-attachment-tenant.id": "a b",
+        ":path": "/demo.Greeter/hello", ":authority": "demo.Greeter", "group": "blue", "version": "1.0.0",
+        "dubbo-attachment-interface": "demo.api.Greeter", "dubbo-attachment-timeout": "300",
+        "dubbo-attachment-tenant.id": "a b",
         "dubbo-attachment-remote.application": "shop",
       ])
   }
 
+  /// A body with these words in front, one text as argument, and `attachments` as they are.
+  private func request(version: String? = "1.0.0", _ attachments: [UInt8]) -> [UInt8] {
+    let whole = DubboFrames.request(id: 1, version: version, attachments: nil)
+    return DubboFrames.frame(flags: 0xc2, id: 1, whole.dropFirst(16) + attachments)
+  }
+
+  private func map(_ pairs: [(HessianValue, HessianValue)]) -> [UInt8] { HessianValue.map(pairs).encoded }
+
   @Test(
     "a request whose attachments name another service than stands in front is refused",
-    arguments: [("path", "demo.Admin"), ("version", "2.0.0")])
-  func anotherService(name: String, value: String) {
-    let request = DubboFrames.request(id: 1, attachments: [(name, value)])
+    arguments: [
+      ("path", .text("demo.Admin")), ("path", .text("")), ("path", .null), ("path", .int(1)), ("path", Self.user),
+      ("version", .text("2.0.0")), ("version", .text("")), ("version", .null), ("version", .text("0.0.0")),
+      ("version", .int(1)), ("group", .int(1)), ("group", .bytes([1])), ("group", .text("a\r\nb")),
+      ("group", .text("a\0")),
+      ("interface", .text("demo.Admin")), ("interface", .list([])),
+      // A definition in front changes nothing for a reader of any value.
+      ("path", .raw(Self.definition + HessianValue.text("demo.Admin").encoded)),
+    ] as [(String, HessianValue)])
+  func anotherService(name: String, value: HessianValue) {
+    #expect(read(request(map([(.text(name), value)]))) == .failure(.malformed))
+  }
+
+  @Test(
+    "a service without version is called in any of the ways in which none is said", arguments: [nil, "", "0.0.0"],
+    [.null, .text(""), .text("0.0.0")] as [HessianValue])
+  func noVersion(front: String?, value: HessianValue) {
+    let says = says(request(version: front, map([(.text("version"), value), (.text("group"), .null)])))
+    #expect(says == [":path": "/demo.Greeter/hello", ":authority": "demo.Greeter"])
+  }
+
+  @Test(
+    "group and path have one head where a provider makes one key of them",
+    arguments: [
+      ("ctx/demo.Greeter", nil, "ctx"), ("demo.Greeter", "ctx", "ctx"), ("ctx/demo.Greeter", "blue", "blue/ctx"),
+      ("demo.Greeter", "blue/ctx", "blue/ctx"), ("a/b/demo.Greeter", "", "a/b"),
+    ] as [(String, String?, String)])
+  func oneKey(path: String, group: String?, says: String) {
+    let attachments = [("path", path)] + (group.map { [("group", $0)] } ?? [])
+    let said = self.says(DubboFrames.request(id: 1, service: path, attachments: attachments))
+    #expect(said?["group"] == says && said?[":authority"] == "demo.Greeter" && said?[":path"] == "/demo.Greeter/hello")
+  }
+
+  @Test(
+    "a path or version in which a provider's key would end early is refused",
+    arguments: [
+      ("demo.Greeter:1.0.0", nil), ("demo.Greeter", "1.0.0:2"), ("demo.\r\nx", nil), ("demo.Greeter", "1\n"),
+    ] as [(String, String?)])
+  func keyParts(path: String, version: String?) {
+    #expect(read(DubboFrames.request(id: 1, service: path, version: version)) == .failure(.malformed))
+  }
+
+  @Test("another interface than the path is one more attachment where the path is told, too")
+  func otherInterface() {
+    let request = DubboFrames.request(id: 1, attachments: [("interface", "demo.api.Any"), ("path", "demo.Greeter")])
+    #expect(says(request)?[":authority"] == "demo.Greeter")
+    #expect(says(request)?["dubbo-attachment-interface"] == "demo.api.Any")
+  }
+
+  @Test(
+    "a generic call tells the method that is meant", arguments: ["$invoke", "$invokeAsync"],
+    [
+      .text("delete"), .text(" delete\t"), .chunked("delete", by: 2),
+      .raw(definition + HessianValue.text("delete").encoded),
+    ]
+      as [HessianValue])
+  func generic(method: String, name: HessianValue) {
+    let request = DubboFrames.request(
+      id: 1, method: method, types: Self.genericTypes, arguments: [name, .list([]), .list([])],
+      attachments: [("generic", "true")])
+    #expect(says(request)?["dubbo-generic-method"] == "delete" && says(request)?[":path"] == "/demo.Greeter/\(method)")
+  }
+
+  @Test(
+    "a generic call whose method cannot be told is refused",
+    arguments: [.null, .int(1), .text(""), .text(" "), .text("a\nb"), .bytes([97])] as [HessianValue])
+  func genericUntold(name: HessianValue) {
+    let request = DubboFrames.request(
+      id: 1, method: "$invoke", types: Self.genericTypes, arguments: [name, .list([]), .list([])])
     #expect(read(request) == .failure(.malformed))
-    #expect(says(DubboFrames.request(id: 1, attachments: [(name, "")])) != nil, "none is no other one")
+    let other = DubboFrames.request(id: 1, method: "invoke", types: Self.genericTypes, arguments: [name, .null, .null])
+    #expect(says(other)?["dubbo-generic-method"] == nil && says(other) != nil)
+  }
+
+  private static let genericTypes = "Ljava/lang/String;[Ljava/lang/String;[Ljava/lang/Object;"
+  private static let definition: [UInt8] = [0x43, 0x01, 0x61, 0x90]
+
+  @Test(
+    "attachments in a form that readers take for a map, and nothing of it is seen here, are refused",
+    arguments: [
+      // An object of a map's class, a reference to a map among the arguments, a definition in front, a list, a text.
+      HessianValue.define("java.util.HashMap", ["group"], [.text("g")]).encoded, HessianValue.reference(0).encoded,
+      definition + HessianValue.map([(.text("group"), .text("g"))]).encoded, HessianValue.list([]).encoded,
+      HessianValue.text("group").encoded,
+      // Keys that are no texts, or have a definition in front.
+      HessianValue.map([(.int(1), .text("x"))]).encoded, HessianValue.map([(.null, .text("x"))]).encoded,
+      HessianValue.map([(.raw(definition + HessianValue.text("group").encoded), .text("g"))]).encoded,
+      // A name for the second time, whatever stands under it.
+      HessianValue.map([(.text("group"), .text("a")), (.text("group"), .text("b"))]).encoded,
+      HessianValue.map([(.text("k"), .text("a")), (.text("k"), .null)]).encoded,
+      HessianValue.map([(.text("k"), .int(1)), (.text("K"), .text("b"))]).encoded,
+    ] as [[UInt8]])
+  func hidden(attachments: [UInt8]) {
+    #expect(read(request(attachments)) == .failure(.malformed))
+  }
+
+  @Test(
+    "types that a provider's expression would pass over are refused: it would take an argument for the attachments",
+    arguments: ["La-b;", "L1;", "L;", "La//b;", "La/;", "L/a;", "Lé;", "[", "Ia", "Ljava.lang.String;"])
+  func typesPassedOver(types: String) {
+    #expect(read(DubboFrames.request(id: 1, types: types)) == .failure(.malformed))
   }
 
   @Test("a request without version and attachments has its path")
@@ -95,13 +200,6 @@ struct DubboRequestTests {
     #expect(says(request)?["group"] == "g")
   }
 
-  @Test("the last attachment of a name counts, whatever its case in a field")
-  func repeated() {
-    let request = DubboFrames.request(id: 1, attachments: [("group", "a"), ("X", "1"), ("group", "b"), ("x", "2")])
-    #expect(says(request)?["group"] == "b")
-    #expect(says(request)?["dubbo-attachment-x"] == "2")
-  }
-
   @Test("attachments that no field can hold stay in the frame alone")
   func unfit() {
     let request = DubboFrames.request(
@@ -121,7 +219,7 @@ struct DubboRequestTests {
       HessianValue.typedMap(
         "java.util.HashMap",
         [
-          (.text("list"), .list([.int(1)])), (.int(1), .text("x")), (.text("user"), Self.user),
+          (.text("list"), .list([.int(1)])), (.text("user"), Self.user),
           (.text("group"), .text("g")),
           (.text("chunks"), .chunked("abcde", by: 2)), (.text("none"), .null),
         ]
@@ -132,27 +230,16 @@ struct DubboRequestTests {
       ])
   }
 
-  @Test("attachments that refer to a map among the arguments are read there", arguments: [0, 1, 2] as [Int32])
-  func reference(number: Int32) {
-    let map = HessianValue.map([(.text("group"), .text("g"))])
-    let arguments: [HessianValue] = [.list([map]), map]
-    let whole = DubboFrames.request(
-      id: 1, types: "Ljava/util/List;Ljava/util/Map;", arguments: arguments, attachments: nil)
-    let request = DubboFrames.frame(flags: 0xc2, id: 1, whole.dropFirst(16) + HessianValue.reference(number).encoded)
-    // Number 0 is the list.
-    #expect(says(request)?["group"] == (number == 0 ? nil : "g"))
-  }
-
   @Test("names that mean something else in a path are escaped, so that each service has a path of its own")
   func escapes() {
-    let request = DubboFrames.request(id: 1, service: "a/b?c%2f", method: "größe $1", attachments: [])
-    #expect(says(request)?[":path"] == "/a%2Fb%3Fc%252f/gr%C3%B6%C3%9Fe%20$1")
+    let request = DubboFrames.request(id: 1, service: "b?c%2f@ö", method: "größe/a:$1", attachments: [])
+    #expect(says(request)?[":path"] == "/b%3Fc%252f%40%C3%B6/gr%C3%B6%C3%9Fe%2Fa%3A$1")
+    #expect(says(request)?[":authority"] == "b%3Fc%252f%40%C3%B6")
   }
 
-  @Test("of another serialization nothing is known but its number")
+  @Test("a request in another serialization is refused: nobody could say whose it is")
   func otherSerialization() {
-    let request = DubboFrames.frame(flags: 0xd7, id: 1, [1, 2, 3])
-    #expect(says(request) == [":path": "/", ":authority": "serialization-23"])
+    #expect(read(DubboFrames.frame(flags: 0xd7, id: 1, [1, 2, 3])) == .failure(.unknownSerialization))
   }
 
   private static func deep(_ n: Int) -> HessianValue { n == 0 ? .null : .list([deep(n - 1)]) }

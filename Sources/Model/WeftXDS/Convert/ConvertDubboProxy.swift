@@ -44,9 +44,10 @@ extension Converter {
     }
     var host = VirtualHost(name: "dubbo", domains: ["*"])
     for (i, table) in tables.0.enumerated() {
+      let path = tables.1.index(i)
+      let conditions = try conditions(table, path)
       for (r, route) in table.routes.enumerated() {
-        host.routes.append(
-          try dubboRoute(route, conditions(table), tables.1.index(i).field("routes").index(r)))
+        host.routes.append(try dubboRoute(route, conditions, path.field("routes").index(r)))
       }
     }
     var routes = RouteConfiguration(name: name)
@@ -61,17 +62,28 @@ extension Converter {
   }
 
   /// What a table is for. Empty and `*` are for all; one `*` at either end of an interface stands for anything.
-  private func conditions(_ table: Table) -> [HeaderMatcher] {
+  private func conditions(_ table: Table, _ at: FieldPath) throws(ConfigError) -> [HeaderMatcher] {
     var out: [HeaderMatcher] = []
     let interface = table.interface
-    if interface.count > 1, interface.hasSuffix("*") {
-      out.append(HeaderMatcher(name: ":authority", .string(StringMatcher(.prefix(String(interface.dropLast()))))))
-    } else if interface.count > 1, interface.hasPrefix("*") {
-      out.append(HeaderMatcher(name: ":authority", .string(StringMatcher(.suffix(String(interface.dropFirst()))))))
-    } else if interface != "*", !interface.isEmpty {
-      out.append(HeaderMatcher(name: ":authority", .string(StringMatcher(.exact(interface)))))
+    guard !interface.contains("/") else {
+      throw fail(at.field("interface"), "has a slash; what stands in front of the last one is told as group")
     }
-    for (name, text) in [("group", table.group), ("version", table.version)] where !text.isEmpty && text != "*" {
+    if interface.count > 1, interface.hasSuffix("*") {
+      out.append(
+        HeaderMatcher(name: ":authority", .string(StringMatcher(.prefix(Self.authority(interface.dropLast()))))))
+    } else if interface.count > 1, interface.hasPrefix("*") {
+      out.append(
+        HeaderMatcher(name: ":authority", .string(StringMatcher(.suffix(Self.authority(interface.dropFirst()))))))
+    } else if interface != "*", !interface.isEmpty {
+      out.append(HeaderMatcher(name: ":authority", .string(StringMatcher(.exact(Self.authority(interface))))))
+    }
+    var version = table.version
+    if version == "0.0.0" {
+      // The name of no version.
+      version = ""
+      out.append(HeaderMatcher(name: "version", .present(false)))
+    }
+    for (name, text) in [("group", table.group), ("version", version)] where !text.isEmpty && text != "*" {
       out.append(HeaderMatcher(name: name, .string(StringMatcher(.exact(text)))))
     }
     return out
@@ -121,6 +133,22 @@ extension Converter {
     return .regex((name.ignoreCase ? "(?i)" : "") + "/[^/]*/" + pattern)
   }
 
+  private static func escaped(_ byte: UInt8) -> String {
+    "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+  }
+
+  /// An interface in the form in which it stands as authority.
+  private static func authority(_ text: some StringProtocol) -> String {
+    var out = ""
+    for byte in text.utf8 {
+      switch Unicode.Scalar(byte) {
+      case "a"..."z", "A"..."Z", "0"..."9", "_", ".", "-", "$": out.unicodeScalars.append(Unicode.Scalar(byte))
+      default: out += escaped(byte)
+      }
+    }
+    return out
+  }
+
   /// A text as an expression that matches it and nothing else, in the form in which it stands in a path.
   private static func quoted(_ text: String) -> String {
     var out = ""
@@ -128,8 +156,8 @@ extension Converter {
       let scalar = Unicode.Scalar(byte)
       switch scalar {
       case "a"..."z", "A"..."Z", "0"..."9", "_": out.unicodeScalars.append(scalar)
-      case ".", "-", "$", ":", "@": out += "\\\(scalar)"
-      default: out += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+      case ".", "-", "$": out += "\\\(scalar)"
+      default: out += escaped(byte)
       }
     }
     return out
