@@ -284,6 +284,9 @@ extension ProbeTables {
     // Absent options are Weft's own, where HTTP/1.0 is served.
     "envoy.config.core.v3.Http1ProtocolOptions.accept_http_10": Companion(members: ["enable_trailers": true]),
     "envoy.config.core.v3.CidrRange.address_prefix": Companion(members: ["prefix_len": 8]),
+    "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit.max_dynamic_descriptors": Companion(members: [
+      "descriptors": [["entries": [["key": "k"]], "token_bucket": ["max_tokens": 5, "fill_interval": "1s"]]]
+    ]),
     // Only what nobody knows can be left out.
     "envoy.config.route.v3.FilterConfig.is_optional": Companion(members: ["config": anyExtension[0]]),
     "envoy.config.route.v3.WeightedCluster.ClusterWeight.cluster_header": Companion(members: ["name": nil]),

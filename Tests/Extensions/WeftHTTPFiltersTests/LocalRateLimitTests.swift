@@ -3,6 +3,7 @@ import WeftBase
 import WeftHTTP
 import WeftModel
 import WeftProxyAPI
+import WeftRuntime
 import WeftTelemetry
 import WeftXDSMessages
 
@@ -110,6 +111,83 @@ struct LocalRateLimitTests {
     #expect((0..<5).map { _ in ends.exchange()?.status } == [200, 200, 200, 429, 429])
   }
 
+  @Test("tokens come evenly")
+  func evenly() throws {
+    let world = FilterWorld.make([
+      try Self.chain(#"{"max_tokens": 4, "tokens_per_fill": 2, "fill_interval": "10s"}"#)
+    ])
+    let ends = Self.ends(world)
+    #expect((0..<5).map { _ in ends.exchange()?.status } == [200, 200, 200, 200, 429])
+    world.advance(by: .seconds(6))
+    #expect((0..<2).map { _ in ends.exchange()?.status } == [200, 429])
+    world.advance(by: .seconds(600))
+    #expect((0..<5).map { _ in ends.exchange()?.status } == [200, 200, 200, 200, 429])
+  }
+
+  @Test("each value that a descriptor leaves open has a bucket; the least lately asked makes room")
+  func byValue() throws {
+    let more = """
+      , "filter_enforced": \(Self.always), "max_dynamic_descriptors": 2,
+      "descriptors": [{"entries": [{"key": "client"}], "token_bucket": {"max_tokens": 1, "fill_interval": "600s"}}],
+      "rate_limits": [{"actions": [{"request_headers": {"header_name": "x-client", "descriptor_key": "client"}}]}]
+      """
+    let world = FilterWorld.make([try Self.chain(#"{"max_tokens": 100, "fill_interval": "60s"}"#, more)])
+    let ends = Self.ends(world)
+    func ask(_ client: String) -> Int? {
+      world.advance(by: .milliseconds(1))
+      return ends.exchange(fields: [("x-client", client)])?.status
+    }
+    #expect(["a", "b", "a", "b"].map(ask) == [200, 200, 429, 429])
+    // Room for two: `a` was asked least lately, then `b`.
+    #expect(["c", "b", "a", "c"].map(ask) == [200, 429, 200, 200])
+  }
+
+  @Test("each connection has buckets of its own where that is said, and takes them with it")
+  func perConnection() throws {
+    let more = """
+      , "filter_enforced": \(Self.always), "local_rate_limit_per_downstream_connection": true,
+      "descriptors": [{"entries": [{"key": "k", "value": "v"}], "token_bucket": {"max_tokens": 1, "fill_interval": "60s"}}],
+      "rate_limits": [{"actions": [{"request_headers": {"header_name": "x-k", "descriptor_key": "k"}}]}]
+      """
+    let world = FilterWorld.make([try Self.chain(#"{"max_tokens": 2, "fill_interval": "60s"}"#, more)])
+    world.server.onBytes = {
+      $0.received = []
+      $0.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+    }
+    let clients = [world.connect(), world.connect()]
+    for client in clients {
+      func ask(_ field: String) -> Int? {
+        client.received = []
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\(field)\r\n")
+        world.run { HTTP1Text(client.received) != nil }
+        return HTTP1Text(client.received)?.status
+      }
+      #expect([ask("x-k: v\r\n"), ask("x-k: v\r\n"), ask(""), ask("")] == [200, 429, 200, 429])
+    }
+    #expect(world.engine.connectionStates[].count == 2)
+    for client in clients { client.loop.close(client.id, .reset) }
+    world.settle()
+    #expect(world.engine.connectionStates[].isEmpty)
+  }
+
+  @Test("a response says how the limit stands")
+  func tells() throws {
+    let more = """
+      , "filter_enforced": \(Self.always), "enable_x_ratelimit_headers": "DRAFT_VERSION_03",
+      "descriptors": [{"entries": [{"key": "k", "value": "v"}], "token_bucket": {"max_tokens": 1, "fill_interval": "30s"}}],
+      "rate_limits": [{"actions": [{"request_headers": {"header_name": "x-k", "descriptor_key": "k"}}]}]
+      """
+    let world = FilterWorld.make([try Self.chain(#"{"max_tokens": 3, "fill_interval": "60s"}"#, more)])
+    let ends = Self.ends(world)
+    func said(_ fields: [(String, String)] = []) -> [String] {
+      let answer = ends.exchange(fields: fields)
+      return ["limit", "remaining", "reset"].map { answer?.first("x-ratelimit-\($0)") ?? "-" }
+    }
+    #expect(said() == ["3", "2", "0"])
+    #expect(said([("x-k", "v")]) == ["1", "0", "30"] && said([("x-k", "v")]) == ["1", "0", "30"])
+    #expect(said() == ["3", "0", "60"] && said() == ["3", "0", "60"])
+  }
+
   @Test("a bucket outlives changes of routes, and ends with its configuration")
   func keepsItsTokens() throws {
     let world = FilterWorld.make([try Self.chain(#"{"max_tokens": 1, "fill_interval": "60s"}"#)])
@@ -147,8 +225,14 @@ struct LocalRateLimitTests {
   @Test(
     "what is not carried out is refused, not left out",
     arguments: [
-      (#", "local_rate_limit_per_downstream_connection": true"#, "local_rate_limit_per_downstream_connection"),
-      (#", "enable_x_ratelimit_headers": "DRAFT_VERSION_03""#, "enable_x_ratelimit_headers"),
+      (#", "local_cluster_rate_limit": {}"#, "local_cluster_rate_limit"),
+      (#", "max_dynamic_descriptors": 0"#, "max_dynamic_descriptors"),
+      (
+        """
+        , "local_rate_limit_per_downstream_connection": true,
+        "descriptors": [{"entries": [{"key": "a"}], "token_bucket": {"max_tokens": 1, "fill_interval": "1s"}}]
+        """, "descriptors[0].entries"
+      ),
       (#", "stage": 1"#, "stage"), (#", "vh_rate_limits": "INCLUDE""#, "vh_rate_limits"),
       (#", "descriptors": [{"token_bucket": {"max_tokens": 1, "fill_interval": "1s"}}]"#, "descriptors[0].entries"),
       (#", "rate_limits": [{}]"#, "rate_limits[0].actions"),

@@ -334,6 +334,7 @@ extension WorkerEngine {
     endNetworkFilters(d)
     inspections[][d.index] = nil
     connectionMetadata[][d.index] = nil
+    connectionStates[][d.index] = nil
     if slot[].kind == .unmatched, slot[].chain < 0, !byUs || slot[].read == .ended {
       listenerStats.add(.downstreamListenerFilterRemoteClose)
     }

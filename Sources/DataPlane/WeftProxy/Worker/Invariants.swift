@@ -41,6 +41,7 @@ extension WorkerEngine {
     var census = Census()
     take(&census, &found)
     streams.forEach { check(stream: $0, census, &found) }
+    checkFilters(&found)
     downstreams.forEach { check(downstream: $0, &found) }
     upstreams.forEach { check(upstream: $0, census, &found) }
     hosts.forEach { check(host: $0, census, &found) }
@@ -134,6 +135,62 @@ extension WorkerEngine {
       // A timer may be early, when deadlines have moved on; late it may not be.
       found.expect(d.timer.at <= earliest(s), "nothing will wake stream \(s.index) at its deadline")
     }
+  }
+
+  /// A held stream waits for something that will come or end; what filters have of the worker is had by streams that live.
+  private func checkFilters(_ found: inout Violations) {
+    var (blocks, keeping, paced) = (0, 0, 0)
+    streams.forEach { s in
+      let stream = streams[s]
+      let frame = stream.frame
+      if frame.block != .max { blocks += 1 }
+      if frame.keepsBytes { keeping += 1 }
+      if frame.isPaced { paced += 1 }
+      found.expect(!frame.keepsBytes || keptBytes[][s.index] != nil, "stream \(s.index) has lost what a filter keeps")
+      found.expect(!frame.isPaced || paces[][s.index] != nil, "stream \(s.index) has lost its pace")
+      found.expect(
+        frame.phase == .running || stream.filters != nil, "stream \(s.index) is held by a filter it does not have")
+      switch frame.phase {
+      case .running:
+        found.expect(stream.asked.isNone, "stream \(s.index) asks something for nobody")
+        found.expect(frame.bodyLimit < 0, "stream \(s.index) gathers content for nobody")
+      case .held:
+        found.expect(stream.head != nil, "stream \(s.index) is held without its head")
+        found.expect(stream.upstream.isNone && stream.host.isNone, "stream \(s.index) is held and runs at once")
+        found.expect(
+          !stream.asked.isNone || frame.bodyLimit >= 0 || frame.until != .distantFuture,
+          "stream \(s.index) is held for nothing")
+      case .responseHeld:
+        found.expect(stream.responseHead != nil, "stream \(s.index) is held without its response's head")
+        found.expect(!stream.response.hasStarted, "stream \(s.index) is held and answered at once")
+        found.expect(
+          !stream.asked.isNone || frame.until != .distantFuture, "stream \(s.index) is held for nothing, with an answer"
+        )
+      }
+      if !stream.asked.isNone { checkAsked(s, stream, &found) }
+    }
+    found.expect(
+      filterBlocks[].lent == blocks, "filters' states: \(filterBlocks[].lent) are lent, \(blocks) streams have one")
+    found.expect(keptBytes[].count == keeping, "filters' bytes are kept for streams that are gone")
+    found.expect(paces[].count == paced, "streams that are gone have a pace")
+    downstreams.forEach { d in
+      let slot = downstreams[d]
+      guard slot.kind == .inside, streams.contains(slot.stream) else { return }
+      let waiter = slot.token.stream
+      found.expect(
+        streams.contains(waiter) && streams[waiter].asked == slot.stream
+          && streams[waiter].frame.hold == slot.token.hold,
+        "stream \(slot.stream.index) of our own answers nobody")
+    }
+  }
+
+  /// The stream of our own that a held one waits for.
+  private func checkAsked(_ s: SlabIndex, _ stream: Stream, _ found: inout Violations) {
+    guard streams.contains(stream.asked) else { return found.add("stream \(s.index) waits for an answer that is gone") }
+    let d = streams[stream.asked].downstream
+    found.expect(
+      downstreams.contains(d) && downstreams[d].kind == .inside && downstreams[d].token.stream == s,
+      "stream \(s.index) waits for another's answer")
   }
 
   /// A client's streams are its own, and counted.
@@ -356,6 +413,7 @@ extension WorkerEngine {
     }
     found.expect(inspected.isSuperset(of: inspections[].keys), "listener filters look at a client that has its chain")
     found.expect(live.isSuperset(of: connectionMetadata[].keys), "what listener filters found outlives its client")
+    found.expect(live.isSuperset(of: connectionStates[].keys), "what filters keep for a client outlives it")
     found.expect(
       clients == clientConnections,
       "counts \(turn[].insideClients) clients from inside and has \(Int(downstreams.count) - clients)")

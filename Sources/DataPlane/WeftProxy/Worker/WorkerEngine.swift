@@ -75,6 +75,8 @@ package final class WorkerEngine: LoopHandler {
   /// Connections whose listener filters are at work, by slot; and what those found for others, as long as the connection lives.
   let inspections: Cell<[UInt32: Inspection]>
   let connectionMetadata: Cell<[UInt32: ConnectionMetadata]>
+  /// What filters keep as long as a connection lives, by its slot.
+  let connectionStates: Cell<[UInt32: ConnectionState]>
   /// What the workers of a process know of each other's connections; nil where there is one worker.
   let balance: Cell<ConnectionBalance?>
   let clusterNames: Cell<[ClusterKey: SlabIndex]>
@@ -122,6 +124,7 @@ package final class WorkerEngine: LoopHandler {
     listenerTable = Cell(ListenerSet())
     inspections = Cell([:])
     connectionMetadata = Cell([:])
+    connectionStates = Cell([:])
     balance = Cell(nil)
     clusterNames = Cell([:])
     listenerFailures = Cell([])
@@ -145,6 +148,7 @@ package final class WorkerEngine: LoopHandler {
     listenerTable.free()
     inspections.free()
     connectionMetadata.free()
+    connectionStates.free()
     balance.free()
     clusterNames.free()
     listenerFailures.free()

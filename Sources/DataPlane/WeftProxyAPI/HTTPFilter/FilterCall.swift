@@ -114,6 +114,10 @@ package protocol FilterHost {
   ) -> ConnectionEnds
   /// Counts a response of `status` with the cluster that the route leads to.
   static func _countAtRouteCluster(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ status: UInt16)
+  /// `count` numbers of the request's connection under `key`, 0 at first; nil when the connection has too many already.
+  static func _connectionCells(
+    _ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ key: UInt64, _ count: Int
+  ) -> ConnectionCells?
   /// Passes the response's content on at a pace.
   static func _pace(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ bytesPerSecond: UInt64)
   /// Keeps bytes until the stream ends.
@@ -273,6 +277,11 @@ package struct FilterCall<Config: BitwiseCopyable>: ~Copyable {
   /// Both ends of the connection, with texts in `callHead`'s arena.
   package func connection() -> ConnectionEnds {
     unsafe site.desk.pointee.host._connection(site.desk.pointee.engine, site.desk.pointee.stream, callHead)
+  }
+  /// Numbers that live as long as the request's connection, 0 at first, under a key that tells one use from another (`TokenBucket.identity`); nil when the
+  /// connection has too many already.
+  package func connectionCells(_ key: UInt64, _ count: Int) -> ConnectionCells? {
+    unsafe site.desk.pointee.host._connectionCells(site.desk.pointee.engine, site.desk.pointee.stream, key, count)
   }
   /// Counts a response of `status` with the cluster that the route leads to, as if it were its answer.
   package func countAtRouteCluster(_ status: UInt16) {

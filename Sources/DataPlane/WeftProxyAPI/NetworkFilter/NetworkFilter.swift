@@ -55,8 +55,8 @@ package struct NetworkFilterContext {
   }
 
   /// A bucket of this chain's own or, with a key, the one of all chains that say the same of it.
-  package func bucket(_ settings: TokenBucketSettings, sharedBy key: String) -> SharedTokenBucket {
-    key.isEmpty ? SharedTokenBucket(settings, storage) : buckets.bucket(key, settings, for: storage)
+  package func bucket(_ settings: TokenBucketSettings, sharedBy key: String) -> TokenBucket {
+    key.isEmpty ? TokenBucket(TokenRate(settings), storage) : buckets.bucket(key, settings, for: storage)
   }
 }
 

@@ -115,13 +115,13 @@ package final class SharedBuckets {
   }
   private struct Member {
     weak var owner: SnapshotStorage?
-    var bucket: SharedTokenBucket
+    var bucket: TokenBucket
   }
   private var members: [Key: Member] = [:]
 
   package init() {}
 
-  func bucket(_ name: String, _ settings: TokenBucketSettings, for storage: SnapshotStorage) -> SharedTokenBucket {
+  func bucket(_ name: String, _ settings: TokenBucketSettings, for storage: SnapshotStorage) -> TokenBucket {
     let key = Key(name: name, settings: settings)
     if let member = members[key], let owner = member.owner {
       storage.retain(owner)
@@ -129,7 +129,7 @@ package final class SharedBuckets {
     }
     members = members.filter { $0.value.owner != nil }
     let owner = SnapshotStorage()
-    let bucket = SharedTokenBucket(settings, owner)
+    let bucket = TokenBucket(TokenRate(settings), owner)
     storage.retain(owner)
     members[key] = Member(owner: owner, bucket: bucket)
     return bucket

@@ -1,6 +1,4 @@
 import CAtomics
-package import WeftBase
-package import WeftModel
 import WeftTelemetry
 
 /// A number that all workers count up and down, owned by a configuration: how many faults are active, how many connections are open.
@@ -32,68 +30,9 @@ package struct SharedCounter: BitwiseCopyable, @unchecked Sendable {  // an atom
   package func give() { _ = unsafe weft_fetch_add(cell, .max) }
 }
 
-/// A token bucket that all workers draw from.
-///
-/// Tokens come in whole fills: `tokensPerFill` every `fillNanoseconds`, never more than `maximum` at once, full at first. As Envoy's, a fill that is due is
-/// made up for by whoever asks next.
-/// *Shape*: one pointer to two atomic cells. *Cost*: one atomic exchange per token, two when a fill is due.
-/// Why sound: as `SharedCounter`.
-@safe
-package struct SharedTokenBucket: BitwiseCopyable, @unchecked Sendable {  // atomic cells
-  /// Tokens there are; moment of the last fill.
-  private let cells: UnsafeMutablePointer<UInt64>
-  package let maximum: UInt64
-  package let tokensPerFill: UInt64
-  package let fillNanoseconds: UInt64
-
-  package init(_ settings: TokenBucketSettings, _ storage: SnapshotStorage) {
-    self.init(
-      maximum: UInt64(settings.maximum), tokensPerFill: UInt64(settings.tokensPerFill),
-      fillNanoseconds: UInt64(clamping: settings.fillInterval.nanoseconds), storage)
-  }
-
-  package init(maximum: UInt64, tokensPerFill: UInt64, fillNanoseconds: UInt64, _ storage: SnapshotStorage) {
-    let owner = SharedCells(2)
-    storage.retain(owner)
-    unsafe cells = owner.cells
-    unsafe cells[0] = maximum
-    self.maximum = maximum
-    self.tokensPerFill = tokensPerFill
-    self.fillNanoseconds = max(1, fillNanoseconds)
-  }
-
-  /// Takes `count` tokens, or none.
-  package func take(_ count: UInt64 = 1, now: MonotonicInstant) -> Bool {
-    fill(now)
-    while true {
-      let there = unsafe weft_load(cells)
-      if there < count { return false }
-      if unsafe weft_compare_exchange(cells, there, there - count) != 0 { return true }
-    }
-  }
-
-  private func fill(_ now: MonotonicInstant) {
-    let last = unsafe weft_load(cells + 1)
-    if last == 0 {
-      // The first to ask starts the clock.
-      _ = unsafe weft_compare_exchange(cells + 1, 0, max(1, now.nanoseconds))
-      return
-    }
-    guard now.nanoseconds > last, now.nanoseconds - last >= fillNanoseconds else { return }
-    let fills = (now.nanoseconds - last) / fillNanoseconds
-    guard unsafe weft_compare_exchange(cells + 1, last, last + fills * fillNanoseconds) != 0 else { return }
-    let (product, overflow) = fills.multipliedReportingOverflow(by: tokensPerFill)
-    let due = overflow ? maximum : min(product, maximum)
-    while true {
-      let there = unsafe weft_load(cells)
-      if unsafe weft_compare_exchange(cells, there, min(maximum, there + due)) != 0 { return }
-    }
-  }
-}
-
 /// Owns atomic cells on a cache line of their own.
 @safe
-private final class SharedCells: Sendable {
+final class SharedCells: Sendable {
   nonisolated(unsafe) let cells: UnsafeMutablePointer<UInt64>
 
   init(_ count: Int) {

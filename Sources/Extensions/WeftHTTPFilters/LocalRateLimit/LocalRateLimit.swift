@@ -7,9 +7,9 @@ import WeftTelemetry
 
 /// `envoy.filters.http.local_ratelimit`.
 ///
-/// A request takes a token of every bucket whose descriptor it meets; when it meets one, the general bucket is asked, too, unless that is switched off. What
+/// A request takes a token of every bucket whose descriptor it meets, then of the general one, unless that is switched off for requests that meet one. What
 /// a route says replaces the chain's configuration, buckets included.
-package struct LocalRateLimit: RequestHeadFilter {
+package struct LocalRateLimit: RequestHeadFilter, ResponseHeadFilter {
   package static var name: StaticString { "envoy.filters.http.local_ratelimit" }
 
   package struct Config: BitwiseCopyable {
@@ -17,14 +17,23 @@ package struct LocalRateLimit: RequestHeadFilter {
     var isExhaustion = false
     var enabledMillionths: UInt64 = 0
     var enforcedMillionths: UInt64 = 0
-    var bucket: SharedTokenBucket?
+    var bucket: TokenBucket?
     var alwaysAsksGeneral = true
+    /// Each connection has buckets of its own.
+    var isPerConnection = false
+    /// Responses say how the limit stands: `x-ratelimit-limit`, `-remaining`, `-reset`.
+    var tellsLimits = false
     var descriptors = ConstantTable<LimitDescriptor>()
     var rules = ConstantTable<LimitRule>()
     var requestHeaders = ConstantTable<CompiledHeaderChange>()
     var responseHeaders = ConstantTable<CompiledHeaderChange>()
     var stats = ConstantTable<StatBlock<LocalRateLimitMetric>>()
   }
+
+  /// What the response says of the limit: that of the descriptor that was met, else the general one.
+  private var limit: UInt64 = 0
+  private var remaining: UInt64 = 0
+  private var resetSeconds: UInt64 = 0
 
   package init(_ config: Config) {}
 
@@ -50,20 +59,59 @@ package struct LocalRateLimit: RequestHeadFilter {
       grpcStatus: x.config.isExhaustion ? 8 : -1)
   }
 
-  private func allows(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> Bool {
+  package mutating func responseHead(
+    _ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>
+  ) -> FilterVerdict {
+    if limit == 0 { return .go }
+    head.append(named: ByteView("x-ratelimit-limit"), head.decimal(limit))
+    head.append(named: ByteView("x-ratelimit-remaining"), head.decimal(remaining))
+    head.append(named: ByteView("x-ratelimit-reset"), head.decimal(resetSeconds))
+    return .go
+  }
+
+  private mutating func allows(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> Bool {
+    if x.config.rules.isEmpty, !x.config.isPerConnection {
+      guard let bucket = x.config.bucket else { return true }
+      return take(bucket, x)
+    }
+    return allowsAll(head, x)
+  }
+
+  /// The general bucket comes first among a connection's cells, then the descriptors'.
+  private mutating func allowsAll(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> Bool {
+    var cells: ConnectionCells?
+    if x.config.isPerConnection, let bucket = x.config.bucket {
+      cells = x.connectionCells(bucket.identity, 1 + x.config.descriptors.count)
+    }
     var met = false
     for r in x.config.rules.indices {
-      for d in x.config.descriptors.indices where x.config.rules[r].meets(x.config.descriptors[d], head, x) {
+      for d in x.config.descriptors.indices {
+        guard let value = x.config.rules[r].meets(x.config.descriptors[d], head, x) else { continue }
         met = true
-        if !x.config.descriptors[d].bucket.take(now: x.now) { return false }
+        let own = x.config.descriptors[d].bucket(value, now: x.now)
+        if !take(cells.map { own.of($0, 1 + d) } ?? own, x) { return false }
       }
     }
     guard !met || x.config.alwaysAsksGeneral, let bucket = x.config.bucket else { return true }
-    return bucket.take(now: x.now)
+    return take(cells.map { bucket.of($0, 0) } ?? bucket, x, isGeneral: met)
+  }
+
+  /// `isGeneral`: a descriptor was met, of whose limit the response tells unless this one refuses.
+  private mutating func take(
+    _ bucket: TokenBucket, _ x: borrowing FilterCall<Config>, isGeneral: Bool = false
+  ) -> Bool {
+    let isTaken = bucket.take(now: x.now)
+    if x.config.tellsLimits, !isGeneral || !isTaken { note(bucket, x) }
+    return isTaken
+  }
+
+  private mutating func note(_ bucket: TokenBucket, _ x: borrowing FilterCall<Config>) {
+    limit = bucket.rate.maximum
+    (remaining, resetSeconds) = bucket.reading(now: x.now)
   }
 }
 
-/// A set of entries with a bucket of its own.
+/// A set of entries with a bucket of its own; where entries leave values open, with one for each of the values that come.
 struct LimitDescriptor: BitwiseCopyable {
   struct Entry: BitwiseCopyable {
     var key: ByteView
@@ -71,7 +119,11 @@ struct LimitDescriptor: BitwiseCopyable {
     var value: ByteView
   }
   var entries: ConstantTable<Entry>
-  var bucket: SharedTokenBucket
+  var own: TokenBucket
+  var byValue: TokenBucketTable?
+
+  /// `value` is what the request said where any value is taken.
+  func bucket(_ value: UInt64, now: MonotonicInstant) -> TokenBucket { byValue?.bucket(value, now: now) ?? own }
 }
 
 /// Actions whose values describe a request.
@@ -88,22 +140,24 @@ struct LimitRule: BitwiseCopyable {
   }
   var actions: ConstantTable<Action>
 
-  /// Whether the request's values are the descriptor's entries. Any value that cannot be had makes the rule say nothing.
+  /// Nil unless the request's values are the descriptor's entries; else the hash of those that the descriptor leaves open. Any value that cannot be had
+  /// makes the rule say nothing.
   func meets(
     _ descriptor: LimitDescriptor, _ head: MessageHead, _ x: borrowing FilterCall<LocalRateLimit.Config>
-  ) -> Bool {
+  ) -> UInt64? {
     var next = 0
+    var open: UInt64 = 0
     for i in actions.indices {
       guard let value = value(i, head, x) else {
         if actions[i].skipsIfAbsent { continue }
-        return false
+        return nil
       }
-      guard next < descriptor.entries.count, descriptor.entries[next].key.equals(actions[i].key) else { return false }
+      guard next < descriptor.entries.count, descriptor.entries[next].key.equals(actions[i].key) else { return nil }
       let wanted = descriptor.entries[next].value
-      if !wanted.isEmpty, !wanted.equals(value) { return false }
+      if wanted.isEmpty { open = value.hash(seed: open &+ 1) } else if !wanted.equals(value) { return nil }
       next += 1
     }
-    return next == descriptor.entries.count && next > 0
+    return next == descriptor.entries.count && next > 0 ? open : nil
   }
 
   private func value(_ i: Int, _ head: MessageHead, _ x: borrowing FilterCall<LocalRateLimit.Config>) -> ByteView? {

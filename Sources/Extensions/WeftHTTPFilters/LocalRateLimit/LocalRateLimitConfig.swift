@@ -20,11 +20,8 @@ extension LocalRateLimit {
     let message = try read.message(source.overrides.last ?? source.chain, as: Message.self)
     let root = FieldPath()
     guard !message.statPrefix.isEmpty else { throw ConfigError(path: root.field("stat_prefix"), "is required") }
-    guard !message.localRateLimitPerDownstreamConnection else {
-      throw ConfigError(path: root.field("local_rate_limit_per_downstream_connection"), "is not supported")
-    }
-    guard message.enableXRatelimitHeaders == .off else {
-      throw ConfigError(path: root.field("enable_x_ratelimit_headers"), "is not supported")
+    guard message.localClusterRateLimit == nil else {
+      throw ConfigError(path: root.field("local_cluster_rate_limit"), "is not supported")
     }
     guard message.stage == 0 else { throw ConfigError(path: root.field("stage"), "must be 0: there is one stage") }
     guard message.vhRateLimits == .override else {
@@ -35,7 +32,7 @@ extension LocalRateLimit {
     if code >= 400, code < 600 { config.status = UInt16(code) }
     config.isExhaustion = message.rateLimitedAsResourceExhausted
     if let bucket = message.tokenBucket {
-      config.bucket = SharedTokenBucket(try read.tokenBucket(bucket, root.field("token_bucket")), context.storage)
+      config.bucket = TokenBucket(TokenRate(try read.tokenBucket(bucket, root.field("token_bucket"))), context.storage)
     }
     if let share = message.filterEnabled {
       config.enabledMillionths = UInt64(
@@ -45,6 +42,8 @@ extension LocalRateLimit {
       config.enforcedMillionths = UInt64(
         try read.runtimeFraction(share, root.field("filter_enforced")).value.partsPerMillion)
     }
+    config.isPerConnection = message.localRateLimitPerDownstreamConnection
+    config.tellsLimits = message.enableXRatelimitHeaders == .draftVersion03
     guard config.bucket != nil || config.enabledMillionths == 0 else {
       throw ConfigError(path: root.field("token_bucket"), "is required where the filter is enabled")
     }
@@ -75,6 +74,10 @@ extension LocalRateLimit {
     _ message: Message, _ context: FilterContext, _ read: ExtensionReader
   ) throws(ConfigError) -> ConstantTable<LimitDescriptor> {
     var out: [LimitDescriptor] = []
+    let places = Int(message.maxDynamicDescriptors?.value ?? 20)
+    guard (1...1024).contains(places) else {
+      throw ConfigError(path: FieldPath().field("max_dynamic_descriptors"), "must be 1 to 1024, is \(places)")
+    }
     for (i, descriptor) in message.descriptors.enumerated() {
       let at = FieldPath().field("descriptors").index(i)
       guard !descriptor.entries.isEmpty else { throw ConfigError(path: at.field("entries"), "needs at least one") }
@@ -89,10 +92,16 @@ extension LocalRateLimit {
         entries.append(
           LimitDescriptor.Entry(key: context.storage.text(entry.key), value: context.storage.text(entry.value)))
       }
+      let rate = TokenRate(try read.tokenBucket(bucket, at.field("token_bucket")))
+      let isOpen = entries.contains { $0.value.isEmpty }
+      guard !isOpen || !message.localRateLimitPerDownstreamConnection else {
+        throw ConfigError(
+          path: at.field("entries"), "must have values where local_rate_limit_per_downstream_connection is set")
+      }
       out.append(
         LimitDescriptor(
-          entries: context.storage.arena.table(entries),
-          bucket: SharedTokenBucket(try read.tokenBucket(bucket, at.field("token_bucket")), context.storage)))
+          entries: context.storage.arena.table(entries), own: TokenBucket(rate, context.storage),
+          byValue: isOpen ? TokenBucketTable(rate, places: places, context.storage) : nil))
     }
     return context.storage.arena.table(out)
   }

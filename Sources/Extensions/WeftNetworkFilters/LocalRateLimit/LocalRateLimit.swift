@@ -19,7 +19,7 @@ package struct LocalRateLimit: NewConnectionFilter {
 
   package struct Config: BitwiseCopyable {
     var isEnabled = true
-    var bucket: SharedTokenBucket
+    var bucket: TokenBucket
     var stats: ConstantTable<StatBlock<LocalRateLimitMetric>>
   }
 

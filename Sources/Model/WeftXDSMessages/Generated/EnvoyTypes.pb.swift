@@ -153,6 +153,7 @@ package enum EnvoyTypes {
     Envoy_Extensions_AccessLoggers_File_V3_FileAccessLog.self,
     Envoy_Extensions_AccessLoggers_Stream_V3_StderrAccessLog.self,
     Envoy_Extensions_AccessLoggers_Stream_V3_StdoutAccessLog.self,
+    Envoy_Extensions_Common_Ratelimit_V3_LocalClusterRateLimit.self,
     Envoy_Extensions_Common_Ratelimit_V3_LocalRateLimitDescriptor.self,
     Envoy_Extensions_Common_Ratelimit_V3_RateLimitDescriptor.self,
     Envoy_Extensions_Filters_Common_Fault_V3_FaultDelay.self,

@@ -75,3 +75,18 @@ package struct Envoy_Extensions_Common_Ratelimit_V3_LocalRateLimitDescriptor: Me
     visitor.unknown(unknownFields)
   }
 }
+
+/// The limit is the cluster's, each of its proxies has a share: not carried out.
+package struct Envoy_Extensions_Common_Ratelimit_V3_LocalClusterRateLimit: Message {
+  package var unknownFields = UnknownFields()
+  package init() {}
+  package static let schema = MessageSchema("envoy.extensions.common.ratelimit.v3.LocalClusterRateLimit")
+
+  package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
+    decoder.unknown()
+  }
+
+  package func traverse(_ visitor: FieldVisitor) {
+    visitor.unknown(unknownFields)
+  }
+}

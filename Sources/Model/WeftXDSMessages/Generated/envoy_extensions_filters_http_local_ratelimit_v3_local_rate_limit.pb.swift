@@ -16,10 +16,12 @@ package struct Envoy_Extensions_Filters_Http_LocalRatelimit_V3_LocalRateLimit: M
   package var vhRateLimits: Envoy_Extensions_Common_Ratelimit_V3_VhRateLimitsOptions = .init(rawValue: 0)
   @Boxed package var alwaysConsumeDefaultTokenBucket: Google_Protobuf_BoolValue? = nil
   package var rateLimitedAsResourceExhausted: Bool = false
+  @Boxed package var localClusterRateLimit: Envoy_Extensions_Common_Ratelimit_V3_LocalClusterRateLimit? = nil
   package var rateLimits: [Envoy_Config_Route_V3_RateLimit] = []
+  @Boxed package var maxDynamicDescriptors: Google_Protobuf_UInt32Value? = nil
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit", "1:stat_prefix 2:status 3:token_bucket 4:filter_enabled 5:filter_enforced 6:response_headers_to_add 8:descriptors 9:stage 10:request_headers_to_add_when_not_enforced 11:local_rate_limit_per_downstream_connection 12:enable_x_ratelimit_headers 13:vh_rate_limits 14:always_consume_default_token_bucket 15:rate_limited_as_resource_exhausted 17:rate_limits")
+  package static let schema = MessageSchema("envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit", "1:stat_prefix 2:status 3:token_bucket 4:filter_enabled 5:filter_enforced 6:response_headers_to_add 8:descriptors 9:stage 10:request_headers_to_add_when_not_enforced 11:local_rate_limit_per_downstream_connection 12:enable_x_ratelimit_headers 13:vh_rate_limits 14:always_consume_default_token_bucket 15:rate_limited_as_resource_exhausted 16:local_cluster_rate_limit 17:rate_limits 18:max_dynamic_descriptors")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -37,7 +39,9 @@ package struct Envoy_Extensions_Filters_Http_LocalRatelimit_V3_LocalRateLimit: M
     case 13: try decoder.singular(EnumField<Envoy_Extensions_Common_Ratelimit_V3_VhRateLimitsOptions>.self, &self.vhRateLimits)
     case 14: try decoder.optional(MessageField<Google_Protobuf_BoolValue>.self, &self.alwaysConsumeDefaultTokenBucket)
     case 15: try decoder.singular(BoolField.self, &self.rateLimitedAsResourceExhausted)
+    case 16: try decoder.optional(MessageField<Envoy_Extensions_Common_Ratelimit_V3_LocalClusterRateLimit>.self, &self.localClusterRateLimit)
     case 17: try decoder.repeated(MessageField<Envoy_Config_Route_V3_RateLimit>.self, &self.rateLimits)
+    case 18: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.maxDynamicDescriptors)
     default: decoder.unknown()
     }
   }
@@ -57,7 +61,9 @@ package struct Envoy_Extensions_Filters_Http_LocalRatelimit_V3_LocalRateLimit: M
     visitor.singular(EnumField<Envoy_Extensions_Common_Ratelimit_V3_VhRateLimitsOptions>.self, 13, self.vhRateLimits)
     visitor.optional(MessageField<Google_Protobuf_BoolValue>.self, 14, self.alwaysConsumeDefaultTokenBucket)
     visitor.singular(BoolField.self, 15, self.rateLimitedAsResourceExhausted)
+    visitor.optional(MessageField<Envoy_Extensions_Common_Ratelimit_V3_LocalClusterRateLimit>.self, 16, self.localClusterRateLimit)
     visitor.repeated(MessageField<Envoy_Config_Route_V3_RateLimit>.self, 17, self.rateLimits)
+    visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 18, self.maxDynamicDescriptors)
     visitor.unknown(unknownFields)
   }
 }
