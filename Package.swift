@@ -211,7 +211,7 @@ let package = Package(
     tests(of: "WeftProtocols", in: "Extensions", ["WeftProxy", "WeftDubbo", "WeftHTTPFilters"] + proxyTestsNeed),
     tests(
       of: "WeftListenerFilters", in: "Extensions",
-      ["WeftBase", "WeftModel", "WeftProtobuf", "WeftProxyAPI", "WeftTelemetry", "WeftXDS", "WeftXDSMessages"]),
+      ["WeftProxy"] + proxyTestsNeed.filter { $0 != "WeftListenerFilters" }),
     tests(of: "WeftNetworkFilters", in: "Extensions", ["WeftProxy"] + proxyTestsNeed),
     proxyTests("Router"),
     proxyTests("Listeners"),
