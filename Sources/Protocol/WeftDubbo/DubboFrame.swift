@@ -29,6 +29,8 @@ package struct DubboFrame: BitwiseCopyable, Hashable, Sendable {
     /// Bytes from the frame's first on that are needed to say more.
     case needMore(Int)
     case frame(DubboFrame)
+    /// Its body is longer than it may be. Nothing of it needs to be there.
+    case oversize(DubboFrame)
     case malformed(Fault)
   }
 
@@ -72,11 +74,12 @@ package struct DubboFrame: BitwiseCopyable, Hashable, Sendable {
     if bytes.count < headBytes { return .needMore(headBytes) }
     let length = bytes.loadBigEndianUInt32(at: 12)
     // A length with its highest bit set is a negative one to Dubbo.
-    guard length <= UInt32(clamping: limits.payload) else { return .malformed(.tooLarge) }
+    guard length <= UInt32(Int32.max) else { return .malformed(.tooLarge) }
     let flags = bytes[2]
     let frame = DubboFrame(
       isRequest: flags & 0x80 != 0, isTwoWay: flags & 0x40 != 0, isEvent: flags & 0x20 != 0,
       serialization: flags & 0x1f, status: bytes[3], id: id(of: bytes), bodyBytes: Int(length))
+    if frame.bodyBytes > limits.payload { return .oversize(frame) }
     return bytes.count < frame.bytes ? .needMore(frame.bytes) : .frame(frame)
   }
 

@@ -78,6 +78,23 @@ struct DubboProxyTests {
     #expect(servers.requests.first?.peer.port == port && seen == [port == nil ? 60 : 20])
   }
 
+  @Test("a call that nobody answers ends by the default for streams")
+  func neverAnswered() throws {
+    let world = ProtocolWorld.make()
+    let table = #""route_config": [{"interface": "*", "routes": [{"match": {}, "route": {"cluster": "backend"}}]}]"#
+    world.config.listeners = [try listener(table)]
+    world.apply()
+    let servers = DubboServers(world)
+    servers.answer = { _, _ in [] }
+    let client = world.connect()
+    client.send(DubboFrames.request(id: 1))
+    world.advance(by: .seconds(299))
+    #expect(client.received.isEmpty && servers.requests.count == 1)
+    world.run(for: .seconds(10)) { !client.received.isEmpty }
+    #expect(client.frames().map { $0[3] } == [31])
+    world.expectClean()
+  }
+
   @Test(
     "what it cannot do it refuses at its place",
     arguments: [

@@ -480,9 +480,10 @@ struct DubboTests {
   }
 
   @Test(
-    "what is no frame, is too large, or answers what nobody asked ends the client's connection",
+    "what is no frame, has no length, or answers what nobody asked ends the client's connection",
     arguments: [
-      Array("GET / HTTP/1.1\r\n".utf8), DubboFrames.frame(flags: 0xc2, id: 1, [], length: 9 << 20),
+      Array("GET / HTTP/1.1\r\n".utf8), DubboFrames.frame(flags: 0xc2, id: 1, [], length: 1 << 31),
+      DubboFrames.frame(flags: 0xe2, id: 1, [], length: 9 << 20),
       DubboFrames.answer(id: 1),
     ] as [[UInt8]])
   func endsClient(bytes: [UInt8]) {
@@ -515,6 +516,172 @@ struct DubboTests {
     }
     #expect(seen.map(\.status) == [50, 50])
     #expect(world.value(ClusterMetric.upstreamCxProtocolError) == 1)
+    world.expectClean()
+  }
+
+  private static let oversize = [UInt8](repeating: 0xda, count: 8 << 20 + 100)
+
+  @Test("a request over the limit is refused alone, and its bytes are nobody's", arguments: [true, false])
+  func oversizeRequest(isOneWay: Bool) {
+    let world = ProtocolWorld.make()
+    let servers = DubboServers(world)
+    let client = world.connect()
+    client.send(
+      DubboFrames.request(id: 1) + DubboFrames.frame(flags: isOneWay ? 0x82 : 0xc2, id: 2, Self.oversize)
+        + DubboFrames.request(id: 3))
+    var seen: [DubboAnswer] = []
+    world.run {
+      seen += answers(client)
+      return seen.contains { $0.id == 3 }
+    }
+    let refused = seen.filter { $0.id == 2 }
+    #expect(refused == (isOneWay ? [] : [DubboAnswer(id: 2, 40, "dubbo.frame_too_large")]))
+    #expect(seen.count == (isOneWay ? 2 : 3) && servers.requests.count == 2 && world.value(.downstreamRq4xx) == 1)
+    world.expectClean()
+  }
+
+  @Test("a request over the limit whose bytes do not come has the time of a head")
+  func oversizeStalls() {
+    let world = ProtocolWorld.make(manager: { $0.requestHeadersTimeout = .seconds(5) })
+    let client = world.connect()
+    client.send(DubboFrames.frame(flags: 0xc2, id: 2, [1, 2, 3], length: 9 << 20))
+    world.run { client.frames().map { $0[3] } == [40] }
+    world.run(for: .seconds(10)) { client.isOver }
+    #expect(client.isOver && world.value(.downstreamRqHeaderTimeout) == 1)
+    world.expectClean()
+  }
+
+  @Test(
+    "an answer over the limit costs its own request its answer, and nobody else's",
+    arguments: [0x02, 0x22, 0xc2] as [UInt8])
+  func oversizeAnswer(flags: UInt8) {
+    let world = ProtocolWorld.make()
+    let servers = DubboServers(world)
+    servers.answer = { _, _ in [] }
+    let client = world.connect()
+    client.send(DubboFrames.request(id: 1) + DubboFrames.request(id: 2))
+    world.run { servers.requests.count == 2 }
+    let ids = servers.requests.map { DubboFrames.id($0.frame) }
+    servers.requests[0].peer.send(
+      DubboFrames.frame(flags: flags, status: 20, id: ids[0], Self.oversize) + DubboFrames.answer(id: ids[1]))
+    var seen: [DubboAnswer] = []
+    world.run {
+      seen += answers(client)
+      return seen.contains { $0.id == 2 }
+    }
+    // Neither a heartbeat nor a request of the endpoint's is the answer to one of ours, whatever its number.
+    #expect(seen.map(\.status) == (flags == 0x02 ? [50, 20] : [20]) && seen.last?.id == 2)
+    #expect(world.server.accepted.count == 1 && !world.server.accepted[0].isOver)
+    #expect(world.value(ClusterMetric.upstreamCxProtocolError) == 0)
+    client.reset()
+    world.settle()
+    world.expectClean()
+  }
+
+  /// A frame that needs this many bytes more than there are.
+  private func half(_ bytes: Int, flags: UInt8 = 0xc2, id: UInt64 = 1) -> [UInt8] {
+    DubboFrames.frame(flags: flags, status: 20, id: id, [UInt8](repeating: 1, count: bytes - 16), length: 4 << 20)
+  }
+
+  @Test("clients' half messages have a sum: the large one that passes it ends its connection, usual ones have room")
+  func halfRequests() {
+    var limits = WorkerEngine.Limits()
+    limits.halfMessageBytes = 100_000
+    let world = ProtocolWorld.make(limits: limits)
+    let servers = DubboServers(world)
+    let clients = (0..<3).map { _ in world.connect() }
+    clients[0].send(half(60_000))
+    world.settle()
+    clients[1].send(half(60_000))
+    world.settle()
+    #expect(!clients[0].isOver && clients[1].isOver && world.value(.downstreamCxHalfMessageOverflow) == 1)
+    clients[0].send([UInt8](repeating: 1, count: 39_000))
+    world.settle()
+    let whole = DubboFrames.request(id: 7, arguments: [.text(String(repeating: "x", count: 2000))])
+    clients[2].send(Array(whole.prefix(1500)))
+    world.settle()
+    clients[2].send(Array(whole.dropFirst(1500)))
+    world.run { !clients[2].received.isEmpty }
+    #expect(answers(clients[2]).map(\.status) == [20] && servers.requests.count == 1)
+    clients[0].reset()
+    world.settle()
+    let last = world.connect()
+    last.send(half(90_000))
+    world.settle()
+    #expect(!last.isOver, "what ended counts no more")
+    world.expectClean()
+  }
+
+  @Test("endpoints' half answers have a sum of their own")
+  func halfAnswers() {
+    var limits = WorkerEngine.Limits()
+    limits.halfMessageBytes = 100_000
+    let world = ProtocolWorld.make(limits: limits, cluster: { $0.maxRequestsPerConnection = 1 })
+    let servers = DubboServers(world)
+    servers.answer = { [self] _, frame in half(60_000, flags: 0x02, id: DubboFrames.id(frame)) }
+    let client = world.connect()
+    client.send(half(60_000))
+    let other = world.connect()
+    other.send(DubboFrames.request(id: 1))
+    world.settle()
+    #expect(answers(other).isEmpty && world.value(ClusterMetric.upstreamCxHalfMessageOverflow) == 0)
+    other.send(DubboFrames.request(id: 2))
+    var seen: [DubboAnswer] = []
+    world.run {
+      seen += answers(other)
+      return !seen.isEmpty
+    }
+    #expect(seen.map(\.id) == [2] && seen.map(\.status) == [100])
+    #expect(world.value(ClusterMetric.upstreamCxHalfMessageOverflow) == 1 && !client.isOver)
+    other.reset()
+    world.settle()
+    world.expectClean()
+  }
+
+  @Test("a client that was told to go and goes on sending is ended when its time is over and its calls are answered")
+  func drainsBusy() {
+    let world = ProtocolWorld.make(manager: { $0.drainTimeout = .seconds(2) })
+    let servers = DubboServers(world)
+    servers.answer = { _, _ in [] }
+    let client = world.connect()
+    client.send(DubboFrames.request(id: 1))
+    world.run { servers.requests.count == 1 }
+    var isDrained = false
+    world.engine.drain(until: world.proxyLoop.now.advanced(nanoseconds: 60_000_000_000)) { isDrained = true }
+    for id: UInt64 in 2...20 {
+      world.advance(by: .milliseconds(200))
+      // There is always one under way.
+      if let (peer, frame) = servers.requests.dropLast().last {
+        peer.send(DubboFrames.answer(id: DubboFrames.id(frame)))
+      }
+      if client.isOver { break }
+      client.send(DubboFrames.request(id: id))
+    }
+    for (peer, frame) in servers.requests where !peer.isOver {
+      peer.send(DubboFrames.answer(id: DubboFrames.id(frame)))
+    }
+    world.run(for: .seconds(5)) { client.isOver && isDrained }
+    #expect(client.isOver && isDrained && servers.requests.count < 20)
+    world.expectClean()
+  }
+
+  @Test("a client that is held back thinks nobody dead: its heartbeats are answered when it is read again")
+  func heartbeatsHeldBack() {
+    var limits = WorkerEngine.Limits()
+    limits.messagesUnderWay = 1
+    let world = ProtocolWorld.make(limits: limits, route: { $0.timeout = .seconds(100) })
+    let servers = DubboServers(world)
+    servers.answer = { _, _ in [] }
+    let client = world.connect()
+    client.send(DubboFrames.request(id: 1) + DubboFrames.heartbeat(id: 42))
+    world.advance(by: .seconds(90))
+    #expect(!client.isOver && client.received.isEmpty)
+    var seen: [[UInt8]] = []
+    world.run(for: .seconds(30)) {
+      seen += client.frames()
+      return seen.count == 2
+    }
+    #expect(seen.map { DubboFrames.id($0) } == [1, 42] && !client.isOver)
     world.expectClean()
   }
 

@@ -17,6 +17,7 @@ package enum ClusterMetric: Int, Metric {
   case upstreamFlowControlPausedReading, upstreamFlowControlResumedReading
   case upstreamFlowControlBackedUp, upstreamFlowControlDrained
   case retryOrShadowAbandoned, originalDestinationHostInvalid, upstreamRqInsideAnswerTooLarge
+  case upstreamCxHalfMessageOverflow
   case membershipChange, updateAttempt, updateSuccess, updateFailure, updateRejected, updateEmpty, updateNoRebuild
   case initFetchTimeout
   case lbHealthyPanic
@@ -111,6 +112,8 @@ package enum ClusterMetric: Int, Metric {
       .counter("upstream_flow_control_backed_up_total", "Times the upstream's write buffer was full")
     case .upstreamFlowControlDrained:
       .counter("upstream_flow_control_drained_total", "Times the upstream's write buffer drained")
+    case .upstreamCxHalfMessageOverflow:
+      .counter("upstream_cx_half_message_overflow", "Connections closed because too much was kept of half messages")
     case .upstreamRqInsideAnswerTooLarge:
       .counter("upstream_rq_inside_answer_too_large", "Answers to the proxy's own requests that were too large to keep")
     case .retryOrShadowAbandoned:

@@ -11,6 +11,7 @@ package enum HTTPMetric: Int, Metric {
   case downstreamRqRxReset, downstreamRqTxReset, downstreamRqNonRelativePath
   case downstreamRqTimeout, downstreamRqHeaderTimeout, downstreamRqIdleTimeout, downstreamRqMaxDurationReached
   case downstreamRqOverloadClose, downstreamRqTooLarge, downstreamRqFilterStateOverflow
+  case downstreamCxHalfMessageOverflow
   case downstreamRqResponseBeforeRqComplete, downstreamRqWSOnNonWSRoute, downstreamRqTooManyPrematureResets
   case downstreamRq1xx, downstreamRq2xx, downstreamRq3xx, downstreamRq4xx, downstreamRq5xx
   case noRoute, noCluster, rqTotal, rqDirectResponse, rqRedirect, rqResetAfterDownstreamResponseStarted
@@ -70,6 +71,8 @@ package enum HTTPMetric: Int, Metric {
     case .downstreamRqFilterStateOverflow:
       .counter("downstream_rq_filter_state_overflow", "Requests refused because filters had no room for their state")
     case .downstreamRqOverloadClose: .counter("downstream_rq_overload_close", "Requests shed because of overload")
+    case .downstreamCxHalfMessageOverflow:
+      .counter("downstream_cx_half_message_overflow", "Connections closed because too much was kept of half messages")
     case .downstreamRqResponseBeforeRqComplete:
       .counter("downstream_rq_response_before_rq_complete", "Responses sent before the request was complete")
     case .downstreamRqWSOnNonWSRoute:

@@ -38,16 +38,19 @@ extension WorkerEngine {
       if slot[].life == .closing { return bytes.count }
       if holdsBack(d) {
         pauseReading(downstream: d)
+        codec[].settle()
+        turn[].halfRequests += codec[].recount()
         return bytes.count - input.count
       }
       var message = ByteView.empty
       switch codec[].next(&input, requestHead, &message) {
       case .needMore:
+        guard keepsHalf(d) else { return bytes.count }
         boundMessage(d)
         return bytes.count - input.count
       case .message(_, let id, let expectsAnswer):
         if let s = newMessage(d, id, expectsAnswer) { begin(s, message) }
-      case .refused(_, let id, let expectsAnswer, let details):
+      case .refused(_, let id, let expectsAnswer, let details), .oversize(_, let id, let expectsAnswer, let details):
         if let s = newMessage(d, id, expectsAnswer) { refuse(s, details) }
       case .control(_, let wantsAnswer):
         if wantsAnswer {
@@ -68,6 +71,21 @@ extension WorkerEngine {
       slot[].headDeadline = .distantFuture
     }
     return bytes.count
+  }
+
+  /// Counts what is kept of a message that has begun. *Returns*: false where the worker keeps too much of them: the connection has ended. The usual
+  /// message, cut where a segment ends, has room when large ones have none.
+  private func keepsHalf(_ d: SlabIndex) -> Bool {
+    let slot = downstreams.ref(d)
+    turn[].halfRequests += slot[].codec[].recount()
+    let sum = turn[].halfRequests
+    let bound = slot[].codec[].partialBytes > limits.coalescedBytes ? 1 : 2
+    if sum <= bound * limits.halfMessageBytes { return true }
+    slot[].stats?.add(.downstreamCxHalfMessageOverflow)
+    slot[].life.noMoreRequests()
+    endStreams(ofDownstream: d)
+    close(downstream: d, .reset)
+    return false
   }
 
   /// A message that has begun has to be whole in the time of a head.

@@ -75,7 +75,7 @@ extension WorkerEngine {
     while !slot[].life.isClosed {
       var message = ByteView.empty
       switch codec[].next(&input, responseHead, &message) {
-      case .needMore: return bytes.count - input.count
+      case .needMore: return keepsHalf(u) ? bytes.count - input.count : bytes.count
       case .message(_, let id, _):
         if let s = answered(u, id) {
           turn[].passed = PassedMessage(bytes: message)
@@ -86,7 +86,7 @@ extension WorkerEngine {
           return brokenCodec(u, bytes)
         }
       // An answer to a request that has ended meanwhile is nobody's.
-      case .refused(_, let id, _, _):
+      case .refused(_, let id, _, _), .oversize(_, let id, _, _):
         guard let s = answered(u, id) else { continue }
         streams[s].responseFlags.insert(.upstreamProtocolError)
         upstreamReset(s, .protocolError)
@@ -103,6 +103,17 @@ extension WorkerEngine {
       }
     }
     return bytes.count
+  }
+
+  /// As for clients: false where the worker keeps too much of answers that have begun. Those that wait on the connection are told.
+  private func keepsHalf(_ u: SlabIndex) -> Bool {
+    let slot = upstreams.ref(u)
+    turn[].halfAnswers += slot[].codec[].recount()
+    let bound = slot[].codec[].partialBytes > limits.coalescedBytes ? 1 : 2
+    if turn[].halfAnswers <= bound * limits.halfMessageBytes { return true }
+    clusters[hosts[slot[].host].cluster].stats.add(.upstreamCxHalfMessageOverflow)
+    closeWithStreams(u, .overflow)
+    return false
   }
 
   private func brokenCodec(_ u: SlabIndex, _ bytes: ByteView) -> Int {

@@ -159,6 +159,8 @@ extension WorkerEngine {
       slot[].h2[].goAway()
       flushLater(downstream: d)
     }
+    // One that has not gone by now is not served for as long as it likes: what it still sends is not read.
+    if slot[].kind == .codec { slot[].life.noMoreRequests() }
     if slot[].active > 0 { return }
     close(downstream: d, .gracefully, idle: true)
   }

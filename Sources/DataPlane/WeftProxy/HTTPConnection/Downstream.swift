@@ -344,6 +344,7 @@ extension WorkerEngine {
     stage[].drop(slot[].connection)
     if !slot[].timer.id.isNone { loop.cancel(slot[].timer.id) }
     slot[].h2.free()
+    if !slot[].codec.isNone { turn[].halfRequests -= slot[].codec[].counted }
     slot[].codec.free()
     releaseCertificateText(slot)
     release(snapshot: slot[].snapshot)

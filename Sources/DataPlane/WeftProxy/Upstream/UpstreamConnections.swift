@@ -320,6 +320,7 @@ extension WorkerEngine {
     resetStreams(u, wasConnecting ? (timedOut ? .connectTimeout : .connectFailure) : reasonOfLoss(u))
     if !slot[].timer.id.isNone { loop.cancel(slot[].timer.id) }
     slot[].h2.free()
+    if !slot[].codec.isNone { turn[].halfAnswers -= slot[].codec[].counted }
     slot[].codec.free()
     upstreams.remove(u)
     if wasConnecting, !tcp { connectFailed(h, timedOut ? .connectTimeout : .connectFailure) }

@@ -50,6 +50,7 @@ extension WorkerEngine {
     checkListeners(&found)
     checkNetworkFilters(&found)
     checkPlaces(&found)
+    checkHalves(&found)
     return found.words
   }
 
@@ -398,6 +399,15 @@ extension WorkerEngine {
       networkBlocks.count == blocks, "\(networkBlocks.count) blocks of network filters for \(blocks) clients")
     found.expect(turn[].networkHolds.count == holds, "\(turn[].networkHolds.count) holds for \(holds) clients")
     found.expect(turn[].outputFilters == outputs, "\(turn[].outputFilters) connections to watch, \(outputs) are there")
+  }
+
+  /// What is kept of messages that have begun is counted.
+  private func checkHalves(_ found: inout Violations) {
+    var (requests, answers) = (0, 0)
+    downstreams.forEach { if !downstreams[$0].codec.isNone { requests += downstreams[$0].codec[].counted } }
+    upstreams.forEach { if !upstreams[$0].codec.isNone { answers += upstreams[$0].codec[].counted } }
+    found.expect(turn[].halfRequests == requests, "clients' half messages are \(requests) bytes, not as counted")
+    found.expect(turn[].halfAnswers == answers, "endpoints' half messages are \(answers) bytes, not as counted")
   }
 
   /// Slots that stand for clients inside are known to be that, every connection has a place among the workers', and what listener filters are at

@@ -39,6 +39,8 @@ package final class WorkerEngine: LoopHandler {
     /// How long one message of a codec's protocol may take to come where its connection manager has no time for heads.
     package var messageTime = Duration.seconds(60)
     package var queuedAnswerBytes = 32 << 20
+    /// Bytes kept of messages of codecs' protocols that have begun, of all clients together and of all endpoints together.
+    package var halfMessageBytes = 64 << 20
     package init() {}
   }
 
@@ -267,6 +269,9 @@ struct TurnState: ~Copyable {
   var endOfTurnAsked = false
   var spareStreams: [SlabIndex] = []
   var passed = PassedMessage()
+  /// Bytes that connections of codecs keep of messages that have begun: clients', and endpoints'.
+  var halfRequests = 0
+  var halfAnswers = 0
   /// Connections whose network filters want to see what leaves.
   var outputFilters = 0
   /// What ends the hold of a connection by its network filters, by its slot.

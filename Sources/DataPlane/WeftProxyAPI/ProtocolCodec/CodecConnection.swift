@@ -14,6 +14,10 @@ package struct CodecConnection: ~Copyable {
   /// The beginning of one message, and how much of it has to be there before it is looked at again.
   private var partial = ByteBuffer()
   private var wanted = 0
+  /// Bytes of an oversize message that are still to come, to be dropped.
+  private var skipping = 0
+  /// What of `partialBytes` its worker has counted.
+  package private(set) var counted = 0
   /// Streams by the numbers that were given to their requests.
   private var numbers = NumberTable()
   private var lastNumber: UInt32 = 0
@@ -39,7 +43,17 @@ package struct CodecConnection: ~Copyable {
   // MARK: Reading
 
   /// Bytes of a message that has begun.
-  package var hasPartial: Bool { wanted > 0 }
+  package var hasPartial: Bool { wanted > 0 || skipping > 0 }
+
+  /// Bytes kept of it.
+  package var partialBytes: Int { partial.count }
+
+  /// How many bytes more are kept than when this was asked before. *Use*: by the worker, for the sum of all its connections.
+  package mutating func recount() -> Int {
+    let more = partial.count - counted
+    counted = partial.count
+    return more
+  }
 
   /// What comes next. `message` gets the bytes of a message or frame; valid until the next call. `input` loses what was taken: also the beginning
   /// of a message that is not whole, which is kept here.
@@ -49,6 +63,12 @@ package struct CodecConnection: ~Copyable {
       return .needMore(max(wanted, 1))
     }
     received &+= 1
+    if skipping > 0 {
+      let dropped = min(skipping, input.count)
+      skipping -= dropped
+      input = input.dropFirst(dropped)
+      return next(&input, head, &message)
+    }
     if wanted == 0 {
       // The usual case: whole messages are read where they lie.
       partial.removeAll()
@@ -84,7 +104,7 @@ package struct CodecConnection: ~Copyable {
   }
 
   /// The last message is done with: a connection without half a message keeps no memory for one.
-  private mutating func settle() {
+  package mutating func settle() {
     if wanted == 0, partial.capacity > 0 { partial.release() }
   }
 
@@ -92,6 +112,10 @@ package struct CodecConnection: ~Copyable {
     let count: Int
     switch event {
     case .needMore, .malformed: return
+    case .oversize(let bytes, _, _, _):
+      precondition(bytes > 0)
+      count = min(bytes, input.count)
+      skipping = bytes - count
     case .message(let bytes, _, _), .refused(let bytes, _, _, _), .control(let bytes, _), .lastCall(let bytes):
       count = bytes
     }

@@ -53,11 +53,14 @@ package enum CodecEvent: BitwiseCopyable, Sendable {
   case message(bytes: Int, id: UInt64 = 0, expectsAnswer: Bool = true)
   /// A request that is not passed on, though it is known where it ends: it is answered with 400.
   case refused(bytes: Int, id: UInt64 = 0, expectsAnswer: Bool = true, details: StaticString)
+  /// As `refused`, told as soon as its length is known: of a message that is larger than it may be. Its bytes, as many as are said here, are dropped as
+  /// they come, without harm to what follows. An endpoint's costs the request `id` its answer, where there is one.
+  case oversize(bytes: Int, id: UInt64 = 0, expectsAnswer: Bool = true, details: StaticString)
   /// The connection's own business. With `wantsAnswer` the codec is asked for one (`answer`).
   case control(bytes: Int, wantsAnswer: Bool)
   /// The peer takes no further requests on this connection, or sends none.
   case lastCall(bytes: Int)
-  /// No message of this protocol begins so, or it is larger than it may be: the connection ends.
+  /// No message of this protocol begins so, or nobody knows where it ends: the connection ends.
   case malformed(StaticString)
 }
 

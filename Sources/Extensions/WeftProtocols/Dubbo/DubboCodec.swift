@@ -35,6 +35,12 @@ package struct DubboCodec: ProtocolCodec {
     case .needMore(let total): return .needMore(total)
     case .malformed(.badMagic): return .malformed("dubbo.bad_magic")
     case .malformed(.tooLarge): return .malformed("dubbo.frame_too_large")
+    case .oversize(let frame):
+      let isExpected = !frame.isEvent && frame.isRequest == (peer == .client)
+      if !isExpected, peer == .client { return .malformed("dubbo.frame_too_large") }
+      return .oversize(
+        bytes: frame.bytes, id: isExpected ? frame.id : 0, expectsAnswer: isExpected && frame.isTwoWay,
+        details: "dubbo.frame_too_large")
     case .frame(let read): frame = read
     }
     let body = input.prefix(frame.bytes).dropFirst(DubboFrame.headBytes)

@@ -55,8 +55,7 @@ extension Converter {
     var out = HTTPConnectionManager(statPrefix: prefix, routes: .inline(routes))
     out.protocolCodec = ExtensionConfig(typeName: Self.dubboCodec, message: [])
     out.filters = [ConfiguredFilter(name: "router", .router(RouterOptions()))]
-    // Envoy's filter has no time-outs.
-    out.streamIdleTimeout = nil
+    // Envoy's filter has no time-outs. A call that nobody answers ends all the same, by the connection manager's own default for streams.
     out.idleTimeout = nil
     return out
   }
