@@ -45,7 +45,9 @@ let proxyWorldNeeds = [
   "WeftBase", "WeftModel", "WeftRuntime", "WeftHTTP", "WeftTLS", "WeftTelemetry", "WeftProxyAPI", "WeftUpstream",
 ]
 let proxyTestsNeed =
-  ["WeftProxyTestKit", "WeftTestKit", "WeftListenerFilters", "WeftProtobuf", "WeftXDS", "WeftXDSMessages"]
+  [
+    "WeftProxyTestKit", "WeftTestKit", "WeftListenerFilters", "WeftLoadBalancers", "WeftProtobuf", "WeftXDS", "WeftXDSMessages",
+  ]
   + proxyWorldNeeds
 
 let package = Package(
@@ -115,6 +117,10 @@ let package = Package(
       ]),
     library(
       "WeftNetworkFilters", in: "Extensions",
+        ["WeftBase", "WeftTelemetry", "WeftModel", "WeftProtobuf", "WeftXDS", "WeftXDSMessages", "WeftProxyAPI"]),
+
+    library(
+      "WeftLoadBalancers", in: "Extensions",
       ["WeftBase", "WeftTelemetry", "WeftModel", "WeftProtobuf", "WeftXDS", "WeftXDSMessages", "WeftProxyAPI"]),
 
     // Control plane
@@ -151,7 +157,7 @@ let package = Package(
       "weft-proxy",
       [
         "WeftBase", "WeftModel", "WeftRuntime", "WeftTelemetry", "WeftProxyAPI", "WeftProxy", "WeftHTTPFilters",
-        "WeftListenerFilters", "WeftNetworkFilters", "WeftProtocols",
+        "WeftListenerFilters", "WeftLoadBalancers", "WeftNetworkFilters", "WeftProtocols",
       ]),
     program("weft-control", ["WeftBase", "WeftTelemetry", "WeftService", "WeftConfig", "WeftControl"]),
     program("weft-agent", ["WeftCLI"]),
@@ -201,13 +207,14 @@ let package = Package(
     // WeftProxy's tests are several bundles that share a world, so that an edit compiles a part of them again.
     .target(
       name: "WeftProxyTestKit",
-      dependencies: (["WeftProxy", "WeftListenerFilters", "WeftProtobuf", "WeftXDSMessages"] + proxyWorldNeeds).map {
-        .byName(name: $0)
-      },
+      dependencies: (["WeftProxy", "WeftListenerFilters", "WeftLoadBalancers", "WeftProtobuf", "WeftXDSMessages"]
+        + proxyWorldNeeds).map { .byName(name: $0) },
       path: "Tests/DataPlane/WeftProxyTests/World", swiftSettings: strict),
     tests(
       of: "WeftProxy", in: "DataPlane", proxyTestsNeed, exclude: ["World", "Router", "Listeners", "XDS", "Compile"]),
     tests(of: "WeftHTTPFilters", in: "Extensions", ["WeftProxy"] + proxyTestsNeed),
+    tests(
+      of: "WeftLoadBalancers", in: "Extensions", ["WeftProxy"] + proxyTestsNeed.filter { $0 != "WeftLoadBalancers" }),
     tests(of: "WeftProtocols", in: "Extensions", ["WeftProxy", "WeftDubbo", "WeftHTTPFilters"] + proxyTestsNeed),
     tests(
       of: "WeftListenerFilters", in: "Extensions",
@@ -244,7 +251,7 @@ let package = Package(
       dependencies: [
         "WeftBase", "WeftHTTP", "WeftProtobuf", "WeftRuntime", "WeftTelemetry", "WeftModel", "WeftKinds",
         "WeftXDSMessages",
-        "WeftUpstream", "WeftProxy", "WeftProxyAPI", "WeftListenerFilters", "WeftControlAPI", "WeftTranslation",
+        "WeftUpstream", "WeftProxy", "WeftProxyAPI", "WeftListenerFilters", "WeftLoadBalancers", "WeftControlAPI", "WeftTranslation",
         "WeftDiscovery", "WeftTestKit",
       ], path: "Tests/Simulation", swiftSettings: strict),
     .testTarget(

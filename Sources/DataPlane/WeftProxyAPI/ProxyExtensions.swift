@@ -7,15 +7,18 @@ package struct ProxyExtensions: Sendable {
   package var httpFilters: HTTPFilterRegistry
   package var networkFilters: NetworkFilterRegistry
   package var listenerFilters: ListenerFilterRegistry
+  package var loadBalancers: LoadBalancerRegistry
   package var protocols: ProtocolRegistry
 
   package init(
     httpFilters: HTTPFilterRegistry = .none, networkFilters: NetworkFilterRegistry = .none,
-    listenerFilters: ListenerFilterRegistry = .none, protocols: ProtocolRegistry = .none
+    listenerFilters: ListenerFilterRegistry = .none, loadBalancers: LoadBalancerRegistry = .none,
+    protocols: ProtocolRegistry = .none
   ) {
     self.httpFilters = httpFilters
     self.networkFilters = networkFilters
     self.listenerFilters = listenerFilters
+    self.loadBalancers = loadBalancers
     self.protocols = protocols
   }
 
@@ -28,6 +31,7 @@ package struct ProxyExtensions: Sendable {
     known.protocols = protocols.known
     known.networkFilters = networkFilters.known
     known.listenerFilters = listenerFilters.known
+    known.loadBalancers = loadBalancers.known
     return known
   }
 }

@@ -3,6 +3,7 @@
 import WeftBase
 import WeftControlAPI
 import WeftListenerFilters
+import WeftLoadBalancers
 import WeftModel
 import WeftProtobuf
 import WeftProxyAPI
@@ -60,7 +61,8 @@ final class SimSubscriber {
   }
 
   /// What translation sends is used with.
-  private static let extensions = ProxyExtensions(listenerFilters: ListenerFilters.registry)
+  private static let extensions = ProxyExtensions(
+    listenerFilters: ListenerFilters.registry, loadBalancers: LoadBalancers.registry)
   private let refusalShare: Int
   private let refusalSeed: UInt64
 

@@ -84,7 +84,7 @@ final class ConfigStorm {
       traffic.probes.reached("priorities")
     }
     cluster.circuitBreakers.standard.maxRetries = UInt32(world.pick(1...9))
-    cluster.loadBalancing.policy = world.pick([.roundRobin, .random, .leastRequest(choices: 2, activeRequestBias: 1)])
+    cluster.loadBalancing.policy = world.pick([.roundRobin, .random, .leastRequest, .ringHash, .maglev])
     // What connections depend on: the cluster is made anew.
     if world.chance(1, in: 4) {
       cluster.connectTimeout = .seconds(world.pick(2...5))
@@ -124,6 +124,13 @@ final class ConfigStorm {
     func forward(_ prefix: String, _ cluster: ClusterSpecifier) -> Route {
       var action = RouteAction(cluster: cluster)
       action.timeout = .zero
+      if world.chance(2, in: 3) {
+        action.hashPolicies = [
+          HashPolicy(.cookie(name: "key", path: "/", ttl: .seconds(world.pick(0...9)), attributes: [])),
+          HashPolicy(.header(name: ":path", rewrite: nil), terminal: true), HashPolicy(.sourceIP),
+        ]
+        action.hashPolicies.removeFirst(world.pick(0...2))
+      }
       return Route(match: RouteMatch(.prefix(prefix)), action: .forward(action))
     }
     var host = VirtualHost(name: "all", domains: ["*"])

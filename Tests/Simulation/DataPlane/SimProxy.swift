@@ -4,6 +4,7 @@ import Foundation
 import WeftBase
 import WeftHTTP
 import WeftListenerFilters
+import WeftLoadBalancers
 import WeftModel
 import WeftProxyAPI
 import WeftTelemetry
@@ -32,7 +33,8 @@ final class SimProxy {
       loop: process.loop, number: 0, registry: registry, seed: RandomSource.mix(world.seed, UInt64(name.count)))
     compiler = SnapshotCompiler(
       metrics: registry, logs: logs, security: security, random: RandomSource(seed: world.seed),
-      extensions: ProxyExtensions(listenerFilters: ListenerFilters.registry))
+      extensions: ProxyExtensions(
+        listenerFilters: ListenerFilters.registry, loadBalancers: LoadBalancers.registry))
     process.loop.handler = engine
   }
 

@@ -35,6 +35,7 @@ package enum ClusterMetric: Int, Metric {
   case upstreamRqActive, upstreamRqPendingActive
   case membershipTotal, membershipHealthy, membershipDegraded, maxHostWeight, version
   case updateTime
+  case lbTableBytes
   case outlierEjectionsActive
   case breakerDefaultCxOpen, breakerDefaultRqPendingOpen, breakerDefaultRqOpen, breakerDefaultRqRetryOpen
   case breakerHighCxOpen, breakerHighRqPendingOpen, breakerHighRqOpen, breakerHighRqRetryOpen
@@ -122,6 +123,7 @@ package enum ClusterMetric: Int, Metric {
       .counter("original_dst_host_invalid", "Original destinations that were invalid")
     case .membershipChange: .counter("membership_change", "Changes of the cluster's hosts")
     case .initFetchTimeout: .counter("init_fetch_timeout", "First assignments that did not come in time")
+    case .lbTableBytes: .gauge("lb_table_bytes", "Memory of the tables that hosts are chosen by, on all workers")
     case .updateTime: .gauge("update_time", "Milliseconds since 1970 of the last accepted assignment")
     case .updateAttempt: .counter("update_attempt", "Attempts to learn the cluster's hosts")
     case .updateSuccess: .counter("update_success", "Successful updates of the hosts")

@@ -128,6 +128,11 @@ package final class MetricsRegistry: @unchecked Sendable {
     return unsafe StatBlock(cells: cells(scope, page: worker, count: M.cellCount))
   }
 
+  /// The gauges of `scope` that belong to no worker: to be `set` by whoever knows the newest value, never added to.
+  package func sharedGauges<M: Metric>(_ metric: M.Type, _ scope: ScopeID) -> StatBlock<M> {
+    scopes.withLock { _ in unsafe StatBlock(cells: cells(scope, page: workers, count: M.cellCount)) }
+  }
+
   private func cells(_ scope: ScopeID, page: Int, count: Int) -> Block {
     let entry = unsafe entry(scope, page: page)
     if let block = unsafe weft_load_pointer(entry) { return unsafe block.assumingMemoryBound(to: UInt64.self) }

@@ -145,11 +145,6 @@ enum ResourceGuard {
     do throws(ConfigError) {
       let model = try Converter().cluster(cluster)
       try checks.check(model)
-      // Bounds of Envoy's own for what weft-proxy does not do.
-      if case .ringHashLbConfig(let ring)? = cluster.lbConfig, ring.minimumRingSize?.value ?? 0 > 8 << 20 {
-        throw ConfigError(
-          path: FieldPath().field("ring_hash_lb_config").field("minimum_ring_size"), "must be at most \(8 << 20)")
-      }
       return nil
     } catch {
       return Refusal(names: [cluster.name], part: "the cluster \(cluster.name)", error: error)

@@ -21,6 +21,7 @@ package struct CompiledTCPProxy {
   package var idleTimeout: UInt64 = 0
   package var maxConnectionDuration: UInt64 = 0
   package var maxConnectAttempts: UInt32 = 1
+  package var hashesSource = false
   package var accessLogs: [any AccessLogWriter] = []
 
   package init(config: TCPProxy, scope: ScopeID, choices: ConstantTable<Choice>, totalWeight: UInt64) {

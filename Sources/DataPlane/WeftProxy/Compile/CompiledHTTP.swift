@@ -152,7 +152,8 @@ package struct CompiledRoute {
   package var upgrades = ConstantTable<Upgrade>()
   /// CONNECT ends here: what follows is passed on as TCP.
   package var terminatesConnect = false
-  package var hasHashPolicies = false
+  /// What of a request is hashed, for balancing by hash.
+  package var hashPolicies = ConstantTable<CompiledHashPolicy>()
   /// By position in the filter chain; empty: the chain's own hold.
   package var filterConfigs = FilterConfigs()
 

@@ -209,6 +209,7 @@ struct ListenerCompiler {
     compiled.idleTimeout = proxy.idleTimeout.wholeNanoseconds
     compiled.maxConnectionDuration = proxy.maxDownstreamConnectionDuration.wholeNanoseconds
     compiled.maxConnectAttempts = max(1, proxy.maxConnectAttempts)
+    compiled.hashesSource = proxy.hashesSource
     compiled.accessLogs = try accessLogs(proxy.accessLogs)
     return compiled
   }

@@ -265,7 +265,13 @@ struct RouteCompiler {
     compiled.terminatesConnect = action.upgrades.contains {
       $0.enabled && $0.terminates && $0.type.lowercased() == "connect"
     }
-    compiled.hasHashPolicies = !action.hashPolicies.isEmpty
+    var hashed: [CompiledHashPolicy] = []
+    for (i, policy) in action.hashPolicies.enumerated() {
+      do throws(ConfigError) { hashed.append(try CompiledHashPolicy(policy, storage)) } catch {
+        throw error.inside(FieldPath().field("hash_policy").index(i))
+      }
+    }
+    compiled.hashPolicies = storage.arena.table(hashed)
   }
 
   private func weighted(

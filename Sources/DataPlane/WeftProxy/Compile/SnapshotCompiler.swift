@@ -96,6 +96,7 @@ package final class SnapshotCompiler {
   private let protocols: ProtocolRegistry
   private var networkChains: NetworkChains
   private let listenerFilters: ListenerFilterRegistry
+  private let loadBalancers: LoadBalancerRegistry
   private var listeners: [String: ListenerUnit] = [:]
   /// Kept for as long as a snapshot uses it: a cluster that goes and comes back goes on counting what is in flight.
   private var breakers: [String: WeakBreaker] = [:]
@@ -112,6 +113,7 @@ package final class SnapshotCompiler {
     protocols = extensions.protocols
     listenerFilters = extensions.listenerFilters
     networkChains = NetworkChains(extensions.networkFilters, metrics: metrics)
+    loadBalancers = extensions.loadBalancers
     self.metrics = metrics
     self.logs = logs
     self.security = security
@@ -355,6 +357,8 @@ package final class SnapshotCompiler {
   ) throws(ConfigError) -> Unit<ClusterModel, CompiledCluster> {
     let storage = SnapshotStorage()
     let cluster = model.cluster
+    let balancer = try balancer(of: cluster, storage)
+    let hashes = balancer?.traits.hashes ?? .none
     var endpoints: [CompiledEndpoint] = []
     var weights: [UInt32: UInt32] = [:]
     for (l, locality) in model.assignment.localities.enumerated() {
@@ -362,10 +366,20 @@ package final class SnapshotCompiler {
       for (e, endpoint) in locality.endpoints.enumerated() {
         let at = FieldPath().field("load_assignment").field("endpoints").index(l).field("lb_endpoints").index(e)
         for address in try addresses(endpoint, cluster, state, at) {
-          endpoints.append(
-            CompiledEndpoint(
-              address: address, hostname: storage.text(hostname(endpoint, cluster)), weight: endpoint.weight,
-              priority: locality.priority, locality: UInt32(l), health: endpoint.health, isCanary: endpoint.canary))
+          var compiled = CompiledEndpoint(
+            address: address, hostname: storage.text(hostname(endpoint, cluster)), weight: endpoint.weight,
+            priority: locality.priority, locality: UInt32(l), health: endpoint.health, isCanary: endpoint.canary)
+          if hashes != .none {
+            compiled.hashKey =
+              if !endpoint.hashKey.isEmpty {
+                storage.text(endpoint.hashKey)
+              } else if hashes == .hostname, !compiled.hostname.isEmpty {
+                compiled.hostname
+              } else {
+                storage.text(address.unixPath ?? address.description)
+              }
+          }
+          endpoints.append(compiled)
         }
       }
     }
@@ -375,6 +389,7 @@ package final class SnapshotCompiler {
       limits: HTTPLimits(upstreamOf: cluster), connectTimeout: cluster.connectTimeout.wholeNanoseconds)
     compiled.config.loadAssignment = model.assignment
     compiled.localityWeights = weights
+    compiled.balancer = balancer
     compiled.metadata = storage.arena.metadata(cluster.metadata)
     compiled.options = ConnectionOptions(cluster)
     compiled.idleTimeout = cluster.idleTimeout.wholeNanoseconds
@@ -418,6 +433,14 @@ package final class SnapshotCompiler {
     attachOutliers(cluster, &compiled)
     publishMembers(compiled)
     return Unit(model: model, value: storage.keep(compiled), storage: storage)
+  }
+
+  private func balancer(of cluster: Cluster, _ storage: SnapshotStorage) throws(ConfigError) -> CompiledBalancer? {
+    guard case .balancer(let config) = cluster.loadBalancing.policy else { return nil }
+    let context = BalancerContext(storage: storage, metrics: metrics, cluster: cluster.statName)
+    do throws(ConfigError) { return try loadBalancers.compile(config, context) } catch {
+      throw error.inside(cluster.loadBalancing.policyPath)
+    }
   }
 
   private func attachOutliers(_ cluster: Cluster, _ compiled: inout CompiledCluster) {

@@ -76,6 +76,7 @@ extension WorkerEngine {
       let took = (now.nanoseconds &- stream[].upstreamStarted.nanoseconds) / 1_000_000
       head.set(.envoyUpstreamServiceTime, head.decimal(took), flags: .sound)
     }
+    if stream[].newCookies != 0, !stream[].flags.contains(.localReply) { giveCookies(s, head) }
     if let route = stream[].route {
       if route[].includesAttemptCountInResponse {
         head.set(.envoyAttemptCount, head.decimal(UInt64(stream[].attempts)))

@@ -153,6 +153,8 @@ extension WorkerEngine {
     }
     stream[].cluster = state
     clusters[state].activeRequests += 1
+    // Of the request as it came: what the route changes has no part in it.
+    if clusters[state].hashes { takeHash(s, head, route) }
 
     setTimeouts(s, head, route)
     if route[].idleTimeout != .max { stream[].idleTimeout = route[].idleTimeout }
@@ -268,7 +270,8 @@ extension WorkerEngine {
       h = host
     } else {
       let pick = state[].balancer[].pick(
-        random: &turn[].random, avoiding: avoid ? stream[].tried.positions(in: hosts) : TriedHosts(),
+        hash: stream[].hash.value, random: &turn[].random,
+        avoiding: avoid ? stream[].tried.positions(in: hosts) : TriedHosts(),
         attempts: Int(stream[].route?[].retryRules?.hostAttempts ?? 1)
       )
       guard case .host(let position, let panicking) = pick else {

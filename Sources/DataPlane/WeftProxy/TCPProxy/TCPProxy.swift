@@ -57,11 +57,13 @@ extension WorkerEngine {
       }
       h = host
     } else {
-      guard case .host(let position, _) = state[].balancer[].pick(random: &turn[].random) else {
+      let hash = state[].hashes ? sourceHash(d) : nil
+      guard case .host(let position, let panicking) = state[].balancer[].pick(hash: hash, random: &turn[].random) else {
         state[].stats.add(.upstreamCxNoneHealthy)
         stream[].responseFlags.insert(.noHealthyUpstream)
         return endTCP(s, .reset)
       }
+      if panicking { state[].stats.add(.lbHealthyPanic) }
       h = state[].members[].hosts[Int(position)]
       state[].balancer[].started(position)
     }
@@ -87,6 +89,13 @@ extension WorkerEngine {
     stream[].upstream = u
     stream[].place.connected()
     stream[].upstreamStarted = now
+  }
+
+  /// The hash of the client's address, where the proxy asks for it.
+  private func sourceHash(_ d: SlabIndex) -> UInt64? {
+    let slot = downstreams.ref(d)
+    guard slot[].chainConfig?[].tcp?[].hashesSource ?? false, !slot[].peer.isUnix else { return nil }
+    return hash(of: slot[].peer.ip)
   }
 
   func upstreamConnectedTCP(_ u: SlabIndex) {

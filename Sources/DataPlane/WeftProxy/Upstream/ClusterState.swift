@@ -3,6 +3,7 @@
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
@@ -30,6 +31,8 @@ struct ClusterState: BitwiseCopyable {
   /// Runs while there are hosts on demand.
   var cleanup = TimerID.none
   var outlier: OutlierHandle?
+  /// Its policy hashes: requests are asked for their hash.
+  var hashes = false
   /// A fresh response decoder, to be copied into new connections.
   var decoder: H1Decoder
 
@@ -67,10 +70,9 @@ extension WorkerEngine {
       update(known, config, piece)
       return known
     }
+    let stats = registry.block(ClusterMetric.self, config[].scope, worker: number)
     let state = ClusterState(
-      config: config, identity: config[].identity,
-      stats: registry.block(ClusterMetric.self, config[].scope, worker: number),
-      balancer: Cell(LoadBalancer(config[].config.loadBalancing, overprovisioningPercent: overprovisioning(config))),
+      config: config, identity: config[].identity, stats: stats, balancer: Cell(loadBalancer(config, stats)),
       members: Cell(MemberList(name: config[].config.name)),
       standard: config[].breakers.breaker(.standard), high: config[].breakers.breaker(.high),
       standardLimits: config[].breakerLimits, highLimits: config[].highBreakerLimits, pieces: 1,
@@ -96,10 +98,20 @@ extension WorkerEngine {
     state[].high = config[].breakers.breaker(.high)
     state[].outlier = config[].outlier.map(OutlierHandle.init)
     if balancerChanged {
-      state[].balancer[] = LoadBalancer(
-        config[].config.loadBalancing, overprovisioningPercent: overprovisioning(config))
+      state[].balancer[] = loadBalancer(config, state[].stats)
+    } else {
+      state[].balancer[].renew(config[].balancer)
     }
+    state[].hashes = config[].balancer.map { $0.traits.hashes != .none } ?? false
     setHosts(i, config[].endpoints)
+  }
+
+  private func loadBalancer(
+    _ config: ConfigRef<CompiledCluster>, _ stats: StatBlock<ClusterMetric>
+  ) -> LoadBalancer {
+    LoadBalancer(
+      config[].config.loadBalancing, config[].balancer, overprovisioningPercent: overprovisioning(config),
+      stats: stats)
   }
 
   /// Replaces the hosts of a cluster; those that stay keep their connections and counts.
@@ -148,7 +160,7 @@ extension WorkerEngine {
       balanced.append(
         BalancerHost(
           weight: endpoint.weight, priority: endpoint.priority, locality: endpoint.locality,
-          availability: availability))
+          availability: availability, key: endpoint.hashKey))
     }
     state[].members[].cells = endpoints.prefix(list.count).map(\.outlier)
     for position in list.indices where state[].members[].cells[position]?.isEjected ?? false {
@@ -227,7 +239,9 @@ extension WorkerEngine {
     if !onDemand.isEmpty { state[].members[].onDemand = [:] }
     for host in onDemand { remove(host: host) }
     // The last host may have taken the cluster with it.
-    if clusters.contains(i) { releaseIfUnused(cluster: i) }
+    guard clusters.contains(i) else { return }
+    state[].balancer[].setHosts([], random: &turn[].random)
+    releaseIfUnused(cluster: i)
   }
 
   func releaseIfUnused(host h: SlabIndex) {
@@ -263,11 +277,10 @@ extension WorkerEngine {
     let version = outlier.version
     if version == state[].ejectionVersion { return }
     state[].ejectionVersion = version
-    for position in state[].members[].cells.indices {
+    state[].balancer[].setAvailabilities(random: &turn[].random) { position in
+      guard position < state[].members[].cells.count else { return nil }
       let ejected = state[].members[].cells[position]?.isEjected ?? false
-      let host = state[].members[].hosts[position]
-      let availability: HostAvailability = ejected ? .unhealthy : hosts[host].availability
-      state[].balancer[].setAvailability(Int32(position), availability, random: &turn[].random)
+      return ejected ? .unhealthy : hosts[state[].members[].hosts[position]].availability
     }
   }
 }

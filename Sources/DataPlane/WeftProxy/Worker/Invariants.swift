@@ -325,7 +325,23 @@ extension WorkerEngine {
       cluster.activeRequests == there.requests,
       "cluster \(i.index): \(cluster.activeRequests) of \(there.requests) requests")
     found.expect(cluster.hostSlots == there.hosts, "cluster \(i.index): \(cluster.hostSlots) of \(there.hosts) hosts")
-    for h in cluster.members[].hosts { found.expect(hosts.contains(h), "cluster \(i.index) names a host that is gone") }
+    let list = cluster.members[].hosts
+    for h in list { found.expect(hosts.contains(h), "cluster \(i.index) names a host that is gone") }
+    // What the balancer believes to run is what runs.
+    found.expect(
+      cluster.balancer[].hostCount == list.count,
+      "cluster \(i.index): \(list.count) hosts, \(cluster.balancer[].hostCount) in its balancer")
+    var sum: UInt32 = 0
+    for (position, h) in list.enumerated() where position < cluster.balancer[].hostCount && hosts.contains(h) {
+      var running = hosts[h].activeRequests
+      forEachPart(h) { running += hosts[$0].activeRequests }
+      let believed = cluster.balancer[].activeRequests(Int32(position))
+      found.expect(believed == running, "host \(h.index): \(running) requests, its balancer counts \(believed)")
+      sum &+= running
+    }
+    found.expect(
+      cluster.balancer[].allActiveRequests == sum,
+      "cluster \(i.index): \(sum) requests, its balancer counts \(cluster.balancer[].allActiveRequests)")
   }
 
   /// A snapshot is there for as long as something names it.

@@ -97,6 +97,10 @@ package struct Stream: Linked {
   package var cluster = SlabIndex.none
   package var host = SlabIndex.none
   package var random: UInt64
+  /// By which balancing gives it a host.
+  var hash = CombinedHash()
+  /// Of which of the route's policies the answer sets the cookie, by position.
+  var newCookies: UInt32 = 0
 
   package var head: StoredHead?
   package var requestTrailers: StoredHead?

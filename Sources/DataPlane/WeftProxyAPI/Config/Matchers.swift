@@ -55,7 +55,21 @@ package struct CompiledStringMatcher: BitwiseCopyable {
 package struct CompiledHeaderMatcher: BitwiseCopyable {
   package enum Kind: UInt8, BitwiseCopyable { case present, absent, string, range }
   /// Pseudo-fields that a matcher may name.
-  package enum Pseudo: UInt8, BitwiseCopyable { case none, method, path, authority, scheme }
+  package enum Pseudo: UInt8, BitwiseCopyable {
+    case none, method, path, authority, scheme
+
+    /// `name` in lower case.
+    init(_ name: String) {
+      self =
+        switch name {
+        case ":method": .method
+        case ":path": .path
+        case ":authority", "host": .authority
+        case ":scheme": .scheme
+        default: .none
+        }
+    }
+  }
   package let name: ByteView
   package let pseudo: Pseudo
   package let kind: Kind
@@ -68,14 +82,7 @@ package struct CompiledHeaderMatcher: BitwiseCopyable {
   package init(_ matcher: HeaderMatcher, _ storage: SnapshotStorage) throws(ConfigError) {
     let lower = matcher.name.lowercased()
     name = storage.text(lower)
-    pseudo =
-      switch lower {
-      case ":method": .method
-      case ":path": .path
-      case ":authority", "host": .authority
-      case ":scheme": .scheme
-      default: .none
-      }
+    pseudo = Pseudo(lower)
     inverts = matcher.invert
     treatsMissingAsEmpty = matcher.treatMissingAsEmpty
     switch matcher.condition {

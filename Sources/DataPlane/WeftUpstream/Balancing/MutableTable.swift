@@ -1,3 +1,5 @@
+import WeftProxyAPI
+
 /// A growable run of trivial values with one owner: what a Swift array would be without reference counts and uniqueness
 /// checks.
 ///
@@ -39,4 +41,7 @@ package struct MutableTable<T: BitwiseCopyable>: ~Copyable {
   }
 
   package mutating func removeAll() { count = 0 }
+
+  /// What is there now, for those who are lent it until the next `append`.
+  var flat: FlatTable<T> { unsafe base.map { unsafe FlatTable(base: $0, count: count) } ?? FlatTable() }
 }

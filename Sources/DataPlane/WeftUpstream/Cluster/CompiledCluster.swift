@@ -3,6 +3,7 @@
 package import WeftBase
 package import WeftHTTP
 package import WeftModel
+package import WeftProxyAPI
 package import WeftRuntime
 package import WeftTelemetry
 
@@ -53,6 +54,8 @@ package struct CompiledCluster {
   package var outlier: OutlierMonitor?
   /// Keep the cells of `endpoints` for those who still use this cluster when its hosts have changed.
   package var outlierBlocks: [OutlierMonitor.Block] = []
+  /// Chooses hosts; nil where they come with connections.
+  package var balancer: CompiledBalancer?
   /// Weights by locality number, for locality-weighted balancing.
   package var localityWeights: [UInt32: UInt32] = [:]
 
@@ -82,6 +85,8 @@ package struct CompiledEndpoint {
   package var locality: UInt32
   package var health: HealthStatus
   package var isCanary: Bool
+  /// What balancing by hash hashes of it; empty without.
+  package var hashKey = ByteView.empty
   /// Where outcomes are recorded; nil without outlier detection.
   package var outlier: OutlierMonitor.HostCells?
 

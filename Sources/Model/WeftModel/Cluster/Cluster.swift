@@ -1,3 +1,5 @@
+package import WeftBase
+
 /// A named group of endpoints and how to reach them.
 package struct Cluster: Hashable, Sendable {
   package enum Discovery: Hashable, Sendable {
@@ -87,12 +89,21 @@ package struct DNSResolver: Hashable, Sendable {
 /// How a host is chosen.
 package struct LoadBalancing: Hashable, Sendable {
   package enum Policy: Hashable, Sendable {
-    case roundRobin
-    case leastRequest(choices: UInt32, activeRequestBias: Double)
-    case random
-    case ringHash(minimumSize: UInt64, maximumSize: UInt64, useHostname: Bool)
-    case maglev(tableSize: UInt64)
+    /// An extension chooses.
+    case balancer(ExtensionConfig)
+    /// Hosts come with connections.
     case clusterProvided
+
+    /// A policy of Envoy's, by the folder and its message; empty bytes are its defaults.
+    private static func policy(_ folder: String, _ message: String, _ bytes: [UInt8] = []) -> Policy {
+      .balancer(
+        ExtensionConfig(typeName: "envoy.extensions.load_balancing_policies.\(folder).v3.\(message)", message: bytes))
+    }
+    package static var roundRobin: Policy { policy("round_robin", "RoundRobin") }
+    package static var leastRequest: Policy { policy("least_request", "LeastRequest") }
+    package static var random: Policy { policy("random", "Random") }
+    package static var ringHash: Policy { policy("ring_hash", "RingHash") }
+    package static var maglev: Policy { policy("maglev", "Maglev") }
   }
   package struct SlowStart: Hashable, Sendable {
     package var window: Duration
@@ -101,6 +112,8 @@ package struct LoadBalancing: Hashable, Sendable {
     package init(window: Duration) { self.window = window }
   }
   package var policy: Policy = .roundRobin
+  /// Where it stands in the cluster, to name what is wrong with it.
+  package var policyPath = FieldPath().field("lb_policy")
   package var slowStart: SlowStart?
   /// Below this share of healthy hosts the whole priority is used; 0 never does.
   package var panicThresholdPercent = 50.0
@@ -109,8 +122,6 @@ package struct LoadBalancing: Hashable, Sendable {
   package var zoneAware: ZoneAware?
   /// Changes of hosts' health, weight and metadata that come within this time of the last change wait until it is over; zero: none waits.
   package var updateMergeWindow = Duration.seconds(1)
-  package var overrideHostStatus: Set<HealthStatus> = []
-  package var ignoreNewHostsUntilFirstHealthCheck = false
   package struct ZoneAware: Hashable, Sendable {
     package var routingEnabledPercent = 100.0
     package var minimumClusterSize: UInt64 = 6

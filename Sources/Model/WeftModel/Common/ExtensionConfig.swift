@@ -37,6 +37,8 @@ package struct KnownExtensions: Hashable, Sendable {
   package var listenerFilters: [String: String] = [:]
   /// Messages of network filters, each with the filter's canonical name; those that end a chain among them.
   package var networkFilters: [String: String] = TerminalNetworkFilter.known
+  /// Messages of balancing policies, each with the policy's canonical name.
+  package var loadBalancers: [String: String] = [:]
   /// Whether others pass as they are: which there are, only the program they are meant for knows.
   package var takesOthers = false
 
@@ -47,6 +49,8 @@ package struct KnownExtensions: Hashable, Sendable {
   package func hasListenerFilter(_ typeName: String) -> Bool { takesOthers || listenerFilters[typeName] != nil }
   package func hasNetworkFilter(_ typeName: String) -> Bool { takesOthers || networkFilters[typeName] != nil }
   package func hasRouteFilter(_ typeName: String) -> Bool { takesOthers || routeFilters.contains(typeName) }
+
+  package func hasLoadBalancer(_ typeName: String) -> Bool { takesOthers || loadBalancers[typeName] != nil }
 
   /// No extension at all.
   package static var none: KnownExtensions { KnownExtensions() }
@@ -83,6 +87,13 @@ package struct KnownExtensions: Hashable, Sendable {
     known.networkFilters["envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit"] =
       "envoy.filters.network.local_ratelimit"
     known.protocols = ["envoy.extensions.filters.network.generic_proxy.codecs.dubbo.v3.DubboCodecConfig": "Dubbo"]
+    known.loadBalancers = Dictionary(
+      uniqueKeysWithValues: [
+        ("least_request", "LeastRequest"), ("maglev", "Maglev"), ("random", "Random"), ("ring_hash", "RingHash"),
+        ("round_robin", "RoundRobin"),
+      ].map {
+        ("envoy.extensions.load_balancing_policies.\($0).v3.\($1)", "envoy.load_balancing_policies.\($0)")
+      })
     return known
   }()
 }

@@ -48,6 +48,8 @@ package struct Endpoint: Hashable, Sendable {
   package var health: HealthStatus = .unknown
   package var weight: UInt32 = 1
   package var canary = false
+  /// What policies hash instead of its address or name (`envoy.lb` metadata `hash_key`).
+  package var hashKey = ""
   package init(address: Address) { self.address = address }
 }
 

@@ -87,6 +87,8 @@ package struct TCPProxy: Hashable, Sendable {
   package var idleTimeout: Duration? = .seconds(3600)
   package var maxDownstreamConnectionDuration: Duration?
   package var maxConnectAttempts: UInt32 = 1
+  /// Balancing by hash takes the client's address.
+  package var hashesSource = false
   package var accessLogs: [AccessLog] = []
   /// A line every so often while the connection lives.
   package var accessLogFlushInterval: Duration?

@@ -102,9 +102,15 @@ package struct DirectResponse: Hashable, Sendable {
 package struct HashPolicy: Hashable, Sendable {
   package enum Source: Hashable, Sendable {
     case header(name: String, rewrite: RegexRewrite?)
-    case cookie(name: String, path: String, ttl: Duration?)
+    /// With `ttl`, a request that has no such cookie is given one; zero: until the client ends.
+    case cookie(name: String, path: String, ttl: Duration?, attributes: [CookieAttribute])
     case sourceIP
     case queryParameter(String)
+  }
+  package struct CookieAttribute: Hashable, Sendable {
+    package var name: String
+    package var value: String
+    package init(name: String, value: String) { (self.name, self.value) = (name, value) }
   }
   package var source: Source
   /// Stop once this policy has produced a hash.

@@ -96,16 +96,13 @@ extension Converter {
     -> LoadBalancing
   {
     var out = LoadBalancing()
+    let hashing = value.commonLbConfig?.consistentHashingLbConfig
     switch value.lbPolicy {
     case .roundRobin: out.policy = .roundRobin
-    case .leastRequest: out.policy = .leastRequest(choices: 2, activeRequestBias: 1)
+    case .leastRequest: out.policy = .balancer(try leastRequest(value.lbConfig, at))
     case .random: out.policy = .random
-    case .ringHash:
-      out.policy = .ringHash(minimumSize: 1024, maximumSize: 8_388_608, useHostname: false)
-      warn(at.field("lb_policy"), "RING_HASH is not supported; requests are spread at random")
-    case .maglev:
-      out.policy = .maglev(tableSize: 65_537)
-      warn(at.field("lb_policy"), "MAGLEV is not supported; requests are spread at random")
+    case .ringHash: out.policy = .balancer(try ringHash(value.lbConfig, hashing, at))
+    case .maglev: out.policy = .balancer(try maglev(value.lbConfig, hashing, at))
     case .clusterProvided: out.policy = .clusterProvided
     case .loadBalancingPolicyConfig:
       if value.loadBalancingPolicy == nil {
@@ -113,16 +110,8 @@ extension Converter {
       }
     default: throw fail(at.field("lb_policy"), "is unknown: \(value.lbPolicy.name)")
     }
-    switch value.lbConfig {
-    case .leastRequestLbConfig(let config) where value.lbPolicy == .leastRequest:
-      let path = at.field("least_request_lb_config")
-      let choices = config.choiceCount?.value ?? 2
-      guard choices >= 2 else { throw fail(path.field("choice_count"), "must be 2 or more, is \(choices)") }
-      out.policy = .leastRequest(choices: choices, activeRequestBias: config.activeRequestBias?.defaultValue ?? 1)
-      unsupported(config.slowStartConfig != nil, path, "slow_start_config")
-    case .roundRobinLbConfig(let config):
+    if case .roundRobinLbConfig(let config)? = value.lbConfig {
       unsupported(config.slowStartConfig != nil, at.field("round_robin_lb_config"), "slow_start_config")
-    default: break
     }
     if let common = value.commonLbConfig {
       let path = at.field("common_lb_config")
@@ -139,49 +128,91 @@ extension Converter {
         out.updateMergeWindow = window
       }
       unsupported(common.ignoreNewHostsUntilFirstHc, path, "ignore_new_hosts_until_first_hc")
-      unsupported(common.consistentHashingLbConfig != nil, path, "consistent_hashing_lb_config")
       unsupported(common.overrideHostStatus != nil, path, "override_host_status")
     }
     if let policy = value.loadBalancingPolicy {
-      try loadBalancingPolicy(policy, &out, at.field("load_balancing_policy"))
+      let at = at.field("load_balancing_policy")
+      guard try loadBalancingPolicy(policy, &out, at) else {
+        let known = extensions.loadBalancers.values.sorted() + ["envoy.load_balancing_policies.wrr_locality"]
+        throw fail(at, "Didn't find a registered load balancer factory; known are \(known.joined(separator: ", "))")
+      }
     }
     return out
   }
 
-  /// The first policy of the list that is known wins, as Envoy does.
+  private typealias LBConfig = Envoy_Config_Cluster_V3_Cluster.LbConfigOneOf
+  private typealias Hashing = Envoy_Config_Cluster_V3_Cluster.CommonLbConfig.ConsistentHashingLbConfig
+
+  private func leastRequest(_ config: LBConfig?, _ at: FieldPath) throws(ConfigError) -> ExtensionConfig {
+    var message = Envoy_Extensions_LoadBalancingPolicies_LeastRequest_V3_LeastRequest()
+    if case .leastRequestLbConfig(let config)? = config {
+      let path = at.field("least_request_lb_config")
+      if let choices = config.choiceCount?.value, choices < 2 {
+        throw fail(path.field("choice_count"), "must be 2 or more, is \(choices)")
+      }
+      message.choiceCount = config.choiceCount
+      message.activeRequestBias = config.activeRequestBias
+      unsupported(config.slowStartConfig != nil, path, "slow_start_config")
+    }
+    return ExtensionConfig(message)
+  }
+
+  private func ringHash(
+    _ config: LBConfig?, _ hashing: Hashing?, _ at: FieldPath
+  ) throws(ConfigError) -> ExtensionConfig {
+    var message = Envoy_Extensions_LoadBalancingPolicies_RingHash_V3_RingHash()
+    if case .ringHashLbConfig(let config)? = config {
+      _ = try HashTableSizes.ring(
+        minimum: config.minimumRingSize, maximum: config.maximumRingSize, at.field("ring_hash_lb_config"))
+      message.minimumRingSize = config.minimumRingSize
+      message.maximumRingSize = config.maximumRingSize
+      message.hashFunction = config.hashFunction == .murmurHash2 ? .murmurHash2 : .xxHash
+    }
+    message.consistentHashingLbConfig = try consistentHashing(hashing, at)
+    return ExtensionConfig(message)
+  }
+
+  private func maglev(
+    _ config: LBConfig?, _ hashing: Hashing?, _ at: FieldPath
+  ) throws(ConfigError) -> ExtensionConfig {
+    var message = Envoy_Extensions_LoadBalancingPolicies_Maglev_V3_Maglev()
+    if case .maglevLbConfig(let config)? = config {
+      _ = try HashTableSizes.table(config.tableSize, at.field("maglev_lb_config"))
+      message.tableSize = config.tableSize
+    }
+    message.consistentHashingLbConfig = try consistentHashing(hashing, at)
+    return ExtensionConfig(message)
+  }
+
+  private func consistentHashing(
+    _ hashing: Hashing?, _ at: FieldPath
+  ) throws(ConfigError) -> Envoy_Extensions_LoadBalancingPolicies_Common_V3_ConsistentHashingLbConfig {
+    let path = at.field("common_lb_config").field("consistent_hashing_lb_config")
+    _ = try HashTableSizes.balanceFactor(hashing?.hashBalanceFactor, path)
+    var out = Envoy_Extensions_LoadBalancingPolicies_Common_V3_ConsistentHashingLbConfig()
+    out.useHostnameForHashing = hashing?.useHostnameForHashing ?? false
+    out.hashBalanceFactor = hashing?.hashBalanceFactor
+    return out
+  }
+
+  /// The first policy of the list that is known wins, as Envoy does. False when none is.
   private func loadBalancingPolicy(
     _ value: Envoy_Config_Cluster_V3_LoadBalancingPolicy, _ out: inout LoadBalancing, _ at: FieldPath
-  ) throws(ConfigError) {
+  ) throws(ConfigError) -> Bool {
     for (i, policy) in value.policies.enumerated() {
-      guard let config = policy.typedExtensionConfig, let any = config.typedConfig else { continue }
+      guard let any = policy.typedExtensionConfig?.typedConfig else { continue }
       let path = at.field("policies").index(i).field("typed_extension_config").field("typed_config")
-      switch Self.typeName(any.typeUrl) {
-      case "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin":
-        nameOnly(any, path)
-        out.policy = .roundRobin
-      case "envoy.extensions.load_balancing_policies.random.v3.Random":
-        nameOnly(any, path)
-        out.policy = .random
-      case "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest":
-        let least = try unpack(any, Envoy_Extensions_LoadBalancingPolicies_LeastRequest_V3_LeastRequest.self, path)
-        out.policy = .leastRequest(
-          choices: max(2, least.choiceCount?.value ?? 2), activeRequestBias: least.activeRequestBias?.defaultValue ?? 1)
-        unsupported(least.slowStartConfig != nil, path, "slow_start_config")
-        unsupported(least.localityLbConfig != nil, path, "locality_lb_config")
-        unsupported(least.enableFullScan?.value ?? false, path, "enable_full_scan")
-        unsupported(least.selectionMethod != .nChoices, path, "selection_method")
-      case "envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality":
+      if any.holds(Envoy_Extensions_LoadBalancingPolicies_WrrLocality_V3_WrrLocality.self) {
         let locality = try unpack(any, Envoy_Extensions_LoadBalancingPolicies_WrrLocality_V3_WrrLocality.self, path)
         out.localityWeighted = true
-        if let inner = locality.endpointPickingPolicy {
-          try loadBalancingPolicy(inner, &out, path.field("endpoint_picking_policy"))
-        }
-      default: continue
+        guard let inner = locality.endpointPickingPolicy else { return true }
+        return try loadBalancingPolicy(inner, &out, path.field("endpoint_picking_policy"))
       }
-      return
+      guard let config = try? extensionConfig(any, path), extensions.hasLoadBalancer(config.typeName) else { continue }
+      (out.policy, out.policyPath) = (.balancer(config), path)
+      return true
     }
-    throw fail(
-      at, "Didn't find a registered load balancer factory; known are round_robin, least_request, random, wrr_locality")
+    return false
   }
 
   private func protocols(_ value: Envoy_Config_Cluster_V3_Cluster, _ out: inout Cluster, _ at: FieldPath)
@@ -476,6 +507,9 @@ extension Converter {
       out.weight = weight
     }
     if case .boolValue(true)? = value.metadata?.filterMetadata["envoy.lb"]?.fields["canary"]?.kind { out.canary = true }
+    if case .stringValue(let key)? = value.metadata?.filterMetadata["envoy.lb"]?.fields["hash_key"]?.kind {
+      out.hashKey = key
+    }
     return out
   }
 

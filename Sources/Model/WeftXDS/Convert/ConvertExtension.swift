@@ -86,3 +86,7 @@ extension Converter {
     return out
   }
 }
+
+extension ExtensionConfig {
+  init<M: Message>(_ message: M) { self.init(typeName: M.schema.name, message: message.serialized()) }
+}

@@ -357,6 +357,14 @@ extension Converter {
       guard attempts >= 1 else { throw fail(at.field("max_connect_attempts"), "must be 1 or more, is 0") }
       out.maxConnectAttempts = attempts
     }
+    for (i, policy) in value.hashPolicy.enumerated() {
+      let path = at.field("hash_policy").index(i)
+      switch policy.policySpecifier {
+      case .sourceIp: out.hashesSource = true
+      case .filterState: throw fail(path.field("filter_state"), "is not supported: nothing sets filter state")
+      case nil: throw fail(path, "needs source_ip")
+      }
+    }
     out.accessLogs = try accessLogs(value.accessLog, at.field("access_log"))
     unsupported(value.metadataMatch != nil, at, "metadata_match")
     unsupported(value.tunnelingConfig != nil, at, "tunneling_config")

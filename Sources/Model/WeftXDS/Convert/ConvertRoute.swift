@@ -218,7 +218,7 @@ extension Converter {
     }
     out.priority = value.priority == .high ? .high : .standard
     for (i, policy) in value.hashPolicy.enumerated() {
-      out.hashPolicies.append(try hashPolicy(policy, at.field("hash_policy").index(i)))
+      if let policy = try hashPolicy(policy, at.field("hash_policy").index(i)) { out.hashPolicies.append(policy) }
     }
     for (i, upgrade) in value.upgradeConfigs.enumerated() {
       let path = at.field("upgrade_configs").index(i)
@@ -233,7 +233,6 @@ extension Converter {
     }
     unsupported(!value.requestMirrorPolicies.isEmpty, at, "request_mirror_policies")
     unsupported(value.metadataMatch != nil, at, "metadata_match")
-    unsupported(!value.hashPolicy.isEmpty, at, "hash_policy")
     unsupported(value.hedgePolicy != nil, at, "hedge_policy")
     unsupported(value.internalRedirectPolicy != nil, at, "internal_redirect_policy")
     unsupported(value.retryPolicyTypedConfig != nil, at, "retry_policy_typed_config")
@@ -307,7 +306,7 @@ extension Converter {
   }
 
   private func hashPolicy(_ value: Envoy_Config_Route_V3_RouteAction.HashPolicy, _ at: FieldPath) throws(ConfigError)
-    -> HashPolicy
+    -> HashPolicy?
   {
     let source: HashPolicy.Source
     switch value.policySpecifier {
@@ -317,17 +316,43 @@ extension Converter {
         rewrite: try header.regexRewrite.map { (r) throws(ConfigError) in
           try rewrite(r, at.field("header").field("regex_rewrite"))
         })
-    case .cookie(let cookie):
-      source = .cookie(
-        name: try required(cookie.name, at.field("cookie").field("name")), path: cookie.path,
-        ttl: try duration(cookie.ttl, at.field("cookie").field("ttl")))
-    case .connectionProperties: source = .sourceIP
+    case .cookie(let cookie): source = try self.cookie(cookie, at.field("cookie"))
+    case .connectionProperties(let properties):
+      // Without it the policy hashes nothing.
+      guard properties.sourceIp else { return nil }
+      source = .sourceIP
     case .queryParameter(let parameter):
       source = .queryParameter(try required(parameter.name, at.field("query_parameter").field("name")))
-    case .filterState: throw fail(at.field("filter_state"), "is not supported")
+    case .filterState: throw fail(at.field("filter_state"), "is not supported: nothing sets filter state")
     case nil: throw fail(at, "needs one of header, cookie, connection_properties, query_parameter")
     }
     return HashPolicy(source, terminal: value.terminal)
+  }
+
+  private func cookie(
+    _ value: Envoy_Config_Route_V3_RouteAction.HashPolicy.Cookie, _ at: FieldPath
+  ) throws(ConfigError) -> HashPolicy.Source {
+    let name = try required(value.name, at.field("name"))
+    // They become part of a field of the answer.
+    guard HeaderText.isToken(name) else { throw fail(at.field("name"), "must be a token, is \"\(name)\"") }
+    var attributes: [HashPolicy.CookieAttribute] = []
+    for (i, attribute) in value.attributes.enumerated() {
+      let path = at.field("attributes").index(i)
+      guard HeaderText.isToken(attribute.name) else {
+        throw fail(path.field("name"), "must be a token, is \"\(attribute.name)\"")
+      }
+      attributes.append(
+        HashPolicy.CookieAttribute(name: attribute.name, value: try cookieText(attribute.value, path.field("value"))))
+    }
+    return .cookie(
+      name: name, path: try cookieText(value.path, at.field("path")), ttl: try duration(value.ttl, at.field("ttl")),
+      attributes: attributes)
+  }
+
+  /// Text inside a `Set-Cookie`: a semicolon would begin another attribute.
+  private func cookieText(_ text: String, _ at: FieldPath) throws(ConfigError) -> String {
+    guard !text.utf8.contains(UInt8(ascii: ";")) else { throw fail(at, "must not hold a semicolon, is \"\(text)\"") }
+    return try headText(text, at)
   }
 
   func retryPolicy(_ value: Envoy_Config_Route_V3_RetryPolicy, _ at: FieldPath) throws(ConfigError) -> RetryPolicy {

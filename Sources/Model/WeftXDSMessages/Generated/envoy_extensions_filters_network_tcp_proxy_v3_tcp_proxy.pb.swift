@@ -123,6 +123,7 @@ package struct Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy: Message {
   @Boxed package var maxConnectAttempts: Google_Protobuf_UInt32Value? = nil
   @Boxed package var idleTimeout: Google_Protobuf_Duration? = nil
   @Boxed package var metadataMatch: Envoy_Config_Core_V3_Metadata? = nil
+  package var hashPolicy: [Envoy_Type_V3_HashPolicy] = []
   @Boxed package var tunnelingConfig: Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy.TunnelingConfig? = nil
   @Boxed package var maxDownstreamConnectionDuration: Google_Protobuf_Duration? = nil
   @Boxed package var accessLogFlushInterval: Google_Protobuf_Duration? = nil
@@ -133,7 +134,7 @@ package struct Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy: Message {
   package var upstreamConnectMode: Envoy_Extensions_Filters_Network_TcpProxy_V3_UpstreamConnectMode = .init(rawValue: 0)
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "1:stat_prefix 2:cluster@0 3:downstream_idle_timeout 4:upstream_idle_timeout 5:access_log 7:max_connect_attempts 8:idle_timeout 9:metadata_match 10:weighted_clusters@0 12:tunneling_config 13:max_downstream_connection_duration 15:access_log_flush_interval 16:flush_access_log_on_connected 17:access_log_options 18:backoff_options 19:proxy_protocol_tlvs 21:upstream_connect_mode")
+  package static let schema = MessageSchema("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "1:stat_prefix 2:cluster@0 3:downstream_idle_timeout 4:upstream_idle_timeout 5:access_log 7:max_connect_attempts 8:idle_timeout 9:metadata_match 10:weighted_clusters@0 11:hash_policy 12:tunneling_config 13:max_downstream_connection_duration 15:access_log_flush_interval 16:flush_access_log_on_connected 17:access_log_options 18:backoff_options 19:proxy_protocol_tlvs 21:upstream_connect_mode")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -153,6 +154,7 @@ package struct Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy: Message {
       if case .weightedClusters(let old)? = self.clusterSpecifier { v = old }
       try decoder.optional(MessageField<Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy.WeightedCluster>.self, &v)
       if let v { self.clusterSpecifier = .weightedClusters(v) }
+    case 11: try decoder.repeated(MessageField<Envoy_Type_V3_HashPolicy>.self, &self.hashPolicy)
     case 12: try decoder.optional(MessageField<Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy.TunnelingConfig>.self, &self.tunnelingConfig)
     case 13: try decoder.optional(MessageField<Google_Protobuf_Duration>.self, &self.maxDownstreamConnectionDuration)
     case 15: try decoder.optional(MessageField<Google_Protobuf_Duration>.self, &self.accessLogFlushInterval)
@@ -175,6 +177,7 @@ package struct Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy: Message {
     visitor.optional(MessageField<Google_Protobuf_Duration>.self, 8, self.idleTimeout)
     visitor.optional(MessageField<Envoy_Config_Core_V3_Metadata>.self, 9, self.metadataMatch)
     if case .weightedClusters(let v)? = self.clusterSpecifier { visitor.present(MessageField<Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy.WeightedCluster>.self, 10, v) }
+    visitor.repeated(MessageField<Envoy_Type_V3_HashPolicy>.self, 11, self.hashPolicy)
     visitor.optional(MessageField<Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy.TunnelingConfig>.self, 12, self.tunnelingConfig)
     visitor.optional(MessageField<Google_Protobuf_Duration>.self, 13, self.maxDownstreamConnectionDuration)
     visitor.optional(MessageField<Google_Protobuf_Duration>.self, 15, self.accessLogFlushInterval)

@@ -131,3 +131,28 @@ package struct Envoy_Extensions_LoadBalancingPolicies_Common_V3_SlowStartConfig:
     visitor.unknown(unknownFields)
   }
 }
+
+package struct Envoy_Extensions_LoadBalancingPolicies_Common_V3_ConsistentHashingLbConfig: Message {
+  package var useHostnameForHashing: Bool = false
+  @Boxed package var hashBalanceFactor: Google_Protobuf_UInt32Value? = nil
+  package var hashPolicy: [Envoy_Config_Route_V3_RouteAction.HashPolicy] = []
+  package var unknownFields = UnknownFields()
+  package init() {}
+  package static let schema = MessageSchema("envoy.extensions.load_balancing_policies.common.v3.ConsistentHashingLbConfig", "1:use_hostname_for_hashing 2:hash_balance_factor 3:hash_policy")
+
+  package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
+    switch number {
+    case 1: try decoder.singular(BoolField.self, &self.useHostnameForHashing)
+    case 2: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.hashBalanceFactor)
+    case 3: try decoder.repeated(MessageField<Envoy_Config_Route_V3_RouteAction.HashPolicy>.self, &self.hashPolicy)
+    default: decoder.unknown()
+    }
+  }
+
+  package func traverse(_ visitor: FieldVisitor) {
+    visitor.singular(BoolField.self, 1, self.useHostnameForHashing)
+    visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 2, self.hashBalanceFactor)
+    visitor.repeated(MessageField<Envoy_Config_Route_V3_RouteAction.HashPolicy>.self, 3, self.hashPolicy)
+    visitor.unknown(unknownFields)
+  }
+}

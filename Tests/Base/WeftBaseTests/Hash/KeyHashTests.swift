@@ -7,7 +7,7 @@ struct KeyHashTests {
     "xxHash64 comes to the published numbers",
     arguments: [
       ("", 0xef46_db37_51d8_e999), ("a", 0xd24e_c4f1_a98c_6e5b), ("abc", 0x44bc_2cf5_ad77_0999),
-      ("foo", 3_728_699_739_546_630_719), ("bar", 5_234_164_152_756_840_025), ("lyft", 7_400_747_396_090_729_504),
+      ("foo", 3_728_699_739_546_630_719), ("bar", 5_234_164_152_756_840_025), ("lyft", 4_400_747_396_090_729_504),
       ("foo\nbar", 8_917_841_378_505_826_757), ("xxhash", 0x32dd_3895_2c4b_c720),
       ("Nobody inspects the spammish repetition", 0xfbce_a83c_8a37_8bf1),
     ] as [(String, UInt64)])

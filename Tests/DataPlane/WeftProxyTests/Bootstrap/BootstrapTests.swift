@@ -12,6 +12,10 @@ struct BootstrapTests {
 
   static func bytes(_ kind: String, _ name: String) throws -> [UInt8] { try Golden.bytes("bootstrap/\(kind)/\(name)") }
 
+  static func validate(_ bytes: [UInt8]) throws -> BootstrapLoader.Loaded {
+    try BootstrapLoader.validate(bytes, extensions: .basics)
+  }
+
   @Test("there are enough files")
   func enough() {
     #expect(Self.files("valid").count >= 30 && Self.files("invalid").count >= 15)
@@ -19,7 +23,7 @@ struct BootstrapTests {
 
   @Test("valid files are accepted", arguments: files("valid"))
   func valid(name: String) throws {
-    let loaded = try BootstrapLoader.validate(try Self.bytes("valid", name), extensions: .listenerFilters)
+    let loaded = try Self.validate(try Self.bytes("valid", name))
     for warning in loaded.warnings { #expect(!warning.message.contains("unknown field"), "\(warning)") }
   }
 
@@ -29,7 +33,7 @@ struct BootstrapTests {
     let bytes = try Self.bytes("invalid", name)
     let first = String(decoding: bytes, as: UTF8.self).prefix { $0 != "\n" }
     let expected = try #require(first.hasPrefix("# error: ") ? first.dropFirst(9) : nil)
-    let error = #expect(throws: ConfigError.self) { try BootstrapLoader.validate(bytes, extensions: .listenerFilters) }
+    let error = #expect(throws: ConfigError.self) { try Self.validate(bytes) }
     #expect(error?.description.contains(expected) == true, "\(error?.description ?? "accepted")")
   }
 
@@ -96,9 +100,9 @@ struct BootstrapTests {
     "names of enum values are taken in any case, with dashes too",
     arguments: ["auto", "Auto", "AUTO", "http1", "HTTP2"])
   func enumCase(name: String) throws {
-    let loaded = try BootstrapLoader.validate(filters("codec_type: \(name)"))
+    let loaded = try Self.validate(filters("codec_type: \(name)"))
     #expect(loaded.warnings.isEmpty)
-    #expect(throws: ConfigError.self) { try BootstrapLoader.validate(filters("codec_type: \(name)s")) }
+    #expect(throws: ConfigError.self) { try Self.validate(filters("codec_type: \(name)s")) }
   }
 
   @Test("a tracing provider that nobody knows is reported and left out")
@@ -106,7 +110,7 @@ struct BootstrapTests {
     let provider = """
       tracing: { provider: { name: envoy.tracers.zipkin, typed_config: { "@type": type.googleapis.com/envoy.config.trace.v3.NoSuchConfig, x: 1 } } }
       """
-    let loaded = try BootstrapLoader.validate(filters(provider))
+    let loaded = try Self.validate(filters(provider))
     #expect(loaded.bootstrap.listeners.count == 1)
     #expect(loaded.warnings.contains { $0.path.description.hasSuffix("tracing.provider") })
     let sinks = Array(
@@ -115,7 +119,7 @@ struct BootstrapTests {
       bootstrap_extensions: [{ name: b, typed_config: { "@type": type.googleapis.com/envoy.extensions.nothing.v3.NoSuch } }]
       """.utf8)
     #expect(
-      try BootstrapLoader.validate(sinks).warnings.map(\.path.description) == ["stats_sinks", "bootstrap_extensions"])
+      try Self.validate(sinks).warnings.map(\.path.description) == ["stats_sinks", "bootstrap_extensions"])
   }
 
   @Test("an extension that nobody knows is refused by its name, with those that are known")
@@ -123,7 +127,7 @@ struct BootstrapTests {
     let perRoute = """
       , typed_per_filter_config: { envoy.filters.http.nope: { "@type": type.googleapis.com/envoy.extensions.filters.http.nope.v3.Nope } }
       """
-    let error = #expect(throws: ConfigError.self) { try BootstrapLoader.validate(filters("", perRoute: perRoute)) }
+    let error = #expect(throws: ConfigError.self) { try Self.validate(filters("", perRoute: perRoute)) }
     let text = error?.description ?? ""
     #expect(
       text.contains("'envoy.filters.http.nope' with type URL: 'envoy.extensions.filters.http.nope.v3.Nope'"), "\(text)")
@@ -162,14 +166,14 @@ struct BootstrapTests {
       static_resources:
         clusters:
           - name: a
-            lb_policy: MAGLEV
+            common_lb_config: { ignore_new_hosts_until_first_hc: true }
             health_checks:
               - { timeout: 1s, interval: 5s, unhealthy_threshold: 2, healthy_threshold: 2, tcp_health_check: {} }
       """
     let loaded = try BootstrapLoader.load(Array(text.utf8))
     let paths = loaded.warnings.map(\.path.description)
     #expect(paths.contains("admin.colour"))
-    #expect(paths.contains("static_resources.clusters[0].lb_policy"))
+    #expect(paths.contains("static_resources.clusters[0].common_lb_config.ignore_new_hosts_until_first_hc"))
     #expect(paths.contains("static_resources.clusters[0].health_checks"))
     let error = #expect(throws: ConfigError.self) {
       try BootstrapLoader.load(Array(text.utf8), refuseUnknownFields: true)

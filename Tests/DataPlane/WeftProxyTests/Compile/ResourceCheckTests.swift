@@ -17,7 +17,8 @@ struct ResourceCheckTests {
     var fixed = ConfigState()
     fixed.clusters = [Cluster(name: "fixed")]
     let check = ResourceCheck(
-      logs: AccessLogFiles(workers: 1, opensFiles: false), security: TLSSecurity(), fixed: fixed)
+      logs: AccessLogFiles(workers: 1, opensFiles: false), security: TLSSecurity(), fixed: fixed,
+      extensions: .basics)
     do throws(ConfigError) {
       try check.check(model, beside: store)
       return ""

@@ -16,7 +16,7 @@ struct SecretTests {
   func compiler(_ security: TLSSecurity = TLSSecurity()) -> SnapshotCompiler {
     SnapshotCompiler(
       metrics: metrics, logs: AccessLogFiles(workers: 1, opensFiles: false), security: security,
-      random: RandomSource(seed: 1))
+      random: RandomSource(seed: 1), extensions: .basics)
   }
 
   /// A cluster whose certificate is a secret of the aggregated stream.

@@ -14,7 +14,8 @@ struct SnapshotCompilerTests {
 
   func compiler() -> SnapshotCompiler {
     SnapshotCompiler(
-      metrics: metrics, logs: AccessLogFiles(workers: 1, opensFiles: false), random: RandomSource(seed: 1))
+      metrics: metrics, logs: AccessLogFiles(workers: 1, opensFiles: false), random: RandomSource(seed: 1),
+      extensions: .basics)
   }
 
   static func cluster(_ name: String, ports: [UInt16] = [9000]) -> Cluster {
@@ -321,7 +322,7 @@ struct SnapshotCompilerTests {
   func chainIdentity() throws {
     let compiler = SnapshotCompiler(
       metrics: metrics, logs: AccessLogFiles(workers: 1, opensFiles: false), security: ToySecurity(),
-      random: RandomSource(seed: 1))
+      random: RandomSource(seed: 1), extensions: .basics)
     var state = ConfigState()
     state.clusters = [Self.cluster("a")]
     state.listeners = [Self.listener("l", .inline(Self.table("a")))]

@@ -1,6 +1,5 @@
 import Testing
 import WeftBase
-import WeftListenerFilters
 import WeftModel
 import WeftProtobuf
 import WeftProxyAPI
@@ -45,9 +44,7 @@ struct TranslationTests {
     for assignment in endpoints.values { state.endpoints[assignment.clusterName] = assignment }
     let compiler = SnapshotCompiler(
       metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false), makesSecurity: false,
-      extensions: ProxyExtensions(
-        httpFilters: HTTPFilterRegistry([CORSStandIn.self, FaultStandIn.self]),
-        listenerFilters: ListenerFilters.registry))
+      extensions: ProxyExtensions(httpFilters: HTTPFilterRegistry([CORSStandIn.self, FaultStandIn.self])).withBasics)
     let compilation = compiler.compile(state)
     #expect(compilation.rejections == [] && compilation.warming == [])
     #expect(compilation.snapshot.listeners.count == listeners.values.count)

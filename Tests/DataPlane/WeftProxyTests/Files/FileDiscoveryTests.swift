@@ -163,7 +163,7 @@ struct FileDiscoveryTests {
     let security = TLSSecurity()
     let compiler = SnapshotCompiler(
       metrics: metrics, logs: AccessLogFiles(workers: 1, opensFiles: false), security: security,
-      random: RandomSource(seed: 1))
+      random: RandomSource(seed: 1), extensions: .basics)
     let first = compiler.compile(before)
     #expect(first.rejections == [] && security.contextCount == 5)
     _ = try pair(3)
@@ -200,7 +200,8 @@ struct SecretWaitTests {
     let control = ProxyControl(
       loop: loop, server: try ProxyServer(ProxyServer.Options(concurrency: 0), registry: metrics),
       compiler: SnapshotCompiler(
-        metrics: metrics, logs: AccessLogFiles(workers: 0), security: ToySecurity(), random: RandomSource(seed: 1)),
+        metrics: metrics, logs: AccessLogFiles(workers: 0), security: ToySecurity(), random: RandomSource(seed: 1),
+        extensions: .basics),
       state: state, log: LogOutput(level: .off), drainTime: .seconds(1))
     loop.handler = control
     var seen: [Bool?] = []

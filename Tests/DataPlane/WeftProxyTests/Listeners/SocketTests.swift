@@ -27,7 +27,7 @@ struct SocketTests {
     }
     let registry = MetricsRegistry(workers: 2)
     let proxy = try ProxyServer(ProxyServer.Options(concurrency: 2), registry: registry)
-    let compiler = SnapshotCompiler(metrics: registry, logs: AccessLogFiles(workers: 2))
+    let compiler = SnapshotCompiler(metrics: registry, logs: AccessLogFiles(workers: 2), extensions: .basics)
     var state = ConfigState()
     var host = VirtualHost(name: "all", domains: ["*"])
     host.routes = [Route(match: RouteMatch(.prefix("/")), action: .forward(RouteAction(cluster: .cluster("backend"))))]
@@ -109,7 +109,8 @@ struct SocketTests {
     listener.filterChains = [chain]
     var state = ConfigState()
     state.listeners = [listener]
-    proxy.apply(SnapshotCompiler(metrics: registry, logs: AccessLogFiles(workers: workers)).compile(state).snapshot)
+    let compiler = SnapshotCompiler(metrics: registry, logs: AccessLogFiles(workers: workers), extensions: .basics)
+    proxy.apply(compiler.compile(state).snapshot)
     #expect(proxy.addresses().map { $0.map(\.address.port) } == Array(repeating: [port], count: workers))
     let clients = EventLoop(driver: EpollDriver())
     let peers = Peers(clients)

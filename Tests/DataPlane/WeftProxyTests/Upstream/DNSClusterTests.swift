@@ -26,7 +26,8 @@ private final class NamedWorld {
     control = ProxyControl(
       loop: controlLoop, server: server,
       compiler: SnapshotCompiler(
-        metrics: world.registry, logs: AccessLogFiles(workers: 1), random: RandomSource(seed: 3)),
+        metrics: world.registry, logs: AccessLogFiles(workers: 1), random: RandomSource(seed: 3),
+        extensions: .basics),
       state: world.config, log: log, drainTime: .seconds(1), resolver: resolver)
     controlLoop.handler = control
     control.compiled = { [world] in world.engine.apply($0.snapshot) }

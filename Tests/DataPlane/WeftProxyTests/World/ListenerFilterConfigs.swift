@@ -3,16 +3,10 @@
 import WeftListenerFilters
 import WeftModel
 import WeftProtobuf
-import WeftProxyAPI
 import WeftXDSMessages
 
 typealias TLSInspectorMessage = Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector
 typealias ProxyProtocolMessage = Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol
-
-extension ProxyExtensions {
-  /// What every world has.
-  static var listenerFilters: ProxyExtensions { ProxyExtensions(listenerFilters: ListenerFilters.registry) }
-}
 
 extension ConfiguredListenerFilter {
   static func tlsInspector(_ change: (inout TLSInspectorMessage) -> Void = { _ in }) -> ConfiguredListenerFilter {

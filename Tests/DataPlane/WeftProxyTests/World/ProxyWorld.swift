@@ -29,7 +29,7 @@ final class ProxyWorld {
   init(
     seed: UInt64 = 1, splits: Bool = false, window: Int = 64 << 10, security: (any SecurityFactory)? = nil,
     limits: WorkerEngine.Limits = WorkerEngine.Limits(),
-    extensions: ProxyExtensions = .listenerFilters
+    extensions: ProxyExtensions = .basics
   ) {
     var behaviour = MemoryBehaviour()
     behaviour.splits = splits
@@ -44,7 +44,7 @@ final class ProxyWorld {
     engine = WorkerEngine(loop: proxyLoop, number: 0, registry: registry, limits: limits, seed: seed &+ 3)
     compiler = SnapshotCompiler(
       metrics: registry, logs: AccessLogFiles(workers: 1), security: security, random: RandomSource(seed: seed),
-      extensions: extensions)
+      extensions: extensions.withBasics)
     clientLoop.handler = client
     proxyLoop.handler = engine
     serverLoop.handler = server

@@ -1,0 +1,73 @@
+import WeftBase
+package import WeftProxyAPI
+import WeftTelemetry
+
+/// Gives each key the host whose point on a ring comes next after the key's hash, so that a host that comes or goes moves its own keys only.
+///
+/// Every host has points in proportion to its weight, at the hashes of its name and a number. The ring is made at the first request after a change of
+/// hosts. *Shape*: 16 bytes a point. *Cost*: O(log points) a pick; O(points · log points) to make.
+/// *Source*: ketama; Envoy's documentation of `minimum_ring_size`, to whose rings ours are the same.
+package struct RingHash: LoadBalancerPolicy {
+  private struct Point: BitwiseCopyable {
+    var hash: UInt64
+    var host: UInt32
+  }
+
+  private let config: Config
+  private let hosts: HashedHosts
+  private var ring = FlatTable<Point>()
+  private var bound: LoadBound
+
+  package init(_ config: Config, _ list: borrowing BalancerList) {
+    self.config = config
+    hosts = HashedHosts(list)
+    bound = LoadBound(config.hashing.balanceFactor, hosts: list.count, list.memory)
+  }
+
+  package mutating func pick(_ x: borrowing BalancerPick) -> Int32 {
+    if ring.isEmpty { build(x.memory) }
+    var low = 0
+    var high = ring.count
+    while low < high {
+      let middle = (low + high) / 2
+      if ring[middle].hash < x.hash { low = middle + 1 } else { high = middle }
+    }
+    // Past the last point comes the first again. Further attempts go to the points that follow.
+    let point = ring[(low + Int(x.attempt)) % ring.count]
+    return hosts[bound.host(Int(point.host), hosts, x)].position
+  }
+
+  /// So many points that the lightest host has a whole number of them; the others' fractions are carried from host to host.
+  private mutating func build(_ memory: BalancerMemory) {
+    let least = hosts.smallestShare
+    let scale = min((least * Double(config.minimumSize)).rounded(.up) / least, Double(config.maximumSize))
+    let size = Int(scale.rounded(.up))
+    // The sum of the shares may be a rounding above 1.
+    let points = memory.table(Point(hash: 0, host: 0), count: size + 1)
+    var count = 0
+    var wanted = 0.0
+    var (fewest, most) = (size, 0)
+    var name: [UInt8] = []
+    for i in hosts.indices {
+      name.removeAll(keepingCapacity: true)
+      for j in 0..<hosts[i].key.count { name.append(hosts[i].key[j]) }
+      name.append(UInt8(ascii: "_"))
+      let length = name.count
+      wanted += scale * hosts[i].share
+      let first = count
+      while Double(count) < wanted, count < points.count {
+        name.append(contentsOf: String(count - first).utf8)
+        let hash = name.withByteView { config.usesMurmur ? MurmurHash2.hash($0) : XXHash64.hash($0) }
+        points[count] = Point(hash: hash, host: UInt32(i))
+        name.removeSubrange(length...)
+        count += 1
+      }
+      (fewest, most) = (min(fewest, count - first), max(most, count - first))
+    }
+    ring = points.prefix(count)
+    ring.sort { $0.hash != $1.hash ? $0.hash < $1.hash : $0.host < $1.host }
+    config.gauges.set(.size, UInt64(size))
+    config.gauges.set(.minHashesPerHost, UInt64(fewest))
+    config.gauges.set(.maxHashesPerHost, UInt64(most))
+  }
+}

@@ -1,0 +1,16 @@
+import WeftListenerFilters
+import WeftLoadBalancers
+package import WeftProxyAPI
+
+extension ProxyExtensions {
+  /// What every test of the engine needs: clusters have balancers, and listeners their filters.
+  package static var basics: ProxyExtensions { ProxyExtensions().withBasics }
+
+  /// With the basics, where there are none of that family.
+  package var withBasics: ProxyExtensions {
+    var all = self
+    if all.loadBalancers.known.isEmpty { all.loadBalancers = LoadBalancers.registry }
+    if all.listenerFilters.known.isEmpty { all.listenerFilters = ListenerFilters.registry }
+    return all
+  }
+}
