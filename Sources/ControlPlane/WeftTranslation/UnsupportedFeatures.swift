@@ -67,12 +67,13 @@ package enum UnsupportedFeatures {
     func note(_ path: String, _ message: String) { list.append(Feature(path: path, message: message)) }
     func balancing(_ settings: Istio_Networking_V1alpha3_LoadBalancerSettings?, _ path: String) {
       guard let settings else { return }
-      if case .consistentHash = settings.lbPolicy {
+      if case .consistentHash(let hash) = settings.lbPolicy, let key = hash.hashKey, let name = key.beyondLibraries {
         list.append(
           Feature(
-            path: path + ".loadBalancer.consistentHash",
-            message: "is not supported by weft-proxy yet, which spreads requests at random; Envoy obeys it",
-            scope: .exceptEnvoy))
+            path: path + ".loadBalancer.consistentHash." + name,
+            message:
+              "means nothing to gRPC libraries, which hash headers only and spread requests at random; proxies obey it",
+            scope: .libraries))
       }
       if settings.warmup != nil {
         list.append(Feature(path: path + ".loadBalancer.warmup", message: ignored, scope: .exceptEnvoy))
@@ -173,5 +174,17 @@ package enum UnsupportedFeatures {
       }
     }
     return list
+  }
+}
+
+extension Istio_Networking_V1alpha3_LoadBalancerSettings.ConsistentHashLB.HashKeyOneOf {
+  /// The field's name, of what gRPC libraries do not hash.
+  fileprivate var beyondLibraries: String? {
+    switch self {
+    case .httpHeaderName: nil
+    case .httpCookie: "httpCookie"
+    case .useSourceIp: "useSourceIp"
+    case .httpQueryParameterName: "httpQueryParameterName"
+    }
   }
 }

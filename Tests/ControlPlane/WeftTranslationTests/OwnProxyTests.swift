@@ -93,10 +93,7 @@ struct OwnProxyTests {
     own.userAgent = "weft-proxy 1"
     let paths = Translator.translate(example.snapshot, for: own).issues.map(\.path)
     #expect(
-      paths == [
-        "spec.trafficPolicy.loadBalancer.consistentHash", "spec.http[4].mirror", "spec.http[5].mirrors",
-        "spec.http[6].mirror",
-      ])
+      paths == ["spec.http[4].mirror", "spec.http[5].mirrors", "spec.http[6].mirror"])
     // A gRPC library refuses routes with filters that it does not know: it is sent none.
     var library = example.proxy
     library.isGRPC = true

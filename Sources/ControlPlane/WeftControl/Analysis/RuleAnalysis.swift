@@ -24,7 +24,7 @@ struct RuleAnalysis {
       found += VirtualServiceAnalysis(snapshot: snapshot, rule: rule).warnings()
     case .destinationRule:
       guard let rule = snapshot.destinationRules[key] else { return [] }
-      found = UnsupportedFeatures.of(rule.spec).map(Self.problem)
+      found = UnsupportedFeatures.of(rule.spec).filter { $0.scope != .libraries }.map(Self.problem)
       found += DestinationRuleAnalysis(snapshot: snapshot, rule: rule).warnings()
     case .gateway:
       guard let gateway = snapshot.gateways[key] else { return [] }

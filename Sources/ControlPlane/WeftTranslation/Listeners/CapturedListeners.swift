@@ -82,7 +82,7 @@ struct CapturedListeners {
       chains = port.protocol.isTLS ? routes.tls(&sink) : routes.tcp(&sink)
     }
     let isRuled = !chains.isEmpty
-    if !isRuled { chains = [L4Routes.Chain(shares: [TCPFilters.Share(cluster: cluster, weight: 1)])] }
+    if !isRuled { chains = [L4Routes.Chain(shares: [scope.share(of: service.host, port: port.number)])] }
     let plain = service.addresses.filter { !$0.contains("/") }
     let networks = service.addresses.filter { $0.contains("/") }
     var places = plain.map { (Key(address: $0, port: port.number), [String]()) }

@@ -123,7 +123,7 @@ struct ExplicitListeners {
         chains.add(chain(route.shares), serverNames: route.serverNames, networks: [])
       }
     }
-    chains.add(chain([TCPFilters.Share(cluster: cluster, weight: 1)]), serverNames: [], networks: [])
+    chains.add(chain([scope.share(of: host, port: port)]), serverNames: [], networks: [])
   }
 
   func addForwardProxy(

@@ -8,6 +8,8 @@ enum TCPFilters {
   struct Share {
     var cluster: String
     var weight: UInt32
+    /// The cluster balances by the client's address.
+    var hashesSource = false
   }
 
   static func filter(_ shares: [Share], statPrefix: String, accessLogPath: String) -> NetworkFilter {
@@ -24,6 +26,11 @@ enum TCPFilters {
         return share
       }
       proxy.clusterSpecifier = .weightedClusters(weighted)
+    }
+    if shares.contains(where: \.hashesSource) {
+      var policy = Envoy_Type_V3_HashPolicy()
+      policy.policySpecifier = .sourceIp(.init())
+      proxy.hashPolicy = [policy]
     }
     proxy.accessLog = AccessLogs.entries(path: accessLogPath)
     return NetworkFilter("envoy.filters.network.tcp_proxy", proxy)
@@ -110,8 +117,19 @@ struct L4Routes {
       }
       let subset = entry.destination?.subset ?? ""
       sink.destinations.insert(RouteSink.Destination(host: host, port: port, subset: subset))
-      return TCPFilters.Share(
-        cluster: ResourceName.outbound(port: port, subset: subset, host: host), weight: UInt32(max(entry.weight, 1)))
+      return context.scope.share(of: host, port: port, subset: subset, weight: UInt32(max(entry.weight, 1)))
     }
+  }
+}
+
+extension ProxyScope {
+  /// What goes to a service over TCP.
+  func share(of host: String, port: UInt16, subset: String = "", weight: UInt32 = 1) -> TCPFilters.Share {
+    let hashed = VirtualHosts(scope: self).hashPolicies(host: host, subset: subset, port: port)
+    return TCPFilters.Share(
+      cluster: ResourceName.outbound(port: port, subset: subset, host: host), weight: weight,
+      hashesSource: hashed.contains {
+        if case .connectionProperties(let properties)? = $0.policySpecifier { properties.sourceIp } else { false }
+      })
   }
 }
