@@ -117,7 +117,7 @@ let package = Package(
       ]),
     library(
       "WeftNetworkFilters", in: "Extensions",
-        ["WeftBase", "WeftTelemetry", "WeftModel", "WeftProtobuf", "WeftXDS", "WeftXDSMessages", "WeftProxyAPI"]),
+      ["WeftBase", "WeftTelemetry", "WeftModel", "WeftProtobuf", "WeftXDS", "WeftXDSMessages", "WeftProxyAPI"]),
 
     library(
       "WeftLoadBalancers", in: "Extensions",
@@ -258,7 +258,7 @@ let package = Package(
       name: "CoverageTests",
       dependencies: [
         "WeftBase", "WeftProtobuf", "WeftModel", "WeftXDS", "WeftXDSMessages", "WeftTelemetry", "WeftProxyAPI",
-        "WeftHTTPFilters", "WeftKinds", "WeftControlAPI", "WeftTranslation", "WeftTestKit",
+        "WeftHTTPFilters", "WeftLoadBalancers", "WeftKinds", "WeftControlAPI", "WeftTranslation", "WeftTestKit",
       ], path: "Tests/Coverage", swiftSettings: strict),
     .testTarget(name: "TidyTests", dependencies: ["WeftTestKit"], path: "Tests/Tidy", swiftSettings: strict),
   ],

@@ -1,7 +1,9 @@
 // The documents a proxy takes.
 import WeftBase
+import WeftLoadBalancers
 import WeftModel
 import WeftProtobuf
+import WeftProxyAPI
 import WeftXDS
 import WeftXDSMessages
 
@@ -59,7 +61,7 @@ extension CoverageRoot {
     },
     CoverageRoot(
       Envoy_Config_Cluster_V3_Cluster.self, ["name": "c", "type": "STATIC"],
-      stops: ["envoy.config.endpoint.v3.ClusterLoadAssignment"]
+      stops: Set(["envoy.config.endpoint.v3.ClusterLoadAssignment"]).union(LoadBalancers.registry.known.keys)
     ) { (converter, message) throws(ConfigError) in try converter.cluster(message) },
     CoverageRoot(
       Envoy_Config_Route_V3_RouteConfiguration.self,

@@ -25,8 +25,6 @@ extension ProbeTables {
     "envoy.config.bootstrap.v3.Bootstrap.stats_flush_interval": "nothing is pushed: `stats_sinks` are warned about",
     "envoy.config.cluster.v3.Cluster.ignore_health_on_host_removal":
       "asks for what is done: hosts leave with discovery, whatever their health",
-    "envoy.config.cluster.v3.Cluster.maglev_lb_config": "`lb_policy: MAGLEV` is warned about",
-    "envoy.config.cluster.v3.Cluster.ring_hash_lb_config": "`lb_policy: RING_HASH` is warned about",
     "envoy.config.core.v3.ApiConfigSource.set_node_on_first_message_only":
       "the node is told once a stream, which the protocol allows whatever this says",
     "envoy.config.core.v3.Node.client_features": "written by the proxy itself",

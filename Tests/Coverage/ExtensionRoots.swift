@@ -1,6 +1,7 @@
 // The messages that extensions read by themselves.
 import WeftBase
 import WeftHTTPFilters
+import WeftLoadBalancers
 import WeftModel
 import WeftProtobuf
 import WeftProxyAPI
@@ -20,6 +21,16 @@ extension CoverageRoot {
     }
   }
 
+  /// What every balancing policy is configured with.
+  static var loadBalancers: [CoverageRoot] {
+    LoadBalancers.all.compactMap { policy in
+      guard let type = ProbeTables.registry.type(forURL: policy.message) else { return nil }
+      return CoverageRoot(type: type, base: ProbeTables.seeds[policy.message] ?? [:], stops: sharedMessages) {
+        compiled(policy, type, $0)
+      }
+    }
+  }
+
   /// Read by `ExtensionReader`, in the same way as for everything else.
   private static let sharedMessages: Set<String> = [
     "envoy.config.core.v3.HeaderValueOption", "envoy.config.core.v3.RuntimeFractionalPercent",
@@ -29,15 +40,34 @@ extension CoverageRoot {
   private static func compiled<M: Message>(
     _ filter: any HTTPFilter.Type, _ type: M.Type, _ document: JSONValue, isRoute: Bool
   ) -> Result {
-    let message: M
-    do throws(ProtobufError) {
-      message = try M(json: document, options: JSONDecodingOptions(registry: ProbeTables.registry))
-    } catch { return .refused(error.path, "the probe is no such message: \(error.message)") }
-    let config = ExtensionConfig(typeName: M.schema.name, message: message.serialized())
+    let config: ExtensionConfig
+    do throws(ProtobufError) { config = try probe(type, document) } catch {
+      return .refused(error.path, "the probe is no such message: \(error.message)")
+    }
     if isRoute { return compile(filter, [FilterSource(chain: standard(filter.messages.chain), overrides: [config])]) }
     // By itself, and beneath two levels of routes.
     let levels = filter.messages.route.map { [standard($0), standard($0, ProbeTables.otherOverrides)] } ?? []
     return compile(filter, [FilterSource(chain: config), FilterSource(chain: config, overrides: levels)])
+  }
+
+  private static func compiled<P: LoadBalancerPolicy, M: Message>(
+    _ policy: P.Type, _ type: M.Type, _ document: JSONValue
+  ) -> Result {
+    let config: ExtensionConfig
+    do throws(ProtobufError) { config = try probe(type, document) } catch {
+      return .refused(error.path, "the probe is no such message: \(error.message)")
+    }
+    let context = BalancerContext(
+      storage: SnapshotStorage(), metrics: MetricsRegistry(workers: 1), cluster: "c")
+    do throws(ConfigError) {
+      let compiled = try P.compile(config, context)
+      return .made(AnyHashableValue([Shape.text(of: compiled), Shape.text(of: P.traits(compiled))]), warnings: [:])
+    } catch { return .refused(error.path, error.message) }
+  }
+
+  private static func probe<M: Message>(_: M.Type, _ document: JSONValue) throws(ProtobufError) -> ExtensionConfig {
+    let message = try M(json: document, options: JSONDecodingOptions(registry: ProbeTables.registry))
+    return ExtensionConfig(typeName: M.schema.name, message: message.serialized())
   }
 
   /// A message that is good by itself.

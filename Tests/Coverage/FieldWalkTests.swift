@@ -14,7 +14,7 @@ struct FieldWalkTests {
     var page = CoveragePage()
     var used: Set<String> = []
     var places = 0
-    for root in CoverageRoot.envoy + CoverageRoot.httpFilters {
+    for root in CoverageRoot.envoy + CoverageRoot.httpFilters + CoverageRoot.loadBalancers {
       var walk = FieldWalk(root)
       walk.run()
       places += walk.findings.count

@@ -279,6 +279,8 @@ extension ProbeTables {
     "envoy.config.cluster.v3.Cluster.cleanup_interval": Companion(members: ["type": "ORIGINAL_DST"]),
     "envoy.config.cluster.v3.Cluster.ring_hash_lb_config": Companion(members: ["lb_policy": "RING_HASH"]),
     "envoy.config.cluster.v3.Cluster.maglev_lb_config": Companion(members: ["lb_policy": "MAGLEV"]),
+    "envoy.config.cluster.v3.Cluster.CommonLbConfig.consistent_hashing_lb_config": Companion(
+      members: ["lb_policy": "MAGLEV"], isForRoot: true),
     "envoy.config.cluster.v3.CircuitBreakers.Thresholds.priority": Companion(members: ["max_connections": 9]),
     "envoy.config.core.v3.HeaderValue.raw_value": Companion(members: ["value": nil]),
     // Absent options are Weft's own, where HTTP/1.0 is served.
@@ -365,6 +367,8 @@ extension ProbeTables {
       "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
       "envoy.extensions.load_balancing_policies.random.v3.Random",
       "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
+      "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash",
+      "envoy.extensions.load_balancing_policies.maglev.v3.Maglev",
       "envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality",
       "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
       "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig",

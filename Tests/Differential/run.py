@@ -31,6 +31,8 @@ ROW_PARTS = {"name", "do", "raw", "tcp", "head", "over", "host", "answer", "answ
 # Fields that are made anew for each request, or depend on the clock.
 UNLIKE_BY_NATURE = {"date"}
 MASKED = {"x-request-id": r"[0-9a-f]{8}-[0-9a-f-]{27}", "x-envoy-upstream-service-time": r"\d+", "sec-websocket-key": r"[A-Za-z0-9+/]{22}=="}
+# In a cookie of the proxy's own, the hash of the connection's addresses.
+PARTLY_MASKED = {"set-cookie": r'(?<==")[0-9a-f]{16}(?=")'}
 
 
 # Cases
@@ -205,6 +207,8 @@ def plain(result, words, place):
                     continue
                 if name in MASKED and re.fullmatch(MASKED[name], v):
                     v = "…"
+                if name in PARTLY_MASKED:
+                    v = re.sub(PARTLY_MASKED[name], "…", v)
                 masked.append(f"{name}: {text(v.lower() if name == 'connection' else v)}")
             out[key] = joined(masked)
         elif value is not None and not isinstance(value, (int, list)):

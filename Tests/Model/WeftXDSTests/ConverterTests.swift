@@ -82,15 +82,16 @@ struct ConverterTests {
 
   @Test("settings of an extension of which only the name is looked at are reported")
   func namesOnly() throws {
-    let policy = #"""
-      {"name":"a","load_balancing_policy":{"policies":[{"typed_extension_config":{"name":"p","typed_config":{
-      "@type":"type.googleapis.com/envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin","slow_start_config":{}}}}]}}
-      """#
+    var any = Google_Protobuf_Any()
+    any.typeUrl = "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
+    any.value = [8, 1]
+    var message = try Self.cluster(#"{"name":"a","transport_socket":{"name":"raw"}}"#)
+    message.transportSocket?.configType = .typedConfig(any)
     let converter = Converter()
-    _ = try converter.cluster(try Self.cluster(policy))
+    _ = try converter.cluster(message)
     #expect(
       converter.warnings.map(\.description) == [
-        "load_balancing_policy.policies[0].typed_extension_config.typed_config: has settings that are not supported and have no effect"
+        "transport_socket.typed_config: has settings that are not supported and have no effect"
       ])
   }
 

@@ -153,8 +153,6 @@ extension WorkerEngine {
     }
     stream[].cluster = state
     clusters[state].activeRequests += 1
-    // Of the request as it came: what the route changes has no part in it.
-    if clusters[state].hashes { takeHash(s, head, route) }
 
     setTimeouts(s, head, route)
     if route[].idleTimeout != .max { stream[].idleTimeout = route[].idleTimeout }
@@ -166,6 +164,8 @@ extension WorkerEngine {
     rewrite(head, route, s)
     if !entryHost.isEmpty { replaceHost(s, head, entryHost, route) }
     changeRequest(s, head, route)
+    // Of the request as the route has changed it.
+    if clusters[state].hashes { takeHash(s, head, route) }
     setRetries(s, head, route)
     // A head is kept while it may be needed again: for another attempt, while waiting, or for the log.
     let flags = stream[].flags

@@ -151,7 +151,12 @@ extension Converter {
         throw fail(path.field("choice_count"), "must be 2 or more, is \(choices)")
       }
       message.choiceCount = config.choiceCount
-      message.activeRequestBias = config.activeRequestBias
+      // Not the key of runtime beside it: there is none.
+      message.activeRequestBias = config.activeRequestBias.map { bias in
+        var out = Envoy_Config_Core_V3_RuntimeDouble()
+        out.defaultValue = bias.defaultValue
+        return out
+      }
       unsupported(config.slowStartConfig != nil, path, "slow_start_config")
     }
     return ExtensionConfig(message)

@@ -141,9 +141,9 @@ struct ExchangeTests {
   func backPressure(protocols: HTTPClientConfiguration.Protocols) async throws {
     var limits = ServiceLimits()
     limits.streamBufferBytes = 65_536
-    let chunk = bytes(16_384)
+    let chunk = bytes(131_072)
     let written = Promise<Int>()
-    let count = 4000  // 64 MiB: more than the kernel's buffers and ours together
+    let count = 512  // 64 MiB: more than the kernel's buffers and ours together
     try await Loopback.run(protocols, limits: limits) { _, responder in
       let writer = try responder.start(HTTPResponse())
       for index in 0..<count {
