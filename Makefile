@@ -4,6 +4,8 @@ SHELL := /bin/bash
 BIN := .build/release
 JOBS ?= 2
 export WEFT_PARTNERS ?= $(HOME)/.cache/weft-partners
+# Tests that wait for a peer wait behind all that were begun: few at a time, or their deadlines pass.
+export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH ?= 4
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

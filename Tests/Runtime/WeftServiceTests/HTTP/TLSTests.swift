@@ -35,7 +35,7 @@ struct TLSTests {
 
   private func get(_ loopback: Loopback) async throws -> HTTPClientResponse {
     try await loopback.client.send(
-      HTTPRequest(method: "POST", scheme: "https"), body: bytes(300_000), to: loopback.address, timeout: .seconds(20))
+      HTTPRequest(method: "POST", scheme: "https"), body: bytes(300_000), to: loopback.address, timeout: .seconds(50))
   }
 
   @Test(
@@ -128,7 +128,7 @@ struct TLSTests {
     try await Loopback.run(.http1, serverTLS: material.serverTLS()) { _, responder in
       try await responder.send("not reached")
     } _: { loopback in
-      let error = await #expect(throws: ServiceError.self) { try await loopback.send(timeout: .seconds(10)) }
+      let error = await #expect(throws: ServiceError.self) { try await loopback.send(timeout: .seconds(50)) }
       #expect(error != .deadlineExceeded)
     }
   }
