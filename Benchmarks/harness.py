@@ -90,7 +90,8 @@ class Lab:
         return path
 
     def proxy(self, kind, backend, grpc=9, http2=False, env=None, wrapper=(), directory=None, filters=False):
-        """Starts proxy `kind` in front of `backend`, with six HTTP filters if asked; returns (port, process)."""
+        """Starts proxy `kind` in front of `backend`, with six HTTP filters if asked; returns (port, process). `other` is the weft-proxy
+        of another build, in `directory`."""
         port, admin = free_port(), free_port()
         values = {"PORT": port, "ADMIN": admin, "BACKEND": backend, "GRPC": grpc, "DIR": self.directory,
                   "HTTP2": "http2" if http2 else "", "PROTO": "proto h2" if http2 else "",
@@ -106,8 +107,8 @@ class Lab:
         elif kind == "envoy":
             command = [PARTNERS / "venv" / "bin" / "envoy", "-c", self.config("envoy.yaml.in", f"envoy-{port}.yaml", values),
                        "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warn"]
-        elif kind == "weft":
-            command = [*wrapper, (directory or BIN) / "weft-proxy", "-c", self.config("envoy.yaml.in", f"weft-{port}.yaml", values),
+        elif kind in ("weft", "other"):
+            command = [*wrapper, pathlib.Path(directory or BIN) / "weft-proxy", "-c", self.config("envoy.yaml.in", f"weft-{port}.yaml", values),
                        "--concurrency", "1", "--log-level", "warn"]
         else:
             raise ValueError(kind)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """weft-proxy beside nginx, HAProxy, Envoy and a raw relay: interleaved rounds, one worker pinned to one core, CPU per request.
 
-  run.py [SCENARIO …] [--rounds N] [--seconds S] [--record TEXT]   h1-small h1-64k h2-small grpc-unary (all when none is named)
+  run.py [SCENARIO …] [--rounds N] [--seconds S] [--record TEXT] [--beside DIRECTORY]
+                                                                   h1-small h1-64k h2-small grpc-unary (all when none is named)
   run.py --gates                                                   heap calls and instructions per request against thresholds.json
   run.py --push [--proxies N] [--captured]                         time until a change has reached every proxy it concerns
   run.py --memory                                                  resident memory idle and with 1,000 idle connections
@@ -37,9 +38,9 @@ def load(name, scenario, port, seconds, message):
     return harness.wrk(port, 16 if name == "h1-64k" else 64, seconds)
 
 
-def measure(name, rounds, seconds):
+def measure(name, rounds, seconds, beside=None):
     scenario = SCENARIOS[name]
-    peers = [p for p in scenario["peers"] if available(p)]
+    peers = [p for p in scenario["peers"] if available(p)] + (["other"] if beside else [])
     for missing in set(scenario["peers"]) - set(peers):
         print(f"note: {missing} is not installed, no ratio against it")
     with harness.Lab() as lab:
@@ -47,7 +48,8 @@ def measure(name, rounds, seconds):
         grpc, _ = lab.grpc_backend() if scenario.get("grpc") else (9, None)
         message = lab.directory / "message"
         message.write_bytes(b"\0\0\0\0\x40" + b"m" * 64)
-        proxies = {p: lab.proxy(p, backend, grpc, scenario.get("http2", False)) for p in peers}
+        proxies = {p: lab.proxy(p, backend, grpc, scenario.get("http2", False), directory=beside if p == "other" else None)
+                   for p in peers}
         cost = {p: [] for p in peers}
         rate = {p: [] for p in peers}
         for peer, (port, _) in proxies.items():
@@ -195,6 +197,8 @@ def main():
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--beside", metavar="DIRECTORY", type=os.path.abspath,
+                        help="measure the weft-proxy of another build, too, as `other`")
     parser.add_argument("--gates", action="store_true")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--push", action="store_true")
@@ -215,7 +219,7 @@ def main():
         idle, added = memory()
         print(f"memory idle {idle:.1f} MB; 1,000 idle connections add {added:.2f} MB")
         return
-    results = {name: measure(name, arguments.rounds, arguments.seconds) for name in arguments.scenarios or SCENARIOS}
+    results = {name: measure(name, arguments.rounds, arguments.seconds, arguments.beside) for name in arguments.scenarios or SCENARIOS}
     if arguments.record:
         commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=harness.ROOT, capture_output=True, text=True).stdout.strip()
         with open(harness.HERE / "LEDGER.md", "a") as ledger:

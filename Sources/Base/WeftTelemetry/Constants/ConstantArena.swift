@@ -91,4 +91,9 @@ package struct ConstantTable<T: BitwiseCopyable>: BitwiseCopyable, @unchecked Se
       return unsafe base.unsafelyUnwrapped + index
     }
   }
+
+  /// The same where the caller has made sure that `index` is one of `indices`.
+  @inlinable @unsafe package subscript(unchecked index: Int) -> T {
+    @_transparent unsafeAddress { unsafe base.unsafelyUnwrapped + index }
+  }
 }

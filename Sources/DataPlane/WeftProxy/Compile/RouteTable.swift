@@ -124,7 +124,10 @@ extension MessageHead {
   package var isGRPC: Bool {
     guard let type = first(.contentType) else { return false }
     let prefix = ByteView("application/grpc" as StaticString)
-    guard type.count >= prefix.count, type.prefix(prefix.count).equalsIgnoringCase(prefix) else { return false }
+    // One byte tells it from most others: asked of every request.
+    guard type.count >= prefix.count, type[12] | 0x20 == UInt8(ascii: "g"),
+      type.prefix(prefix.count).equalsIgnoringCase(prefix)
+    else { return false }
     return type.count == prefix.count || type[prefix.count] == UInt8(ascii: "+")
       || type[prefix.count] == UInt8(ascii: ";")
   }

@@ -51,6 +51,8 @@ extension WorkerEngine {
       // Only a trusted hop in front of us may have known better.
       if manager[].trustedHops == 0 || !head.contains(.forwardedProto) {
         head.set(.forwardedProto, head.scheme, flags: .sound)
+      } else {
+        takeScheme(head)
       }
     } else {
       if let forwarded, let address = Self.address(in: forwarded, skipping: manager[].trustedHops) {
@@ -59,7 +61,9 @@ extension WorkerEngine {
           isInternal = isInside(address.unmapped, manager)
         }
       }
-      if !head.contains(.forwardedProto) {
+      if head.contains(.forwardedProto) {
+        takeScheme(head)
+      } else {
         head.append(.forwardedProto, secure ? ByteView("https") : ByteView("http"))
       }
     }
@@ -72,6 +76,16 @@ extension WorkerEngine {
     if manager[].generatesRequestID {
       let external = edge && !isInternal && !manager[].keepsExternalRequestID
       if external || !head.contains(.requestID) { head.set(.requestID, newRequestID(head)) }
+    }
+  }
+
+  /// A hop that is trusted with it says how the client came.
+  private func takeScheme(_ head: MessageHead) {
+    guard let scheme = head.first(.forwardedProto) else { return }
+    if scheme.equalsIgnoringCase(ByteView("https")) {
+      head.scheme = ByteView("https")
+    } else if scheme.equalsIgnoringCase(ByteView("http")) {
+      head.scheme = ByteView("http")
     }
   }
 

@@ -38,17 +38,10 @@ extension WorkerEngine {
     if manager[].underscores != .allow, let refusal = handleUnderscores(head, manager) { return refusal }
     if manager[].portStripping != .none || manager[].stripsTrailingDot { canonicaliseHost(head, manager, slot) }
 
-    // The scheme is what the connection is, whatever the client says, unless a hop that is trusted with it says how the client came.
+    // The scheme is what the connection is, whatever the client says, unless a hop that is trusted with it says how the client came (`addForwarding`).
     head.scheme = secure ? ByteView("https") : ByteView("http")
     head.removeHopByHop(keepUpgrade: streams[s].tunnel.isAsked)
     addForwarding(s, head, slot)
-    if let scheme = head.first(.forwardedProto) {
-      if scheme.equalsIgnoringCase(ByteView("https")) {
-        head.scheme = ByteView("https")
-      } else if scheme.equalsIgnoringCase(ByteView("http")) {
-        head.scheme = ByteView("http")
-      }
-    }
     forwardClientCertificate(head, slot)
     if !manager[].via.isEmpty { head.appendJoined(.via, separator: ByteView(", "), manager[].via) }
     return nil

@@ -20,7 +20,7 @@ extension WorkerEngine {
       filters = self.filters(of: stream[].tunnel, head, manager, stream[].route)
     }
     guard let chain = filters else { return act(s, head, stream, slot, manager) }
-    guard takeFilters(s, chain) else { return noRoomForFilters(s, head) }
+    guard takeFilters(stream, chain, manager) else { return noRoomForFilters(s, head) }
     filterRequest(s, head, chain)
   }
 

@@ -43,7 +43,6 @@ extension WorkerEngine {
 
   /// Content that came while a filter held the request's head. False when the stream has ended.
   func filterWaitingContent(_ s: SlabIndex, _ chain: ConfigRef<HTTPFilterChain>) -> Bool {
-    if chain[].requestData.isEmpty { return true }
     let stream = streams.ref(s)
     let end = stream[].request.hasArrived && stream[].requestTrailers == nil
     if stream[].requestBody.unsent == 0 && stream[].bytesReceived == 0 { return true }

@@ -24,21 +24,25 @@ extension WorkerEngine {
   }
 
   /// Takes up the chain for a stream that begins. False when there is no room for its state.
-  func takeFilters(_ s: SlabIndex, _ chain: ConfigRef<HTTPFilterChain>) -> Bool {
-    let stream = streams.ref(s)
-    if !chain[].image.isEmpty {
+  @inline(__always)
+  func takeFilters(
+    _ stream: SlotRef<Stream>, _ chain: ConfigRef<HTTPFilterChain>, _ manager: ConfigRef<CompiledHTTPManager>
+  ) -> Bool {
+    if let states = chain[].frameStates {
+      stream[].frame.states = states
+    } else {
       guard let block = filterBlocks[].take(chain[].image) else { return false }
       stream[].frame.block = block
     }
     stream[].filters = chain
-    stream[].routes = downstreams[stream[].downstream].manager?[].routes
-    stream[].filterConfigs = chosenConfigs(s, chain)
+    stream[].routes = manager[].routes
+    stream[].filterConfigs = chosenConfigs(stream, chain)
     return true
   }
 
   /// The configuration of the filters as the stream's route has it: the weighted cluster's, else the route's, else the chain's.
-  private func chosenConfigs(_ s: SlabIndex, _ chain: ConfigRef<HTTPFilterChain>) -> FilterConfigs {
-    let stream = streams.ref(s)
+  @inline(__always)
+  private func chosenConfigs(_ stream: SlotRef<Stream>, _ chain: ConfigRef<HTTPFilterChain>) -> FilterConfigs {
     guard let route = stream[].route else { return chain[].configs }
     let ofRoute = route[].filterConfigs
     if route[].clusterKind == .weighted {
@@ -59,10 +63,12 @@ extension WorkerEngine {
     let old = stream[].filterConfigs
     stream[].weightedCluster = -1
     findRoute(s, head)
-    let new = chosenConfigs(s, chain)
+    let new = chosenConfigs(stream, chain)
     if new.isSame(as: old) { return true }
     if stream[].frame.block == .max {
       guard let block = filterBlocks[].take(chain[].image) else { return false }
+      // From here on the states are there.
+      unsafe filterBlocks[].address(block).copyMemory(from: states(stream), byteCount: 8 * chain[].image.count)
       stream[].frame.block = block
     }
     let seen = last < chain[].requestHead.count ? Int(chain[].requestHead[last].position) : chain[].count - 1
@@ -78,20 +84,28 @@ extension WorkerEngine {
     _ call: (Code, FilterSite) -> FilterVerdict
   ) -> (verdict: FilterVerdict, entry: Int) {
     let stream = streams.ref(s)
-    let block =
-      unsafe stream[].frame.block == .max
-      ? UnsafeMutableRawPointer(desk.address) : filterBlocks[].address(stream[].frame.block)
+    let states = unsafe states(stream)
     let configs = stream[].filterConfigs
+    precondition(start >= 0 && configs.count >= list.reach)
     var i = start
     while i < list.count {
-      let entry = list[i]
-      if let config = unsafe configs[Int(entry.position)].config {
-        let verdict = unsafe call(entry.code, FilterSite(block + Int(entry.offset), config, desk.address))
+      let entry = unsafe list[unchecked: i]
+      if let config = unsafe configs[unchecked: Int(entry.position)].config {
+        let verdict = unsafe call(entry.code, FilterSite(states + Int(entry.offset), config, desk.address))
         if verdict != .go || stopsAtStaleRoute && desk[].marks.contains(.staleRoute) { return (verdict, i) }
       }
       i &+= 1
     }
     return (.go, i)
+  }
+
+  /// Where the states of a stream's filters lie.
+  ///
+  /// Why sound: a slot stays where it is as long as its slab, and a filter's state is not used beyond its call.
+  @inline(__always)
+  @unsafe func states(_ stream: SlotRef<Stream>) -> UnsafeMutableRawPointer {
+    if stream[].frame.block != .max { return unsafe filterBlocks[].address(stream[].frame.block) }
+    return unsafe withUnsafeMutableBytes(of: &stream[].frame.states) { unsafe $0.baseAddress.unsafelyUnwrapped }
   }
 
   // MARK: The request
@@ -121,7 +135,7 @@ extension WorkerEngine {
     switch verdict {
     case .go:
       // What came during a hold: all filters have seen the head now.
-      guard filterWaitingContent(s, chain) else { return }
+      if !chain[].requestData.isEmpty, !filterWaitingContent(s, chain) { return }
       if streams[s].frame.trailersWait { filterWaitingTrailers(s, chain) }
       routed(s, head)
     case .hold:
@@ -250,9 +264,7 @@ extension WorkerEngine {
   func site(
     _ s: SlabIndex, _ chain: ConfigRef<HTTPFilterChain>, _ position: Int, _ config: UnsafeRawPointer
   ) -> FilterSite {
-    let number = streams[s].frame.block
-    let block = unsafe number == .max ? UnsafeMutableRawPointer(desk.address) : filterBlocks[].address(number)
-    return unsafe FilterSite(block + Int(chain[].offsets[position]), config, desk.address)
+    unsafe FilterSite(states(streams.ref(s)) + Int(chain[].offsets[position]), config, desk.address)
   }
 
   /// Content of a request that its filter wants to see whole. True when it was taken. May end the stream.

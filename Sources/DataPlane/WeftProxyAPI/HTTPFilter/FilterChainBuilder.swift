@@ -34,13 +34,14 @@ package struct FilterContext {
 ///
 /// A manager may have several chains: one for all requests, others for upgrades. Their filters have positions and states side by side, so that one table of
 /// configurations, by name, holds for all of them.
+@usableFromInline
 package struct FilterChainBuilder {
   /// Filters in one chain.
   package static var largestChain: Int { 64 }
   /// Bytes of all their states together.
   package static var largestStates: Int { 2048 - largestChain * MemoryLayout<FilterConfigSlot>.stride }
   /// A block holds the states and a table of configurations.
-  package static var largestBlock: Int { 2048 }
+  @inlinable package static var largestBlock: Int { 2048 }
 
   private struct Member {
     var name: String
@@ -56,6 +57,8 @@ package struct FilterChainBuilder {
   private var members: [Member] = []
   private var image: [UInt64] = []
   private var size = 0
+  /// What the states ask of the place they lie at.
+  private var alignment = 1
 
   package init(_ context: FilterContext) { self.context = context }
 
@@ -78,6 +81,7 @@ package struct FilterChainBuilder {
       throw ConfigError("the states of the filters up to this one need more than \(Self.largestStates) bytes")
     }
     let compiled = try F.compile(FilterSource(chain: config), context)
+    self.alignment = max(self.alignment, alignment)
     size = offset + MemoryLayout<F>.size
     while image.count * 8 < size { image.append(0) }
     let state = F(compiled)
@@ -162,8 +166,16 @@ package struct FilterChainBuilder {
     chain.offsets = arena.table(members.map(\.offset))
     chain.configs = arena.table(members.map { unsafe $0.isDisabled ? FilterConfigSlot(nil) : $0.slot })
     chain.image = arena.table(image)
+    chain.frameStates = frameStates
     chain.configsOffset = UInt32(8 * image.count)
     return chain
+  }
+
+  /// Nil: they are too many, or too much aligned, for a stream's slot.
+  private var frameStates: FilterFrame.States? {
+    guard image.count <= 4, alignment <= 8 else { return nil }
+    let words = image + [UInt64](repeating: 0, count: 4 - image.count)
+    return (words[0], words[1], words[2], words[3])
   }
 
   private func list<Code>(_ order: [Int], _ cast: (any HTTPFilter.Type) -> Code?) -> EventList<Code> {

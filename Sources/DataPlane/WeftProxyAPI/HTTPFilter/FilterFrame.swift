@@ -26,7 +26,13 @@ package struct HoldToken: BitwiseCopyable, Sendable {
 /// What a walk leaves in the stream's slot.
 @frozen @usableFromInline
 package struct FilterFrame: BitwiseCopyable {
-  /// Pool index of the state block; `.max`: none.
+  /// Four words: most chains keep less.
+  @usableFromInline package typealias States = (UInt64, UInt64, UInt64, UInt64)
+  @inlinable package static var noStates: States { (0, 0, 0, 0) }
+
+  /// The filters' states, as long as they have no block. *Alignment*: 8.
+  @usableFromInline package var states = FilterFrame.noStates
+  /// Pool index of the block of states; `.max`: none.
   @usableFromInline package var block = UInt32.max
   /// Number of the current or last hold.
   @usableFromInline package var hold: UInt32 = 0

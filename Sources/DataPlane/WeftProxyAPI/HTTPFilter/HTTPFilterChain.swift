@@ -21,8 +21,16 @@ package struct EventList<Code: BitwiseCopyable>: BitwiseCopyable, @unchecked Sen
   @inlinable package var isEmpty: Bool { entries.count == 0 }
   @inlinable package var count: Int { entries.count }
   @inlinable package subscript(i: Int) -> Entry { entries[i] }
-  init(_ entries: ConstantTable<Entry>) { self.entries = entries }
-  init() { entries = ConstantTable() }
+  /// The same where the caller has made sure that there is such an entry.
+  @inlinable @unsafe package subscript(unchecked i: Int) -> Entry { unsafe entries[unchecked: i] }
+  /// Configurations that a table for this list has at least: one more than its largest position.
+  @usableFromInline package let reach: Int
+
+  init(_ entries: ConstantTable<Entry>) {
+    self.entries = entries
+    reach = entries.indices.reduce(0) { max($0, Int(entries[$1].position) + 1) }
+  }
+  init() { self.init(ConstantTable()) }
 }
 
 /// A filter's compiled configuration for one chain or route; nil: the filter is off there.
@@ -53,6 +61,8 @@ package struct HTTPFilterChain: BitwiseCopyable, Sendable {
   @usableFromInline package var configs: FilterConfigs
   /// The initial states of all filters.
   @usableFromInline package var image: ConstantTable<UInt64>
+  /// The same, where they have room in the stream's slot; nil: they need a block.
+  @usableFromInline package var frameStates: FilterFrame.States?
   /// Where in a block, behind the states, there is room for a table of configurations.
   @usableFromInline package var configsOffset: UInt32
 
@@ -74,6 +84,7 @@ package struct HTTPFilterChain: BitwiseCopyable, Sendable {
     offsets = ConstantTable()
     configs = FilterConfigs()
     image = ConstantTable()
+    frameStates = FilterFrame.noStates
     configsOffset = 0
   }
 }
