@@ -46,7 +46,8 @@ let proxyWorldNeeds = [
 ]
 let proxyTestsNeed =
   [
-    "WeftProxyTestKit", "WeftTestKit", "WeftListenerFilters", "WeftLoadBalancers", "WeftProtobuf", "WeftXDS", "WeftXDSMessages",
+    "WeftProxyTestKit", "WeftTestKit", "WeftAccessLogs", "WeftListenerFilters", "WeftLoadBalancers", "WeftProtobuf",
+    "WeftXDS", "WeftXDSMessages",
   ]
   + proxyWorldNeeds
 
@@ -116,6 +117,9 @@ let package = Package(
         "WeftXDSMessages", "WeftProxyAPI",
       ]),
     library(
+      "WeftAccessLogs", in: "Extensions",
+      ["WeftBase", "WeftTelemetry", "WeftModel", "WeftProtobuf", "WeftXDS", "WeftXDSMessages", "WeftProxyAPI"]),
+    library(
       "WeftNetworkFilters", in: "Extensions",
       ["WeftBase", "WeftTelemetry", "WeftModel", "WeftProtobuf", "WeftXDS", "WeftXDSMessages", "WeftProxyAPI"]),
 
@@ -157,7 +161,7 @@ let package = Package(
       "weft-proxy",
       [
         "WeftBase", "WeftModel", "WeftRuntime", "WeftTelemetry", "WeftProxyAPI", "WeftProxy", "WeftHTTPFilters",
-        "WeftListenerFilters", "WeftLoadBalancers", "WeftNetworkFilters", "WeftProtocols",
+        "WeftAccessLogs", "WeftListenerFilters", "WeftLoadBalancers", "WeftNetworkFilters", "WeftProtocols",
       ]),
     program("weft-control", ["WeftBase", "WeftTelemetry", "WeftService", "WeftConfig", "WeftControl"]),
     program("weft-agent", ["WeftCLI"]),
@@ -207,8 +211,9 @@ let package = Package(
     // WeftProxy's tests are several bundles that share a world, so that an edit compiles a part of them again.
     .target(
       name: "WeftProxyTestKit",
-      dependencies: (["WeftProxy", "WeftListenerFilters", "WeftLoadBalancers", "WeftProtobuf", "WeftXDSMessages"]
-        + proxyWorldNeeds).map { .byName(name: $0) },
+      dependencies: ([
+        "WeftProxy", "WeftAccessLogs", "WeftListenerFilters", "WeftLoadBalancers", "WeftProtobuf", "WeftXDSMessages",
+      ] + proxyWorldNeeds).map { .byName(name: $0) },
       path: "Tests/DataPlane/WeftProxyTests/World", swiftSettings: strict),
     tests(
       of: "WeftProxy", in: "DataPlane", proxyTestsNeed, exclude: ["World", "Router", "Listeners", "XDS", "Compile"]),
@@ -219,6 +224,7 @@ let package = Package(
     tests(
       of: "WeftListenerFilters", in: "Extensions",
       ["WeftProxy"] + proxyTestsNeed.filter { $0 != "WeftListenerFilters" }),
+    tests(of: "WeftAccessLogs", in: "Extensions", ["WeftProxy"] + proxyTestsNeed.filter { $0 != "WeftAccessLogs" }),
     tests(of: "WeftNetworkFilters", in: "Extensions", ["WeftProxy"] + proxyTestsNeed),
     proxyTests("Router"),
     proxyTests("Listeners"),
@@ -251,7 +257,8 @@ let package = Package(
       dependencies: [
         "WeftBase", "WeftHTTP", "WeftProtobuf", "WeftRuntime", "WeftTelemetry", "WeftModel", "WeftKinds",
         "WeftXDSMessages",
-        "WeftUpstream", "WeftProxy", "WeftProxyAPI", "WeftListenerFilters", "WeftLoadBalancers", "WeftControlAPI", "WeftTranslation",
+        "WeftUpstream", "WeftProxy", "WeftProxyAPI", "WeftAccessLogs", "WeftListenerFilters", "WeftLoadBalancers",
+        "WeftControlAPI", "WeftTranslation",
         "WeftDiscovery", "WeftTestKit",
       ], path: "Tests/Simulation", swiftSettings: strict),
     .testTarget(

@@ -28,6 +28,13 @@ extension CoverageRoot {
     }
   }
 
+  /// What access-log sinks read by themselves.
+  private static let sinks: Set<String> = [
+    Envoy_Extensions_AccessLoggers_File_V3_FileAccessLog.schema.name,
+    Envoy_Extensions_AccessLoggers_Stream_V3_StderrAccessLog.schema.name,
+    Envoy_Extensions_AccessLoggers_Stream_V3_StdoutAccessLog.schema.name,
+  ]
+
   static let envoy: [CoverageRoot] = [
     CoverageRoot(
       Envoy_Config_Bootstrap_V3_Bootstrap.self,
@@ -36,10 +43,10 @@ extension CoverageRoot {
         {"node":{"id":"n","cluster":"c"},"static_resources":{"clusters":[{"name":"xds","type":"STATIC"},{"name":"c","type":"STATIC"}]},"dynamic_resources":{"ads_config":
         {"api_type":"GRPC","grpc_services":[{"envoy_grpc":{"cluster_name":"xds"}}]}}}
         """#),
-      stops: [
+      stops: sinks.union([
         "envoy.config.listener.v3.Listener", "envoy.config.cluster.v3.Cluster",
         "envoy.extensions.transport_sockets.tls.v3.Secret",
-      ]
+      ])
     ) { (converter, message) throws(ConfigError) in try converter.bootstrap(message) },
     CoverageRoot(
       Envoy_Config_Listener_V3_Listener.self,
@@ -47,17 +54,26 @@ extension CoverageRoot {
         "name": "l", "address": ["socket_address": ["address": "127.0.0.1", "port_value": 1]],
         "filter_chains": [["filters": [["name": "t", "typed_config": ProbeTables.tcpProxy]]]],
       ],
-      stops: [
+      stops: sinks.union([
         "envoy.config.route.v3.RouteConfiguration",
         Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector.schema.name,
         Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.schema.name,
-      ]
+      ])
     ) { (converter, message) throws(ConfigError) in try converter.listener(message) },
     CoverageRoot(Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector.self, [:]) {
       (converter, message) throws(ConfigError) in try converter.tlsInspector(message, .root)
     },
     CoverageRoot(Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.self, [:]) {
       (converter, message) throws(ConfigError) in try converter.proxyProtocol(message, .root)
+    },
+    CoverageRoot(Envoy_Extensions_AccessLoggers_File_V3_FileAccessLog.self, ["path": "/p"]) {
+      (converter, message) throws(ConfigError) in try converter.fileAccessLog(message, .root)
+    },
+    CoverageRoot(Envoy_Extensions_AccessLoggers_Stream_V3_StderrAccessLog.self, [:]) {
+      (converter, message) throws(ConfigError) in try converter.stderrAccessLog(message, .root)
+    },
+    CoverageRoot(Envoy_Extensions_AccessLoggers_Stream_V3_StdoutAccessLog.self, [:]) {
+      (converter, message) throws(ConfigError) in try converter.stdoutAccessLog(message, .root)
     },
     CoverageRoot(
       Envoy_Config_Cluster_V3_Cluster.self, ["name": "c", "type": "STATIC"],

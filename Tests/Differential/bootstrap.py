@@ -45,7 +45,7 @@ class Place:
         return f"{self.prefix}.{name}"
 
     def words(self):
-        out = {"port": self.port, "certs": str(self.certs)}
+        out = {"port": self.port, "certs": str(self.certs), "log": str(self.log), "line": SEPARATOR.join(LOG.values()) + "\n"}
         for name, endpoints in self.backends.items():
             out["cluster." + name] = self.cluster(name)
             out["backend." + name] = endpoints[0].port

@@ -13,7 +13,7 @@ struct ArrowTests {
     "WeftTLS": 3, "WeftDubbo": 3, "WeftKinds": 3, "WeftXDSMessages": 3,
     "WeftXDS": 4, "WeftService": 4, "WeftProxyAPI": 4, "WeftControlAPI": 4,
     "WeftUpstream": 5, "WeftHTTPFilters": 5, "WeftNetworkFilters": 5, "WeftListenerFilters": 5, "WeftLoadBalancers": 5,
-    "WeftProtocols": 5,
+    "WeftProtocols": 5, "WeftAccessLogs": 5,
     "WeftConfig": 5,
     "WeftTranslation": 5,
     "WeftProxy": 6, "WeftDiscovery": 6, "WeftAgent": 6,

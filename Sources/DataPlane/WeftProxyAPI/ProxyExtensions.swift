@@ -9,17 +9,19 @@ package struct ProxyExtensions: Sendable {
   package var listenerFilters: ListenerFilterRegistry
   package var loadBalancers: LoadBalancerRegistry
   package var protocols: ProtocolRegistry
+  package var accessLogs: AccessLogRegistry
 
   package init(
     httpFilters: HTTPFilterRegistry = .none, networkFilters: NetworkFilterRegistry = .none,
     listenerFilters: ListenerFilterRegistry = .none, loadBalancers: LoadBalancerRegistry = .none,
-    protocols: ProtocolRegistry = .none
+    protocols: ProtocolRegistry = .none, accessLogs: AccessLogRegistry = .none
   ) {
     self.httpFilters = httpFilters
     self.networkFilters = networkFilters
     self.listenerFilters = listenerFilters
     self.loadBalancers = loadBalancers
     self.protocols = protocols
+    self.accessLogs = accessLogs
   }
 
   /// The engine alone.
@@ -29,6 +31,7 @@ package struct ProxyExtensions: Sendable {
   package var known: KnownExtensions {
     var known = httpFilters.known
     known.protocols = protocols.known
+    known.accessLogs = accessLogs.known
     known.networkFilters = networkFilters.known
     known.listenerFilters = listenerFilters.known
     known.loadBalancers = loadBalancers.known

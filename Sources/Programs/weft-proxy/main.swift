@@ -1,6 +1,7 @@
 // weft-proxy: parse, compose, run.
 
 import Glibc
+import WeftAccessLogs
 import WeftBase
 import WeftHTTPFilters
 import WeftListenerFilters
@@ -19,7 +20,8 @@ enum WeftProxyProgram {
   /// What this proxy can be configured with beside the engine.
   private static let extensions = ProxyExtensions(
     httpFilters: HTTPFilters.registry, networkFilters: NetworkFilters.registry,
-    listenerFilters: ListenerFilters.registry, loadBalancers: LoadBalancers.registry, protocols: Protocols.registry)
+    listenerFilters: ListenerFilters.registry, loadBalancers: LoadBalancers.registry, protocols: Protocols.registry,
+    accessLogs: AccessLogs.registry)
 
   /// *Exit codes*: 0 a normal end, 1 bad configuration or an address that is taken, 2 a bad command line, 3 the system refused something.
   static func run(_ arguments: [String]) -> Int32 {

@@ -1,5 +1,6 @@
 // SimSubscriber: a proxy's side of discovery in virtual time: the session of weft-proxy, its reconnects, its slowness, its refusals.
 
+import WeftAccessLogs
 import WeftBase
 import WeftControlAPI
 import WeftListenerFilters
@@ -62,7 +63,8 @@ final class SimSubscriber {
 
   /// What translation sends is used with.
   private static let extensions = ProxyExtensions(
-    listenerFilters: ListenerFilters.registry, loadBalancers: LoadBalancers.registry)
+    listenerFilters: ListenerFilters.registry, loadBalancers: LoadBalancers.registry,
+    accessLogs: AccessLogs.registry)
   private let refusalShare: Int
   private let refusalSeed: UInt64
 

@@ -1,15 +1,18 @@
 // SimProxy: one weft-proxy worker of a world, its configuration, and what must hold of it.
 
 import Foundation
+import WeftAccessLogs
 import WeftBase
 import WeftHTTP
 import WeftListenerFilters
 import WeftLoadBalancers
 import WeftModel
+import WeftProtobuf
 import WeftProxyAPI
 import WeftTelemetry
 import WeftTestKit
 import WeftUpstream
+import WeftXDSMessages
 
 @testable import WeftProxy
 @testable import WeftRuntime
@@ -34,7 +37,8 @@ final class SimProxy {
     compiler = SnapshotCompiler(
       metrics: registry, logs: logs, security: security, random: RandomSource(seed: world.seed),
       extensions: ProxyExtensions(
-        listenerFilters: ListenerFilters.registry, loadBalancers: LoadBalancers.registry))
+        listenerFilters: ListenerFilters.registry, loadBalancers: LoadBalancers.registry,
+        accessLogs: AccessLogs.registry))
     process.loop.handler = engine
   }
 
@@ -48,9 +52,11 @@ final class SimProxy {
 
   /// A log whose lines can be counted: status, flags, request.
   var accessLog: AccessLog {
-    var log = AccessLog(sink: .file(path: folder.file("access.log")))
-    log.format = .text("%RESPONSE_CODE% %RESPONSE_FLAGS% %REQ(X-ID)% %RESPONSE_CODE_DETAILS% %PATH(NQ)%\n")
-    return log
+    var message = Envoy_Extensions_AccessLoggers_File_V3_FileAccessLog()
+    message.path = folder.file("access.log")
+    message.accessLogFormat = .format(
+      "%RESPONSE_CODE% %RESPONSE_FLAGS% %REQ(X-ID)% %RESPONSE_CODE_DETAILS% %PATH(NQ)%\n")
+    return AccessLog(ExtensionConfig(typeName: FileAccessLog.message, message: message.serialized()))
   }
 
   /// Requests for `path` that were answered.

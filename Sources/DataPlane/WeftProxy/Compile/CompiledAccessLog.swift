@@ -1,82 +1,29 @@
-import Synchronization
 import WeftBase
 import WeftHTTP
 import WeftModel
 import WeftProxyAPI
 import WeftTelemetry
 
-/// One access log: which requests, in what shape, to which file.
-///
-/// Each worker has a buffer for lines, shared by all logs, so that writing one allocates nothing and takes no lock.
-final class CompiledAccessLog: AccessLogWriter, @unchecked Sendable {  // lines in the making belong to one worker each
-  private enum Shape { case text(FormatProgram), json(JSONProgram) }
-
-  private let shape: Shape
-  private let omitsEmpty: Bool
+/// One access log: which requests, and who is told of them.
+final class CompiledAccessLog: @unchecked Sendable {  // nothing changes; views are of constant memory
   private let filter: CompiledLogFilter?
-  private let file: AccessLogFile
-  private let lines: [AccessLogFiles.LineInTheMaking]
+  private let sink: any AccessLogSink
 
-  init(_ log: AccessLog, files: AccessLogFiles, _ storage: SnapshotStorage) throws(ConfigError) {
-    omitsEmpty = log.omitEmptyValues
-    do throws(ConfigError) {
-      switch log.format {
-      case .standard: shape = .text(try FormatProgram.compile(FormatProgram.standardText, arena: storage.arena))
-      case .text(let text): shape = .text(try FormatProgram.compile(text, arena: storage.arena))
-      case .json(let json):
-        var builder = JSONProgram.Builder(arena: storage.arena)
-        try Self.build(json, key: nil, &builder)
-        shape = .json(builder.finish())
-      }
-    } catch { throw error.inside(FieldPath().field("log_format")) }
-    filter = try log.filter.map { (source) throws(ConfigError) in try CompiledLogFilter(source, storage) }
-    let target: AccessLogFile.Target =
-      switch log.sink {
-      case .file(let path): .file(path: path)
-      case .stdout: .stdout
-      case .stderr: .stderr
-      }
-    do throws(WeftError) { file = try files.file(target) } catch {
-      throw ConfigError(path: FieldPath().field("path"), error.message)
-    }
-    lines = files.lines
-  }
-
-  private static func build(
-    _ shape: AccessLog.JSONShape, key: String?, _ builder: inout JSONProgram.Builder
+  /// *Errors*: the path inside the log's message.
+  init(
+    _ log: AccessLog, _ registry: AccessLogRegistry, _ context: AccessLogContext
   ) throws(ConfigError) {
-    switch shape {
-    case .format(let text):
-      do throws(ConfigError) { try builder.value(text, key: key) } catch {
-        throw error.inside(key.map { FieldPath().field($0) } ?? .root)
-      }
-    case .number(let number):
-      let text = number == number.rounded() && abs(number) < 1e15 ? "\(Int64(number))" : "\(number)"
-      builder.constant(number.isFinite ? text : "null", key: key)
-    case .bool(let flag): builder.constant(flag ? "true" : "false", key: key)
-    case .null: builder.constant("null", key: key)
-    case .object(let fields):
-      builder.openObject(key: key)
-      for field in fields { try build(field.value, key: field.name, &builder) }
-      builder.closeObject()
-    case .array(let items):
-      builder.openArray(key: key)
-      for item in items { try build(item, key: nil, &builder) }
-      builder.closeArray()
+    filter = try log.filter.map { (source) throws(ConfigError) in try CompiledLogFilter(source, context.storage) }
+    let at = FieldPath().field("typed_config")
+    guard let type = registry.sink(configuredBy: log.config.typeName) else {
+      throw ConfigError(path: at, "no extension is configured by \(log.config.typeName)")
     }
+    do throws(ConfigError) { sink = try type.init(log.config, context) } catch { throw error.inside(at) }
   }
 
   func write<S: AccessLogSource>(_ source: S, worker: Int) {
     if let filter, !filter.allows(source) { return }
-    let line = lines[worker]
-    line.buffer.removeAll()
-    switch shape {
-    case .text(let program): program.append(from: source, omitEmpty: omitsEmpty, to: &line.buffer)
-    case .json(let program): program.append(from: source, omitEmpty: omitsEmpty, to: &line.buffer)
-    }
-    // A line that finds no room is counted by the file.
-    _ = file.append(line.buffer.view, worker: worker)
-    if line.buffer.count > AccessLogFiles.LineInTheMaking.keptBytes { line.buffer = ByteBuffer(capacity: 1024) }
+    sink.write(source, worker: worker)
   }
 }
 

@@ -1,4 +1,4 @@
-// The compiled TCP proxy, and who writes access logs.
+// The compiled TCP proxy.
 
 package import WeftModel
 package import WeftTelemetry
@@ -22,7 +22,7 @@ package struct CompiledTCPProxy {
   package var maxConnectionDuration: UInt64 = 0
   package var maxConnectAttempts: UInt32 = 1
   package var hashesSource = false
-  package var accessLogs: [any AccessLogWriter] = []
+  var accessLogs: [CompiledAccessLog] = []
 
   package init(config: TCPProxy, scope: ScopeID, choices: ConstantTable<Choice>, totalWeight: UInt64) {
     self.config = config
@@ -36,10 +36,4 @@ package struct CompiledTCPProxy {
     for i in choices.indices where draw < choices[i].upTo { return choices[i].cluster }
     return -1
   }
-}
-
-/// Formats and writes one access log.
-package protocol AccessLogWriter: AnyObject, Sendable {
-  /// *Cost*: generic, so that a large source is passed where it lies instead of in a box.
-  func write<S: AccessLogSource>(_ source: S, worker: Int)
 }

@@ -64,8 +64,8 @@ package struct CompiledHTTPManager {
   /// Lower-case names of upgrades that are allowed for every route which says nothing of them (`websocket`, `connect`).
   package var upgrades = ConstantTable<ByteView>()
   var internalRanges = ConstantTable<CompiledRange>()
-  /// Writers of the access log; `hasAccessLogs` says without a look at the array whether there are any.
-  package var accessLogs: [any AccessLogWriter] = []
+  /// `hasAccessLogs` says without a look at the array whether there are any.
+  var accessLogs: [CompiledAccessLog] = []
   package var hasAccessLogs = false
   /// Nil when there are none but the router.
   package var filters: ConfigRef<HTTPFilterChain>?

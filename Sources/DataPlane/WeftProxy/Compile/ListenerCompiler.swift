@@ -11,6 +11,7 @@ struct ListenerCompiler {
   let storage: SnapshotStorage
   let metrics: MetricsRegistry
   let logs: AccessLogFiles
+  let sinks: AccessLogRegistry
   let security: (any SecurityFactory)?
   let makesSecurity: Bool
   let secrets: [SecretKey: Secret]
@@ -214,17 +215,15 @@ struct ListenerCompiler {
     return compiled
   }
 
-  private func accessLogs(_ logs: [AccessLog]) throws(ConfigError) -> [any AccessLogWriter] {
-    var writers: [any AccessLogWriter] = []
+  private func accessLogs(_ logs: [AccessLog]) throws(ConfigError) -> [CompiledAccessLog] {
+    let context = AccessLogContext(storage: storage, metrics: metrics, files: self.logs)
+    var compiled: [CompiledAccessLog] = []
     for (i, log) in logs.enumerated() {
-      do throws(ConfigError) {
-        writers.append(
-          try CompiledAccessLog(log, files: self.logs, storage))
-      } catch {
-        throw error.inside(FieldPath().field("access_log").index(i).field("typed_config"))
+      do throws(ConfigError) { compiled.append(try CompiledAccessLog(log, sinks, context)) } catch {
+        throw error.inside(FieldPath().field("access_log").index(i))
       }
     }
-    return writers
+    return compiled
   }
 
   private func compile(

@@ -97,6 +97,7 @@ package final class SnapshotCompiler {
   private var networkChains: NetworkChains
   private let listenerFilters: ListenerFilterRegistry
   private let loadBalancers: LoadBalancerRegistry
+  private let accessLogs: AccessLogRegistry
   private var listeners: [String: ListenerUnit] = [:]
   /// Kept for as long as a snapshot uses it: a cluster that goes and comes back goes on counting what is in flight.
   private var breakers: [String: WeakBreaker] = [:]
@@ -112,6 +113,7 @@ package final class SnapshotCompiler {
     chains = FilterChains(extensions.httpFilters, metrics: metrics)
     protocols = extensions.protocols
     listenerFilters = extensions.listenerFilters
+    accessLogs = extensions.accessLogs
     networkChains = NetworkChains(extensions.networkFilters, metrics: metrics)
     loadBalancers = extensions.loadBalancers
     self.metrics = metrics
@@ -666,7 +668,8 @@ package final class SnapshotCompiler {
     let storage = SnapshotStorage()
     var names = ClusterNames()
     let builder = ListenerCompiler(
-      storage: storage, metrics: metrics, logs: logs, security: security, makesSecurity: makesSecurity,
+      storage: storage, metrics: metrics, logs: logs, sinks: accessLogs, security: security,
+      makesSecurity: makesSecurity,
       secrets: state.secrets,
       tables: tables.mapValues(\.unit.value), filters: filters,
       protocols: protocols,

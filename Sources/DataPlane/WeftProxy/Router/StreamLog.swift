@@ -165,7 +165,7 @@ extension WorkerEngine {
       trailers = trailerHead
     }
     let source = StreamSource(record: record(s), request: request, response: response, trailers: trailers)
-    for writer in manager[].accessLogs { writer.write(source, worker: number) }
+    for log in manager[].accessLogs { log.write(source, worker: number) }
   }
 }
 

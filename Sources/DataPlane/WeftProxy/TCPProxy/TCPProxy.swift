@@ -219,7 +219,7 @@ extension WorkerEngine {
     }
     if let proxy = slot[].chainConfig?[].tcp, !proxy[].accessLogs.isEmpty {
       let source = StreamSource(record: record(s), request: nil, response: nil, trailers: nil)
-      for writer in proxy[].accessLogs { writer.write(source, worker: number) }
+      for log in proxy[].accessLogs { log.write(source, worker: number) }
     }
     uncountTCP(s)
     if !stream[].cluster.isNone {

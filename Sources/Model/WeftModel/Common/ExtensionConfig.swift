@@ -39,6 +39,8 @@ package struct KnownExtensions: Hashable, Sendable {
   package var networkFilters: [String: String] = TerminalNetworkFilter.known
   /// Messages of balancing policies, each with the policy's canonical name.
   package var loadBalancers: [String: String] = [:]
+  /// Messages of access-log sinks, each with the sink's canonical name.
+  package var accessLogs: [String: String] = [:]
   /// Whether others pass as they are: which there are, only the program they are meant for knows.
   package var takesOthers = false
 
@@ -47,6 +49,7 @@ package struct KnownExtensions: Hashable, Sendable {
   package func hasHTTPFilter(_ typeName: String) -> Bool { takesOthers || httpFilters[typeName] != nil }
   package func hasProtocol(_ typeName: String) -> Bool { protocols[typeName] != nil }
   package func hasListenerFilter(_ typeName: String) -> Bool { takesOthers || listenerFilters[typeName] != nil }
+  package func hasAccessLog(_ typeName: String) -> Bool { takesOthers || accessLogs[typeName] != nil }
   package func hasNetworkFilter(_ typeName: String) -> Bool { takesOthers || networkFilters[typeName] != nil }
   package func hasRouteFilter(_ typeName: String) -> Bool { takesOthers || routeFilters.contains(typeName) }
 
@@ -86,6 +89,11 @@ package struct KnownExtensions: Hashable, Sendable {
       "envoy.filters.network.connection_limit"
     known.networkFilters["envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit"] =
       "envoy.filters.network.local_ratelimit"
+    known.accessLogs = [
+      "envoy.extensions.access_loggers.file.v3.FileAccessLog": "envoy.access_loggers.file",
+      "envoy.extensions.access_loggers.stream.v3.StderrAccessLog": "envoy.access_loggers.stderr",
+      "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog": "envoy.access_loggers.stdout",
+    ]
     known.protocols = ["envoy.extensions.filters.network.generic_proxy.codecs.dubbo.v3.DubboCodecConfig": "Dubbo"]
     known.loadBalancers = Dictionary(
       uniqueKeysWithValues: [

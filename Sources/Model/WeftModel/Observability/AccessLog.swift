@@ -1,29 +1,5 @@
-/// Where lines about finished requests or connections go, which of them, and in what shape.
+/// Which finished requests or connections a sink is told of; what it does with them is for the sink to read.
 package struct AccessLog: Hashable, Sendable {
-  package enum Sink: Hashable, Sendable { case file(path: String), stdout, stderr }
-  package indirect enum JSONShape: Hashable, Sendable {
-    /// Text with operators; typed (number, boolean, null) when it is a single operator.
-    case format(String)
-    case number(Double)
-    case bool(Bool)
-    case null
-    case object([Field])
-    case array([JSONShape])
-    package struct Field: Hashable, Sendable {
-      package var name: String
-      package var value: JSONShape
-      package init(name: String, value: JSONShape) {
-        self.name = name
-        self.value = value
-      }
-    }
-  }
-  package enum Format: Hashable, Sendable {
-    /// Envoy's default line.
-    case standard
-    case text(String)
-    case json(JSONShape)
-  }
   package indirect enum Filter: Hashable, Sendable {
     package enum Operator: Hashable, Sendable { case equal, greaterOrEqual, lessOrEqual, notEqual }
     package struct Comparison: Hashable, Sendable {
@@ -48,9 +24,10 @@ package struct AccessLog: Hashable, Sendable {
     case or([Filter])
   }
 
-  package var sink: Sink
-  package var format: Format = .standard
-  package var omitEmptyValues = false
+  package var config: ExtensionConfig
   package var filter: Filter?
-  package init(sink: Sink) { self.sink = sink }
+  package init(_ config: ExtensionConfig, filter: Filter? = nil) {
+    self.config = config
+    self.filter = filter
+  }
 }

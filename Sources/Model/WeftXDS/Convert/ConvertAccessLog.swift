@@ -1,7 +1,7 @@
-import WeftBase
-import WeftModel
+package import WeftBase
+package import WeftModel
 import WeftProtobuf
-import WeftXDSMessages
+package import WeftXDSMessages
 
 extension Converter {
   func accessLogs(_ values: [Envoy_Config_Accesslog_V3_AccessLog], _ at: FieldPath) throws(ConfigError) -> [AccessLog] {
@@ -12,56 +12,83 @@ extension Converter {
 
   private func accessLog(_ value: Envoy_Config_Accesslog_V3_AccessLog, _ at: FieldPath) throws(ConfigError) -> AccessLog
   {
-    guard case .typedConfig(let any)? = value.configType else { throw unregistered(value.name, "", at) }
-    let path = at.field("typed_config")
-    var out: AccessLog
-    switch Self.typeName(any.typeUrl) {
-    case Envoy_Extensions_AccessLoggers_File_V3_FileAccessLog.schema.name:
-      let file = try unpack(any, Envoy_Extensions_AccessLoggers_File_V3_FileAccessLog.self, path)
-      out = AccessLog(sink: .file(path: try required(file.path, path.field("path"))))
-      switch file.accessLogFormat {
-      case nil: break
-      case .format(let text): out.format = text.isEmpty ? .standard : .text(text)
-      case .jsonFormat(let object), .typedJsonFormat(let object): out.format = .json(shape(object))
-      case .logFormat(let format): try apply(format, &out, path.field("log_format"))
-      }
-    case Envoy_Extensions_AccessLoggers_Stream_V3_StdoutAccessLog.schema.name:
-      let stream = try unpack(any, Envoy_Extensions_AccessLoggers_Stream_V3_StdoutAccessLog.self, path)
-      out = AccessLog(sink: .stdout)
-      if case .logFormat(let format)? = stream.accessLogFormat { try apply(format, &out, path.field("log_format")) }
-    case Envoy_Extensions_AccessLoggers_Stream_V3_StderrAccessLog.schema.name:
-      let stream = try unpack(any, Envoy_Extensions_AccessLoggers_Stream_V3_StderrAccessLog.self, path)
-      out = AccessLog(sink: .stderr)
-      if case .logFormat(let format)? = stream.accessLogFormat { try apply(format, &out, path.field("log_format")) }
-    default: throw unregistered(value.name, any.typeUrl, path)
+    guard case .typedConfig(let any)? = value.configType else {
+      throw unregistered(value.name, "", known: extensions.accessLogs.values, at)
     }
-    out.filter = try value.filter.map { (f) throws(ConfigError) in try filter(f, at.field("filter")) }
+    let path = at.field("typed_config")
+    let config = try extensionConfig(any, path)
+    guard extensions.hasAccessLog(config.typeName) else {
+      throw unregistered(value.name, config.typeName, known: extensions.accessLogs.values, path)
+    }
+    // What has no effect is told where the configuration is read.
+    let message = Google_Protobuf_Any(typeUrl: any.typeUrl, value: config.message)
+    switch config.typeName {
+    case Envoy_Extensions_AccessLoggers_File_V3_FileAccessLog.schema.name:
+      _ = try fileAccessLog(try unpack(message, Envoy_Extensions_AccessLoggers_File_V3_FileAccessLog.self, path), path)
+    case Envoy_Extensions_AccessLoggers_Stream_V3_StdoutAccessLog.schema.name:
+      _ = try stdoutAccessLog(
+        try unpack(message, Envoy_Extensions_AccessLoggers_Stream_V3_StdoutAccessLog.self, path), path)
+    case Envoy_Extensions_AccessLoggers_Stream_V3_StderrAccessLog.schema.name:
+      _ = try stderrAccessLog(
+        try unpack(message, Envoy_Extensions_AccessLoggers_Stream_V3_StderrAccessLog.self, path), path)
+    default: break
+    }
+    return AccessLog(
+      config, filter: try value.filter.map { (f) throws(ConfigError) in try filter(f, at.field("filter")) })
+  }
+
+  package func fileAccessLog(_ value: Envoy_Extensions_AccessLoggers_File_V3_FileAccessLog, _ at: FieldPath)
+    throws(ConfigError) -> FileAccessLogSettings
+  {
+    var out = FileAccessLogSettings(path: try required(value.path, at.field("path")))
+    switch value.accessLogFormat {
+    case nil: break
+    case .format(let text): out.format.shape = text.isEmpty ? .standard : .text(text)
+    case .jsonFormat(let object), .typedJsonFormat(let object): out.format.shape = .json(shape(object))
+    case .logFormat(let format): out.format = try logFormat(format, at.field("log_format"))
+    }
     return out
   }
 
-  private func apply(_ value: Envoy_Config_Core_V3_SubstitutionFormatString, _ out: inout AccessLog, _ at: FieldPath)
-    throws(ConfigError)
+  package func stdoutAccessLog(_ value: Envoy_Extensions_AccessLoggers_Stream_V3_StdoutAccessLog, _ at: FieldPath)
+    throws(ConfigError) -> LogFormat
   {
-    out.omitEmptyValues = value.omitEmptyValues
+    guard case .logFormat(let format)? = value.accessLogFormat else { return LogFormat() }
+    return try logFormat(format, at.field("log_format"))
+  }
+
+  package func stderrAccessLog(_ value: Envoy_Extensions_AccessLoggers_Stream_V3_StderrAccessLog, _ at: FieldPath)
+    throws(ConfigError) -> LogFormat
+  {
+    guard case .logFormat(let format)? = value.accessLogFormat else { return LogFormat() }
+    return try logFormat(format, at.field("log_format"))
+  }
+
+  func logFormat(_ value: Envoy_Config_Core_V3_SubstitutionFormatString, _ at: FieldPath) throws(ConfigError)
+    -> LogFormat
+  {
+    var out = LogFormat()
+    out.omitsEmptyValues = value.omitEmptyValues
     switch value.format {
-    case .textFormat(let text): out.format = text.isEmpty ? .standard : .text(text)
-    case .jsonFormat(let object): out.format = .json(shape(object))
+    case .textFormat(let text): out.shape = text.isEmpty ? .standard : .text(text)
+    case .jsonFormat(let object): out.shape = .json(shape(object))
     case .textFormatSource(let source):
       guard case .inline(let bytes) = try data(source, at.field("text_format_source")) else {
         throw fail(at.field("text_format_source"), "must be inline_string")
       }
-      out.format = .text(String(decoding: bytes, as: UTF8.self))
+      out.shape = .text(String(decoding: bytes, as: UTF8.self))
     case nil: throw fail(at, "needs one of text_format_source, text_format, json_format")
     }
     unsupported(!value.formatters.isEmpty, at, "formatters")
+    return out
   }
 
-  private func shape(_ object: Google_Protobuf_Struct) -> AccessLog.JSONShape {
+  private func shape(_ object: Google_Protobuf_Struct) -> LogFormat.JSONShape {
     .object(
-      object.fields.sorted { $0.key < $1.key }.map { AccessLog.JSONShape.Field(name: $0.key, value: shape($0.value)) })
+      object.fields.sorted { $0.key < $1.key }.map { LogFormat.JSONShape.Field(name: $0.key, value: shape($0.value)) })
   }
 
-  private func shape(_ value: Google_Protobuf_Value) -> AccessLog.JSONShape {
+  private func shape(_ value: Google_Protobuf_Value) -> LogFormat.JSONShape {
     switch value.kind {
     case .stringValue(let text): .format(text)
     case .numberValue(let number): .number(number)

@@ -33,6 +33,31 @@ package struct ExtensionReader {
       try message(config, as: Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.self), .root)
   }
 
+  /// What an access log that goes into a file is configured with.
+  package func fileAccessLog(_ config: ExtensionConfig) throws(ConfigError) -> FileAccessLogSettings {
+    try converter.fileAccessLog(
+      try message(config, as: Envoy_Extensions_AccessLoggers_File_V3_FileAccessLog.self), .root)
+  }
+
+  /// What an access log that goes to standard output is configured with.
+  package func stdoutAccessLog(_ config: ExtensionConfig) throws(ConfigError) -> LogFormat {
+    try converter.stdoutAccessLog(
+      try message(config, as: Envoy_Extensions_AccessLoggers_Stream_V3_StdoutAccessLog.self), .root)
+  }
+
+  /// What an access log that goes to standard error is configured with.
+  package func stderrAccessLog(_ config: ExtensionConfig) throws(ConfigError) -> LogFormat {
+    try converter.stderrAccessLog(
+      try message(config, as: Envoy_Extensions_AccessLoggers_Stream_V3_StderrAccessLog.self), .root)
+  }
+
+  /// What the lines of an access log look like.
+  package func logFormat(_ value: Envoy_Config_Core_V3_SubstitutionFormatString, _ at: FieldPath) throws(ConfigError)
+    -> LogFormat
+  {
+    try converter.logFormat(value, at)
+  }
+
   package func duration(_ value: Google_Protobuf_Duration?, _ at: FieldPath) throws(ConfigError) -> Duration? {
     try converter.duration(value, at)
   }

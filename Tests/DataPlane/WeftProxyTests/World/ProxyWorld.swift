@@ -20,6 +20,7 @@ final class ProxyWorld {
   let server: Peers
   let engine: WorkerEngine
   let registry = MetricsRegistry(workers: 1)
+  let logs = AccessLogFiles(workers: 1)
   private let compiler: SnapshotCompiler
   private var hasBroken = false
   private var turns = 0
@@ -43,7 +44,7 @@ final class ProxyWorld {
     server = Peers(serverLoop)
     engine = WorkerEngine(loop: proxyLoop, number: 0, registry: registry, limits: limits, seed: seed &+ 3)
     compiler = SnapshotCompiler(
-      metrics: registry, logs: AccessLogFiles(workers: 1), security: security, random: RandomSource(seed: seed),
+      metrics: registry, logs: logs, security: security, random: RandomSource(seed: seed),
       extensions: extensions.withBasics)
     clientLoop.handler = client
     proxyLoop.handler = engine

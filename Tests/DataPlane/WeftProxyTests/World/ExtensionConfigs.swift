@@ -1,5 +1,6 @@
-// Listener filters as tests configure them.
+// Listener filters and access logs as tests configure them.
 
+import WeftAccessLogs
 import WeftListenerFilters
 import WeftModel
 import WeftProtobuf
@@ -29,5 +30,16 @@ extension ConfiguredListenerFilter {
 
   static var originalDestination: ConfiguredListenerFilter {
     ConfiguredListenerFilter(ExtensionConfig(typeName: OriginalDestination.message, message: []))
+  }
+}
+
+extension AccessLog {
+  /// A log of lines `format` in a file.
+  static func file(_ path: String, _ format: String, filter: Filter? = nil) -> AccessLog {
+    var message = Envoy_Extensions_AccessLoggers_File_V3_FileAccessLog()
+    message.path = path
+    message.accessLogFormat = .format(format)
+    return AccessLog(
+      ExtensionConfig(typeName: FileAccessLog.message, message: message.serialized()), filter: filter)
   }
 }

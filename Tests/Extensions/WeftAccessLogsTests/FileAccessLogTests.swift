@@ -1,0 +1,105 @@
+import Foundation
+import Testing
+import WeftBase
+import WeftModel
+import WeftProxyAPI
+import WeftTelemetry
+import WeftTestKit
+import WeftXDSMessages
+
+@testable import WeftAccessLogs
+@testable import WeftProxy
+@testable import WeftProxyTestKit
+
+/// A proxy whose answers have the status that the path asks for: `/503`.
+struct LogWorld {
+  let world: ProxyWorld
+  let folder = TemporaryDirectory()
+
+  init(_ extensions: ProxyExtensions = .basics, _ logs: (TemporaryDirectory) -> [AccessLog]) {
+    world = ProxyWorld(extensions: extensions)
+    world.simple()
+    if case .httpConnectionManager(var manager) = world.config.listeners[0].filterChains[0].filters[0] {
+      manager.accessLogs = logs(folder)
+      world.config.listeners[0].filterChains[0].filters = [.httpConnectionManager(manager)]
+    }
+    world.server.onBytes = { peer in
+      let status = peer.text.split(separator: "/").dropFirst().first?.prefix(3) ?? ""
+      peer.send("HTTP/1.1 \(status) x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+      peer.finish()
+    }
+  }
+
+  /// Makes a request for each of `paths`, each on a connection of its own, and writes the lines.
+  func get(_ paths: [String]) {
+    for path in paths {
+      let client = world.connect()
+      client.send("GET \(path) HTTP/1.1\r\nHost: a\r\nconnection: close\r\n\r\n")
+      #expect(world.run { client.isOver })
+      client.close()
+    }
+    world.settle()
+    world.logs.flush()
+  }
+
+  func text(_ name: String) -> String { (try? String(contentsOfFile: folder.file(name), encoding: .utf8)) ?? "" }
+}
+
+@Suite("access logs behind the registry")
+struct FileAccessLogTests {
+  @Test("logs of one path write into one file, each in its own format, those that its filter lets through")
+  func shared() {
+    let failed = AccessLog.Filter.status(.init(op: .greaterOrEqual, value: 500))
+    let world = LogWorld { folder in
+      [
+        .file(folder.file("a"), "all %RESPONSE_CODE%\n"), .file(folder.file("a"), "bad %PATH%\n", filter: failed),
+        .file(folder.file("b"), "%PATH%\n", filter: failed),
+      ]
+    }
+    world.world.apply()
+    world.get(["/200", "/503"])
+    #expect(world.text("a") == "all 200\nall 503\nbad /503\n")
+    #expect(world.text("b") == "/503\n")
+  }
+
+  @Test("a TCP session has a line")
+  func session() {
+    let world = LogWorld { _ in [] }
+    var proxy = TCPProxy(statPrefix: "t", cluster: .single("backend"))
+    proxy.accessLogs = [.file(world.folder.file("t"), "%BYTES_RECEIVED% %UPSTREAM_CLUSTER%\n")]
+    world.world.config.listeners[0].filterChains[0].filters = [.tcpProxy(proxy)]
+    world.world.apply()
+    world.get(["/200"])
+    #expect(world.text("t") == "49 backend\n")
+  }
+
+  @Test(
+    "what is refused is told by its path",
+    arguments: [
+      ("typed_config.log_format", "%NOPE%\n", nil), ("typed_config.path", "", "missing/a"),
+      ("filter.response_flag_filter.flags", "", ""), ("typed_config", nil, nil),
+    ] as [(String, String?, String?)])
+  func refused(_ place: String, _ format: String?, _ name: String?) throws {
+    let world = LogWorld { folder in
+      guard let format else { return [AccessLog(ExtensionConfig(typeName: "a.b.C", message: []))] }
+      return [
+        .file(
+          folder.file(name.flatMap { $0.isEmpty ? nil : $0 } ?? "a"), format,
+          filter: name == "" ? .responseFlag(["XX"]) : nil)
+      ]
+    }
+    let refusal = try #require(world.world.rejections().first)
+    #expect("\(refusal.path)".hasSuffix("access_log[0].\(place)"), "\(refusal)")
+  }
+
+  @Test("standard streams are opened once, however many logs write to them")
+  func streams() throws {
+    let files = AccessLogFiles(workers: 1)
+    let context = AccessLogContext(
+      storage: SnapshotStorage(), metrics: MetricsRegistry(workers: 1), files: files)
+    for sink in [StdoutAccessLog.self, StderrAccessLog.self] as [any AccessLogSink.Type] {
+      for _ in 0..<2 { _ = try sink.init(ExtensionConfig(typeName: sink.message, message: []), context) }
+    }
+    #expect(try files.file(.stdout) === files.file(.stdout) && files.file(.stderr) !== files.file(.stdout))
+  }
+}
