@@ -3,13 +3,13 @@ import Testing
 import WeftBase
 import WeftModel
 import WeftProxyAPI
-import WeftTelemetry
 import WeftTestKit
 import WeftXDSMessages
 
 @testable import WeftAccessLogs
 @testable import WeftProxy
 @testable import WeftProxyTestKit
+@testable import WeftTelemetry
 
 /// A proxy whose answers have the status that the path asks for: `/503`.
 struct LogWorld {
@@ -92,14 +92,21 @@ struct FileAccessLogTests {
     #expect("\(refusal.path)".hasSuffix("access_log[0].\(place)"), "\(refusal)")
   }
 
-  @Test("standard streams are opened once, however many logs write to them")
-  func streams() throws {
+  @Test("each stream gets its lines, from all logs that write to it", arguments: [1, 3])
+  func streams(_ logs: Int) throws {
     let files = AccessLogFiles(workers: 1)
     let context = AccessLogContext(
       storage: SnapshotStorage(), metrics: MetricsRegistry(workers: 1), files: files)
-    for sink in [StdoutAccessLog.self, StderrAccessLog.self] as [any AccessLogSink.Type] {
-      for _ in 0..<2 { _ = try sink.init(ExtensionConfig(typeName: sink.message, message: []), context) }
+    func write(_ sink: any AccessLogSink.Type, times: Int) throws {
+      for _ in 0..<times {
+        let made = try sink.init(ExtensionConfig(typeName: sink.message, message: []), context)
+        made.write(StreamSource(record: AccessLogRecord(), request: nil, response: nil, trailers: nil), worker: 0)
+      }
     }
-    #expect(try files.file(.stdout) === files.file(.stdout) && files.file(.stderr) !== files.file(.stdout))
+    // Nothing flushes, so nothing is printed.
+    try write(StdoutAccessLog.self, times: logs)
+    try write(StderrAccessLog.self, times: 2)
+    #expect(try files.file(.stdout).counts.lines == UInt64(logs))
+    #expect(try files.file(.stderr).counts.lines == 2)
   }
 }
