@@ -56,21 +56,12 @@ package enum Translator {
 
   /// What the rules in use ask for and nobody is given yet.
   static func addIssues(_ scope: ProxyScope, except noted: Set<ObjectKey>, to resources: inout ProxyResources) {
-    let snapshot = scope.snapshot
     var issues = Set(resources.issues)
     func note(_ features: [UnsupportedFeatures.Feature], _ origin: Origin) {
       for feature in features where feature.concerns(scope.proxy) { issues.insert(TranslationIssue(origin, feature)) }
     }
     for key in resources.dependencies.objects where !noted.contains(key) {
-      if let rule = snapshot.virtualServices[key] {
-        note(UnsupportedFeatures.of(rule.spec), rule.origin)
-      } else if let rule = snapshot.destinationRules[key] {
-        note(UnsupportedFeatures.of(rule.spec), rule.origin)
-      } else if let gateway = snapshot.gateways[key] {
-        note(UnsupportedFeatures.of(gateway.spec), gateway.origin)
-      } else if let sidecar = snapshot.sidecars[key] {
-        note(UnsupportedFeatures.of(sidecar.spec), sidecar.origin)
-      }
+      if let rule = UnsupportedFeatures.of(key, in: scope.snapshot) { note(rule.features, rule.origin) }
     }
     // Where a rule's own field is named, the part it cost need not be told apart.
     let told = Set(issues.filter { $0.leftOut != nil && $0.path != "spec" }.map(\.origin))

@@ -1,3 +1,4 @@
+package import WeftControlAPI
 package import WeftKinds
 import WeftProtobuf
 
@@ -27,6 +28,20 @@ package enum UnsupportedFeatures {
       case .exceptEnvoy: !proxy.isEnvoy
       case .libraries: proxy.isGRPC
       }
+    }
+  }
+
+  /// Those of an object that the snapshot holds; nil when it holds none of that name.
+  package static func of(_ key: ObjectKey, in snapshot: WeftSnapshot) -> (origin: Origin, features: [Feature])? {
+    func all<Spec>(_ object: ConfigObject<Spec>?, _ list: (Spec) -> [Feature]) -> (Origin, [Feature])? {
+      object.map { ($0.origin, list($0.spec)) }
+    }
+    return switch key.kind {
+    case .destinationRule: all(snapshot.destinationRules[key]) { of($0) }
+    case .gateway: all(snapshot.gateways[key]) { of($0) }
+    case .sidecar: all(snapshot.sidecars[key]) { of($0) }
+    case .virtualService: all(snapshot.virtualServices[key]) { of($0) }
+    default: nil
     }
   }
 
@@ -75,8 +90,10 @@ package enum UnsupportedFeatures {
               "means nothing to gRPC libraries, which hash headers only and spread requests at random; proxies obey it",
             scope: .libraries))
       }
-      if settings.warmup != nil {
-        list.append(Feature(path: path + ".loadBalancer.warmup", message: ignored, scope: .exceptEnvoy))
+      for (field, isSet) in [
+        ("warmup", settings.warmup != nil), ("warmupDurationSecs", settings.warmupDurationSecs != nil),
+      ] where isSet {
+        list.append(Feature(path: "\(path).loadBalancer.\(field)", message: ignored, scope: .exceptEnvoy))
       }
       if settings.zoneAwareLbSetting != nil {
         note(path + ".loadBalancer.zoneAwareLbSetting", "is not supported yet and has no effect")
@@ -97,14 +114,25 @@ package enum UnsupportedFeatures {
         note(path + ".tls.credentialName", "is not supported yet (name files instead); traffic to the host fails")
       }
     }
+    func ejection(_ settings: Istio_Networking_V1alpha3_OutlierDetection?, _ path: String) {
+      guard let settings, !settings.outlierDetectionHttpErrorCodes.isEmpty else { return }
+      note(
+        path + ".outlierDetection.outlierDetectionHttpErrorCodes",
+        "is not supported yet and has no effect; statuses of 500 and above count as errors")
+    }
     func policy(_ policy: Istio_Networking_V1alpha3_TrafficPolicy?, _ path: String) {
       guard let policy else { return }
       balancing(policy.loadBalancer, path)
+      ejection(policy.outlierDetection, path)
       security(policy.tls, path)
+      if policy.retryBudget?.budgetInterval != nil {
+        note(path + ".retryBudget.budgetInterval", "is not supported yet and has no effect")
+      }
       if policy.tunnel != nil { note(path + ".tunnel", "is not supported yet and has no effect") }
       if policy.proxyProtocol != nil { note(path + ".proxyProtocol", "is not supported yet and has no effect") }
       for (index, port) in policy.portLevelSettings.enumerated() {
         balancing(port.loadBalancer, "\(path).portLevelSettings[\(index)]")
+        ejection(port.outlierDetection, "\(path).portLevelSettings[\(index)]")
         security(port.tls, "\(path).portLevelSettings[\(index)]")
       }
     }
@@ -131,9 +159,18 @@ package enum UnsupportedFeatures {
         }
       }
     }
-    for (index, listener) in sidecar.egress.enumerated() where listener.captureMode != .default {
-      list.append(Feature(path: "spec.egress[\(index)].captureMode", message: "is not supported yet and has no effect"))
+    func note(_ path: String, _ isSet: Bool) {
+      if isSet { list.append(Feature(path: "spec.\(path)", message: "is not supported yet and has no effect")) }
     }
+    for (index, listener) in sidecar.ingress.enumerated() {
+      note("ingress[\(index)].connectionPool", listener.connectionPool != nil)
+    }
+    for (index, listener) in sidecar.egress.enumerated() {
+      note("egress[\(index)].bind", !listener.bind.isEmpty)
+      note("egress[\(index)].captureMode", listener.captureMode != .default)
+    }
+    note("inboundConnectionPool", sidecar.inboundConnectionPool != nil)
+    note("outboundTrafficPolicy.egressProxy", sidecar.outboundTrafficPolicy?.egressProxy != nil)
     return list
   }
 

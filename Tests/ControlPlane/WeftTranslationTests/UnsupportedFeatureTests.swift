@@ -42,4 +42,53 @@ struct UnsupportedFeatureTests {
         "spec.subsets[0].trafficPolicy.loadBalancer.zoneAwareLbSetting",
       ])
   }
+
+  @Test("limits and listeners of a sidecar that nobody makes are told")
+  func sidecarParts() throws {
+    let pool = #"{"tcp":{"maxConnections":1}}"#
+    let spec = try SidecarSpec(
+      json: try JSONValue(
+        parsing: """
+          {"ingress":[{"port":{"number":80,"protocol":"HTTP"},"connectionPool":\(pool)}],"egress":[{"hosts":["*/*"]},
+          {"port":{"number":80,"protocol":"HTTP"},"bind":"127.0.0.1","hosts":["./*"]}],"inboundConnectionPool":\(pool),
+          "outboundTrafficPolicy":{"mode":"ALLOW_ANY","egressProxy":{"host":"a"}}}
+          """))
+    #expect(
+      UnsupportedFeatures.of(spec).map(\.path) == [
+        "spec.ingress[0].connectionPool", "spec.egress[1].bind", "spec.inboundConnectionPool",
+        "spec.outboundTrafficPolicy.egressProxy",
+      ])
+  }
+
+  @Test("settings of a traffic policy without effect are told wherever it stands")
+  func policies() throws {
+    let policy = #""outlierDetection":{"outlierDetectionHttpErrorCodes":[429]}"#
+    let budget = #""retryBudget":{"budgetInterval":"10s"}"#
+    let spec = try DestinationRuleSpec(
+      json: try JSONValue(
+        parsing: """
+          {"host":"a","trafficPolicy":{\(policy),"portLevelSettings":[{"port":{"number":80},\(policy)}]},
+          "subsets":[{"name":"v1","trafficPolicy":{\(policy),\(budget)}}]}
+          """))
+    let codes = "outlierDetection.outlierDetectionHttpErrorCodes"
+    #expect(
+      UnsupportedFeatures.of(spec).map(\.path) == [
+        "spec.trafficPolicy.\(codes)", "spec.trafficPolicy.portLevelSettings[0].\(codes)",
+        "spec.subsets[0].trafficPolicy.\(codes)", "spec.subsets[0].trafficPolicy.retryBudget.budgetInterval",
+      ])
+  }
+
+  @Test(
+    "both spellings of a warm-up mean the same, and are told: weft-proxy has none yet",
+    arguments: [
+      #""warmup":{"duration":"5s"}"#, #""warmupDurationSecs":"5s""#,
+    ])
+  func warmup(spelling: String) throws {
+    let spec = try DestinationRuleSpec(
+      json: try JSONValue(parsing: #"{"host":"a","trafficPolicy":{"loadBalancer":{\#(spelling)}}}"#))
+    let told = UnsupportedFeatures.of(spec)
+    #expect(spec.trafficPolicy?.loadBalancer?.anyWarmup?.duration?.seconds == 5)
+    #expect(told.map(\.scope) == [.exceptEnvoy])
+    #expect(told.first?.path.hasPrefix("spec.trafficPolicy.loadBalancer.warmup") == true)
+  }
 }

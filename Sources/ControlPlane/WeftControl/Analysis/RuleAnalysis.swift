@@ -15,26 +15,23 @@ struct RuleAnalysis {
 
   /// In the order of the fields; nothing for an object that the snapshot does not hold.
   func warnings(about key: ObjectKey) -> [Problem] {
-    var found: [Problem] = []
+    // What proxies do is no news to whoever applies the rule; a gRPC client's status tells.
+    var found = features(of: key).filter { $0.scope != .libraries }.map(Self.problem)
     switch key.kind {
     case .virtualService:
       guard let rule = snapshot.virtualServices[key] else { return [] }
-      // What proxies do is no news to whoever applies the rule; a gRPC client's status tells.
-      found = UnsupportedFeatures.of(rule.spec).filter { $0.scope != .libraries }.map(Self.problem)
       found += VirtualServiceAnalysis(snapshot: snapshot, rule: rule).warnings()
     case .destinationRule:
       guard let rule = snapshot.destinationRules[key] else { return [] }
-      found = UnsupportedFeatures.of(rule.spec).filter { $0.scope != .libraries }.map(Self.problem)
       found += DestinationRuleAnalysis(snapshot: snapshot, rule: rule).warnings()
-    case .gateway:
-      guard let gateway = snapshot.gateways[key] else { return [] }
-      found = UnsupportedFeatures.of(gateway.spec).map(Self.problem)
-    case .sidecar:
-      guard let sidecar = snapshot.sidecars[key] else { return [] }
-      found = UnsupportedFeatures.of(sidecar.spec).map(Self.problem)
     default: break
     }
     return found
+  }
+
+  /// What the rule asks for and nobody, or not everybody, does yet.
+  func features(of key: ObjectKey) -> [UnsupportedFeatures.Feature] {
+    UnsupportedFeatures.of(key, in: snapshot)?.features ?? []
   }
 
   private static func problem(_ feature: UnsupportedFeatures.Feature) -> Problem {

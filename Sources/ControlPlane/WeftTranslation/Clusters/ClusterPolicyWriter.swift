@@ -58,7 +58,7 @@ struct ClusterPolicyWriter {
       }
     case nil: break
     }
-    if let warmup = policy.loadBalancer?.warmup { writeWarmup(warmup, to: &cluster) }
+    if let warmup = policy.loadBalancer?.anyWarmup { writeWarmup(warmup, to: &cluster) }
     var common = Cluster.CommonLbConfig()
     common.localityConfigSpecifier = .localityWeightedLbConfig(Cluster.CommonLbConfig.LocalityWeightedLbConfig())
     cluster.commonLbConfig = common
@@ -267,6 +267,17 @@ struct ClusterPolicyWriter {
     if cluster.lbPolicy == .clusterProvided { cluster.lbPolicy = .roundRobin }
   }
 
+}
+
+extension Istio_Networking_V1alpha3_LoadBalancerSettings {
+  /// In the newer form, in whichever it is written.
+  var anyWarmup: Istio_Networking_V1alpha3_WarmupConfiguration? {
+    if let warmup { return warmup }
+    guard let warmupDurationSecs else { return nil }
+    var older = Istio_Networking_V1alpha3_WarmupConfiguration()
+    older.duration = warmupDurationSecs
+    return older
+  }
 }
 
 extension HTTPProtocolOptions {

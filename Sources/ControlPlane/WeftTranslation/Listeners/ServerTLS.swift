@@ -24,6 +24,12 @@ enum ServerTLS {
     common.alpnProtocols = ["h2", "http/1.1"]
     var parameters = Envoy_Extensions_TransportSockets_Tls_V3_TlsParameters()
     parameters.tlsMinimumProtocolVersion = tls.minProtocolVersion == .tlsv13 ? .tLSv13 : .tLSv12
+    switch tls.maxProtocolVersion {
+    case .tlsAuto: break
+    case .tlsv13: parameters.tlsMaximumProtocolVersion = .tLSv13
+    // Validation has warned of what is below 1.2.
+    default: parameters.tlsMaximumProtocolVersion = .tLSv12
+    }
     // One suite that a proxy does not know would cost the whole listener.
     parameters.cipherSuites = tls.cipherSuites.filter(CipherSuites.known.contains)
     common.tlsParams = parameters

@@ -87,7 +87,8 @@ enum TrafficPolicyValidation {
   private static func check(_ outlier: Istio.OutlierDetection, _ here: inout FindingCollector) {
     here.checkNotNegative("consecutiveErrors", outlier.consecutiveErrors)
     if outlier.consecutiveErrors != 0 {
-      here.warning("consecutiveErrors", "is deprecated; use consecutive5xxErrors or consecutiveGatewayErrors")
+      here.warning(
+        "consecutiveErrors", "is deprecated and has no effect; use consecutive5xxErrors or consecutiveGatewayErrors")
     }
     here.checkDuration("interval", outlier.interval, .positive)
     here.checkDuration("baseEjectionTime", outlier.baseEjectionTime, .positive)
@@ -133,7 +134,15 @@ enum TrafficPolicyValidation {
           here.error(field, "must not be set beside credentialName")
         }
       }
-    default: break
+    default:
+      // The mode that a block without one has.
+      let others = [
+        ("credentialName", !tls.credentialName.isEmpty), ("subjectAltNames", !tls.subjectAltNames.isEmpty),
+        ("sni", !tls.sni.isEmpty), ("insecureSkipVerify", tls.insecureSkipVerify != nil),
+      ]
+      for field in set + others.filter(\.1).map(\.0) {
+        here.warning(field, "has no effect with mode DISABLE, which is meant when none is set")
+      }
     }
     if tls.insecureSkipVerify?.value == true {
       if !tls.caCertificates.isEmpty { here.error("caCertificates", "must not be set with insecureSkipVerify") }

@@ -39,6 +39,7 @@ package enum GatewayKind: ConfigKind {
       // A socket has no port.
       if port.number != 0 || !isSocket { here.at("number") { $0.checkPort(port.number) } }
       PortFields.check(name: port.name, &here)
+      PortFields.check(targetPort: port.targetPort, &here)
       PortFields.check(protocol: port.protocol, isRequired: true, &here)
     }
     if isSocket {

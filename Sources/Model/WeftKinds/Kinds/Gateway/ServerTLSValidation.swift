@@ -33,11 +33,12 @@ enum ServerTLSValidation {
         here.error("caCrl", "must not be set beside credentialName; put it into the credential")
       }
     }
+    checkVerification(tls, &here)
     let low = tls.minProtocolVersion.rawValue
     let high = tls.maxProtocolVersion.rawValue
     if low != 0, high != 0, low > high { here.error("maxProtocolVersion", "must not be below minProtocolVersion") }
-    if low == 1 || low == 2 {
-      here.warning("minProtocolVersion", "TLS below 1.2 is not safe; it is used because this asks for it")
+    for (field, version) in [("minProtocolVersion", low), ("maxProtocolVersion", high)] where [1, 2].contains(version) {
+      here.warning(field, "TLS below 1.2 is not safe and not served; 1.2 is used instead")
     }
     var ciphers: Set<String> = []
     here.each("cipherSuites", tls.cipherSuites) { item, cipher, _ in
@@ -58,6 +59,20 @@ enum ServerTLSValidation {
       if !isHex || digits.count != 64 {
         item.error("must be the hexadecimal form of a SHA-256, with or without colons")
       }
+    }
+  }
+
+  /// What clients are checked by besides the authority means nothing without one.
+  private static func checkVerification(_ tls: Istio.ServerTLSSettings, _ here: inout FindingCollector) {
+    guard tls.caCertificates.isEmpty, tls.credentialName.isEmpty, tls.credentialNames.isEmpty,
+      tls.caCertCredentialName.isEmpty, tls.tlsCertificates.allSatisfy({ $0.caCertificates.isEmpty })
+    else { return }
+    let fields = [
+      ("subjectAltNames", tls.subjectAltNames), ("verifyCertificateSpki", tls.verifyCertificateSpki),
+      ("verifyCertificateHash", tls.verifyCertificateHash),
+    ]
+    for (field, values) in fields where !values.isEmpty {
+      here.warning(field, "has no effect without caCertificates: no client is asked for a certificate")
     }
   }
 

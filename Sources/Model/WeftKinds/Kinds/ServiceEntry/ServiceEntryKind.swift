@@ -163,6 +163,11 @@ package enum CapturePorts {
 
 /// Checks of the fields that all port messages have.
 enum PortFields {
+  /// Of listeners, which have no other port behind them.
+  static func check(targetPort number: UInt32, _ item: inout FindingCollector) {
+    if number != 0 { item.warning("targetPort", "is deprecated and has no effect") }
+  }
+
   private static let protocols: Set<String> = [
     "HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS", "REDIS", "MYSQL", "UDP", "HTTP_PROXY", "HBONE",
   ]

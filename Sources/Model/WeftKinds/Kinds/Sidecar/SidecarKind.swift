@@ -63,6 +63,7 @@ package enum SidecarKind: ConfigKind {
       item.at("port") { here in
         here.at("number") { $0.checkPort(port.number) }
         PortFields.check(protocol: port.protocol, isRequired: true, &here)
+        PortFields.check(targetPort: port.targetPort, &here)
       }
       if !seen.insert("\(AddressRules.canonical(listener.bind)):\(port.number)").inserted {
         item.error("port", "duplicate listener on port \(port.number)")
@@ -96,6 +97,7 @@ package enum SidecarKind: ConfigKind {
         item.at("port") { here in
           here.at("number") { $0.checkPort(port.number) }
           PortFields.check(protocol: port.protocol, isRequired: true, &here)
+          PortFields.check(targetPort: port.targetPort, &here)
         }
         if !seen.insert("\(AddressRules.canonical(listener.bind)):\(port.number)").inserted {
           item.error("port", "duplicate listener on port \(port.number)")
