@@ -3,8 +3,18 @@ import WeftBase
 import WeftTestKit
 
 /// The page, made of what walks found.
-struct CoveragePage {
-  private struct Row {
+struct CoveragePage: Sendable {
+  /// Where a reader of the messages may be.
+  let rooms: [String]
+  /// What stands above the list.
+  let head: @Sendable (_ counts: String) -> String
+
+  init(rooms: [String], head: @escaping @Sendable (_ counts: String) -> String) {
+    self.rooms = rooms
+    self.head = head
+  }
+
+  private struct Row: Sendable {
     var fates: [String: Fate] = [:]
   }
 
@@ -33,10 +43,9 @@ struct CoveragePage {
   }
 
   func text() throws -> String {
-    let sources = try ["Sources/Model/WeftXDS/Convert", "Sources/Extensions"].flatMap {
-      try SourceTree.files(below: $0)
+    let sources = try rooms.flatMap { try SourceTree.files(below: $0) }.filter { $0.hasSuffix(".swift") }.map {
+      (path: $0, text: try SourceTree.text($0))
     }
-    .filter { $0.hasSuffix(".swift") }.map { (path: $0, text: try SourceTree.text($0)) }
     var counts: [String: Int] = [:]
     var body = ""
     for (message, fields) in messages.sorted(by: { $0.key < $1.key }) {
@@ -54,18 +63,9 @@ struct CoveragePage {
         body += "| `\(field)` | \(words) |\n"
       }
     }
-    let total = counts.values.reduce(0, +)
-    return """
-      # What weft-proxy does with every field
-
-      Made by `make docs` from a test that sets one field after another in a good document and looks at what becomes of it (`Tests/Coverage`); `make test` fails when this page
-      is out of date, and when a field changes nothing and nobody is told. A field that is not here is not known: in a bootstrap or a file it is warned about by path, over
-      discovery by path and number.
-
-      *Carried out*: what is made of the document changes. *Warned*: it has no effect and the log says so, by path. *Refused*: the resource is, by path. *Nothing to do*: nothing
-      changes, for the reason given. Of \(total) fields \(counts["carried out"] ?? 0) are carried out, \(counts["warned"] ?? 0) warned about, \(counts["refused"] ?? 0) refused; \(counts["nothing to do"] ?? 0) ask for nothing.
-      \(body)
-      """
+    let order = ["carried out", "carried out in part", "warned", "refused", "nothing to do"]
+    let sums = order.compactMap { kind in counts[kind].map { "\($0) \(kind)" } }
+    return head("Of \(counts.values.reduce(0, +)) fields: \(sums.joined(separator: ", ")).") + "\n" + body
   }
 
   /// Where places differ, what is done at most of them stands first.
@@ -84,6 +84,7 @@ struct CoveragePage {
   private static func word(_ fate: Fate) -> String {
     switch fate {
     case .carriedOut, .again: "carried out"
+    case .partly: "carried out in part"
     case .warned: "warned"
     case .refused: "refused"
     case .excused: "nothing to do"
@@ -93,8 +94,42 @@ struct CoveragePage {
 
   private static func explanation(_ place: String, _ fate: Fate) -> String {
     switch fate {
-    case .warned(let text), .refused(let text), .excused(let text): ": \(text.replacing("|", with: "\\|"))"
+    case .partly(let text), .warned(let text), .refused(let text), .excused(let text):
+      ": \(text.replacing("|", with: "\\|"))"
     default: ""
     }
+  }
+}
+
+extension CoveragePage {
+  private static let legend = """
+    Made by `make docs` from a test that sets one field after another in a good document and looks at what becomes of it (`Tests/Coverage`); `make test` fails when this page
+    is out of date, and when a field changes nothing and nobody is told.
+    """
+
+  /// Of what a proxy takes.
+  static let proxy = CoveragePage(rooms: ["Sources/Model/WeftXDS/Convert", "Sources/Extensions"]) { counts in
+    """
+    # What weft-proxy does with every field
+
+    \(legend) A field that is not here is not known: in a bootstrap or a file it is warned about by path, over
+    discovery by path and number. What the control plane does with the fields of rules: [coverage-rules.md](coverage-rules.md).
+
+    *Carried out*: what is made of the document changes. *Warned*: it has no effect and the log says so, by path. *Refused*: the resource is, by path. *Nothing to do*: nothing
+    changes, for the reason given. \(counts)
+    """
+  }
+
+  /// Of what people write.
+  static let rules = CoveragePage(rooms: ["Sources/ControlPlane", "Sources/Model/WeftKinds/Kinds"]) { counts in
+    """
+    # What weft-control does with every field of a rule
+
+    \(legend) The rule stands in a small mesh with a proxy of every sort. A field that is not here is not
+    known, and refused by path. What a proxy does with what it is sent: [coverage.md](coverage.md).
+
+    *Carried out*: what some proxy is sent changes. *Carried out in part*: not by every sort of proxy; who applies the rule is told, by path. *Warned*: it has no effect, or not the one
+    it seems to have, and who applies the rule is told, by path. *Refused*: the rule is, by path. *Nothing to do*: nothing changes, for the reason given. \(counts)
+    """
   }
 }

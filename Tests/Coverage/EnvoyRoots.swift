@@ -23,7 +23,7 @@ extension CoverageRoot {
         let model = try convert(converter, message)
         var warnings: [FieldPath: String] = [:]
         for warning in converter.warnings { warnings[warning.path] = warning.message }
-        return .made(AnyHashableValue(model), warnings: warnings)
+        return .made(AnyHashableValue(model), .warnings(warnings))
       } catch { return .refused(error.path, error.message) }
     }
   }

@@ -61,7 +61,7 @@ extension CoverageRoot {
       storage: SnapshotStorage(), metrics: MetricsRegistry(workers: 1), cluster: "c")
     do throws(ConfigError) {
       let compiled = try P.compile(config, context)
-      return .made(AnyHashableValue([Shape.text(of: compiled), Shape.text(of: P.traits(compiled))]), warnings: [:])
+      return .made(AnyHashableValue([Shape.text(of: compiled), Shape.text(of: P.traits(compiled))]), CoverageRoot.Told())
     } catch { return .refused(error.path, error.message) }
   }
 
@@ -90,7 +90,7 @@ extension CoverageRoot {
       var compiled: [String] = []
       for source in sources { compiled.append(Shape.text(of: try F.compile(source, context))) }
       let scopes = metrics.contents().keys.map { "\($0)" }.sorted()
-      return .made(AnyHashableValue(compiled + scopes), warnings: [:])
+      return .made(AnyHashableValue(compiled + scopes), CoverageRoot.Told())
     } catch { return .refused(error.path, error.message) }
   }
 }

@@ -13,10 +13,10 @@ struct FieldShape {
   enum Form { case one, list, map }
 
   var schema: FieldSchema
+  /// As documents spell it.
+  var name: String
   var kind: Kind
   var form: Form
-
-  var name: String { schema.name }
 
   /// Whether there are only a few values.
   var isChoice: Bool {
@@ -27,19 +27,22 @@ struct FieldShape {
     }
   }
 
-  static func all(of type: any Message.Type) -> [FieldShape] { type.schema.fields.map { read($0, type) } }
+  static func all(of type: any Message.Type, isCamelCase: Bool = false) -> [FieldShape] {
+    type.schema.fields.map { read($0, type, isCamelCase) }
+  }
 
   /// Names of the messages that are fields of `type`.
   static func messages(of type: any Message.Type) -> [String] {
     all(of: type).compactMap { if case .message(let inner) = $0.kind { inner.schema.name } else { nil } }
   }
 
-  private static func read<M: Message>(_ field: FieldSchema, _ type: M.Type) -> FieldShape {
+  private static func read<M: Message>(_ field: FieldSchema, _ type: M.Type, _ isCamelCase: Bool) -> FieldShape {
     let reader = ShapeReader()
     var message = M()
     try? message.decodeField(field.number, from: reader)
     guard let kind = reader.kind else { preconditionFailure("\(M.schema.name) does not read its field \(field.name)") }
-    return FieldShape(schema: field, kind: kind, form: reader.form)
+    return FieldShape(
+      schema: field, name: isCamelCase ? field.jsonName : field.name, kind: kind, form: reader.form)
   }
 }
 

@@ -6,14 +6,28 @@ import WeftProtobuf
 struct CoverageRoot: Sendable, CustomStringConvertible {
   /// What became of a document.
   enum Result: Sendable {
-    case made(AnyHashableValue, warnings: [FieldPath: String])
+    case made(AnyHashableValue, Told)
     case refused(FieldPath, String)
+  }
+
+  /// What was said about a document that was taken.
+  struct Told: Sendable {
+    /// Without effect.
+    var warnings: [FieldPath: String] = [:]
+    /// Without effect for some.
+    var partly: [FieldPath: String] = [:]
+    /// Odd. It is an answer where nothing else comes of a field.
+    var hints: [FieldPath: String] = [:]
+
+    static func warnings(_ warnings: [FieldPath: String]) -> Told { Told(warnings: warnings) }
   }
 
   let type: any Message.Type
   let base: JSONValue
   /// Messages that are roots of their own.
   var stops: Set<String> = []
+  /// Fields are spelled as JSON has them, not as protocol buffers do.
+  var isCamelCase = false
   let convert: @Sendable (JSONValue) -> Result
 
   var description: String { type.schema.name }
@@ -26,8 +40,10 @@ struct AnyHashableValue: @unchecked Sendable, Equatable {  // values of Sendable
 }
 
 /// What becomes of a field that is set.
-enum Fate: Hashable, Comparable {
+enum Fate: Hashable, Comparable, Sendable {
   case carriedOut
+  /// Carried out for some.
+  case partly(String)
   case warned(String)
   case refused(String)
   /// A message inside one of its own kind, which is looked at there.
@@ -42,20 +58,20 @@ enum Fate: Hashable, Comparable {
   /// Whether a value was taken and not forgotten.
   var hasEffect: Bool {
     switch self {
-    case .carriedOut, .warned: true;
+    case .carriedOut, .partly, .warned: true;
     case .refused, .again, .excused, .silent, .unknown: false
     }
   }
   var isTold: Bool {
     switch self {
-    case .carriedOut, .warned, .refused: true;
+    case .carriedOut, .partly, .warned, .refused: true;
     case .again, .excused, .silent, .unknown: false
     }
   }
 }
 
 /// One field at one place.
-struct Finding {
+struct Finding: Sendable {
   var message: String
   var field: String
   var path: FieldPath
@@ -65,14 +81,20 @@ struct Finding {
 }
 
 /// Walks every field below a root.
-struct FieldWalk {
+struct FieldWalk: Sendable {
   private let root: CoverageRoot
+  private let exceptions: [String: String]
   private(set) var findings: [Finding] = []
   private(set) var conversions = 0
   /// Exceptions that were met.
   private(set) var used: Set<String> = []
+  private var made: [JSONValue: CoverageRoot.Result] = [:]
 
-  init(_ root: CoverageRoot) { self.root = root }
+  /// *Parameter* `exceptions`: why fields change nothing, by field, or by root and path.
+  init(_ root: CoverageRoot, exceptions: [String: String]) {
+    self.root = root
+    self.exceptions = exceptions
+  }
 
   mutating func run() {
     if case .refused(let path, let message) = convert(root.base) {
@@ -85,8 +107,11 @@ struct FieldWalk {
   }
 
   private mutating func convert(_ document: JSONValue) -> CoverageRoot.Result {
+    if let known = made[document] { return known }
     conversions += 1
-    return root.convert(document)
+    let result = root.convert(document)
+    made[document] = result
+    return result
   }
 
   /// *Returns*: whether anything below is told of.
@@ -94,11 +119,14 @@ struct FieldWalk {
     _ type: any Message.Type, _ path: FieldPath, _ document: JSONValue, _ outer: Set<String>
   ) -> Bool {
     var isTold = false
-    let shapes = FieldShape.all(of: type)
+    let shapes = FieldShape.all(of: type, isCamelCase: root.isCamelCase)
     for shape in shapes {
       let name = "\(type.schema.name).\(shape.name)"
       var document = document
-      if let patch = ProbeTables.companions[name] {
+      let at = path.field(shape.name)
+      if let patch = ProbeTables.companions[name] ?? ProbeTables.ruleCompanions["\(root): \(at)"]
+        ?? ProbeTables.ruleCompanions[name]
+      {
         document =
           patch.isForRoot
           ? document.merging(patch.members)
@@ -108,12 +136,11 @@ struct FieldWalk {
       where other.schema.oneof != nil && other.schema.oneof == shape.schema.oneof && other.name != shape.name {
         document = document.setting(path.elements + [.field(other.name)], to: nil)
       }
-      let at = path.field(shape.name)
       let inner: FieldPath
       switch shape.form {
       case .one: inner = at
       case .list: inner = at.index(0)
-      case .map: inner = at.key("1")
+      case .map: inner = at.key(ProbeTables.mapKeys[name] ?? "1")
       }
       var fate: Fate
       if case .message(let sub) = shape.kind, !sub.hasCustomJSON || sub == Google_Protobuf_Any.self {
@@ -121,8 +148,11 @@ struct FieldWalk {
       } else {
         fate = scalar(name, shape, at, inner, document)
       }
-      if let reason = ProbeTables.silent[name] ?? ProbeTables.silent["\(root): \(at)"] {
-        used.insert(ProbeTables.silent[name] == nil ? "\(root): \(at)" : name)
+      if root.isCamelCase, case .refused(let text) = fate, !Self.isMeant(text) {
+        fate = .unknown("refused, with everything that was tried: \(text)")
+      }
+      if let reason = exceptions[name] ?? exceptions["\(root): \(at)"] {
+        used.insert(exceptions[name] == nil ? "\(root): \(at)" : name)
         fate = fate == .silent ? .excused(reason) : .unknown("it is told now: take it off the exceptions")
       }
       if fate.isTold { isTold = true }
@@ -130,6 +160,11 @@ struct FieldWalk {
       findings.append(Finding(message: type.schema.name, field: shape.name, path: at, fate: fate))
     }
     return isTold
+  }
+
+  /// Whether a refusal is about the field, not about the probe.
+  private static func isMeant(_ refusal: String) -> Bool {
+    refusal.contains("is not supported") || refusal.contains("is only for")
   }
 
   // MARK: Values
@@ -161,7 +196,9 @@ struct FieldWalk {
   ) -> Fate {
     let before = convert(document.setting(at.elements, to: nil))
     guard type != Google_Protobuf_Any.self else { return extensions(name, at, inner, document, before, outer) }
-    let seed = document.at(inner.elements) ?? ProbeTables.seeds[name] ?? ProbeTables.seeds[type.schema.name] ?? [:]
+    let seed =
+      document.at(inner.elements) ?? ProbeTables.seeds[name] ?? ProbeTables.ruleSeeds[name]
+      ?? ProbeTables.seeds[type.schema.name] ?? ProbeTables.ruleSeeds[type.schema.name] ?? [:]
     let with = document.setting(inner.elements, to: seed)
     return descend(type, at, inner, with, before, outer)
   }
@@ -192,14 +229,14 @@ struct FieldWalk {
     switch fate {
     case .warned, .refused: return fate
     case .again, .excused, .unknown: return fate
-    case .carriedOut, .silent: break
+    case .carriedOut, .partly, .silent: break
     }
     if case .refused(_, let text) = after { return .unknown("with it the document is refused: \(text)") }
     // What contains itself is looked at once.
     if outer.contains(type.schema.name) { return .again }
     guard !root.stops.contains(type.schema.name) else { return fate }
     let known = findings.count
-    if visit(type, inner, with, outer) { return .carriedOut }
+    if visit(type, inner, with, outer) { return fate == .silent ? .carriedOut : fate }
     // Nothing in it tells anything: it is named once, not with each of its fields.
     if fate == .silent { findings.removeSubrange(known...) }
     return fate
@@ -207,14 +244,25 @@ struct FieldWalk {
 
   // MARK: Comparing
 
+  /// What is said about a place: first what was not said before.
+  private static func told(_ at: FieldPath, _ known: [FieldPath: String], _ new: [FieldPath: String]) -> String? {
+    let fresh = new.filter { known[$0.key] == nil }.sorted { "\($0.key)" < "\($1.key)" }
+    if let told = fresh.first(where: { $0.key.covers(at) || $0.key.isElement(of: at) }) { return told.value }
+    return known.first { $0.key.covers(at) }?.value
+  }
+
   private func compare(_ before: CoverageRoot.Result, _ after: CoverageRoot.Result, _ at: FieldPath) -> Fate {
     switch (before, after) {
-    case (.made(let old, let known), .made(let new, let warnings)):
-      let fresh = warnings.filter { known[$0.key] == nil }.sorted { "\($0.key)" < "\($1.key)" }
-      if let told = fresh.first(where: { $0.key.covers(at) || $0.key.isElement(of: at) }) { return .warned(told.value) }
-      if let told = known.first(where: { $0.key.covers(at) }) { return .warned(told.value) }
-      return old == new ? .silent : .carriedOut
-    case (.refused, .made): return .carriedOut
+    case (.made(let old, let known), .made(let new, let told)):
+      if let text = Self.told(at, known.warnings, told.warnings) { return .warned(text) }
+      // What was odd before about more than this place is no answer.
+      let same = known.hints.filter { $0.key == at || told.hints[$0.key] == nil }
+      let hints = told.hints.filter { known.hints[$0.key] == nil || $0.key == at }
+      if old == new { return Self.told(at, same, hints).map(Fate.warned) ?? .silent }
+      return Self.told(at, known.partly, told.partly).map(Fate.partly) ?? .carriedOut
+    case (.refused, .made(_, let told)):
+      // A rule without it is no rule, and with it one without effect.
+      return (root.isCamelCase ? Self.told(at, [:], told.warnings).map(Fate.warned) : nil) ?? .carriedOut
     case (.made, .refused(_, let message)): return .refused(message)
     case (.refused(let oldPath, let old), .refused(let path, let message)):
       if path == oldPath, old == message { return .unknown("refused with it and without it: \(path): \(message)") }

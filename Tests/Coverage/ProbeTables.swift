@@ -23,7 +23,7 @@ enum ProbeTables {
 
   /// Values of a field, in the order they are tried.
   static func values(for name: String, _ shape: FieldShape) -> [JSONValue] {
-    if let own = values[name] { return own }
+    if let own = values[name] ?? ruleValues[name] { return own }
     switch shape.kind {
     case .bool: return [true, false]
     case .integer: return [7, 1, 2, 60, 200, 300, 1024, 70_000]
