@@ -61,7 +61,8 @@ extension CoverageRoot {
       storage: SnapshotStorage(), metrics: MetricsRegistry(workers: 1), cluster: "c")
     do throws(ConfigError) {
       let compiled = try P.compile(config, context)
-      return .made(AnyHashableValue([Shape.text(of: compiled), Shape.text(of: P.traits(compiled))]), CoverageRoot.Told())
+      return .made(
+        AnyHashableValue([Shape.text(of: compiled), Shape.text(of: P.traits(compiled))]), CoverageRoot.Told())
     } catch { return .refused(error.path, error.message) }
   }
 
