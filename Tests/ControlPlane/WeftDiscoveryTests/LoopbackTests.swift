@@ -9,7 +9,7 @@ import WeftXDSMessages
 
 @testable import WeftDiscovery
 
-@Suite("discovery over gRPC on loopback", .timeLimit(.minutes(1)))
+@Suite("discovery over gRPC on loopback", .timeLimit(.minutes(5)))
 struct LoopbackTests {
   private func withDiscovery(
     _ source: ManualSource, _ body: @escaping @Sendable (DiscoveryServer, GRPCClient) async throws -> Void

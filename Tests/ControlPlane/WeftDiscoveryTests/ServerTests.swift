@@ -71,7 +71,7 @@ final class LocalClient: Sendable {
   func hangUp() { requestsIn.finish() }
 }
 
-@Suite("discovery server", .timeLimit(.minutes(1)))
+@Suite("discovery server", .timeLimit(.minutes(5)))
 struct ServerTests {
   static let host = "reviews.default.svc.cluster.local"
   static let cluster = "outbound|9080||reviews.default.svc.cluster.local"

@@ -9,7 +9,7 @@ import WeftTestKit
 @testable import WeftConfig
 
 /// Every wait here is for a notice of the kernel: the intervals are so long that only a notice ends them in time.
-@Suite("following a directory", .timeLimit(.minutes(1)))
+@Suite("following a directory", .timeLimit(.minutes(5)))
 struct DirectoryFollowTests {
   private static var onlyNotices: DirectoryTimes {
     var times = DirectoryTimes()

@@ -1,7 +1,7 @@
 import Testing
 import WeftControlAPI
 
-@Suite("a registry that goes away", .timeLimit(.minutes(1)))
+@Suite("a registry that goes away", .timeLimit(.minutes(5)))
 struct CatalogRegistryTests {
   @Test("what it last said holds; when it is back only what differs is told")
   func reconnect() async throws {

@@ -168,7 +168,7 @@ enum RegistryLaw: String, CaseIterable, CustomTestStringConvertible {
   }
 }
 
-@Suite("registry laws", .timeLimit(.minutes(1)))
+@Suite("registry laws", .timeLimit(.minutes(5)))
 struct RegistryLawTests {
   enum Tested: String, CaseIterable {
     case store, directory, agents, example

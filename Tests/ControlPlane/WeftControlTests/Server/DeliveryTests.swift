@@ -48,7 +48,7 @@ private final class SimulatedProxy: Sendable {
   }
 }
 
-@Suite("delivery of rules", .timeLimit(.minutes(1)))
+@Suite("delivery of rules", .timeLimit(.minutes(5)))
 struct DeliveryTests {
   @Test("an apply waits for the proxies it concerns, and tells who refused and why")
   func waits() async throws {

@@ -80,7 +80,7 @@ struct GRPCLoopback: Sendable {
   }
 }
 
-@Suite("gRPC calls", .timeLimit(.minutes(1)))
+@Suite("gRPC calls", .timeLimit(.minutes(5)))
 struct GRPCCallTests {
   @Test("a unary call carries message and metadata both ways")
   func unary() async throws {

@@ -2,7 +2,7 @@ import Testing
 import WeftHTTP
 import WeftService
 
-@Suite("how exchanges and servers end", .timeLimit(.minutes(1)))
+@Suite("how exchanges and servers end", .timeLimit(.minutes(5)))
 struct EndingTests {
   @Test("a deadline ends the wait for a response and cancels the handler", arguments: bothProtocols)
   func deadline(protocols: HTTPClientConfiguration.Protocols) async throws {
@@ -65,7 +65,7 @@ struct EndingTests {
     try await ServiceRuntime.with { runtime in
       let client = HTTPClient(HTTPClientConfiguration(protocols: protocols), on: runtime)
       let error = await #expect(throws: ServiceError.self) {
-        try await client.send(HTTPRequest(), to: address, timeout: .seconds(50))
+        try await client.send(HTTPRequest(), to: address, timeout: .seconds(240))
       }
       #expect(error?.isSafeToRetry == true)
     }
@@ -196,7 +196,7 @@ struct EndingTests {
       #expect(answer2 == 200)
       let other = HTTPClient(on: loopback.runtime)
       await #expect(throws: ServiceError.self) {
-        try await other.send(HTTPRequest(), to: loopback.address, timeout: .seconds(50))
+        try await other.send(HTTPRequest(), to: loopback.address, timeout: .seconds(240))
       }
       let answer3 = try await loopback.send().status
       #expect(answer3 == 200)

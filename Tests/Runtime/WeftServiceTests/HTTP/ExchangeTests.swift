@@ -2,7 +2,7 @@ import Testing
 import WeftHTTP
 import WeftService
 
-@Suite("HTTP exchanges", .timeLimit(.minutes(1)))
+@Suite("HTTP exchanges", .timeLimit(.minutes(5)))
 struct ExchangeTests {
   @Test("a request and its response cross whole", arguments: bothProtocols)
   func roundTrip(protocols: HTTPClientConfiguration.Protocols) async throws {
@@ -104,7 +104,7 @@ struct ExchangeTests {
       writer.finish(trailers: ["x-count": "\(count)", "x-request-trailer": request.body.trailers["x-t"] ?? "-"])
     } _: { loopback in
       try await loopback.client.withExchange(
-        HTTPRequest(method: "POST"), to: loopback.address, timeout: .seconds(50)
+        HTTPRequest(method: "POST"), to: loopback.address, timeout: .seconds(240)
       ) { exchange in
         try await exchange.writer.write("ping")
         #expect(try await exchange.response().status == 200)
@@ -131,7 +131,7 @@ struct ExchangeTests {
     } _: { loopback in
       // 40 MB each way: more than a connection's window.
       for _ in 0..<200 {
-        let response = try await loopback.send("PUT", body: content, timeout: .seconds(50))
+        let response = try await loopback.send("PUT", body: content, timeout: .seconds(240))
         #expect(response.body.count == content.count)
       }
     }
@@ -151,7 +151,7 @@ struct ExchangeTests {
       }
       await written.fulfil(count)
     } _: { loopback in
-      try await loopback.client.withExchange(HTTPRequest(), to: loopback.address, timeout: .seconds(50)) { exchange in
+      try await loopback.client.withExchange(HTTPRequest(), to: loopback.address, timeout: .seconds(240)) { exchange in
         exchange.writer.finish()
         _ = try await exchange.response()
         let before = await written.get()
@@ -232,7 +232,7 @@ struct ExchangeTests {
     } _: { loopback in
       for _ in 0..<3 {
         let status = try await loopback.client.withExchange(
-          HTTPRequest(method: "POST"), to: loopback.address, timeout: .seconds(50)
+          HTTPRequest(method: "POST"), to: loopback.address, timeout: .seconds(240)
         ) { exchange in
           try await exchange.writer.write("the first bytes of many")
           return try await exchange.response().status

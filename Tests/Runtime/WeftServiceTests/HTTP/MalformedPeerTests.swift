@@ -2,7 +2,7 @@ import Testing
 import WeftHTTP
 import WeftService
 
-@Suite("malformed HTTP peers", .timeLimit(.minutes(1)))
+@Suite("malformed HTTP peers", .timeLimit(.minutes(5)))
 struct MalformedPeerTests {
   @Test(
     "a server answers what it cannot read with the right status and closes",
@@ -140,7 +140,7 @@ struct MalformedPeerTests {
       try await ServiceRuntime.with { runtime in
         let client = HTTPClient(on: runtime)
         await #expect(throws: ServiceError.self) {
-          try await client.send(HTTPRequest(method: "POST"), body: [1], to: address, timeout: .seconds(50))
+          try await client.send(HTTPRequest(method: "POST"), body: [1], to: address, timeout: .seconds(240))
         }
         await client.close()
       }
@@ -152,7 +152,7 @@ struct MalformedPeerTests {
     try await RawPeer.server(replies: [Array("HTTP/1.1 200 OK\r\n\r\nall of it".utf8)]) { address in
       try await ServiceRuntime.with { runtime in
         let client = HTTPClient(on: runtime)
-        let answer1 = try await client.send(HTTPRequest(), to: address, timeout: .seconds(50)).text
+        let answer1 = try await client.send(HTTPRequest(), to: address, timeout: .seconds(240)).text
         #expect(answer1 == "all of it")
         await client.close()
       }
@@ -166,7 +166,7 @@ struct MalformedPeerTests {
       try await ServiceRuntime.with { runtime in
         let client = HTTPClient(HTTPClientConfiguration(protocols: .http2), on: runtime)
         let error = await #expect(throws: ServiceError.self) {
-          try await client.send(HTTPRequest(), to: address, timeout: .seconds(50))
+          try await client.send(HTTPRequest(), to: address, timeout: .seconds(240))
         }
         #expect(error?.isSafeToRetry == true)
         await client.close()

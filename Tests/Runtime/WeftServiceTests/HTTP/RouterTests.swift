@@ -1,7 +1,7 @@
 import Testing
 import WeftService
 
-@Suite("HTTP router", .timeLimit(.minutes(1)))
+@Suite("HTTP router", .timeLimit(.minutes(5)))
 struct RouterTests {
   private static func router() -> HTTPRouter {
     var router = HTTPRouter()

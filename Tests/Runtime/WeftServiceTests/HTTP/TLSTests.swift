@@ -3,7 +3,7 @@ import WeftHTTP
 import WeftService
 import WeftTLS
 
-@Suite("HTTP over TLS", .timeLimit(.minutes(1)))
+@Suite("HTTP over TLS", .timeLimit(.minutes(5)))
 struct TLSTests {
   /// An authority, a server certificate for 127.0.0.1 and spiffe://mesh/server, and a client one for spiffe://mesh/client.
   private struct Material {
@@ -35,7 +35,7 @@ struct TLSTests {
 
   private func get(_ loopback: Loopback) async throws -> HTTPClientResponse {
     try await loopback.client.send(
-      HTTPRequest(method: "POST", scheme: "https"), body: bytes(300_000), to: loopback.address, timeout: .seconds(50))
+      HTTPRequest(method: "POST", scheme: "https"), body: bytes(300_000), to: loopback.address, timeout: .seconds(240))
   }
 
   @Test(
@@ -128,7 +128,7 @@ struct TLSTests {
     try await Loopback.run(.http1, serverTLS: material.serverTLS()) { _, responder in
       try await responder.send("not reached")
     } _: { loopback in
-      let error = await #expect(throws: ServiceError.self) { try await loopback.send(timeout: .seconds(50)) }
+      let error = await #expect(throws: ServiceError.self) { try await loopback.send(timeout: .seconds(240)) }
       #expect(error != .deadlineExceeded)
     }
   }

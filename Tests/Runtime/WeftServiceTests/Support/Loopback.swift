@@ -36,7 +36,7 @@ struct Loopback: Sendable {
   /// A request of this server.
   func send(
     _ method: String = "GET", _ target: String = "/", headers: HTTPHeaders = HTTPHeaders(), body: [UInt8] = [],
-    timeout: Duration? = .seconds(50)
+    timeout: Duration? = .seconds(240)
   ) async throws -> HTTPClientResponse {
     try await client.send(
       HTTPRequest(method: method, target: target, headers: headers), body: body, to: address, timeout: timeout)
