@@ -15,7 +15,7 @@ release=$!
 echo "unit tests"
 (while sleep 10; do echo "  $(grep -cE '^✔ Test .* passed after' "$log") passed so far"; done) &
 teller=$!
-NO_COLOR=1 SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH="${SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH:-4}" .build/debug/weftPackageTests.xctest --testing-library swift-testing >"$log" 2>&1
+NO_COLOR=1 .build/debug/weftPackageTests.xctest --testing-library swift-testing >"$log" 2>&1
 unit=$?
 kill $teller
 grep -E 'recorded an issue|error:|Fatal error|failed after|^✘|Suite .* failed' "$log" | head -n 80

@@ -73,19 +73,22 @@ extension WorkerEngine {
     return bytes.count
   }
 
-  /// Counts what is kept of a message that has begun. *Returns*: false where the worker keeps too much of them: the connection has ended. The usual
-  /// message, cut where a segment ends, has room when large ones have none.
+  /// Counts what is kept of a message that has begun. *Returns*: false where the worker keeps too much of them: the connection has ended.
   private func keepsHalf(_ d: SlabIndex) -> Bool {
     let slot = downstreams.ref(d)
     turn[].halfRequests += slot[].codec[].recount()
-    let sum = turn[].halfRequests
-    let bound = slot[].codec[].partialBytes > limits.coalescedBytes ? 1 : 2
-    if sum <= bound * limits.halfMessageBytes { return true }
+    if hasRoom(forHalf: slot[].codec[].partialBytes, of: turn[].halfRequests) { return true }
     slot[].stats?.add(.downstreamCxHalfMessageOverflow)
     slot[].life.noMoreRequests()
     endStreams(ofDownstream: d)
     close(downstream: d, .reset)
     return false
+  }
+
+  /// Whether `bytes` of a message may be kept where all connections together keep `sum`. The usual message, cut where a segment ends, has room when
+  /// large ones have none.
+  func hasRoom(forHalf bytes: Int, of sum: Int) -> Bool {
+    sum <= (bytes > limits.coalescedBytes ? 1 : 2) * limits.halfMessageBytes
   }
 
   /// A message that has begun has to be whole in the time of a head.

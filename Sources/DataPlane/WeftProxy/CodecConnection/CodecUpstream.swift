@@ -109,8 +109,7 @@ extension WorkerEngine {
   private func keepsHalf(_ u: SlabIndex) -> Bool {
     let slot = upstreams.ref(u)
     turn[].halfAnswers += slot[].codec[].recount()
-    let bound = slot[].codec[].partialBytes > limits.coalescedBytes ? 1 : 2
-    if turn[].halfAnswers <= bound * limits.halfMessageBytes { return true }
+    if hasRoom(forHalf: slot[].codec[].partialBytes, of: turn[].halfAnswers) { return true }
     clusters[hosts[slot[].host].cluster].stats.add(.upstreamCxHalfMessageOverflow)
     closeWithStreams(u, .overflow)
     return false

@@ -64,8 +64,7 @@ extension WorkerEngine {
     let hash = XXHash64.hash(scratch[].view.dropFirst(start))
     scratch[].truncate(to: start)
     for shift in stride(from: 60, through: 0, by: -4) {
-      let digit = UInt8(truncatingIfNeeded: hash >> UInt64(shift)) & 15
-      scratch[].append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+      scratch[].append(ASCII.hexadecimalDigit(UInt8(truncatingIfNeeded: hash >> UInt64(shift)) & 15))
     }
   }
 

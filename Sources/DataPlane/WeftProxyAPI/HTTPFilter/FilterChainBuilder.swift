@@ -173,8 +173,8 @@ package struct FilterChainBuilder {
 
   /// Nil: they are too many, or too much aligned, for a stream's slot.
   private var frameStates: FilterFrame.States? {
-    guard image.count <= 4, alignment <= 8 else { return nil }
-    let words = image + [UInt64](repeating: 0, count: 4 - image.count)
+    guard 8 * image.count <= MemoryLayout<FilterFrame.States>.size, alignment <= 8 else { return nil }
+    let words = image + [0, 0, 0, 0]
     return (words[0], words[1], words[2], words[3])
   }
 

@@ -47,19 +47,19 @@ package struct RingHash: LoadBalancerPolicy {
     var count = 0
     var wanted = 0.0
     var (fewest, most) = (size, 0)
-    var name: [UInt8] = []
+    var name = ByteBuffer()
     for i in hosts.indices {
-      name.removeAll(keepingCapacity: true)
-      for j in 0..<hosts[i].key.count { name.append(hosts[i].key[j]) }
+      name.removeAll()
+      name.append(hosts[i].key)
       name.append(UInt8(ascii: "_"))
       let length = name.count
       wanted += scale * hosts[i].share
       let first = count
       while Double(count) < wanted, count < points.count {
-        name.append(contentsOf: String(count - first).utf8)
-        let hash = name.withByteView { config.usesMurmur ? MurmurHash2.hash($0) : XXHash64.hash($0) }
+        name.append(decimal: count - first)
+        let hash = config.usesMurmur ? MurmurHash2.hash(name.view) : XXHash64.hash(name.view)
         points[count] = Point(hash: hash, host: UInt32(i))
-        name.removeSubrange(length...)
+        name.truncate(to: length)
         count += 1
       }
       (fewest, most) = (min(fewest, count - first), max(most, count - first))
