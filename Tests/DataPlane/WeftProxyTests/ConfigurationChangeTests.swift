@@ -1,6 +1,7 @@
 import Testing
 import WeftBase
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream

@@ -20,7 +20,7 @@ struct PassedMessage {
 }
 
 extension WorkerEngine {
-  func startCodec(_ d: SlabIndex, _ codec: ConfigRef<CompiledCodec>) {
+  func startCodec(_ d: DownstreamIndex, _ codec: ConfigRef<CompiledCodec>) {
     let slot = downstreams.ref(d)
     slot[].kind = .codec
     slot[].codec = codec[].open(.client)
@@ -28,7 +28,7 @@ extension WorkerEngine {
     if slot[].farewell.isDue { beginDrain(downstream: d) }
   }
 
-  func receivedCodec(_ d: SlabIndex, _ bytes: ByteView) -> Int {
+  func receivedCodec(_ d: DownstreamIndex, _ bytes: ByteView) -> Int {
     let slot = downstreams.ref(d)
     slot[].stats?.add(.downstreamCxRxBytesTotal, UInt64(bytes.count))
     let codec = slot[].codec
@@ -74,7 +74,7 @@ extension WorkerEngine {
   }
 
   /// Counts what is kept of a message that has begun. *Returns*: false where the worker keeps too much of them: the connection has ended.
-  private func keepsHalf(_ d: SlabIndex) -> Bool {
+  private func keepsHalf(_ d: DownstreamIndex) -> Bool {
     let slot = downstreams.ref(d)
     turn[].halfRequests += slot[].codec[].recount()
     if hasRoom(forHalf: slot[].codec[].partialBytes, of: turn[].halfRequests) { return true }
@@ -92,12 +92,12 @@ extension WorkerEngine {
   }
 
   /// A message that has begun has to be whole in the time of a head.
-  private func boundMessage(_ d: SlabIndex) {
+  private func boundMessage(_ d: DownstreamIndex) {
     if downstreams[d].codec[].hasPartial, downstreams[d].nextHead != .come { headBegan(d) }
   }
 
   /// Whether no further message is read for now: answers are not taken, enough requests are under way, or enough of them wait to be passed on.
-  private func holdsBack(_ d: SlabIndex) -> Bool {
+  private func holdsBack(_ d: DownstreamIndex) -> Bool {
     let slot = downstreams.ref(d)
     if slot[].write == .blocked { return true }
     if slot[].codec[].exchange == .oneByOne { return slot[].active > 0 }
@@ -105,11 +105,11 @@ extension WorkerEngine {
       || slot[].codec[].held > (slot[].manager?[].bufferLimit ?? 0)
   }
 
-  func resumeCodec(_ d: SlabIndex) {
+  func resumeCodec(_ d: DownstreamIndex) {
     if downstreams[d].read == .paused, !holdsBack(d) { resumeReading(downstream: d) }
   }
 
-  private func newMessage(_ d: SlabIndex, _ id: UInt64, _ expectsAnswer: Bool) -> SlabIndex? {
+  private func newMessage(_ d: DownstreamIndex, _ id: UInt64, _ expectsAnswer: Bool) -> StreamIndex? {
     let slot = downstreams.ref(d)
     guard let s = newStream(d, 0) else {
       slot[].stats?.add(.downstreamRqOverloadClose)
@@ -123,7 +123,7 @@ extension WorkerEngine {
     return s
   }
 
-  private func begin(_ s: SlabIndex, _ message: ByteView) {
+  private func begin(_ s: StreamIndex, _ message: ByteView) {
     let stream = streams.ref(s)
     stream[].requestCredit = message.count
     downstreams[stream[].downstream].codec[].held += message.count
@@ -132,7 +132,7 @@ extension WorkerEngine {
     if streams.contains(s) { requestEnd(s) }
   }
 
-  private func refuse(_ s: SlabIndex, _ details: StaticString) {
+  private func refuse(_ s: StreamIndex, _ details: StaticString) {
     let stream = streams.ref(s)
     stream[].request.endArrived()
     stream[].requestEndedAt = now
@@ -142,7 +142,7 @@ extension WorkerEngine {
   }
 
   /// `n` bytes of the request were passed on. A stream of the proxy's own holds nobody back.
-  func creditMessage(_ s: SlabIndex, _ n: Int) {
+  func creditMessage(_ s: StreamIndex, _ n: Int) {
     let stream = streams.ref(s)
     let slot = downstreams.ref(stream[].downstream)
     guard slot[].kind == .codec else { return }
@@ -155,7 +155,7 @@ extension WorkerEngine {
   // MARK: Answers
 
   /// Writes the answer: what `turn[].passed` holds. Ends the stream.
-  func passAnswer(_ s: SlabIndex) {
+  func passAnswer(_ s: StreamIndex) {
     let stream = streams.ref(s)
     let slot = downstreams.ref(stream[].downstream)
     if stream[].expectsAnswer {
@@ -173,7 +173,7 @@ extension WorkerEngine {
     responseSent(s)
   }
 
-  private func writeReply(_ s: SlabIndex, _ status: UInt16) {
+  private func writeReply(_ s: StreamIndex, _ status: UInt16) {
     let stream = streams.ref(s)
     let slot = downstreams.ref(stream[].downstream)
     let text = turn[].passed.text.isEmpty ? stream[].details : turn[].passed.text
@@ -183,7 +183,7 @@ extension WorkerEngine {
   }
 
   /// Endpoints cannot be held back for one of many clients: a client that asks and does not read ends when too much waits for it.
-  private func boundAnswers(_ d: SlabIndex) {
+  private func boundAnswers(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     guard slot[].write == .blocked, loop.queuedBytes(slot[].connection) > limits.queuedAnswerBytes else {
       return
@@ -193,7 +193,7 @@ extension WorkerEngine {
   }
 
   /// The stream cannot be answered as it should be. Its client is told: no protocol has a reset of one message. Ends the stream.
-  func abortMessage(_ s: SlabIndex) {
+  func abortMessage(_ s: StreamIndex) {
     let stream = streams.ref(s)
     let slot = downstreams.ref(stream[].downstream)
     if stream[].expectsAnswer, !stream[].response.hasStarted, slot[].isOpen {
@@ -205,7 +205,7 @@ extension WorkerEngine {
   }
 
   /// After an answer, or the end of a request without one. `rest`: what of its message nobody took.
-  func finishCodec(_ d: SlabIndex, rest: Int) {
+  func finishCodec(_ d: DownstreamIndex, rest: Int) {
     let slot = downstreams.ref(d)
     slot[].codec[].held -= rest
     if slot[].life.isClosed { return }
@@ -218,7 +218,7 @@ extension WorkerEngine {
   }
 
   /// Tells a client to go elsewhere with its next request. *Returns*: whether its protocol has a word for that.
-  func sendLastCall(_ d: SlabIndex) -> Bool {
+  func sendLastCall(_ d: DownstreamIndex) -> Bool {
     let slot = downstreams.ref(d)
     stage(for: slot[].connection)
     return slot[].codec[].lastCall(&stage[].buffer)

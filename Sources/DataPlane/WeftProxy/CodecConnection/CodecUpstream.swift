@@ -11,7 +11,7 @@ extension WorkerEngine {
   // MARK: Requests
 
   /// The connection takes the stream. Its message follows.
-  func startMessage(_ s: SlabIndex, on u: SlabIndex) {
+  func startMessage(_ s: StreamIndex, on u: UpstreamIndex) {
     let slot = upstreams.ref(u)
     streams[s].upstreamID = slot[].codec[].open(s.rawValue)
     streams.pushLast(s, &slot[].streams)
@@ -19,7 +19,7 @@ extension WorkerEngine {
   }
 
   /// Passes the whole message on, or keeps it until the connection takes it. May end the stream (one-way).
-  func passMessage(_ s: SlabIndex, _ message: ByteView) {
+  func passMessage(_ s: StreamIndex, _ message: ByteView) {
     let stream = streams.ref(s)
     let isBlocked = upstreams[stream[].upstream].write == .blocked
     let keeps = stream[].bodyCopy == .kept
@@ -34,7 +34,7 @@ extension WorkerEngine {
   }
 
   /// The message waited for the connection, or goes to another one. May end the stream (one-way).
-  func pumpMessage(_ s: SlabIndex) {
+  func pumpMessage(_ s: StreamIndex) {
     let stream = streams.ref(s)
     let count = stream[].requestBody.unsent
     guard count > 0, stream[].request.hasArrived || stream[].bytesReceived == UInt64(count),
@@ -46,7 +46,7 @@ extension WorkerEngine {
     messageSent(s, count)
   }
 
-  private func write(_ s: SlabIndex, _ message: ByteView) {
+  private func write(_ s: StreamIndex, _ message: ByteView) {
     let stream = streams.ref(s)
     let slot = upstreams.ref(stream[].upstream)
     stage(for: slot[].connection)
@@ -54,7 +54,7 @@ extension WorkerEngine {
     send(rest, to: slot[].connection)
   }
 
-  private func messageSent(_ s: SlabIndex, _ count: Int) {
+  private func messageSent(_ s: StreamIndex, _ count: Int) {
     let stream = streams.ref(s)
     stream[].request.endPassed()
     stream[].lastActivity = now
@@ -68,7 +68,7 @@ extension WorkerEngine {
 
   // MARK: Answers
 
-  func upstreamReceivedCodec(_ u: SlabIndex, _ bytes: ByteView) -> Int {
+  func upstreamReceivedCodec(_ u: UpstreamIndex, _ bytes: ByteView) -> Int {
     let slot = upstreams.ref(u)
     let codec = slot[].codec
     var input = bytes
@@ -106,7 +106,7 @@ extension WorkerEngine {
   }
 
   /// As for clients: false where the worker keeps too much of answers that have begun. Those that wait on the connection are told.
-  private func keepsHalf(_ u: SlabIndex) -> Bool {
+  private func keepsHalf(_ u: UpstreamIndex) -> Bool {
     let slot = upstreams.ref(u)
     turn[].halfAnswers += slot[].codec[].recount()
     if hasRoom(forHalf: slot[].codec[].partialBytes, of: turn[].halfAnswers) { return true }
@@ -115,24 +115,24 @@ extension WorkerEngine {
     return false
   }
 
-  private func brokenCodec(_ u: SlabIndex, _ bytes: ByteView) -> Int {
+  private func brokenCodec(_ u: UpstreamIndex, _ bytes: ByteView) -> Int {
     clusters[hosts[upstreams[u].host].cluster].stats.add(.upstreamCxProtocolError)
     closeWithStreams(u, .protocolError)
     return bytes.count
   }
 
   /// The stream whose answer this is.
-  private func answered(_ u: SlabIndex, _ id: UInt64) -> SlabIndex? {
+  private func answered(_ u: UpstreamIndex, _ id: UInt64) -> StreamIndex? {
     let codec = upstreams[u].codec
     let word = codec[].exchange == .multiplexed ? codec[].close(id) : codec[].closeOnly()
     guard let word else { return nil }
-    let s = SlabIndex(rawValue: word)
+    let s = StreamIndex(rawValue: word)
     return streams.contains(s) && streams[s].upstream == u ? s : nil
   }
 
   /// Takes the stream off the connection, whose count has been told. A message cannot be called back: what answers come for it are dropped, or,
   /// where they could not be told from the next one's, the connection ends.
-  func detachMessage(_ s: SlabIndex, _ u: SlabIndex, isComplete: Bool) {
+  func detachMessage(_ s: StreamIndex, _ u: UpstreamIndex, isComplete: Bool) {
     let slot = upstreams.ref(u)
     streams.unlink(s, &slot[].streams)
     _ = slot[].codec[].close(UInt64(streams[s].upstreamID))
@@ -147,13 +147,13 @@ extension WorkerEngine {
   // MARK: Pools
 
   /// Whether the connection takes one more request.
-  private func hasRoom(_ u: SlabIndex) -> Bool {
+  private func hasRoom(_ u: UpstreamIndex) -> Bool {
     let slot = upstreams.ref(u)
     return slot[].active < (slot[].codec[].exchange == .multiplexed ? UInt32(limits.messagesUnderWay) : 1)
   }
 
   /// A connection of the host that speaks the stream's protocol and has room.
-  func readyCodec(_ h: SlabIndex, for s: SlabIndex) -> SlabIndex? {
+  func readyCodec(_ h: HostIndex, for s: StreamIndex) -> UpstreamIndex? {
     var u = hosts[h].speaking.first
     while !u.isNone {
       if speaks(u, s) { return u }
@@ -163,12 +163,12 @@ extension WorkerEngine {
   }
 
   /// Whether the connection speaks what the stream does, configured alike.
-  func speaks(_ u: SlabIndex, _ s: SlabIndex) -> Bool {
+  func speaks(_ u: UpstreamIndex, _ s: StreamIndex) -> Bool {
     upstreams[u].kind == .codec && streams[s].codec?[].identity == upstreams[u].codec[].identity
   }
 
   /// The connection has room: those who wait take it, then it is on offer.
-  func freedCodec(_ u: SlabIndex) {
+  func freedCodec(_ u: UpstreamIndex) {
     let slot = upstreams.ref(u)
     // One that takes no answer is over as soon as it has left, and frees the connection again: those who wait are served here, not deeper.
     if slot[].codec[].isServing { return }
@@ -189,7 +189,7 @@ extension WorkerEngine {
   // MARK: Signs of life
 
   /// Asks an endpoint that has said nothing for a while whether it is there. *Returns*: when to look again.
-  func heartbeat(_ u: SlabIndex) -> MonotonicInstant {
+  func heartbeat(_ u: UpstreamIndex) -> MonotonicInstant {
     let slot = upstreams.ref(u)
     let interval = slot[].codec[].heartbeatInterval
     if interval == 0 { return .distantFuture }
@@ -208,7 +208,7 @@ extension WorkerEngine {
   }
 
   /// Begins to look after a connection that has come about.
-  func startHeartbeats(_ u: SlabIndex) {
+  func startHeartbeats(_ u: UpstreamIndex) {
     let slot = upstreams.ref(u)
     let interval = slot[].codec[].heartbeatInterval
     if interval == 0 { return }

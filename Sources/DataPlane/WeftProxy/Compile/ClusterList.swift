@@ -38,7 +38,7 @@ package struct ClusterList: RandomAccessCollection, Sendable {
 }
 
 /// Positions of clusters by name, for routes that take the name from a request. Made anew when clusters come or go.
-final class ClusterIndex: Sendable {
+final class ClusterPositions: Sendable {
   /// A slot of the table: linear probing, half full at most.
   struct Entry: BitwiseCopyable, @unchecked Sendable {  // immutable after init, owned by the index
     var name: ByteView

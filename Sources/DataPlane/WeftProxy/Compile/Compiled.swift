@@ -18,13 +18,13 @@ package final class Snapshot: Sendable {
   /// Named by position in `CompiledRoute.cluster`; nil where a cluster was that is gone.
   package let clusters: ClusterList
   /// Where requests find the cluster that they name themselves.
-  let index: ClusterIndex
+  let index: ClusterPositions
   /// The memory that views and tables point to, and the owners of the references.
   private let arena: ConstantArena
   private let boxes: SnapshotBoxes
 
   init(
-    version: UInt64, listeners: [ConfigRef<CompiledListener>], clusters: ClusterList, index: ClusterIndex,
+    version: UInt64, listeners: [ConfigRef<CompiledListener>], clusters: ClusterList, index: ClusterPositions,
     arena: ConstantArena, boxes: SnapshotBoxes
   ) {
     self.version = version

@@ -87,7 +87,7 @@ package final class SnapshotCompiler {
   /// The clusters as the last snapshot had them; pieces whose numbers are in `stale` are made anew for the next.
   private var pieces: [ClusterList.Piece] = []
   private var stale: Set<Int> = []
-  private var index = ClusterIndex([])
+  private var index = ClusterPositions([])
   private var indexIsStale = false
 
   private var clusters: [String: Unit<ClusterModel, CompiledCluster>] = [:]
@@ -232,7 +232,7 @@ package final class SnapshotCompiler {
       if number < pieces.count { pieces[number] = piece } else { pieces.append(piece) }
     }
     stale = []
-    if indexIsStale { index = ClusterIndex(positions.map { ($0.key, $0.value) }) }
+    if indexIsStale { index = ClusterPositions(positions.map { ($0.key, $0.value) }) }
     indexIsStale = false
   }
 

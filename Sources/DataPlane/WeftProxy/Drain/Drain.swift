@@ -3,6 +3,7 @@
 package import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
@@ -39,7 +40,7 @@ extension WorkerEngine {
       return flushStage()
     }
     for i in chosen { listenerTable[].entries[i].endsConnections = true }
-    var connections: [SlabIndex] = []
+    var connections: [DownstreamIndex] = []
     forEachClient { d in
       if listenerTable[].entries[Int(downstreams[d].listener)].endsConnections { connections.append(d) }
     }
@@ -80,7 +81,7 @@ extension WorkerEngine {
   }
 
   /// Asks connections to end, and ends those that are still there when the drain time is over.
-  func drainConnections(_ connections: [SlabIndex]) {
+  func drainConnections(_ connections: [DownstreamIndex]) {
     if connections.isEmpty { return }
     for d in connections { beginDrain(downstream: d) }
     // A slot that was given to another connection has another generation.
@@ -97,7 +98,7 @@ extension WorkerEngine {
   ///
   /// HTTP/1 learns with its next response (an idle connection closes at once). HTTP/2 learns by a GOAWAY that names no stream yet and a
   /// PING; its answer comes behind every request that left the client before it knew, and the final GOAWAY follows. TCP sessions run on.
-  func beginDrain(downstream d: SlabIndex) {
+  func beginDrain(downstream d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     if slot[].life.isClosed { return }
     slot[].farewell.becomesDue()
@@ -138,20 +139,20 @@ extension WorkerEngine {
   private static var idleGrace: UInt64 { 1_000_000_000 }
   private static var drainPing: UInt64 { 0x7765_6674_6472_6e31 }
 
-  private func closeIdle(downstream d: SlabIndex) {
+  private func closeIdle(downstream d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     slot[].stats?.add(.downstreamCxDrainClose)
     close(downstream: d, .gracefully, idle: true)
   }
 
   /// The answer to a PING: whatever the client sent before it knew of the drain is here.
-  func drainAnswered(downstream d: SlabIndex, _ payload: UInt64) {
+  func drainAnswered(downstream d: DownstreamIndex, _ payload: UInt64) {
     let slot = downstreams.ref(d)
     if payload == Self.drainPing, slot[].farewell.isAnnounced { finishDrain(downstream: d) }
   }
 
   /// The final GOAWAY; the connection closes when its last stream has ended.
-  func finishDrain(downstream d: SlabIndex) {
+  func finishDrain(downstream d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     guard slot[].farewell.finish() else { return }
     slot[].drainDeadline = .distantFuture

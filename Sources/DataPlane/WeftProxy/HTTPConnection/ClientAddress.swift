@@ -3,6 +3,7 @@
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
@@ -32,7 +33,7 @@ extension WorkerEngine {
   ///   saw; the peer is added to `x-forwarded-for`.
   /// - Without it the client is the last address in `x-forwarded-for`, or that many before it, and the field stays as it is.
   /// - Internal is who comes in one hop from an internal address; nobody else may set `x-envoy-*`.
-  func addForwarding(_ s: SlabIndex, _ head: MessageHead, _ slot: SlotRef<DownstreamConnection>) {
+  func addForwarding(_ s: StreamIndex, _ head: MessageHead, _ slot: SlotRef<DownstreamConnection>) {
     guard let manager = slot[].manager else { return }
     let secure = slot[].transport.isSecure
     let edge = manager[].useRemoteAddress
@@ -122,7 +123,8 @@ extension WorkerEngine {
   }
 
   /// The client's address as text, for upstreams that count clients.
-  private func externalAddress(_ s: SlabIndex, _ head: MessageHead, _ slot: SlotRef<DownstreamConnection>) -> ByteView {
+  private func externalAddress(_ s: StreamIndex, _ head: MessageHead, _ slot: SlotRef<DownstreamConnection>) -> ByteView
+  {
     if let remote = streams[s].remote {
       scratch[].removeAll()
       remote.unmapped.write(to: &scratch[])

@@ -50,7 +50,7 @@ extension WorkerEngine {
     stats.add(.downstreamCxActive)
     listenerTable[].entries[position].connections += 1
     retain(snapshot: snapshot)
-    loop.setUser(c, Self.word(.downstream, d))
+    loop.setUser(c, Self.word(d))
     namePeer(d)
     if !compiled[].filters.isEmpty {
       startInspection(d, compiled)
@@ -67,7 +67,7 @@ extension WorkerEngine {
   }
 
   /// Puts a connection into its filter chain.
-  func enterChain(_ d: SlabIndex, _ chain: Int32) {
+  func enterChain(_ d: DownstreamIndex, _ chain: Int32) {
     let slot = downstreams.ref(d)
     // The listener's configuration may have been replaced since the connection came; chain and clusters are of one snapshot.
     let current = listenerTable[].entries[Int(slot[].listener)].snapshot
@@ -88,7 +88,7 @@ extension WorkerEngine {
   }
 
   /// The connection's chain begins: TLS, or the terminal filter.
-  func startChain(_ d: SlabIndex) {
+  func startChain(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     guard let chainConfig = slot[].chainConfig else { return }
     if let security = chainConfig[].tls {
@@ -108,7 +108,7 @@ extension WorkerEngine {
     if slot[].kind == .tcp { startTCP(d) }
   }
 
-  private func prepareChain(_ d: SlabIndex, _ chain: ConfigRef<CompiledFilterChain>) {
+  private func prepareChain(_ d: DownstreamIndex, _ chain: ConfigRef<CompiledFilterChain>) {
     let slot = downstreams.ref(d)
     switch chain[].terminal {
     case .http:
@@ -143,18 +143,18 @@ extension WorkerEngine {
   }
 
   /// A filter chain that only says something: said as soon as it can be, which behind TLS is after the handshake.
-  private func respondDirectly(_ d: SlabIndex, _ chain: ConfigRef<CompiledFilterChain>) {
+  private func respondDirectly(_ d: DownstreamIndex, _ chain: ConfigRef<CompiledFilterChain>) {
     send(chain[].response, to: downstreams[d].connection)
     flushStage()
     close(downstream: d, .gracefully)
   }
 
-  private func startConfiguredCodec(_ d: SlabIndex, _ manager: ConfigRef<CompiledHTTPManager>) {
+  private func startConfiguredCodec(_ d: DownstreamIndex, _ manager: ConfigRef<CompiledHTTPManager>) {
     if let codec = manager[].protocolCodec { return startCodec(d, codec) }
     if manager[].codec == .http1 { startHTTP1(d) } else if manager[].codec == .http2 { startHTTP2(d) }
   }
 
-  func downstreamSecured(_ d: SlabIndex) {
+  func downstreamSecured(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     slot[].headDeadline = .distantFuture
     slot[].transport.secured()
@@ -180,14 +180,14 @@ extension WorkerEngine {
     armIdle(d)
   }
 
-  func startHTTP1(_ d: SlabIndex) {
+  func startHTTP1(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     slot[].kind = .http1
     slot[].stats?.add(.downstreamCxHTTP1Total)
     slot[].stats?.add(.downstreamCxHTTP1Active)
   }
 
-  func startHTTP2(_ d: SlabIndex) {
+  func startHTTP2(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     guard let manager = slot[].manager else { return }
     slot[].kind = .http2
@@ -206,7 +206,7 @@ extension WorkerEngine {
 
   // MARK: Bytes
 
-  func downstreamReceived(_ d: SlabIndex, _ bytes: ByteView) -> Int {
+  func downstreamReceived(_ d: DownstreamIndex, _ bytes: ByteView) -> Int {
     let slot = downstreams.ref(d)
     if slot[].life.isClosed { return bytes.count }
     return slot[].network.isNone ? passOn(d, bytes) : receivedFiltered(d, bytes)
@@ -214,7 +214,7 @@ extension WorkerEngine {
 
   /// Gives bytes to the terminal filter, or to what comes before it is known.
   @inline(__always)
-  func passOn(_ d: SlabIndex, _ bytes: ByteView) -> Int {
+  func passOn(_ d: DownstreamIndex, _ bytes: ByteView) -> Int {
     let slot = downstreams.ref(d)
     switch slot[].kind {
     case .http1: return receivedHTTP1(d, bytes)
@@ -241,7 +241,7 @@ extension WorkerEngine {
   // MARK: End
 
   /// Begins to close; `downstreamClosed` follows. Streams in flight end there.
-  func close(downstream d: SlabIndex, _ mode: CloseMode, idle: Bool = false) {
+  func close(downstream d: DownstreamIndex, _ mode: CloseMode, idle: Bool = false) {
     let slot = downstreams.ref(d)
     if slot[].life.isClosed { return }
     if mode == .gracefully {
@@ -252,7 +252,7 @@ extension WorkerEngine {
     loop.close(slot[].connection, mode)
   }
 
-  func downstreamReadEnded(_ d: SlabIndex) {
+  func downstreamReadEnded(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     if slot[].life.isClosed { return }
     slot[].read.ended()
@@ -261,14 +261,14 @@ extension WorkerEngine {
   }
 
   /// After its close_notify a client has closed its socket, too: it reads no answers.
-  func downstreamSocketEnded(_ d: SlabIndex) {
+  func downstreamSocketEnded(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     if slot[].life.isClosed || slot[].kind == .tcp { return }
     clientLeft(d)
   }
 
   /// A client has ended with close_notify, which is half of a close: what it has asked for in full is answered, then the connection ends.
-  private func answerTheRest(_ d: SlabIndex) {
+  private func answerTheRest(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     slot[].life.noMoreRequests()
     switch slot[].kind {
@@ -292,7 +292,7 @@ extension WorkerEngine {
   }
 
   /// A client has ended its socket: it gave up, and work on its behalf ends. What it half-closed for cannot be told from that.
-  private func clientLeft(_ d: SlabIndex) {
+  private func clientLeft(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     if slot[].kind == .http1, !slot[].stream.isNone {
       let s = streams.ref(slot[].stream)
@@ -304,7 +304,7 @@ extension WorkerEngine {
     endStreams(ofDownstream: d)
   }
 
-  func downstreamClosed(_ d: SlabIndex, _ reason: CloseReason) {
+  func downstreamClosed(_ d: DownstreamIndex, _ reason: CloseReason) {
     let slot = downstreams.ref(d)
     let byUs = slot[].life.isClosedByUs
     let hadStreams = slot[].active > 0
@@ -355,7 +355,7 @@ extension WorkerEngine {
   }
 
   /// Ends every stream of a connection whose client is gone.
-  func endStreams(ofDownstream d: SlabIndex, _ mode: CloseMode = .reset) {
+  func endStreams(ofDownstream d: DownstreamIndex, _ mode: CloseMode = .reset) {
     let slot = downstreams.ref(d)
     if !slot[].stream.isNone {
       if slot[].kind == .tcp { clientGoneTCP(slot[].stream, mode) } else { clientGone(slot[].stream) }
@@ -366,7 +366,7 @@ extension WorkerEngine {
   // MARK: Flow control
 
   /// The write queue passed its high mark: what feeds it stops.
-  func downstreamBlocked(_ d: SlabIndex) {
+  func downstreamBlocked(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     guard slot[].write.block() else { return }
     slot[].stats?.add(.downstreamFlowControlPausedReading)
@@ -379,7 +379,7 @@ extension WorkerEngine {
     // HTTP/2: each stream stops by itself when it next has data (`writableResponse` looks at the flag).
   }
 
-  func downstreamDrained(_ d: SlabIndex) {
+  func downstreamDrained(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     slot[].write.drained()
     if slot[].life.isClosed { return }
@@ -403,13 +403,13 @@ extension WorkerEngine {
     }
   }
 
-  func pauseReading(downstream d: SlabIndex) {
+  func pauseReading(downstream d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     guard !slot[].life.isClosed, slot[].read.pause() else { return }
     loop.pauseReading(slot[].connection)
   }
 
-  func resumeReading(downstream d: SlabIndex) {
+  func resumeReading(downstream d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     guard !slot[].life.isClosed, slot[].read.resume() else { return }
     loop.resumeReading(slot[].connection)

@@ -2,12 +2,13 @@
 
 import WeftBase
 import WeftHTTP
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
 
 extension WorkerEngine {
-  func receivedHTTP1(_ d: SlabIndex, _ bytes: ByteView) -> Int {
+  func receivedHTTP1(_ d: DownstreamIndex, _ bytes: ByteView) -> Int {
     let slot = downstreams.ref(d)
     slot[].stats?.add(.downstreamCxRxBytesTotal, UInt64(bytes.count))
     var input = bytes
@@ -56,7 +57,7 @@ extension WorkerEngine {
     return slot[].life.isClosed ? bytes.count : bytes.count - input.count
   }
 
-  private func startRequest(onHTTP1 d: SlabIndex, _ input: inout ByteView) {
+  private func startRequest(onHTTP1 d: DownstreamIndex, _ input: inout ByteView) {
     let slot = downstreams.ref(d)
     slot[].stats?.add(.downstreamRqHTTP1Total)
     guard let s = newStream(d, 0) else {
@@ -77,7 +78,7 @@ extension WorkerEngine {
   }
 
   /// The first bytes of a head, or of the preface that tells what kind of head, have come, not all of it.
-  func headBegan(_ d: SlabIndex) {
+  func headBegan(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     slot[].nextHead.came()
     if let limit = slot[].manager?[].headTime {
@@ -92,7 +93,7 @@ extension WorkerEngine {
   }
 
   /// Bytes that are no HTTP: answered where an answer is still possible, and the connection ends.
-  private func refuse(_ d: SlabIndex, _ error: H1Error) {
+  private func refuse(_ d: DownstreamIndex, _ error: H1Error) {
     let slot = downstreams.ref(d)
     slot[].life.noMoreRequests()
     slot[].stats?.add(.downstreamCxProtocolError)
@@ -112,7 +113,7 @@ extension WorkerEngine {
   }
 
   /// After a response on an HTTP/1 connection: the next request, or the end.
-  func finishHTTP1(_ d: SlabIndex, keep: Bool) {
+  func finishHTTP1(_ d: DownstreamIndex, keep: Bool) {
     let slot = downstreams.ref(d)
     slot[].stream = .none
     if slot[].life.isClosed { return }

@@ -2,12 +2,13 @@
 
 import WeftBase
 import WeftHTTP
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
 
 extension WorkerEngine {
-  func receivedHTTP2(_ d: SlabIndex, _ bytes: ByteView) -> Int {
+  func receivedHTTP2(_ d: DownstreamIndex, _ bytes: ByteView) -> Int {
     let slot = downstreams.ref(d)
     slot[].stats?.add(.downstreamCxRxBytesTotal, UInt64(bytes.count))
     let h2 = slot[].h2
@@ -70,7 +71,7 @@ extension WorkerEngine {
   }
 
   /// A preface, head or frame that has begun has to end in the time of a head; the codec gives no event for half of one.
-  private func boundFrame(_ d: SlabIndex, hasRest: Bool, isProgress: Bool) {
+  private func boundFrame(_ d: DownstreamIndex, hasRest: Bool, isProgress: Bool) {
     let slot = downstreams.ref(d)
     let isOwed = slot[].h2[].awaitsPeer || (hasRest && slot[].active == 0)
     if slot[].nextHead == .come {
@@ -84,7 +85,7 @@ extension WorkerEngine {
   private static var alivePing: UInt64 { 0x7765_6674_616c_6976 }
 
   /// When the next PING of `connection_keepalive` goes.
-  func armPing(_ d: SlabIndex, _ manager: ConfigRef<CompiledHTTPManager>) {
+  func armPing(_ d: DownstreamIndex, _ manager: ConfigRef<CompiledHTTPManager>) {
     let slot = downstreams.ref(d)
     let spread = manager[].pingInterval / 100 * manager[].pingJitterPercent
     let interval = manager[].pingInterval + (spread > 0 ? random() % spread : 0)
@@ -93,7 +94,7 @@ extension WorkerEngine {
   }
 
   /// Sends the PING that is due, and ends a connection that has answered none and sent nothing else. *Returns*: when to look again.
-  func ping(_ d: SlabIndex) -> MonotonicInstant {
+  func ping(_ d: DownstreamIndex) -> MonotonicInstant {
     let slot = downstreams.ref(d)
     guard slot[].nextPingAt != .distantFuture, let manager = slot[].manager else { return .distantFuture }
     let frames = UInt32(truncatingIfNeeded: slot[].h2[].framesReceived)
@@ -121,13 +122,13 @@ extension WorkerEngine {
   }
 
   /// The stream of a number.
-  private func stream(_ h2: H2Cell, _ id: H2StreamID) -> SlabIndex? {
+  private func stream(_ h2: H2Cell, _ id: H2StreamID) -> StreamIndex? {
     guard let word = h2[].user(id), word != 0 else { return nil }
-    let index = SlabIndex(rawValue: word)
+    let index = StreamIndex(rawValue: word)
     return streams.contains(index) ? index : nil
   }
 
-  private func startRequest(onHTTP2 d: SlabIndex, _ id: H2StreamID, end: Bool) {
+  private func startRequest(onHTTP2 d: DownstreamIndex, _ id: H2StreamID, end: Bool) {
     let slot = downstreams.ref(d)
     slot[].stats?.add(.downstreamRqHTTP2Total)
     guard let s = newStream(d, id) else {
@@ -146,7 +147,7 @@ extension WorkerEngine {
     beginRequest(s, requestHead)
   }
 
-  private func refuseTooLarge(_ d: SlabIndex, _ id: H2StreamID) {
+  private func refuseTooLarge(_ d: DownstreamIndex, _ id: H2StreamID) {
     guard let s = newStream(d, id) else { return downstreams[d].h2[].reset(id, .refusedStream, now: now) }
     downstreams[d].h2[].setUser(id, s.rawValue)
     if downstreams[d].h2[].hasPeerEnded(id) { streams[s].request.endArrived() }
@@ -156,7 +157,7 @@ extension WorkerEngine {
 
   /// After a response on an HTTP/2 connection: what its stream was when it ended.
   func finishHTTP2(
-    _ d: SlabIndex, _ id: H2StreamID, _ request: MessageState, _ response: MessageState, _ client: ClientState,
+    _ d: DownstreamIndex, _ id: H2StreamID, _ request: MessageState, _ response: MessageState, _ client: ClientState,
     credit: Int
   ) {
     let slot = downstreams.ref(d)

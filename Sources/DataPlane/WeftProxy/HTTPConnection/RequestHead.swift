@@ -3,6 +3,7 @@
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
@@ -15,7 +16,7 @@ struct RequestRefusal {
 
 extension WorkerEngine {
   /// Brings `head` into its canonical form. Returns why the request must be refused, if it must.
-  func normalise(_ head: MessageHead, _ s: SlabIndex, _ d: SlabIndex) -> RequestRefusal? {
+  func normalise(_ head: MessageHead, _ s: StreamIndex, _ d: DownstreamIndex) -> RequestRefusal? {
     let slot = downstreams.ref(d)
     guard let manager = slot[].manager else { return RequestRefusal(status: 500, details: "no_manager") }
     let secure = slot[].transport.isSecure

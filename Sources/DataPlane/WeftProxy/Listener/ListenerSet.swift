@@ -2,6 +2,7 @@
 
 import WeftBase
 import WeftModel
+import WeftProxyAPI
 package import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
@@ -144,11 +145,11 @@ extension WorkerEngine {
   }
 
   /// Connections of the listener at `i` whose filter chain is not among those of `config`.
-  private func connections(of i: Int, without config: ConfigRef<CompiledListener>) -> [SlabIndex] {
+  private func connections(of i: Int, without config: ConfigRef<CompiledListener>) -> [DownstreamIndex] {
     let old = listenerTable[].entries[i].config
     let kept = Set(config[].chains.map { $0[].identity })
     if old[].chains.allSatisfy({ kept.contains($0[].identity) }) { return [] }
-    var gone: [SlabIndex] = []
+    var gone: [DownstreamIndex] = []
     forEachClient { d in
       let slot = downstreams.ref(d)
       if slot[].listener == UInt32(i), let chain = slot[].chainConfig, !kept.contains(chain[].identity) {
@@ -229,7 +230,7 @@ extension WorkerEngine {
       loop.stopAccepting(listenerTable[].entries[i].id)
       listenerTable[].setPosition(-1, of: listenerTable[].entries[i].id)
     }
-    var connections: [SlabIndex] = []
+    var connections: [DownstreamIndex] = []
     forEachClient { d in
       if downstreams[d].listener == UInt32(i) { connections.append(d) }
     }
@@ -247,7 +248,7 @@ extension WorkerEngine {
 
   /// A connection whose configuration was replaced takes over the new one, if its listener and filter chain are still there; else it
   /// serves this request as before and then ends.
-  func refreshChain(_ d: SlabIndex) {
+  func refreshChain(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     let position = Int(slot[].listener)
     let entry = listenerTable[].entries[position]

@@ -35,7 +35,7 @@ struct NetworkBlock: BitwiseCopyable {
 
 extension WorkerEngine {
   /// Asks the network filters about a connection whose chain is chosen. *Returns*: whether it goes on now; else it is held, or closed.
-  func startNetworkFilters(_ d: SlabIndex) -> Bool {
+  func startNetworkFilters(_ d: DownstreamIndex) -> Bool {
     let slot = downstreams.ref(d)
     guard let chain = slot[].chainConfig?[].network else { return true }
     guard let block = networkBlocks.insert(NetworkBlock(chain[].image)) else {
@@ -47,7 +47,8 @@ extension WorkerEngine {
     return askAboutConnection(d, chain, from: 0)
   }
 
-  private func askAboutConnection(_ d: SlabIndex, _ chain: ConfigRef<NetworkFilterChain>, from start: Int) -> Bool {
+  private func askAboutConnection(_ d: DownstreamIndex, _ chain: ConfigRef<NetworkFilterChain>, from start: Int) -> Bool
+  {
     let block = networkBlocks.ref(downstreams[d].network)
     let list = chain[].newConnection
     var i = start
@@ -69,7 +70,7 @@ extension WorkerEngine {
   }
 
   /// Where the filter at `position` is called. The desk is laid for it.
-  private func site(_ d: SlabIndex, _ chain: ConfigRef<NetworkFilterChain>, _ position: Int) -> NetworkSite {
+  private func site(_ d: DownstreamIndex, _ chain: ConfigRef<NetworkFilterChain>, _ position: Int) -> NetworkSite {
     networkDesk[].now = now
     networkDesk[].wait = 0
     let state = unsafe UnsafeMutableRawPointer(networkBlocks.pointer(downstreams[d].network))
@@ -78,7 +79,7 @@ extension WorkerEngine {
       networkDesk.address)
   }
 
-  private func hold(_ d: SlabIndex, _ phase: NetworkBlock.Phase, at entry: Int) {
+  private func hold(_ d: DownstreamIndex, _ phase: NetworkBlock.Phase, at entry: Int) {
     let slot = downstreams.ref(d)
     let block = networkBlocks.ref(slot[].network)
     block[].phase = phase
@@ -93,7 +94,7 @@ extension WorkerEngine {
     }
   }
 
-  private func holdEnded(_ d: SlabIndex) {
+  private func holdEnded(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     guard !slot[].network.isNone, let chain = slot[].chainConfig?[].network else { return }
     let block = networkBlocks.ref(slot[].network)
@@ -127,7 +128,7 @@ extension WorkerEngine {
   }
 
   /// Shows the filters what has come, and passes it on to the terminal filter. *Returns*: how much was taken.
-  func receivedFiltered(_ d: SlabIndex, _ bytes: ByteView) -> Int {
+  func receivedFiltered(_ d: DownstreamIndex, _ bytes: ByteView) -> Int {
     let slot = downstreams.ref(d)
     let block = networkBlocks.ref(slot[].network)
     if block[].phase != .running {
@@ -149,13 +150,13 @@ extension WorkerEngine {
   }
 
   /// Nothing is taken from a connection that is held, all from one that is closed.
-  private func leftByFilters(_ d: SlabIndex, _ bytes: ByteView) -> Int {
+  private func leftByFilters(_ d: DownstreamIndex, _ bytes: ByteView) -> Int {
     downstreams[d].life.isClosed ? bytes.count : 0
   }
 
   /// *Returns*: whether all filters let the bytes pass; else the connection is held, or closed.
   private func showInput(
-    _ d: SlabIndex, _ chain: ConfigRef<NetworkFilterChain>, _ bytes: ByteView, from start: Int
+    _ d: DownstreamIndex, _ chain: ConfigRef<NetworkFilterChain>, _ bytes: ByteView, from start: Int
   ) -> Bool {
     let block = networkBlocks.ref(downstreams[d].network)
     let list = chain[].input
@@ -190,7 +191,7 @@ extension WorkerEngine {
   }
 
   /// The connection is over: its filters hear of it, and its block is free.
-  func endNetworkFilters(_ d: SlabIndex) {
+  func endNetworkFilters(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     let block = slot[].network
     guard !block.isNone, let chain = slot[].chainConfig?[].network else { return }

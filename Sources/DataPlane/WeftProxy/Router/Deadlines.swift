@@ -13,31 +13,31 @@ extension WorkerEngine {
 
   /// Makes the connection's timer fire at `deadline` or earlier.
   @inline(__always)
-  func arm(downstream d: SlabIndex, at deadline: MonotonicInstant) {
+  func arm(downstream d: DownstreamIndex, at deadline: MonotonicInstant) {
     let slot = downstreams.ref(d)
     if slot[].timer.at <= deadline { return }
     if !slot[].timer.id.isNone { loop.cancel(slot[].timer.id) }
-    slot[].timer.id = loop.schedule(at: deadline, token: Self.word(.downstream, d))
+    slot[].timer.id = loop.schedule(at: deadline, token: Self.word(d))
     slot[].timer.at = deadline
   }
 
   @inline(__always)
-  func arm(upstream u: SlabIndex, at deadline: MonotonicInstant) {
+  func arm(upstream u: UpstreamIndex, at deadline: MonotonicInstant) {
     let slot = upstreams.ref(u)
     if slot[].timer.at <= deadline { return }
     if !slot[].timer.id.isNone { loop.cancel(slot[].timer.id) }
-    slot[].timer.id = loop.schedule(at: deadline, token: Self.word(.upstream, u))
+    slot[].timer.id = loop.schedule(at: deadline, token: Self.word(u))
     slot[].timer.at = deadline
   }
 
   /// Arms for the earliest deadline of the stream.
-  func armStream(_ s: SlabIndex) {
+  func armStream(_ s: StreamIndex) {
     let deadline = earliest(s)
     if deadline != .distantFuture { arm(downstream: streams[s].downstream, at: deadline) }
   }
 
   /// An attempt began, or the request of one is complete: its own time-outs run. That for the answer waits for the end of the request.
-  func armTry(_ s: SlabIndex) {
+  func armTry(_ s: StreamIndex) {
     let stream = streams.ref(s)
     if stream[].tryIdleTimeout > 0 {
       arm(
@@ -49,7 +49,7 @@ extension WorkerEngine {
     }
   }
 
-  func armIdle(_ d: SlabIndex) {
+  func armIdle(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     var deadline = MonotonicInstant.distantFuture
     if let manager = slot[].manager, manager[].idleTimeout > 0 {
@@ -59,7 +59,7 @@ extension WorkerEngine {
     if deadline != .distantFuture { arm(downstream: d, at: deadline) }
   }
 
-  func earliest(_ s: SlabIndex) -> MonotonicInstant {
+  func earliest(_ s: StreamIndex) -> MonotonicInstant {
     let stream = streams.ref(s)
     var deadline = min(stream[].totalDeadline, stream[].tryDeadline, stream[].lifeDeadline)
     deadline = min(deadline, stream[].requestDeadline, stream[].retryAt, stream[].frame.until)
@@ -81,7 +81,7 @@ extension WorkerEngine {
   /// All of the answer is here: what was to be waited for has come, an endpoint's answer or one made here. How long the client takes to read
   /// it is the business of the idle time-out and of the stream's longest life.
   @inline(__always)
-  func answerComplete(_ s: SlabIndex) {
+  func answerComplete(_ s: StreamIndex) {
     let stream = streams.ref(s)
     stream[].response.endArrived()
     stream[].totalDeadline = .distantFuture
@@ -92,7 +92,7 @@ extension WorkerEngine {
 
   // MARK: Firing
 
-  func downstreamTimer(_ d: SlabIndex) {
+  func downstreamTimer(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     // A timer that was replaced may still have been on its way: it then only looks too early.
     slot[].timer = LazyTimer()
@@ -136,7 +136,7 @@ extension WorkerEngine {
   }
 
   /// Acts on whichever deadline of the stream has passed. May end the stream.
-  private func expire(_ s: SlabIndex) {
+  private func expire(_ s: StreamIndex) {
     let stream = streams.ref(s)
     if stream[].retryAt <= now { return again(s) }
     if stream[].frame.until <= now {
@@ -166,7 +166,7 @@ extension WorkerEngine {
     }
   }
 
-  private func totalTimedOut(_ s: SlabIndex) {
+  private func totalTimedOut(_ s: StreamIndex) {
     let stream = streams.ref(s)
     stream[].totalDeadline = .distantFuture
     // A default time-out is for answers that do not come; a stream that has begun to answer is not cut.
@@ -185,7 +185,7 @@ extension WorkerEngine {
       grpcStatus: stream[].timeoutIsClients ? GRPCStatusMapping.deadlineExceeded : nil)
   }
 
-  private func tryTimedOut(_ s: SlabIndex) {
+  private func tryTimedOut(_ s: StreamIndex) {
     let stream = streams.ref(s)
     stream[].tryDeadline = .distantFuture
     clusters[stream[].cluster].stats.add(.upstreamRqPerTryTimeout)
@@ -193,7 +193,7 @@ extension WorkerEngine {
     upstreamReset(s, .perTryTimeout)
   }
 
-  private func lifeTimedOut(_ s: SlabIndex) {
+  private func lifeTimedOut(_ s: StreamIndex) {
     let stream = streams.ref(s)
     stream[].lifeDeadline = .distantFuture
     let slot = downstreams.ref(stream[].downstream)
@@ -209,7 +209,7 @@ extension WorkerEngine {
       details: "max_duration_timeout", grpcStatus: GRPCStatusMapping.deadlineExceeded)
   }
 
-  private func idleTimedOut(stream s: SlabIndex) {
+  private func idleTimedOut(stream s: StreamIndex) {
     let stream = streams.ref(s)
     downstreams[stream[].downstream].stats?.add(.downstreamRqIdleTimeout)
     stream[].responseFlags.insert(.streamIdleTimeout)
@@ -222,7 +222,7 @@ extension WorkerEngine {
   }
 
   /// What was to come first did not come in time: the end of what the listener filters wait for, of a handshake, or of a head.
-  private func headTimedOut(_ d: SlabIndex) {
+  private func headTimedOut(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     slot[].headDeadline = .distantFuture
     // A client that began neither version's way in full is answered in the older one.
@@ -247,7 +247,7 @@ extension WorkerEngine {
     close(downstream: d, .reset)
   }
 
-  private func headTimedOutHTTP1(_ d: SlabIndex) {
+  private func headTimedOutHTTP1(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     slot[].life.noMoreRequests()
     guard let s = newStream(d, 0) else { return close(downstream: d, .reset) }
@@ -267,7 +267,7 @@ extension WorkerEngine {
     }
   }
 
-  private func idleTimedOut(_ d: SlabIndex) {
+  private func idleTimedOut(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     slot[].stats?.add(.downstreamCxIdleTimeout)
     if slot[].kind == .http2 { slot[].h2[].goAway() }
@@ -275,14 +275,14 @@ extension WorkerEngine {
   }
 
   /// The connection has lived as long as it may: no new request, and the end when it is free.
-  private func lifeEnded(_ d: SlabIndex) {
+  private func lifeEnded(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     if slot[].kind.hasMany, slot[].farewell.isAnnounced { return finishDrain(downstream: d) }
     if !slot[].farewell.isDue { slot[].stats?.add(.downstreamCxMaxDurationReached) }
     beginDrain(downstream: d)
   }
 
-  func upstreamTimer(_ u: SlabIndex) {
+  func upstreamTimer(_ u: UpstreamIndex) {
     let slot = upstreams.ref(u)
     slot[].timer = LazyTimer()
     if slot[].life.isClosed { return }

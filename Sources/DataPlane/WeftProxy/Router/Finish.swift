@@ -10,7 +10,7 @@ import WeftUpstream
 
 extension WorkerEngine {
   /// Ends a stream: statistics, log, the upstream connection back to its pool, the downstream connection to its next request.
-  func finish(_ s: SlabIndex) {
+  func finish(_ s: StreamIndex) {
     let stream = streams.ref(s)
     let d = stream[].downstream
     let slot = downstreams.ref(d)
@@ -75,7 +75,7 @@ extension WorkerEngine {
 
   /// Takes the stream off its upstream connection. A connection whose exchange is not complete is not used again; it is cut, unless
   /// the end was `orderly` and what was written last still has to arrive.
-  func detach(_ s: SlabIndex, reusable: Bool, orderly: Bool = false) {
+  func detach(_ s: StreamIndex, reusable: Bool, orderly: Bool = false) {
     let stream = streams.ref(s)
     let u = stream[].upstream
     guard !u.isNone else { return }
@@ -115,7 +115,7 @@ extension WorkerEngine {
   }
 
   /// The client is gone: what runs on its behalf ends. Ends the stream.
-  func clientGone(_ s: SlabIndex) {
+  func clientGone(_ s: StreamIndex) {
     let stream = streams.ref(s)
     guard stream[].client.left() else { return }
     if !stream[].response.isSent {
@@ -129,7 +129,7 @@ extension WorkerEngine {
   }
 
   /// Ends a stream whose response cannot be completed: HTTP/2 resets it, HTTP/1 ends the connection.
-  func abort(_ s: SlabIndex, byClient: Bool) {
+  func abort(_ s: StreamIndex, byClient: Bool) {
     let stream = streams.ref(s)
     let d = stream[].downstream
     let slot = downstreams.ref(d)
@@ -165,7 +165,7 @@ extension WorkerEngine {
   // MARK: Upstream failures
 
   /// The attempt ended without a complete response. Retries, answers, or aborts.
-  func upstreamReset(_ s: SlabIndex, _ reason: UpstreamResetReason, transportFailure: StaticString? = nil) {
+  func upstreamReset(_ s: StreamIndex, _ reason: UpstreamResetReason, transportFailure: StaticString? = nil) {
     let stream = streams.ref(s)
     if stream[].response.isSent || stream[].client == .gone {
       detach(s, reusable: false)
@@ -214,7 +214,7 @@ extension WorkerEngine {
   }
 
   /// Tells outlier detection what an attempt came to.
-  func report(_ s: SlabIndex, _ outcome: UpstreamOutcome) {
+  func report(_ s: StreamIndex, _ outcome: UpstreamOutcome) {
     let stream = streams.ref(s)
     guard !stream[].host.isNone, hosts[stream[].host].position >= 0 else { return }
     let state = clusters.ref(stream[].cluster)

@@ -1,12 +1,13 @@
 // HostOutcome: whether a host served an attempt well, on that host's own books.
 
 import WeftBase
+import WeftProxyAPI
 import WeftUpstream
 
 extension WorkerEngine {
   /// A final response head has come. For gRPC the status in it, or the one to come, decides.
   @inline(__always)
-  func countOutcome(_ s: SlabIndex, _ status: UInt16, end: Bool) {
+  func countOutcome(_ s: StreamIndex, _ status: UInt16, end: Bool) {
     let stream = streams.ref(s)
     if stream[].host.isNone { return }
     let host = hosts.ref(stream[].host)
@@ -21,7 +22,7 @@ extension WorkerEngine {
   }
 
   /// The end of a gRPC response, with its status or without one. One that the client did not wait for says nothing of the host.
-  func countGRPCOutcome(_ s: SlabIndex, isComplete: Bool) {
+  func countGRPCOutcome(_ s: StreamIndex, isComplete: Bool) {
     let stream = streams.ref(s)
     stream[].awaitsGRPCStatus = false
     if !isComplete { return }
@@ -33,7 +34,7 @@ extension WorkerEngine {
   }
 
   /// The attempt ended without a complete response. One whose head was counted stays counted as it was.
-  func countFailure(_ s: SlabIndex) {
+  func countFailure(_ s: StreamIndex) {
     let stream = streams.ref(s)
     if stream[].host.isNone { return }
     if stream[].response.hasStarted, !stream[].awaitsGRPCStatus { return }
@@ -42,7 +43,7 @@ extension WorkerEngine {
   }
 
   /// Nobody waits for the attempt's answer any longer.
-  func countTimeout(_ s: SlabIndex) {
+  func countTimeout(_ s: StreamIndex) {
     let h = streams[s].host
     if !h.isNone { hosts[h].numbers.requestsTimedOut &+= 1 }
   }

@@ -3,6 +3,7 @@
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
@@ -13,7 +14,7 @@ extension WorkerEngine {
   /// `body` is read before this returns; `location` may lie in the request's arena, `fields` are added to the head. `grpcStatus` is what gRPC
   /// clients are told where `status` does not say it.
   func localReply(
-    _ s: SlabIndex, _ status: UInt16, _ body: ByteView, details: StaticString, location: ByteView? = nil,
+    _ s: StreamIndex, _ status: UInt16, _ body: ByteView, details: StaticString, location: ByteView? = nil,
     overloaded: Bool = false, fields: MessageHead? = nil, grpcStatus: UInt16? = nil
   ) {
     let stream = streams.ref(s)
@@ -79,7 +80,7 @@ extension WorkerEngine {
   }
 
   /// gRPC has its errors in trailers of a response that is otherwise fine.
-  private func startGRPCFailure(_ s: SlabIndex, _ head: MessageHead, _ status: UInt16) {
+  private func startGRPCFailure(_ s: StreamIndex, _ head: MessageHead, _ status: UInt16) {
     head.startResponse(200, framing: isHTTP2(downstream: streams[s].downstream) ? .none : .length(0))
     head.append(.contentType, ByteView("application/grpc"))
     head.append(.grpcStatus, head.decimal(UInt64(status)))
@@ -87,7 +88,7 @@ extension WorkerEngine {
   }
 
   /// The answer of last resort: no content, no field of configuration, nothing that could not be written. Ends the stream.
-  func plainReply(_ s: SlabIndex, _ status: UInt16, details: StaticString) {
+  func plainReply(_ s: StreamIndex, _ status: UInt16, details: StaticString) {
     let stream = streams.ref(s)
     letGo(s)
     stream[].details = ByteView(details)
@@ -108,7 +109,7 @@ extension WorkerEngine {
   }
 
   /// `100 Continue`, sent by us: the client may go on before any upstream has said so.
-  func sendContinue(_ s: SlabIndex) {
+  func sendContinue(_ s: StreamIndex) {
     let stream = streams.ref(s)
     let slot = downstreams.ref(stream[].downstream)
     if stream[].flags.contains(.clientHTTP10) { return }

@@ -10,7 +10,7 @@ import WeftUpstream
 
 extension WorkerEngine {
   /// A stream on a downstream connection, or nil at the limit.
-  func newStream(_ d: SlabIndex, _ id: H2StreamID) -> SlabIndex? {
+  func newStream(_ d: DownstreamIndex, _ id: H2StreamID) -> StreamIndex? {
     let slot = downstreams.ref(d)
     if slot[].snapshot != configuration[].current { refreshChain(d) }
     guard
@@ -29,7 +29,7 @@ extension WorkerEngine {
   }
 
   /// A complete request head has come. May end the stream (local reply).
-  func beginRequest(_ s: SlabIndex, _ head: MessageHead) {
+  func beginRequest(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     let d = stream[].downstream
     let slot = downstreams.ref(d)
@@ -86,7 +86,7 @@ extension WorkerEngine {
   }
 
   /// Content of the request.
-  func requestData(_ s: SlabIndex, _ data: ByteView, end: Bool) {
+  func requestData(_ s: StreamIndex, _ data: ByteView, end: Bool) {
     let stream = streams.ref(s)
     stream[].bytesReceived &+= UInt64(data.count)
     stream[].lastActivity = now
@@ -107,7 +107,7 @@ extension WorkerEngine {
   }
 
   /// Passes content on to the upstream, or keeps it for when that is possible.
-  private func passRequest(_ s: SlabIndex, _ data: ByteView, end: Bool) {
+  private func passRequest(_ s: StreamIndex, _ data: ByteView, end: Bool) {
     let stream = streams.ref(s)
     let keeps = stream[].bodyCopy == .kept
     if !stream[].request.hasStarted || stream[].requestBody.unsent > 0 || stream[].upstream.isNone
@@ -161,7 +161,7 @@ extension WorkerEngine {
   /// Bytes of a tunnel that the upstream has not granted yet are kept: on an HTTP/1 connection they would be read as a request, and
   /// behind an HTTP/2 one there may be another HTTP/1 connection.
   @inline(__always)
-  private func holdsTunnel(_ s: SlabIndex) -> Bool {
+  private func holdsTunnel(_ s: StreamIndex) -> Bool {
     let stream = streams.ref(s)
     guard stream[].tunnel.isPending else { return false }
     // An upgrade's own content has a length or chunks.
@@ -169,7 +169,7 @@ extension WorkerEngine {
   }
 
   /// Writes content to an HTTP/1 upstream in the framing its head announced.
-  private func writeHTTP1(request s: SlabIndex, _ data: ByteView) {
+  private func writeHTTP1(request s: StreamIndex, _ data: ByteView) {
     if data.isEmpty { return }
     let stream = streams.ref(s)
     let c = upstreams[stream[].upstream].connection
@@ -190,7 +190,7 @@ extension WorkerEngine {
   }
 
   /// Keeps the body within its limits: gives retries up, then holds the client back.
-  func checkBody(_ s: SlabIndex) {
+  func checkBody(_ s: StreamIndex) {
     let stream = streams.ref(s)
     let limit = bufferLimit(s)
     if stream[].bodyCopy == .kept, stream[].requestBody.count > limit {
@@ -202,14 +202,14 @@ extension WorkerEngine {
     if stream[].requestBody.unsent > limit / 2 { pauseRequest(s) }
   }
 
-  func bufferLimit(_ s: SlabIndex) -> Int {
+  func bufferLimit(_ s: StreamIndex) -> Int {
     let stream = streams.ref(s)
     let base = downstreams[stream[].downstream].manager?[].bufferLimit ?? 1 << 20
     guard let route = stream[].route else { return base }
     return min(base, route[].bufferLimit)
   }
 
-  func requestTrailers(_ s: SlabIndex, _ trailers: MessageHead) {
+  func requestTrailers(_ s: StreamIndex, _ trailers: MessageHead) {
     let stream = streams.ref(s)
     if stream[].flags.contains(.localReply) || stream[].response.isSent { return }
     // A tunnel is bytes; HTTP/2's trailers end it and say nothing.
@@ -220,7 +220,7 @@ extension WorkerEngine {
   }
 
   /// All of the request has arrived.
-  func requestEnd(_ s: SlabIndex) {
+  func requestEnd(_ s: StreamIndex) {
     let stream = streams.ref(s)
     if stream[].request.hasArrived { return }
     stream[].request.endArrived()
@@ -245,7 +245,7 @@ extension WorkerEngine {
   }
 
   /// Passes the end on when nothing of the body waits before it. May end the stream (a tunnel whose other direction has ended).
-  private func endRequestIfDrained(_ s: SlabIndex) {
+  private func endRequestIfDrained(_ s: StreamIndex) {
     let stream = streams.ref(s)
     guard stream[].requestBody.unsent == 0, !stream[].upstream.isNone, !stream[].request.isSent else {
       return
@@ -283,7 +283,7 @@ extension WorkerEngine {
   }
 
   /// The upstream takes bytes again (or for the first time): sends what waits. May end the stream.
-  func pumpRequest(_ s: SlabIndex) {
+  func pumpRequest(_ s: StreamIndex) {
     let stream = streams.ref(s)
     guard stream[].request.hasStarted, !stream[].upstream.isNone, !holdsTunnel(s) else { return }
     let u = stream[].upstream
@@ -318,7 +318,7 @@ extension WorkerEngine {
     resumeRequest(s)
   }
 
-  private func sendHTTP2Data(request s: SlabIndex, _ data: ByteView, end: Bool) -> Int {
+  private func sendHTTP2Data(request s: StreamIndex, _ data: ByteView, end: Bool) -> Int {
     let stream = streams.ref(s)
     let u = stream[].upstream
     let slot = upstreams.ref(u)
@@ -330,9 +330,9 @@ extension WorkerEngine {
 
   // MARK: Back-pressure on the client
 
-  func isHTTP2(downstream d: SlabIndex) -> Bool { downstreams[d].kind == .http2 }
+  func isHTTP2(downstream d: DownstreamIndex) -> Bool { downstreams[d].kind == .http2 }
 
-  func pauseRequest(_ s: SlabIndex) {
+  func pauseRequest(_ s: StreamIndex) {
     let stream = streams.ref(s)
     guard stream[].requestFlow.pause() else { return }
     if !stream[].cluster.isNone { clusters[stream[].cluster].stats.add(.upstreamFlowControlBackedUp) }
@@ -340,7 +340,7 @@ extension WorkerEngine {
     if downstreams[stream[].downstream].kind == .tcp { pauseReading(downstream: stream[].downstream) }
   }
 
-  func resumeRequest(_ s: SlabIndex) {
+  func resumeRequest(_ s: StreamIndex) {
     let stream = streams.ref(s)
     if downstreams[stream[].downstream].kind == .codec {
       stream[].requestFlow.resume()
@@ -357,7 +357,7 @@ extension WorkerEngine {
   }
 
   /// HTTP/2: the client may send `n` bytes more.
-  func creditRequest(_ s: SlabIndex, _ n: Int) {
+  func creditRequest(_ s: StreamIndex, _ n: Int) {
     let stream = streams.ref(s)
     let d = stream[].downstream
     let slot = downstreams.ref(d)

@@ -10,7 +10,7 @@ import WeftUpstream
 extension WorkerEngine {
   /// Hashes what the route's policies name. The hash stays the same for all attempts.
   @inline(never)
-  func takeHash(_ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
+  func takeHash(_ s: StreamIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
     let stream = streams.ref(s)
     for i in route[].hashPolicies.indices {
       let policy = route[].hashPolicies[i]
@@ -41,14 +41,14 @@ extension WorkerEngine {
   }
 
   /// Of the client, as far as it can be believed.
-  private func sourceHash(_ s: SlabIndex) -> UInt64? {
+  private func sourceHash(_ s: StreamIndex) -> UInt64? {
     let stream = streams.ref(s)
     if let remote = stream[].remote { return hash(of: remote) }
     let slot = downstreams.ref(stream[].downstream)
     return slot[].peer.isUnix ? nil : hash(of: slot[].peer.ip)
   }
 
-  private func hashOfNewCookie(_ s: SlabIndex, _ policy: Int) -> UInt64 {
+  private func hashOfNewCookie(_ s: StreamIndex, _ policy: Int) -> UInt64 {
     streams[s].newCookies |= 1 << UInt32(min(policy, 31))
     scratch[].removeAll()
     writeCookieValue(s)
@@ -56,7 +56,7 @@ extension WorkerEngine {
   }
 
   /// The value of a new cookie, which is the same for all requests of a connection: those that are on their way together get the same host.
-  private func writeCookieValue(_ s: SlabIndex) {
+  private func writeCookieValue(_ s: StreamIndex) {
     let slot = downstreams.ref(streams[s].downstream)
     let start = scratch[].count
     slot[].peer.write(to: &scratch[])
@@ -70,7 +70,7 @@ extension WorkerEngine {
 
   /// Sets the cookies of which the request's hash was made, and which it did not bring itself.
   @inline(never)
-  func giveCookies(_ s: SlabIndex, _ head: MessageHead) {
+  func giveCookies(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     guard let route = stream[].route else { return }
     for i in route[].hashPolicies.indices where stream[].newCookies & 1 << UInt32(min(i, 31)) != 0 {

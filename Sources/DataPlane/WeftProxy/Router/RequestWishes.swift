@@ -6,6 +6,7 @@
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
@@ -32,7 +33,7 @@ extension WorkerEngine {
   // MARK: Time-outs
 
   /// The time-outs of a request: the route's, the client's `grpc-timeout` within the route's bounds, or what a trusted request asks for.
-  func setTimeouts(_ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
+  func setTimeouts(_ s: StreamIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
     let stream = streams.ref(s)
     stream[].timeout = route[].timeout
     stream[].boundsAnswerOnly = route[].timeoutIsDefault
@@ -48,7 +49,7 @@ extension WorkerEngine {
   }
 
   @inline(never)
-  private func takeTimeouts(_ s: SlabIndex, _ head: MessageHead) {
+  private func takeTimeouts(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     let respectsExpected = downstreams[stream[].downstream].manager?[].respectsExpectedTimeout ?? false
     let asked =
@@ -75,7 +76,7 @@ extension WorkerEngine {
   }
 
   /// The client's `grpc-timeout` as the request's time-out, within the route's bounds.
-  private func applyGRPCTimeout(_ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
+  private func applyGRPCTimeout(_ s: StreamIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
     guard let text = head.first(.grpcTimeout), let asked = GRPCTimeoutText.nanoseconds(text) else { return }
     var timeout = asked
     if route[].grpcTimeoutMax > 0 { timeout = min(timeout, route[].grpcTimeoutMax) }
@@ -86,7 +87,7 @@ extension WorkerEngine {
   }
 
   /// `x-envoy-expected-rq-timeout-ms`: how long the upstream's answer will be waited for.
-  private func announceTimeout(_ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
+  private func announceTimeout(_ s: StreamIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
     let stream = streams.ref(s)
     guard !(downstreams[stream[].downstream].manager?[].suppressesEnvoyHeaders ?? false) else { return }
     let expected = stream[].tryTimeout > 0 ? stream[].tryTimeout : stream[].timeout
@@ -102,7 +103,7 @@ extension WorkerEngine {
   }
 
   /// A further attempt has less time than the first: what is left of the whole.
-  func announceTimeLeft(_ s: SlabIndex, _ head: MessageHead) {
+  func announceTimeLeft(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     guard stream[].totalDeadline != .distantFuture, head.contains(.envoyExpectedTimeout) else { return }
     let left = stream[].totalDeadline > now ? stream[].totalDeadline.nanoseconds &- now.nanoseconds : 0
@@ -113,7 +114,7 @@ extension WorkerEngine {
   // MARK: Retries
 
   /// The retry rules of a request: the route's, and what a trusted request adds to them.
-  func setRetries(_ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
+  func setRetries(_ s: StreamIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
     let allowed = route[].allowsRetry(head)
     if head.mayContain(anyOf: fields.retries) { return takeRetries(s, head, route, allowed: allowed) }
     guard allowed, let rules = route[].retryRules else { return }
@@ -124,7 +125,7 @@ extension WorkerEngine {
 
   @inline(never)
   private func takeRetries(
-    _ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>, allowed: Bool
+    _ s: StreamIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>, allowed: Bool
   ) {
     let stream = streams.ref(s)
     var rules = route[].retryRules ?? RetryRules(RetryPolicy(retryOn: []))
@@ -152,7 +153,7 @@ extension WorkerEngine {
   }
 
   /// The rules that hold for this request; nil when there are none.
-  func retryRules(_ s: SlabIndex) -> RetryRules? {
+  func retryRules(_ s: StreamIndex) -> RetryRules? {
     if let own = streams[s].ownRetry { return own.rules }
     return streams[s].route?[].retryRules
   }

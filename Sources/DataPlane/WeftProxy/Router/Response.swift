@@ -10,7 +10,7 @@ import WeftUpstream
 
 extension WorkerEngine {
   /// A response head has come from the upstream, informational, final, or 101. May end the stream.
-  func responseHead(_ s: SlabIndex, _ head: MessageHead, end: Bool) {
+  func responseHead(_ s: StreamIndex, _ head: MessageHead, end: Bool) {
     let stream = streams.ref(s)
     stream[].lastActivity = now
     if stream[].response.headArrived() { stream[].upstreamFirstByte = now }
@@ -48,7 +48,7 @@ extension WorkerEngine {
     stream[].grpcStatus > 0 && status < 500 ? GRPCStatusMapping.httpStatus(of: stream[].grpcStatus) : status
   }
 
-  private func informational(_ s: SlabIndex, _ head: MessageHead) {
+  private func informational(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     clusters[stream[].cluster].stats.add(.upstreamRq1xx)
     if stream[].flags.contains(.clientHTTP10) || stream[].client == .gone { return }
@@ -69,7 +69,7 @@ extension WorkerEngine {
 
   /// What the route, the filters and the connection manager, in this order, do to a final response head. False when a filter ended the stream or
   /// answers it otherwise.
-  func decorate(_ s: SlabIndex, _ head: MessageHead, end: Bool) -> Bool {
+  func decorate(_ s: StreamIndex, _ head: MessageHead, end: Bool) -> Bool {
     let stream = streams.ref(s)
     guard let manager = downstreams[stream[].downstream].manager else { return true }
     if !manager[].suppressesEnvoyHeaders, stream[].upstreamStarted != .zero, !stream[].flags.contains(.localReply) {
@@ -97,7 +97,7 @@ extension WorkerEngine {
 
   /// What the connection manager adds to a response head, last of all.
   @inline(__always)
-  func finishHead(_ s: SlabIndex, _ head: MessageHead, _ manager: ConfigRef<CompiledHTTPManager>) {
+  func finishHead(_ s: StreamIndex, _ head: MessageHead, _ manager: ConfigRef<CompiledHTTPManager>) {
     let stream = streams.ref(s)
     switch manager[].serverHeader {
     case .overwrite: head.set(.server, manager[].serverName)
@@ -113,7 +113,7 @@ extension WorkerEngine {
   }
 
   /// Encodes a final head for the client; `isPlain` says that nothing in it can be refused. May end the stream when nothing follows.
-  func passResponseHead(_ s: SlabIndex, _ head: MessageHead, end: Bool, isPlain: Bool = false) {
+  func passResponseHead(_ s: StreamIndex, _ head: MessageHead, end: Bool, isPlain: Bool = false) {
     let stream = streams.ref(s)
     let status = head.status
     stream[].status = status
@@ -189,7 +189,7 @@ extension WorkerEngine {
 
   /// The final head was passed to the client.
   @inline(__always)
-  private func began(_ s: SlabIndex) {
+  private func began(_ s: StreamIndex) {
     let stream = streams.ref(s)
     stream[].response.headPassed()
     stream[].responseStartedAt = now
@@ -199,13 +199,13 @@ extension WorkerEngine {
   /// which always has one. Ends the stream, and no endpoint is to blame: decoders let only sound fields in, so the field that cannot be
   /// written comes from configuration.
   @inline(never)
-  private func unsendableResponse(_ s: SlabIndex, _ isPlain: Bool) {
+  private func unsendableResponse(_ s: StreamIndex, _ isPlain: Bool) {
     if isPlain { return abort(s, byClient: false) }
     plainReply(s, 500, details: "response_unserialisable")
   }
 
   /// Whether an HTTP/1 client's connection goes on after this response.
-  private func keepsAlive(_ s: SlabIndex, _ head: MessageHead) -> Bool {
+  private func keepsAlive(_ s: StreamIndex, _ head: MessageHead) -> Bool {
     let stream = streams.ref(s)
     let slot = downstreams.ref(stream[].downstream)
     if stream[].flags.contains(.clientCloses) || slot[].life == .closing { return false }
@@ -227,7 +227,7 @@ extension WorkerEngine {
   }
 
   /// Nobody will read the rest of the request: the response is complete already, or made here.
-  private func isEarlyEnd(_ s: SlabIndex, _ head: MessageHead) -> Bool {
+  private func isEarlyEnd(_ s: StreamIndex, _ head: MessageHead) -> Bool {
     let stream = streams.ref(s)
     return stream[].flags.contains(.localReply) || stream[].response.hasArrived || !head.hasContent
   }
@@ -247,7 +247,7 @@ extension WorkerEngine {
   // MARK: Body
 
   /// Content of the response. May end the stream.
-  func responseData(_ s: SlabIndex, _ data: ByteView, end: Bool) {
+  func responseData(_ s: StreamIndex, _ data: ByteView, end: Bool) {
     let stream = streams.ref(s)
     stream[].lastActivity = now
     if end { answerComplete(s) }
@@ -291,13 +291,13 @@ extension WorkerEngine {
     if end { responseEnded(s) }
   }
 
-  private func writeHTTP1(response s: SlabIndex, _ data: ByteView) {
+  private func writeHTTP1(response s: StreamIndex, _ data: ByteView) {
     if data.isEmpty || streams[s].flags.contains(.isHEAD) { return }
     let c = downstreams[streams[s].downstream].connection
     if streams[s].flags.contains(.responseChunked) { writeChunk(data, to: c) } else { send(data, to: c) }
   }
 
-  private func sendHTTP2Data(response s: SlabIndex, _ data: ByteView, end: Bool) -> Int {
+  private func sendHTTP2Data(response s: StreamIndex, _ data: ByteView, end: Bool) -> Int {
     let stream = streams.ref(s)
     let d = stream[].downstream
     let slot = downstreams.ref(d)
@@ -307,7 +307,7 @@ extension WorkerEngine {
     return accepted
   }
 
-  func responseTrailers(_ s: SlabIndex, _ trailers: MessageHead) {
+  func responseTrailers(_ s: StreamIndex, _ trailers: MessageHead) {
     let stream = streams.ref(s)
     if let text = trailers.first(.grpcStatus), let code = ASCII.parseDecimal(text) {
       stream[].grpcStatus = Int32(clamping: code)
@@ -322,7 +322,7 @@ extension WorkerEngine {
   }
 
   /// All of the response has arrived. May end the stream.
-  func responseEnded(_ s: SlabIndex) {
+  func responseEnded(_ s: StreamIndex) {
     let stream = streams.ref(s)
     answerComplete(s)
     if stream[].response.isSent { return }
@@ -335,7 +335,7 @@ extension WorkerEngine {
   }
 
   /// Passes the end of the response on. Ends the stream.
-  private func endResponse(_ s: SlabIndex) {
+  private func endResponse(_ s: StreamIndex) {
     let stream = streams.ref(s)
     let d = stream[].downstream
     let slot = downstreams.ref(d)
@@ -364,14 +364,14 @@ extension WorkerEngine {
     responseSent(s)
   }
 
-  private func forwardsTrailers(_ s: SlabIndex) -> Bool {
+  private func forwardsTrailers(_ s: StreamIndex) -> Bool {
     let stream = streams.ref(s)
     return stream[].flags.contains(.clientAcceptsTrailers)
       || (downstreams[stream[].downstream].manager?[].forwardsTrailersToHTTP1 ?? false)
   }
 
   /// The client has been given everything. Ends the stream, unless its request goes on in a tunnel.
-  func responseSent(_ s: SlabIndex) {
+  func responseSent(_ s: StreamIndex) {
     let stream = streams.ref(s)
     stream[].response.endPassed()
     if stream[].tunnel.isOpen, !stream[].request.isSent, stream[].client != .gone {
@@ -381,7 +381,7 @@ extension WorkerEngine {
   }
 
   /// The client takes bytes again: sends what waits. May end the stream.
-  func pumpResponse(_ s: SlabIndex) {
+  func pumpResponse(_ s: StreamIndex) {
     let stream = streams.ref(s)
     if stream[].client == .gone || stream[].response.isSent { return }
     let slot = downstreams.ref(stream[].downstream)
@@ -421,7 +421,7 @@ extension WorkerEngine {
 
   // MARK: Back-pressure on the upstream
 
-  func pauseResponse(_ s: SlabIndex) {
+  func pauseResponse(_ s: StreamIndex) {
     let stream = streams.ref(s)
     guard !stream[].upstream.isNone, stream[].responseFlow.pause() else { return }
     let slot = upstreams.ref(stream[].upstream)
@@ -429,7 +429,7 @@ extension WorkerEngine {
     if slot[].kind != .http2 { pauseReading(upstream: stream[].upstream) }
   }
 
-  func resumeResponse(_ s: SlabIndex) {
+  func resumeResponse(_ s: StreamIndex) {
     let stream = streams.ref(s)
     if stream[].responseCredit > 0 {
       let n = stream[].responseCredit
@@ -444,7 +444,7 @@ extension WorkerEngine {
   }
 
   /// HTTP/2: the upstream may send `n` bytes more.
-  func creditResponse(_ s: SlabIndex, _ n: Int) {
+  func creditResponse(_ s: StreamIndex, _ n: Int) {
     let stream = streams.ref(s)
     guard n > 0, !stream[].upstream.isNone else { return }
     let slot = upstreams.ref(stream[].upstream)

@@ -3,13 +3,14 @@
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
 
 extension WorkerEngine {
   /// Whether everything of the request that was passed on can be passed on again.
-  func canReplay(_ s: SlabIndex) -> Bool {
+  func canReplay(_ s: StreamIndex) -> Bool {
     let stream = streams.ref(s)
     guard stream[].head != nil, stream[].bodyCopy != .abandoned, !stream[].tunnel.isOpen else {
       return false
@@ -18,7 +19,7 @@ extension WorkerEngine {
   }
 
   /// Asks the policy about a response head. True: the response is dropped and another attempt made (or scheduled).
-  func retryInsteadOf(_ s: SlabIndex, _ head: MessageHead, end: Bool) -> Bool {
+  func retryInsteadOf(_ s: StreamIndex, _ head: MessageHead, end: Bool) -> Bool {
     let stream = streams.ref(s)
     guard let route = stream[].route, let rules = retryRules(s) else { return false }
     let limited = head.contains(.envoyRateLimited)
@@ -38,7 +39,7 @@ extension WorkerEngine {
   }
 
   /// Asks the policy about a reset.
-  func retryInsteadOf(_ s: SlabIndex, _ reason: UpstreamResetReason, requestStarted: Bool) -> Bool {
+  func retryInsteadOf(_ s: StreamIndex, _ reason: UpstreamResetReason, requestStarted: Bool) -> Bool {
     let stream = streams.ref(s)
     guard stream[].flags.contains(.hasRetryPolicy), let rules = retryRules(s), canReplay(s) else { return false }
     guard rules.wantsRetry(reason, requestStarted: requestStarted), let wait = decide(s, rules) else { return false }
@@ -63,7 +64,7 @@ extension WorkerEngine {
     return nil
   }
 
-  private func decide(_ s: SlabIndex, _ rules: RetryRules, interval: UInt64? = nil) -> UInt64? {
+  private func decide(_ s: StreamIndex, _ rules: RetryRules, interval: UInt64? = nil) -> UInt64? {
     let stream = streams.ref(s)
     let state = clusters.ref(stream[].cluster)
     let highPriority = stream[].route?[].highPriority ?? false
@@ -89,13 +90,13 @@ extension WorkerEngine {
     }
   }
 
-  func giveRetry(_ s: SlabIndex) {
+  func giveRetry(_ s: StreamIndex) {
     let stream = streams.ref(s)
     guard stream[].retryPermit.given() else { return }
     clusters[stream[].cluster].breaker(stream[].route?[].highPriority ?? false).give(.retries)
   }
 
-  private func schedule(_ s: SlabIndex, after wait: UInt64) {
+  private func schedule(_ s: StreamIndex, after wait: UInt64) {
     let stream = streams.ref(s)
     stream[].request.takenBack()
     stream[].response.awaitedAnew()
@@ -107,7 +108,7 @@ extension WorkerEngine {
   }
 
   /// Makes another attempt at once. May end the stream.
-  func again(_ s: SlabIndex) {
+  func again(_ s: StreamIndex) {
     let stream = streams.ref(s)
     stream[].retryAt = .distantFuture
     stream[].tryDeadline = .distantFuture

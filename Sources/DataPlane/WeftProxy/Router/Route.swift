@@ -10,7 +10,7 @@ import WeftUpstream
 
 extension WorkerEngine {
   /// Finds the route of a request, runs its filters, and acts on the route that is then its. May end the stream.
-  func route(_ s: SlabIndex, _ head: MessageHead) {
+  func route(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     let slot = downstreams.ref(stream[].downstream)
     guard let manager = slot[].manager else { return }
@@ -25,7 +25,7 @@ extension WorkerEngine {
   }
 
   /// Looks the request's route up again, as its head stands now. None leaves `Stream.route` nil.
-  func findRoute(_ s: SlabIndex, _ head: MessageHead) {
+  func findRoute(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     let slot = downstreams.ref(stream[].downstream)
     guard let manager = slot[].manager else { return }
@@ -47,7 +47,7 @@ extension WorkerEngine {
   }
 
   /// The filters are through: acts on the route. May end the stream.
-  func routed(_ s: SlabIndex, _ head: MessageHead) {
+  func routed(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     let slot = downstreams.ref(stream[].downstream)
     guard let manager = slot[].manager else { return }
@@ -57,7 +57,7 @@ extension WorkerEngine {
   /// Once per request, filtered or not: its two callers have looked the slots up already.
   @inline(__always)
   private func act(
-    _ s: SlabIndex, _ head: MessageHead, _ stream: SlotRef<Stream>, _ slot: SlotRef<DownstreamConnection>,
+    _ s: StreamIndex, _ head: MessageHead, _ stream: SlotRef<Stream>, _ slot: SlotRef<DownstreamConnection>,
     _ manager: ConfigRef<CompiledHTTPManager>
   ) {
     guard let route = stream[].route else {
@@ -107,7 +107,7 @@ extension WorkerEngine {
   }
 
   /// The log shows requests that were never forwarded, too.
-  func keepForLog(_ s: SlabIndex, _ head: MessageHead) {
+  func keepForLog(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     guard stream[].head == nil else { return }
     let isLogged = downstreams[stream[].downstream].manager?[].hasAccessLogs ?? false
@@ -116,13 +116,13 @@ extension WorkerEngine {
     stream[].head = StoredHead(head, pool: pool)
   }
 
-  private func redirect(_ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
+  private func redirect(_ s: StreamIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
     let location = route[].location(head)
     // The location lies in the request's arena; the reply copies it into its own head before that is reused.
     localReply(s, route[].status, .empty, details: "direct_response", location: location)
   }
 
-  private func forward(_ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
+  private func forward(_ s: StreamIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
     let stream = streams.ref(s)
     let slot = downstreams.ref(stream[].downstream)
     var position = route[].cluster
@@ -184,7 +184,7 @@ extension WorkerEngine {
   }
 
   /// Path and host as the route rewrites them. What was there before stays visible in `x-envoy-original-path` and `x-envoy-original-host`.
-  private func rewrite(_ head: MessageHead, _ route: ConfigRef<CompiledRoute>, _ s: SlabIndex) {
+  private func rewrite(_ head: MessageHead, _ route: ConfigRef<CompiledRoute>, _ s: StreamIndex) {
     if route[].pathRewrite != .none, let path = route[].rewrittenPath(head) {
       if !suppressesEnvoyHeaders(s) { head.set(.envoyOriginalPath, head.path) }
       head.path = path
@@ -196,11 +196,11 @@ extension WorkerEngine {
     }
   }
 
-  private func suppressesEnvoyHeaders(_ s: SlabIndex) -> Bool {
+  private func suppressesEnvoyHeaders(_ s: StreamIndex) -> Bool {
     downstreams[streams[s].downstream].manager?[].suppressesEnvoyHeaders ?? false
   }
 
-  private func changeRequest(_ s: SlabIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
+  private func changeRequest(_ s: StreamIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
     let entry = Int(streams[s].weightedCluster)
     if entry >= 0, !route[].entryChangesLast { apply(route[].weighted[entry].requestChanges, to: head, s) }
     apply(route[].requestChanges, to: head, s)
@@ -210,11 +210,11 @@ extension WorkerEngine {
   /// The cluster that a request names itself.
   private func clusterPosition(named name: ByteView?, _ snapshot: UInt32) -> Int32 {
     guard let name else { return -1 }
-    return ClusterIndex.position(of: name, in: configuration[].uses[Int(snapshot)].names)
+    return ClusterPositions.position(of: name, in: configuration[].uses[Int(snapshot)].names)
   }
 
   /// The endpoint's own name as the authority, where the route asks for it.
-  func rewriteHostAutomatically(_ s: SlabIndex, _ head: MessageHead) {
+  func rewriteHostAutomatically(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     guard let route = stream[].route, route[].hostRewrite == .automatic, !stream[].host.isNone else { return }
     let position = Int(hosts[stream[].host].position)
@@ -225,7 +225,7 @@ extension WorkerEngine {
   }
 
   private func replaceHost(
-    _ s: SlabIndex, _ head: MessageHead, _ host: ByteView, _ route: ConfigRef<CompiledRoute>
+    _ s: StreamIndex, _ head: MessageHead, _ host: ByteView, _ route: ConfigRef<CompiledRoute>
   ) {
     if !suppressesEnvoyHeaders(s) { head.set(.envoyOriginalHost, head.authority) }
     if route[].appendsForwardedHost {
@@ -235,12 +235,12 @@ extension WorkerEngine {
   }
 
   /// The route's total time-out runs from the end of the request.
-  func startTotalTimeout(_ s: SlabIndex) {
+  func startTotalTimeout(_ s: StreamIndex) {
     if setTotalDeadline(s) { armStream(s) }
   }
 
   @discardableResult
-  private func setTotalDeadline(_ s: SlabIndex) -> Bool {
+  private func setTotalDeadline(_ s: StreamIndex) -> Bool {
     let stream = streams.ref(s)
     guard stream[].timeout > 0, stream[].totalDeadline == .distantFuture, !stream[].response.hasArrived
     else {
@@ -253,12 +253,12 @@ extension WorkerEngine {
   // MARK: An attempt
 
   /// Sends the request in `head` to an endpoint, or queues it for a connection. May end the stream.
-  func attempt(_ s: SlabIndex, _ head: MessageHead) {
+  func attempt(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     let state = clusters.ref(stream[].cluster)
     if state[].hasOutlierDetection { refreshEjections(stream[].cluster) }
     let avoid = stream[].attempts > 0 && stream[].route?[].retryRules?.avoidsPreviousHosts ?? false
-    var h: SlabIndex
+    var h: HostIndex
     if state[].config[].isOriginalDestination {
       let d = stream[].downstream
       guard let host = originalDestinationHost(stream[].cluster, downstreams[d].local) else {
@@ -320,7 +320,7 @@ extension WorkerEngine {
   }
 
   /// A connection is there for the request, which counts as running from now on. False, and off the books, when too many run already.
-  func takeRequest(_ s: SlabIndex) -> Bool {
+  func takeRequest(_ s: StreamIndex) -> Bool {
     let stream = streams.ref(s)
     let state = clusters.ref(stream[].cluster)
     let highPriority = stream[].route?[].highPriority ?? false
@@ -337,7 +337,7 @@ extension WorkerEngine {
 
   /// The request runs no more. Said before its connection goes to the next one, which may be the one too many.
   @inline(__always)
-  func giveRequest(_ s: SlabIndex) {
+  func giveRequest(_ s: StreamIndex) {
     let stream = streams.ref(s)
     guard stream[].requestPermit.given() else { return }
     let state = clusters.ref(stream[].cluster)
@@ -346,7 +346,7 @@ extension WorkerEngine {
   }
 
   /// Takes the request off its host's and cluster's books.
-  func uncount(_ s: SlabIndex) {
+  func uncount(_ s: StreamIndex) {
     let stream = streams.ref(s)
     guard stream[].place.uncounted() else { return }
     let state = clusters.ref(stream[].cluster)
@@ -363,7 +363,7 @@ extension WorkerEngine {
   }
 
   /// A breaker of our own refused the attempt. Never retried.
-  func overflow(_ s: SlabIndex) {
+  func overflow(_ s: StreamIndex) {
     let stream = streams.ref(s)
     let words = UpstreamResetReason.overflow.words
     stream[].responseFlags.insert(words.flag)
@@ -371,7 +371,7 @@ extension WorkerEngine {
   }
 
   /// Passes the request's head, and what is there of its body, to a connection.
-  func start(_ s: SlabIndex, on u: SlabIndex, _ head: MessageHead) {
+  func start(_ s: StreamIndex, on u: UpstreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     let slot = upstreams.ref(u)
     if stream[].tunnel.isUpgrade, let refusal = translateUpgrade(s, u, head) {
@@ -440,7 +440,7 @@ extension WorkerEngine {
   }
 
   /// The upstream's version of HTTP has no form for this request. No other endpoint would take it, and none is to blame.
-  private func unsendableRequest(_ s: SlabIndex, _ details: StaticString) {
+  private func unsendableRequest(_ s: StreamIndex, _ details: StaticString) {
     let stream = streams.ref(s)
     uncount(s)
     stream[].responseFlags.insert(.downstreamProtocolError)

@@ -49,7 +49,7 @@ struct NoSource: AccessLogSource {
 extension WorkerEngine {
   /// Applies configured changes to a head on its way.
   func apply(
-    _ changes: ConstantTable<CompiledHeaderChange>, to head: MessageHead, _ s: SlabIndex, response: MessageHead? = nil
+    _ changes: ConstantTable<CompiledHeaderChange>, to head: MessageHead, _ s: StreamIndex, response: MessageHead? = nil
   ) {
     if changes.isEmpty { return }
     var needsSource = false
@@ -74,7 +74,7 @@ extension WorkerEngine {
   }
 
   /// Everything the log may ask for.
-  func record(_ s: SlabIndex) -> AccessLogRecord {
+  func record(_ s: StreamIndex) -> AccessLogRecord {
     let stream = streams.ref(s)
     let slot = downstreams.ref(stream[].downstream)
     var record = AccessLogRecord()
@@ -147,7 +147,7 @@ extension WorkerEngine {
   }
 
   /// Writes the access log of a stream that ends.
-  func log(_ s: SlabIndex, _ manager: ConfigRef<CompiledHTTPManager>) {
+  func log(_ s: StreamIndex, _ manager: ConfigRef<CompiledHTTPManager>) {
     let stream = streams.ref(s)
     var request: MessageHead?
     var response: MessageHead?

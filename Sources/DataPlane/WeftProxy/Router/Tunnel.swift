@@ -58,7 +58,7 @@ extension WorkerEngine {
     tunnel.isConnect ? ByteView("connect") : head.joinedValue(named: ByteView(HeaderName.upgrade.text)) ?? .empty
   }
 
-  func countUpgrade(_ s: SlabIndex) {
+  func countUpgrade(_ s: StreamIndex) {
     let stream = streams.ref(s)
     guard stream[].upgradeStats == nil, let stats = downstreams[stream[].downstream].stats else { return }
     stats.add(.downstreamCxUpgradesTotal)
@@ -67,13 +67,13 @@ extension WorkerEngine {
   }
 
   /// Whether the request is a CONNECT whose route ends it here.
-  func terminatesConnect(_ s: SlabIndex) -> Bool {
+  func terminatesConnect(_ s: StreamIndex) -> Bool {
     streams[s].tunnel.isConnect && (streams[s].route?[].terminatesConnect ?? false)
   }
 
   /// The TCP connection for a CONNECT is there: it is granted here, as an upstream that speaks HTTP would grant it. What comes from the
   /// other side is the tunnel's from its first byte on.
-  func grantConnect(_ s: SlabIndex, _ u: SlabIndex) {
+  func grantConnect(_ s: StreamIndex, _ u: UpstreamIndex) {
     upstreams[u].decoder.startOpaque()
     upstreams[u].answer.came()
     responseHead.startResponse(200, framing: .tunnel)
@@ -81,7 +81,7 @@ extension WorkerEngine {
   }
 
   /// Gives the upgrade in `head` the form that the upstream connection `u` understands. Returns why it cannot go there.
-  func translateUpgrade(_ s: SlabIndex, _ u: SlabIndex, _ head: MessageHead) -> UpgradeRefusal? {
+  func translateUpgrade(_ s: StreamIndex, _ u: UpstreamIndex, _ head: MessageHead) -> UpgradeRefusal? {
     if upstreams[u].kind == .http2 {
       guard upstreams[u].h2[].peerAllowsExtendedConnect else {
         return UpgradeRefusal(
@@ -103,7 +103,7 @@ extension WorkerEngine {
 
   /// HTTP/2's WebSocket handshake has no key, HTTP/1's cannot do without. A client that sent one (a proxy in front of us may keep it for
   /// its own HTTP/1 client) checks the answer itself.
-  private func makesKey(_ s: SlabIndex, _ request: MessageHead) -> Bool {
+  private func makesKey(_ s: StreamIndex, _ request: MessageHead) -> Bool {
     isHTTP2(downstream: streams[s].downstream) && isWebSocket(request) && !request.contains(.secWebSocketKey)
   }
 
@@ -112,7 +112,7 @@ extension WorkerEngine {
   }
 
   /// The key of this attempt: made again from the stream's random draw when the answer comes.
-  private func key(_ s: SlabIndex, _ head: MessageHead) -> ByteView {
+  private func key(_ s: StreamIndex, _ head: MessageHead) -> ByteView {
     let seed = streams[s].random ^ UInt64(streams[s].attempts)
     return WebSocketHandshake.key(
       RandomSource.mix(seed, 0x9e37_79b9_7f4a_7c15), RandomSource.mix(seed, 0xe703_7ed1_a0b4_28db), scratch: head)
@@ -122,7 +122,7 @@ extension WorkerEngine {
 
   /// Looks at a final answer to a request for a tunnel. When it grants it, the stream becomes one and `head` gets HTTP/1's form. Returns
   /// what is wrong with an answer that must not be passed on.
-  func answerTunnel(_ s: SlabIndex, _ head: MessageHead) -> StaticString? {
+  func answerTunnel(_ s: StreamIndex, _ head: MessageHead) -> StaticString? {
     let stream = streams.ref(s)
     let overHTTP2 = upstreams[stream[].upstream].kind == .http2
     let isSuccess = head.status >= 200 && head.status < 300
@@ -147,7 +147,7 @@ extension WorkerEngine {
   }
 
   /// The part of an upgrade's answer that depends on the pair of versions.
-  private func checkHandshake(_ s: SlabIndex, _ head: MessageHead, overHTTP2: Bool, toHTTP2: Bool) -> StaticString? {
+  private func checkHandshake(_ s: StreamIndex, _ head: MessageHead, overHTTP2: Bool, toHTTP2: Bool) -> StaticString? {
     guard let kept = streams[s].head else { return "upgrade_without_request" }
     kept.view(in: replayHead)
     let wanted = replayHead.first(.upgrade) ?? .empty
@@ -178,7 +178,7 @@ extension WorkerEngine {
   }
 
   /// The upstream granted something that was not asked for. Ends the attempt.
-  func tunnelFault(_ s: SlabIndex, _ details: StaticString) {
+  func tunnelFault(_ s: StreamIndex, _ details: StaticString) {
     let stream = streams.ref(s)
     let state = clusters.ref(stream[].cluster)
     state[].stats.add(.upstreamCxProtocolError)
@@ -193,13 +193,13 @@ extension WorkerEngine {
   // MARK: The end
 
   /// Both directions of a tunnel have ended, and all that was said has been passed on. Ends the stream then.
-  func finishTunnelIfOver(_ s: SlabIndex) {
+  func finishTunnelIfOver(_ s: StreamIndex) {
     let stream = streams.ref(s)
     if stream[].tunnel.isOpen, stream[].request.isSent, stream[].response.isSent { finish(s) }
   }
 
   /// An HTTP/2 upstream has ended its side and wants to hear no more. What the client still says goes nowhere.
-  func tunnelStopped(_ s: SlabIndex) {
+  func tunnelStopped(_ s: StreamIndex) {
     let stream = streams.ref(s)
     guard stream[].tunnel.isOpen else { return }
     stream[].requestBody.release(to: pool)

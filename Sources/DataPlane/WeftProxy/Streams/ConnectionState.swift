@@ -1,6 +1,6 @@
 // ConnectionState: what filters keep as long as a client's connection lives.
 
-package import WeftBase
+import WeftBase
 package import WeftProxyAPI
 
 /// The numbers of one connection, by use. Frees them with itself.
@@ -26,7 +26,7 @@ final class ConnectionState {
 
 extension WorkerEngine {
   package static func _connectionCells(
-    _ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ key: UInt64, _ count: Int
+    _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ key: UInt64, _ count: Int
   ) -> ConnectionCells? {
     let own = unsafe Self.engine(engine)
     let d = own.streams[stream].downstream.index

@@ -11,14 +11,14 @@ import WeftTelemetry
 extension WorkerEngine {
   /// Shows the filters content of the request. False when the stream has ended.
   @inline(__always)
-  func filterContent(_ s: SlabIndex, request data: ByteView, end: Bool) -> Bool {
+  func filterContent(_ s: StreamIndex, request data: ByteView, end: Bool) -> Bool {
     guard let chain = streams[s].filters, !chain[].requestData.isEmpty else { return true }
     return showContent(s, request: data, end: end, chain)
   }
 
   @inline(never)
   private func showContent(
-    _ s: SlabIndex, request data: ByteView, end: Bool, _ chain: ConfigRef<HTTPFilterChain>
+    _ s: StreamIndex, request data: ByteView, end: Bool, _ chain: ConfigRef<HTTPFilterChain>
   ) -> Bool {
     let stream = streams.ref(s)
     if stream[].frame.requestDataEnded || stream[].tunnel.isOpen { return true }
@@ -42,7 +42,7 @@ extension WorkerEngine {
   }
 
   /// Content that came while a filter held the request's head. False when the stream has ended.
-  func filterWaitingContent(_ s: SlabIndex, _ chain: ConfigRef<HTTPFilterChain>) -> Bool {
+  func filterWaitingContent(_ s: StreamIndex, _ chain: ConfigRef<HTTPFilterChain>) -> Bool {
     let stream = streams.ref(s)
     let end = stream[].request.hasArrived && stream[].requestTrailers == nil
     if stream[].requestBody.unsent == 0 && stream[].bytesReceived == 0 { return true }
@@ -51,14 +51,14 @@ extension WorkerEngine {
 
   /// Shows the filters content of the response. False when the stream has ended.
   @inline(__always)
-  func filterContent(_ s: SlabIndex, response data: ByteView, end: Bool) -> Bool {
+  func filterContent(_ s: StreamIndex, response data: ByteView, end: Bool) -> Bool {
     guard let chain = streams[s].filters, !chain[].responseData.isEmpty else { return true }
     return filterContent(s, response: data, end: end, chain)
   }
 
   @inline(never)
   func filterContent(
-    _ s: SlabIndex, response data: ByteView, end: Bool, _ chain: ConfigRef<HTTPFilterChain>
+    _ s: StreamIndex, response data: ByteView, end: Bool, _ chain: ConfigRef<HTTPFilterChain>
   ) -> Bool {
     let stream = streams.ref(s)
     if chain[].responseData.isEmpty || stream[].frame.responseDataEnded || stream[].tunnel.isOpen {

@@ -15,7 +15,7 @@ import WeftUpstream
 extension WorkerEngine {
   /// Lays out what the stream's filters will see. What it leaves out is asked for (`FilterHost`), or empty between walks.
   @inline(__always)
-  func layDesk(_ s: SlabIndex) {
+  func layDesk(_ s: StreamIndex) {
     desk[].now = now
     desk[].random = streams[s].random
     desk[].stream = s
@@ -57,7 +57,7 @@ extension WorkerEngine {
   /// A filter changed what the route depends on. Those that have seen the head, up to entry `last` of their list, keep the configuration they began
   /// with: what they took of it they give back to it. False when there is no room to say so.
   private func routeAnew(
-    _ s: SlabIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, upTo last: Int
+    _ s: StreamIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, upTo last: Int
   ) -> Bool {
     let stream = streams.ref(s)
     let old = stream[].filterConfigs
@@ -80,7 +80,7 @@ extension WorkerEngine {
   /// Calls the filters of one event from entry `start` on, until one does not say *go*. `call` is inlined: twenty instructions per filter.
   @inline(__always)
   func walk<Code>(
-    _ list: EventList<Code>, _ start: Int, _ s: SlabIndex, stopsAtStaleRoute: Bool = false,
+    _ list: EventList<Code>, _ start: Int, _ s: StreamIndex, stopsAtStaleRoute: Bool = false,
     _ call: (Code, FilterSite) -> FilterVerdict
   ) -> (verdict: FilterVerdict, entry: Int) {
     let stream = streams.ref(s)
@@ -111,7 +111,7 @@ extension WorkerEngine {
   // MARK: The request
 
   /// Runs the filters over a request's head, from entry `start` of their list on, and acts on what they say. May end the stream.
-  func filterRequest(_ s: SlabIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, from start: Int = 0) {
+  func filterRequest(_ s: StreamIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, from start: Int = 0) {
     let end = !head.hasContent && head.framing != .tunnel
     let list = chain[].requestHead
     var start = start
@@ -129,7 +129,7 @@ extension WorkerEngine {
 
   /// What a filter said about a request's head. May end the stream.
   private func conclude(
-    _ s: SlabIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, _ verdict: FilterVerdict, at entry: Int
+    _ s: StreamIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, _ verdict: FilterVerdict, at entry: Int
   ) {
     guard takeMarks(s, head, chain, at: entry) else { return noRoomForFilters(s, head) }
     switch verdict {
@@ -152,7 +152,7 @@ extension WorkerEngine {
 
   /// What the filters of a request's head, up to entry `last`, have noted beside their verdict. False when there is no room for what follows.
   private func takeMarks(
-    _ s: SlabIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, at last: Int
+    _ s: StreamIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, at last: Int
   ) -> Bool {
     streams[s].responseFlags.formUnion(desk[].flags)
     if !desk[].marks.contains(.staleRoute) { return true }
@@ -161,7 +161,7 @@ extension WorkerEngine {
   }
 
   /// Every block for filters' states is in use. Ends the stream.
-  func noRoomForFilters(_ s: SlabIndex, _ head: MessageHead) {
+  func noRoomForFilters(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     keepForLog(s, head)
     downstreams[stream[].downstream].stats?.add(.downstreamRqFilterStateOverflow)
@@ -170,7 +170,7 @@ extension WorkerEngine {
   }
 
   /// Answers as the desk says. Ends the stream.
-  func replyOfFilter(_ s: SlabIndex) {
+  func replyOfFilter(_ s: StreamIndex) {
     let reply = desk[].reply
     dropHeldResponse(s)
     streams[s].responseFlags.formUnion(reply.flags)
@@ -182,7 +182,7 @@ extension WorkerEngine {
   }
 
   /// Ends the stream without an answer.
-  func resetByFilter(_ s: SlabIndex) {
+  func resetByFilter(_ s: StreamIndex) {
     let stream = streams.ref(s)
     stream[].responseFlags.insert(.localReset)
     stream[].details = ByteView("filter_reset")
@@ -192,7 +192,7 @@ extension WorkerEngine {
   // MARK: Holding
 
   /// Keeps the request until what its filter wished for has come. May end the stream.
-  private func hold(_ s: SlabIndex, _ head: MessageHead) {
+  private func hold(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     let old = stream[].head
     stream[].head = StoredHead(head, pool: pool)
@@ -237,7 +237,7 @@ extension WorkerEngine {
     if streams.contains(s) { armStream(s) }
   }
 
-  private func goOn(_ s: SlabIndex, _ answer: HoldAnswer) {
+  private func goOn(_ s: StreamIndex, _ answer: HoldAnswer) {
     let stream = streams.ref(s)
     stream[].frame.phase = .running
     stream[].frame.until = .distantFuture
@@ -262,13 +262,13 @@ extension WorkerEngine {
   /// Where the filter at `position` is called.
   @unsafe
   func site(
-    _ s: SlabIndex, _ chain: ConfigRef<HTTPFilterChain>, _ position: Int, _ config: UnsafeRawPointer
+    _ s: StreamIndex, _ chain: ConfigRef<HTTPFilterChain>, _ position: Int, _ config: UnsafeRawPointer
   ) -> FilterSite {
     unsafe FilterSite(states(streams.ref(s)) + Int(chain[].offsets[position]), config, desk.address)
   }
 
   /// Content of a request that its filter wants to see whole. True when it was taken. May end the stream.
-  func keepHeldBody(_ s: SlabIndex, _ data: ByteView) -> Bool {
+  func keepHeldBody(_ s: StreamIndex, _ data: ByteView) -> Bool {
     let stream = streams.ref(s)
     guard stream[].frame.bodyLimit >= 0 else { return false }
     stream[].requestBody.append(data, pool: pool)
@@ -280,7 +280,7 @@ extension WorkerEngine {
   }
 
   /// The end of a request that a filter holds. May end the stream.
-  func heldRequestEnded(_ s: SlabIndex) {
+  func heldRequestEnded(_ s: StreamIndex) {
     let frame = streams[s].frame
     if frame.bodyLimit >= 0 { resume(HoldToken(stream: s, hold: frame.hold), .body) }
   }
@@ -290,7 +290,7 @@ extension WorkerEngine {
   /// Runs the filters over a final response head, from entry `start` of their list on. False when the stream has ended, is held, or is being answered
   /// otherwise.
   func filterResponse(
-    _ s: SlabIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, end: Bool, from start: Int = 0
+    _ s: StreamIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, end: Bool, from start: Int = 0
   ) -> Bool {
     let list = chain[].responseHead
     if list.isEmpty { return true }
@@ -321,7 +321,7 @@ extension WorkerEngine {
     }
   }
 
-  func filterTrailers(_ s: SlabIndex, request trailers: MessageHead, _ chain: ConfigRef<HTTPFilterChain>) {
+  func filterTrailers(_ s: StreamIndex, request trailers: MessageHead, _ chain: ConfigRef<HTTPFilterChain>) {
     if chain[].requestTrailers.isEmpty { return }
     if streams[s].frame.phase == .held {
       // Filters behind the one that holds have not seen the head yet; all see the trailers when they have.
@@ -336,7 +336,7 @@ extension WorkerEngine {
   }
 
   /// The trailers came while a filter held the stream; now all filters have seen the head.
-  private func filterWaitingTrailers(_ s: SlabIndex, _ chain: ConfigRef<HTTPFilterChain>) {
+  private func filterWaitingTrailers(_ s: StreamIndex, _ chain: ConfigRef<HTTPFilterChain>) {
     let stream = streams.ref(s)
     stream[].frame.trailersWait = false
     guard let kept = stream[].requestTrailers else { return }
@@ -346,7 +346,7 @@ extension WorkerEngine {
     kept.release(to: pool)
   }
 
-  func filterTrailers(_ s: SlabIndex, response trailers: MessageHead, _ chain: ConfigRef<HTTPFilterChain>) {
+  func filterTrailers(_ s: StreamIndex, response trailers: MessageHead, _ chain: ConfigRef<HTTPFilterChain>) {
     if chain[].responseTrailers.isEmpty { return }
     layDesk(s)
     _ = walk(chain[].responseTrailers, 0, s) { code, at in
@@ -356,7 +356,7 @@ extension WorkerEngine {
   }
 
   /// The stream ends: its filters give back what they took.
-  func endFilters(_ s: SlabIndex, _ chain: ConfigRef<HTTPFilterChain>) {
+  func endFilters(_ s: StreamIndex, _ chain: ConfigRef<HTTPFilterChain>) {
     let stream = streams.ref(s)
     if !chain[].streamEnd.isEmpty {
       layDesk(s)
@@ -385,7 +385,7 @@ extension WorkerEngine: FilterHost {
   }
 
   package static func _apply(
-    _ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ changes: ConstantTable<CompiledHeaderChange>,
+    _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ changes: ConstantTable<CompiledHeaderChange>,
     _ head: MessageHead, isResponse: Bool
   ) {
     let own = unsafe Self.engine(engine)
@@ -393,7 +393,7 @@ extension WorkerEngine: FilterHost {
   }
 
   package static func _requestField(
-    _ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ name: ByteView
+    _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ name: ByteView
   ) -> ByteView? {
     let own = unsafe Self.engine(engine)
     guard let kept = own.streams[stream].head else { return nil }
@@ -402,7 +402,7 @@ extension WorkerEngine: FilterHost {
   }
 
   package static func _remoteAddress(
-    _ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ scratch: MessageHead
+    _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ scratch: MessageHead
   ) -> ByteView {
     let own = unsafe Self.engine(engine)
     let slot = own.streams.ref(stream)
@@ -411,7 +411,7 @@ extension WorkerEngine: FilterHost {
     return scratch.copy(own.scratch[].view)
   }
 
-  package static func _routeCluster(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex) -> ByteView {
+  package static func _routeCluster(_ engine: UnsafeMutableRawPointer, _ stream: StreamIndex) -> ByteView {
     let slot = unsafe Self.engine(engine).streams.ref(stream)
     guard let route = slot[].route else { return .empty }
     switch route[].clusterKind {
@@ -424,7 +424,7 @@ extension WorkerEngine: FilterHost {
   }
 
   /// The cluster that the stream's route names, whether or not the stream got as far.
-  func routeCluster(_ stream: SlabIndex) -> SlabIndex {
+  func routeCluster(_ stream: StreamIndex) -> ClusterIndex {
     let slot = streams.ref(stream)
     guard let route = slot[].route else { return .none }
     var position = route[].cluster
@@ -435,7 +435,7 @@ extension WorkerEngine: FilterHost {
     return clusterState(slot[].snapshot, position)
   }
 
-  package static func _countAtRouteCluster(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ status: UInt16) {
+  package static func _countAtRouteCluster(_ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ status: UInt16) {
     let own = unsafe Self.engine(engine)
     let state = own.routeCluster(stream)
     if state.isNone { return }
@@ -445,7 +445,7 @@ extension WorkerEngine: FilterHost {
   }
 
   package static func _keep(
-    _ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ bytes: ByteView
+    _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ bytes: ByteView
   ) -> KeptBytes {
     let own = unsafe Self.engine(engine)
     own.streams[stream].frame.keepsBytes = true
@@ -457,7 +457,7 @@ extension WorkerEngine: FilterHost {
   }
 
   package static func _kept(
-    _ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ bytes: KeptBytes
+    _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ bytes: KeptBytes
   ) -> ByteView {
     let own = unsafe Self.engine(engine)
     guard let buffer = own.keptBytes[][stream.index] else { return .empty }
@@ -467,7 +467,7 @@ extension WorkerEngine: FilterHost {
   }
 
   package static func _connection(
-    _ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ scratch: MessageHead
+    _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ scratch: MessageHead
   ) -> ConnectionEnds {
     let own = unsafe Self.engine(engine)
     let slot = own.streams.ref(stream)

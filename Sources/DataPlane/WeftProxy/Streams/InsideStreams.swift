@@ -41,7 +41,7 @@ extension WorkerEngine {
     if streams.contains(s) { armStream(s) }
   }
 
-  private func openInside(_ snapshot: UInt32, _ token: HoldToken) -> SlabIndex? {
+  private func openInside(_ snapshot: UInt32, _ token: HoldToken) -> StreamIndex? {
     var connection = DownstreamConnection(
       connection: .none, listener: .max, snapshot: snapshot, peer: .loopback(port: 0), local: .loopback(port: 0),
       decoder: H1Decoder(role: .request, limits: HTTPLimits()), now: now)
@@ -66,7 +66,7 @@ extension WorkerEngine {
   // MARK: The answer
 
   /// The head of the answer to a stream of our own. May end the stream.
-  func insideHead(_ s: SlabIndex, _ head: MessageHead, end: Bool) {
+  func insideHead(_ s: StreamIndex, _ head: MessageHead, end: Bool) {
     let stream = streams.ref(s)
     stream[].responseHead?.release(to: pool)
     stream[].responseHead = StoredHead(head, pool: pool)
@@ -74,7 +74,7 @@ extension WorkerEngine {
   }
 
   /// Content of the answer. May end the stream.
-  func insideData(_ s: SlabIndex, _ data: ByteView, end: Bool) {
+  func insideData(_ s: StreamIndex, _ data: ByteView, end: Bool) {
     let stream = streams.ref(s)
     creditResponse(s, data.count)
     if stream[].responseBody.count + data.count > limits.insideAnswerBytes {
@@ -86,7 +86,7 @@ extension WorkerEngine {
   }
 
   /// The answer is whole: ends the stream, and resumes the one that waits for it.
-  func insideDone(_ s: SlabIndex) {
+  func insideDone(_ s: StreamIndex) {
     let stream = streams.ref(s)
     stream[].response.endPassed()
     let token = downstreams[stream[].downstream].token
@@ -106,7 +106,7 @@ extension WorkerEngine {
   }
 
   /// No answer is to be had: ends the stream, and tells the one that waits for it.
-  func insideFailed(_ s: SlabIndex) {
+  func insideFailed(_ s: StreamIndex) {
     let token = downstreams[streams[s].downstream].token
     forgetAsked(token)
     finish(s)
@@ -118,12 +118,12 @@ extension WorkerEngine {
   }
 
   /// Every connection that a client made.
-  func forEachClient(_ body: (SlabIndex) -> Void) {
+  func forEachClient(_ body: (DownstreamIndex) -> Void) {
     downstreams.forEach { if downstreams[$0].kind != .inside { body($0) } }
   }
 
   /// The last thing of a stream of our own: its slot's time-out and the slot.
-  func closeInside(_ d: SlabIndex) {
+  func closeInside(_ d: DownstreamIndex) {
     if !downstreams[d].timer.id.isNone { loop.cancel(downstreams[d].timer.id) }
     let snapshot = downstreams[d].snapshot
     downstreams.remove(d)
@@ -133,12 +133,12 @@ extension WorkerEngine {
 
   /// The stream is answered or ends: whatever a filter of it waited for is not waited for any more.
   @inline(__always)
-  func letGo(_ s: SlabIndex) {
+  func letGo(_ s: StreamIndex) {
     if streams[s].frame.phase != .running { stopHolding(s) }
   }
 
   @inline(never)
-  private func stopHolding(_ s: SlabIndex) {
+  private func stopHolding(_ s: StreamIndex) {
     let stream = streams.ref(s)
     if stream[].frame.phase == .responseHeld { dropHeldResponse(s) }
     stream[].frame.phase = .running

@@ -1,7 +1,7 @@
 // Pace: responses that are passed on no faster than a filter says.
 
-package import WeftBase
-import WeftProxyAPI
+import WeftBase
+package import WeftProxyAPI
 
 /// How much of a response may be passed on. As Envoy's: a second has sixteen slices, what is not used adds up to a second's worth, and the first slice is
 /// there at once.
@@ -42,7 +42,7 @@ struct Pace: BitwiseCopyable {
 }
 
 extension WorkerEngine {
-  package static func _pace(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ bytesPerSecond: UInt64) {
+  package static func _pace(_ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ bytesPerSecond: UInt64) {
     let own = unsafe Self.engine(engine)
     // Messages of a codec go in one piece: pieces of several would mix.
     if own.streams[stream].codec != nil { return }
@@ -53,7 +53,7 @@ extension WorkerEngine {
   }
 
   /// How much of what waits of a paced response may go now; what may not is looked at again when more may.
-  func paced(_ s: SlabIndex, _ waiting: Int) -> Int {
+  func paced(_ s: StreamIndex, _ waiting: Int) -> Int {
     guard var pace = paces[][s.index] else { return waiting }
     let n = min(waiting, pace.allowance(now: now))
     pace.spend(n)
@@ -66,5 +66,5 @@ extension WorkerEngine {
   }
 
   /// What was allowed and could not be sent is allowed again.
-  func unspend(_ s: SlabIndex, _ n: Int) { if n > 0 { paces[][s.index]?.giveBack(n) } }
+  func unspend(_ s: StreamIndex, _ n: Int) { if n > 0 { paces[][s.index]?.giveBack(n) } }
 }

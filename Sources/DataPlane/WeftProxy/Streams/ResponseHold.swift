@@ -10,7 +10,7 @@ import WeftTelemetry
 
 extension WorkerEngine {
   /// Keeps the response until what its filter wished for has come. May end the stream.
-  func holdResponse(_ s: SlabIndex, _ head: MessageHead) {
+  func holdResponse(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     let old = stream[].responseHead
     stream[].responseHead = StoredHead(head, pool: pool)
@@ -31,7 +31,7 @@ extension WorkerEngine {
   }
 
   /// What a held response waited for has come. May end the stream.
-  func responseGoesOn(_ s: SlabIndex, _ answer: HoldAnswer) {
+  func responseGoesOn(_ s: StreamIndex, _ answer: HoldAnswer) {
     let stream = streams.ref(s)
     stream[].frame.phase = .running
     stream[].frame.until = .distantFuture
@@ -66,7 +66,7 @@ extension WorkerEngine {
   }
 
   /// Content and trailers that came while the response was held. False when the stream has ended.
-  private func filterHeldAnswer(_ s: SlabIndex, _ chain: ConfigRef<HTTPFilterChain>) -> Bool {
+  private func filterHeldAnswer(_ s: StreamIndex, _ chain: ConfigRef<HTTPFilterChain>) -> Bool {
     let stream = streams.ref(s)
     let ended = stream[].response.hasArrived && stream[].responseTrailers == nil
     let waiting = stream[].responseBody.unsentView
@@ -80,7 +80,7 @@ extension WorkerEngine {
   }
 
   /// Another answer is given in the place of one that was held: what was kept of that goes.
-  func dropHeldResponse(_ s: SlabIndex) {
+  func dropHeldResponse(_ s: StreamIndex) {
     let stream = streams.ref(s)
     stream[].responseHead?.release(to: pool)
     stream[].responseHead = nil

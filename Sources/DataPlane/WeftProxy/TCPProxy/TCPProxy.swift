@@ -3,13 +3,14 @@
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
 
 extension WorkerEngine {
   /// The connection's filter chain is a TCP proxy: the upstream is connected at once, server-first protocols depend on it.
-  func startTCP(_ d: SlabIndex) {
+  func startTCP(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     guard let proxy = slot[].chainConfig?[].tcp else { return }
     let stats = registry.block(TCPMetric.self, proxy[].scope, worker: number)
@@ -43,12 +44,12 @@ extension WorkerEngine {
     connectTCP(s)
   }
 
-  private func connectTCP(_ s: SlabIndex) {
+  private func connectTCP(_ s: StreamIndex) {
     let stream = streams.ref(s)
     let state = clusters.ref(stream[].cluster)
     let d = stream[].downstream
     if state[].hasOutlierDetection { refreshEjections(stream[].cluster) }
-    let h: SlabIndex
+    let h: HostIndex
     if state[].config[].isOriginalDestination {
       guard let host = originalDestinationHost(stream[].cluster, downstreams[d].local) else {
         state[].stats.add(.originalDestinationHostInvalid)
@@ -92,13 +93,13 @@ extension WorkerEngine {
   }
 
   /// The hash of the client's address, where the proxy asks for it.
-  private func sourceHash(_ d: SlabIndex) -> UInt64? {
+  private func sourceHash(_ d: DownstreamIndex) -> UInt64? {
     let slot = downstreams.ref(d)
     guard slot[].chainConfig?[].tcp?[].hashesSource ?? false, !slot[].peer.isUnix else { return nil }
     return hash(of: slot[].peer.ip)
   }
 
-  func upstreamConnectedTCP(_ u: SlabIndex) {
+  func upstreamConnectedTCP(_ u: UpstreamIndex) {
     let s = upstreams[u].stream
     guard !s.isNone else { return close(upstream: u, .reset) }
     let stream = streams.ref(s)
@@ -108,7 +109,7 @@ extension WorkerEngine {
     resumeReading(downstream: stream[].downstream)
   }
 
-  func receivedTCP(_ d: SlabIndex, _ bytes: ByteView) -> Int {
+  func receivedTCP(_ d: DownstreamIndex, _ bytes: ByteView) -> Int {
     let slot = downstreams.ref(d)
     guard let proxy = slot[].chainConfig, proxy[].terminal != .echo else {
       send(bytes, to: slot[].connection)
@@ -134,7 +135,7 @@ extension WorkerEngine {
     return bytes.count
   }
 
-  func upstreamReceivedTCP(_ u: SlabIndex, _ bytes: ByteView) -> Int {
+  func upstreamReceivedTCP(_ u: UpstreamIndex, _ bytes: ByteView) -> Int {
     let s = upstreams[u].stream
     guard !s.isNone else { return bytes.count }
     let stream = streams.ref(s)
@@ -152,7 +153,7 @@ extension WorkerEngine {
   }
 
   /// The client sends no more; it may still read.
-  func endedTCP(_ d: SlabIndex) {
+  func endedTCP(_ d: DownstreamIndex) {
     let s = downstreams[d].stream
     guard !s.isNone else { return close(downstream: d, .gracefully) }
     let stream = streams.ref(s)
@@ -162,20 +163,20 @@ extension WorkerEngine {
   }
 
   /// The endpoint sends no more; it may still read.
-  func upstreamEndedTCP(_ u: SlabIndex) {
+  func upstreamEndedTCP(_ u: UpstreamIndex) {
     let s = upstreams[u].stream
     guard !s.isNone else { return close(upstream: u, .gracefully) }
     streams[s].response.endArrived()
     loop.finishWriting(downstreams[streams[s].downstream].connection)
   }
 
-  func upstreamDrainedTCP(_ u: SlabIndex) {
+  func upstreamDrainedTCP(_ u: UpstreamIndex) {
     let s = upstreams[u].stream
     if !s.isNone { resumeReading(downstream: streams[s].downstream) }
   }
 
   /// The upstream connection is gone: another attempt while nothing was passed on, else the end.
-  func upstreamLostTCP(_ s: SlabIndex) {
+  func upstreamLostTCP(_ s: StreamIndex) {
     let stream = streams.ref(s)
     let d = stream[].downstream
     stream[].upstream = .none
@@ -192,7 +193,7 @@ extension WorkerEngine {
     endTCP(s, .gracefully)
   }
 
-  private func uncountTCP(_ s: SlabIndex) {
+  private func uncountTCP(_ s: StreamIndex) {
     let stream = streams.ref(s)
     guard stream[].place.uncounted() else { return }
     let h = stream[].host
@@ -205,7 +206,7 @@ extension WorkerEngine {
   }
 
   /// Ends a session: both connections close, the log is written.
-  func endTCP(_ s: SlabIndex, _ mode: CloseMode) {
+  func endTCP(_ s: StreamIndex, _ mode: CloseMode) {
     let stream = streams.ref(s)
     let d = stream[].downstream
     let slot = downstreams.ref(d)
@@ -234,14 +235,14 @@ extension WorkerEngine {
   }
 
   /// The client's connection is gone.
-  func clientGoneTCP(_ s: SlabIndex, _ reason: CloseMode) {
+  func clientGoneTCP(_ s: StreamIndex, _ reason: CloseMode) {
     if !streams[s].response.hasArrived {
       streams[s].responseFlags.insert(.downstreamConnectionTermination)
     }
     endTCP(s, reason)
   }
 
-  func timerTCP(_ d: SlabIndex) {
+  func timerTCP(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     let s = slot[].stream
     guard !s.isNone, let proxy = slot[].chainConfig?[].tcp else { return }

@@ -48,17 +48,17 @@ struct ClusterState: BitwiseCopyable {
 struct MemberList {
   var name: String
   /// Slots of the hosts, by position in the balancer.
-  var hosts: [SlabIndex] = []
+  var hosts: [HostIndex] = []
   var cells: [OutlierMonitor.HostCells?] = []
   /// ORIGINAL_DST: hosts by the address that clients meant.
-  var onDemand: [SocketAddress: SlabIndex] = [:]
+  var onDemand: [SocketAddress: HostIndex] = [:]
   /// Keeps `config` alive.
   var owner: ClusterList.Piece?
 }
 
 extension WorkerEngine {
   /// The state of a cluster of a piece that is being taken over: the one that is there, brought up to date, or a new one.
-  func adopt(_ config: ConfigRef<CompiledCluster>, in piece: ClusterList.Piece) -> SlabIndex {
+  func adopt(_ config: ConfigRef<CompiledCluster>, in piece: ClusterList.Piece) -> ClusterIndex {
     let key = ClusterKey(name: config[].config.name, identity: config[].identity)
     if let known = clusterNames[][key] {
       clusters[known].pieces += 1
@@ -85,7 +85,7 @@ extension WorkerEngine {
   }
 
   /// Takes over what may change while connections stay: hosts, limits, policies.
-  private func update(_ i: SlabIndex, _ config: ConfigRef<CompiledCluster>, _ piece: ClusterList.Piece) {
+  private func update(_ i: ClusterIndex, _ config: ConfigRef<CompiledCluster>, _ piece: ClusterList.Piece) {
     let state = clusters.ref(i)
     let balancerChanged =
       state[].config[].config.loadBalancing != config[].config.loadBalancing
@@ -115,11 +115,11 @@ extension WorkerEngine {
   }
 
   /// Replaces the hosts of a cluster; those that stay keep their connections and counts.
-  func setHosts(_ i: SlabIndex, _ endpoints: [CompiledEndpoint]) {
+  func setHosts(_ i: ClusterIndex, _ endpoints: [CompiledEndpoint]) {
     let state = clusters.ref(i)
-    var known: [SocketAddress: SlabIndex] = [:]
+    var known: [SocketAddress: HostIndex] = [:]
     // An address may be listed more than once: each entry is a host of its own.
-    var twins: [SocketAddress: [SlabIndex]] = [:]
+    var twins: [SocketAddress: [HostIndex]] = [:]
     var isChanged = false
     for host in state[].members[].hosts {
       // A logical host is the same host at another address; its connections stay.
@@ -127,13 +127,13 @@ extension WorkerEngine {
       let address = hosts[host].address
       if known[address] == nil { known[address] = host } else { twins[address, default: []].append(host) }
     }
-    var list: [SlabIndex] = []
+    var list: [HostIndex] = []
     var balanced: [BalancerHost] = []
     var active: [UInt32] = []
     for endpoint in endpoints {
       if list.count >= limits.hosts { break }
       let position = Int32(list.count)
-      let host: SlabIndex
+      let host: HostIndex
       if let old = known.removeValue(forKey: endpoint.address) ?? twins[endpoint.address]?.popLast() {
         host = old
         hosts[host].position = position
@@ -180,7 +180,7 @@ extension WorkerEngine {
 
   /// A host has left: no new request goes there, idle connections close, busy ones when they are free. Requests that wait for one of its
   /// connections go to another host if there is one.
-  func remove(host h: SlabIndex) {
+  func remove(host h: HostIndex) {
     forEachPart(h) { remove(host: $0) }
     guard hosts.contains(h) else { return }
     let host = hosts.ref(h)
@@ -193,7 +193,7 @@ extension WorkerEngine {
 
   /// Closes what nobody uses of a host that has left, and drains the rest: as much as a turn may, the rest in later turns, so that the requests
   /// of others do not wait until ten thousand connections are closed.
-  private func closeConnections(ofRemoved h: SlabIndex) {
+  private func closeConnections(ofRemoved h: HostIndex) {
     let host = hosts.ref(h)
     if turn[].closesAt != now {
       turn[].closesAt = now
@@ -226,7 +226,7 @@ extension WorkerEngine {
   }
 
   /// A piece that named the cluster was let go.
-  func leave(_ i: SlabIndex) {
+  func leave(_ i: ClusterIndex) {
     if i.isNone { return }
     let state = clusters.ref(i)
     state[].pieces -= 1
@@ -244,7 +244,7 @@ extension WorkerEngine {
     releaseIfUnused(cluster: i)
   }
 
-  func releaseIfUnused(host h: SlabIndex) {
+  func releaseIfUnused(host h: HostIndex) {
     let host = hosts.ref(h)
     guard host[].isRemoved || !host[].whole.isNone, host[].connections == 0, host[].activeRequests == 0,
       host[].waiting.isEmpty, host[].parts.isEmpty
@@ -257,7 +257,7 @@ extension WorkerEngine {
     if whole.isNone { releaseIfUnused(cluster: cluster) } else { releaseIfUnused(host: whole) }
   }
 
-  func releaseIfUnused(cluster i: SlabIndex) {
+  func releaseIfUnused(cluster i: ClusterIndex) {
     let state = clusters.ref(i)
     guard state[].pieces == 0, state[].hostSlots == 0, state[].activeRequests == 0 else { return }
     if !state[].cleanup.isNone { loop.cancel(state[].cleanup) }
@@ -271,7 +271,7 @@ extension WorkerEngine {
   }
 
   /// Takes note of ejections that another worker (or this one) made.
-  func refreshEjections(_ i: SlabIndex) {
+  func refreshEjections(_ i: ClusterIndex) {
     let state = clusters.ref(i)
     guard let outlier = state[].outlier else { return }
     let version = outlier.version

@@ -1,6 +1,7 @@
 // HostReadings: what one worker knows of its hosts, handed to the admin side.
 
 import WeftBase
+import WeftProxyAPI
 package import WeftRuntime
 package import WeftUpstream
 
@@ -44,7 +45,7 @@ extension WorkerEngine {
   }
 
   /// A host's numbers, those of its parts included.
-  private func reading(_ h: SlabIndex) -> HostNumbers {
+  private func reading(_ h: HostIndex) -> HostNumbers {
     var sum = hosts[h].reading
     forEachPart(h) { sum += hosts[$0].reading }
     return sum

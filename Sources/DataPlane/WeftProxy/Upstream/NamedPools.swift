@@ -2,6 +2,7 @@
 
 import WeftBase
 import WeftHTTP
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
@@ -12,7 +13,7 @@ extension WorkerEngine {
 
   /// The part of host `h` whose connections carry the name that the request in `head` names; made when it is first asked for. Nil when the
   /// name is too long or there is no slot left. *Cost*: a look at the authority's bytes for each part; the newest used lies first.
-  func namedPool(_ h: SlabIndex, _ head: MessageHead) -> SlabIndex? {
+  func namedPool(_ h: HostIndex, _ head: MessageHead) -> HostIndex? {
     let whole = hosts.ref(h)
     let config = clusters[whole[].cluster].config
     var authority = head.authority
@@ -45,7 +46,7 @@ extension WorkerEngine {
   }
 
   /// Calls `body` for each part of a host; `body` may let go of the part it is given.
-  func forEachPart(_ h: SlabIndex, _ body: (SlabIndex) -> Void) {
+  func forEachPart(_ h: HostIndex, _ body: (HostIndex) -> Void) {
     var next = hosts[h].parts.first
     while !next.isNone {
       let part = next
@@ -55,7 +56,7 @@ extension WorkerEngine {
   }
 
   /// The part is not used any more: its host keeps its numbers.
-  func dissolve(part h: SlabIndex) {
+  func dissolve(part h: HostIndex) {
     let part = hosts.ref(h)
     let whole = hosts.ref(part[].whole)
     hosts.unlink(h, &whole[].parts)
@@ -65,7 +66,7 @@ extension WorkerEngine {
 
   /// Whether a part's host has no connection at all: its first is always allowed, that of every further name is not, or clients could
   /// open any number by naming ever new hosts.
-  func isFirstConnection(_ h: SlabIndex) -> Bool {
+  func isFirstConnection(_ h: HostIndex) -> Bool {
     let host = hosts.ref(h)
     if host[].connections > 0 { return false }
     if host[].whole.isNone { return true }
@@ -75,7 +76,7 @@ extension WorkerEngine {
   }
 
   /// Closes an idle connection of another name of the same host, the least recently used name first. *Returns*: whether there was one.
-  func makeRoom(for h: SlabIndex) -> Bool {
+  func makeRoom(for h: HostIndex) -> Bool {
     let whole = hosts[h].whole
     if whole.isNone { return false }
     var part = hosts[whole].parts.last
@@ -97,7 +98,7 @@ extension WorkerEngine {
   }
 
   /// The name that a connection to `h` sends, empty for none, and the one that the server's certificate must carry.
-  func connectionNames(_ h: SlabIndex) -> (sent: String, expected: String?) {
+  func connectionNames(_ h: HostIndex) -> (sent: String, expected: String?) {
     let host = hosts.ref(h)
     let config = clusters[host[].cluster].config
     var sent = config[].serverName

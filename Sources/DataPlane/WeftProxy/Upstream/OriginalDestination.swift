@@ -1,13 +1,14 @@
 // OriginalDestination: hosts of ORIGINAL_DST clusters, which are wherever the client meant to go.
 
 import WeftBase
+import WeftProxyAPI
 import WeftRuntime
 import WeftUpstream
 
 extension WorkerEngine {
   /// The host at the address that the client meant: made when first asked for, then found again, so that its connections are pooled and
   /// counted like those of any other host.
-  func originalDestinationHost(_ cluster: SlabIndex, _ address: SocketAddress) -> SlabIndex? {
+  func originalDestinationHost(_ cluster: ClusterIndex, _ address: SocketAddress) -> HostIndex? {
     let state = clusters.ref(cluster)
     if let known = state[].members[].onDemand[address] {
       hosts[known].isRecentlyUsed = true
@@ -29,15 +30,15 @@ extension WorkerEngine {
     return h
   }
 
-  private func scheduleCleanup(_ cluster: SlabIndex) {
+  private func scheduleCleanup(_ cluster: ClusterIndex) {
     let state = clusters.ref(cluster)
     if !state[].cleanup.isNone { return }
     let at = now.advanced(nanoseconds: Int64(clamping: state[].config[].cleanupInterval))
-    state[].cleanup = loop.schedule(at: at, token: Self.word(.cluster, cluster))
+    state[].cleanup = loop.schedule(at: at, token: Self.word(cluster))
   }
 
   /// The cleanup interval of an ORIGINAL_DST cluster is over: hosts go that nothing used during it and nothing uses now.
-  func cleanUp(cluster: SlabIndex) {
+  func cleanUp(cluster: ClusterIndex) {
     let state = clusters.ref(cluster)
     state[].cleanup = .none
     for (address, h) in state[].members[].onDemand {

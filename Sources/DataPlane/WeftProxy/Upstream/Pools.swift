@@ -19,7 +19,7 @@ enum WantedProtocol: UInt8, BitwiseCopyable {
 
 extension WorkerEngine {
   /// HTTP has the version that the cluster asks for; any other protocol is its stream's own.
-  func wantedProtocol(_ s: SlabIndex) -> WantedProtocol {
+  func wantedProtocol(_ s: StreamIndex) -> WantedProtocol {
     let stream = streams.ref(s)
     if stream[].codec != nil { return .codec }
     switch clusters[stream[].cluster].config[].upstreamProtocol {
@@ -31,7 +31,7 @@ extension WorkerEngine {
   }
 
   /// A connection that can take a request now: for HTTP/1 the most recently used idle one, for HTTP/2 the first with room.
-  func readyConnection(_ h: SlabIndex, _ wanted: WantedProtocol, for s: SlabIndex) -> SlabIndex? {
+  func readyConnection(_ h: HostIndex, _ wanted: WantedProtocol, for s: StreamIndex) -> UpstreamIndex? {
     if wanted == .codec { return readyCodec(h, for: s) }
     let host = hosts.ref(h)
     if wanted != .http1, !host[].multiplexed.isEmpty {
@@ -50,7 +50,7 @@ extension WorkerEngine {
   }
 
   /// Queues the stream until a connection of the host is ready. May end the stream (breaker).
-  func wait(_ s: SlabIndex, _ h: SlabIndex, _ wanted: WantedProtocol) {
+  func wait(_ s: StreamIndex, _ h: HostIndex, _ wanted: WantedProtocol) {
     let stream = streams.ref(s)
     let host = hosts.ref(h)
     let state = clusters.ref(stream[].cluster)
@@ -78,7 +78,7 @@ extension WorkerEngine {
   }
 
   /// Takes a stream out of its host's queue.
-  func leaveWaiting(_ s: SlabIndex) {
+  func leaveWaiting(_ s: StreamIndex) {
     let stream = streams.ref(s)
     guard stream[].place.leftQueue() else { return }
     let host = hosts.ref(stream[].host)
@@ -91,7 +91,7 @@ extension WorkerEngine {
   /// Opens a connection to the host unless the breaker forbids it (a host's first of a protocol is always allowed: one of the other protocol
   /// would never take the request).
   func open(
-    _ h: SlabIndex, _ wanted: WantedProtocol, breaker: CircuitBreaker, highPriority: Bool,
+    _ h: HostIndex, _ wanted: WantedProtocol, breaker: CircuitBreaker, highPriority: Bool,
     codec: ConfigRef<CompiledCodec>? = nil
   ) {
     let host = hosts.ref(h)
@@ -132,7 +132,7 @@ extension WorkerEngine {
   }
 
   /// A connection has room: waiting streams take it; an HTTP/1 connection that nobody wants becomes idle.
-  func freed(upstream u: SlabIndex) {
+  func freed(upstream u: UpstreamIndex) {
     let slot = upstreams.ref(u)
     guard slot[].life.isUp else { return }
     let host = hosts.ref(slot[].host)
@@ -165,7 +165,7 @@ extension WorkerEngine {
 
   /// Streams that still wait, because they want another protocol or there was no room, get a connection made; to a host that has left,
   /// none is made any more. May let go of the host.
-  func openForWaiting(_ h: SlabIndex) {
+  func openForWaiting(_ h: HostIndex) {
     let host = hosts.ref(h)
     guard host[].waiting.count > host[].expectedCapacity, !host[].waiting.isEmpty else { return }
     if host[].isRemoved { return moveWaiting(h) }
@@ -178,7 +178,7 @@ extension WorkerEngine {
   }
 
   /// Those who wait for a connection of a host that has left look for another host. May let go of the host.
-  func moveWaiting(_ h: SlabIndex) {
+  func moveWaiting(_ h: HostIndex) {
     while hosts.contains(h), !hosts[h].waiting.isEmpty {
       let s = hosts[h].waiting.first
       leaveWaiting(s)
@@ -190,7 +190,7 @@ extension WorkerEngine {
   }
 
   /// Gives a multiplexed connection to those who wait, as far as it has room.
-  func serveWaiting(_ u: SlabIndex) {
+  func serveWaiting(_ u: UpstreamIndex) {
     let slot = upstreams.ref(u)
     while slot[].life == .open, slot[].h2[].availableStreams > 0,
       let s = nextWaiting(slot[].host, .http2, u)
@@ -200,7 +200,7 @@ extension WorkerEngine {
   }
 
   /// The first waiting stream that the connection `u`, which speaks `has`, can take.
-  func nextWaiting(_ h: SlabIndex, _ has: WantedProtocol, _ u: SlabIndex) -> SlabIndex? {
+  func nextWaiting(_ h: HostIndex, _ has: WantedProtocol, _ u: UpstreamIndex) -> StreamIndex? {
     var s = hosts[h].waiting.first
     while !s.isNone {
       let wanted = streams[s].wanted
@@ -217,12 +217,12 @@ extension WorkerEngine {
 
   /// Whether the endpoint's word on upgrades, which stands in its SETTINGS, has to be waited for.
   @inline(__always)
-  private func awaitsSettings(_ s: SlabIndex, _ u: SlabIndex) -> Bool {
+  private func awaitsSettings(_ s: StreamIndex, _ u: UpstreamIndex) -> Bool {
     streams[s].tunnel.isUpgrade && !upstreams[u].h2[].hasReceivedSettings
   }
 
   /// Whether one of the host's connections will be able to say soon if it takes the upgrade: another one would know no more.
-  private func settingsAreComing(to h: SlabIndex, for s: SlabIndex) -> Bool {
+  private func settingsAreComing(to h: HostIndex, for s: StreamIndex) -> Bool {
     if !streams[s].tunnel.isUpgrade { return false }
     var u = hosts[h].multiplexed.first
     while !u.isNone {
@@ -233,7 +233,7 @@ extension WorkerEngine {
   }
 
   /// *Returns*: whether the stream, or what it ended with, had the connection; not so when too many requests run already.
-  func startWaiting(_ s: SlabIndex, on u: SlabIndex) -> Bool {
+  func startWaiting(_ s: StreamIndex, on u: UpstreamIndex) -> Bool {
     leaveWaiting(s)
     guard let head = streams[s].head else {
       localReply(s, 503, .empty, details: "waiting_without_request")
@@ -255,7 +255,7 @@ extension WorkerEngine {
 
   // MARK: Lists
 
-  func list(upstream u: SlabIndex) {
+  func list(upstream u: UpstreamIndex) {
     let slot = upstreams.ref(u)
     guard slot[].list == .none else { return }
     let host = hosts.ref(slot[].host)
@@ -271,7 +271,7 @@ extension WorkerEngine {
     }
   }
 
-  func unlist(upstream u: SlabIndex) {
+  func unlist(upstream u: UpstreamIndex) {
     let slot = upstreams.ref(u)
     let host = hosts.ref(slot[].host)
     switch slot[].list {
@@ -283,7 +283,7 @@ extension WorkerEngine {
     slot[].list = .none
   }
 
-  func idleBegan(_ u: SlabIndex) {
+  func idleBegan(_ u: UpstreamIndex) {
     let slot = upstreams.ref(u)
     slot[].idleSince = now
     let timeout = clusters[hosts[slot[].host].cluster].config[].idleTimeout
@@ -293,14 +293,14 @@ extension WorkerEngine {
 
   /// The connection has been given the last request that `max_requests_per_connection` allows it. Said when a request is placed, not when one
   /// ends: a multiplexed connection takes many before the first has ended.
-  func lastRequestBegan(_ u: SlabIndex) {
+  func lastRequestBegan(_ u: UpstreamIndex) {
     if upstreams[u].life == .draining { return }
     clusters[hosts[upstreams[u].host].cluster].stats.add(.upstreamCxMaxRequests)
     drain(upstream: u)
   }
 
   /// No new stream; closes when the last one has ended.
-  func drain(upstream u: SlabIndex) {
+  func drain(upstream u: UpstreamIndex) {
     let slot = upstreams.ref(u)
     slot[].life.retired()
     unlist(upstream: u)
@@ -308,7 +308,7 @@ extension WorkerEngine {
   }
 
   /// A PING before the first stream after a long silence shows whether the other side is still there.
-  private func beforeFirstStream(_ u: SlabIndex) {
+  private func beforeFirstStream(_ u: UpstreamIndex) {
     let slot = upstreams.ref(u)
     guard slot[].active == 0 else { return }
     let config = clusters[hosts[slot[].host].cluster].config
@@ -318,7 +318,7 @@ extension WorkerEngine {
     sendPing(u, timeout: config[].pingTimeout)
   }
 
-  func sendPing(_ u: SlabIndex, timeout: UInt64) {
+  func sendPing(_ u: UpstreamIndex, timeout: UInt64) {
     let slot = upstreams.ref(u)
     slot[].h2[].ping(now.nanoseconds)
     slot[].ping.sent()

@@ -12,14 +12,14 @@ extension WorkerEngine {
   // MARK: Making one
 
   /// Begins to connect to a host; the outcome comes as `upstreamConnected` or `upstreamClosed`.
-  func connect(_ h: SlabIndex, breaker: CircuitBreaker, speaking protocols: UpstreamProtocols) -> SlabIndex? {
+  func connect(_ h: HostIndex, breaker: CircuitBreaker, speaking protocols: UpstreamProtocols) -> UpstreamIndex? {
     let host = hosts.ref(h)
     let state = clusters.ref(host[].cluster)
     var slot = UpstreamConnection(
       connection: .none, host: h, address: host[].address, decoder: state[].decoder, now: now)
     slot.mostServed = state[].config[].maxRequestsPerConnection
     guard let u = upstreams.insert(slot) else { return nil }
-    let c = loop.connect(to: host[].address, state[].config[].options, tag: Self.word(.upstream, u))
+    let c = loop.connect(to: host[].address, state[].config[].options, tag: Self.word(u))
     guard !c.isNone else {
       upstreams.remove(u)
       return nil
@@ -47,7 +47,7 @@ extension WorkerEngine {
     return u
   }
 
-  func upstreamConnected(_ u: SlabIndex) {
+  func upstreamConnected(_ u: UpstreamIndex) {
     let slot = upstreams.ref(u)
     if slot[].life.isClosed { return }
     let host = hosts.ref(slot[].host)
@@ -99,7 +99,7 @@ extension WorkerEngine {
   }
 
   /// The connection no longer counts as being opened; its `life` says so next.
-  private func connectingEnded(_ u: SlabIndex) {
+  private func connectingEnded(_ u: UpstreamIndex) {
     let slot = upstreams.ref(u)
     guard slot[].life.isOpening else { return }
     let host = hosts.ref(slot[].host)
@@ -109,7 +109,7 @@ extension WorkerEngine {
 
   // MARK: Bytes
 
-  func upstreamReceived(_ u: SlabIndex, _ bytes: ByteView) -> Int {
+  func upstreamReceived(_ u: UpstreamIndex, _ bytes: ByteView) -> Int {
     let slot = upstreams.ref(u)
     if slot[].life.isClosed { return bytes.count }
     clusters[hosts[slot[].host].cluster].stats.add(.upstreamCxRxBytesTotal, UInt64(bytes.count))
@@ -122,7 +122,7 @@ extension WorkerEngine {
     }
   }
 
-  func upstreamReceivedHTTP1(_ u: SlabIndex, _ bytes: ByteView) -> Int {
+  func upstreamReceivedHTTP1(_ u: UpstreamIndex, _ bytes: ByteView) -> Int {
     let slot = upstreams.ref(u)
     if slot[].stream.isNone {
       // Nobody asked: what comes cannot belong to any request, and the connection cannot be trusted any more.
@@ -180,7 +180,7 @@ extension WorkerEngine {
   }
 
   /// The event after the last byte of a response of known length: its end.
-  private func takeEnd(_ u: SlabIndex, _ input: inout ByteView) -> Bool {
+  private func takeEnd(_ u: UpstreamIndex, _ input: inout ByteView) -> Bool {
     guard case .end = upstreams[u].decoder.next(&input, head: trailerHead) else { return false }
     surplus(u, input)
     return true
@@ -189,19 +189,19 @@ extension WorkerEngine {
   /// More bytes than the response had belong to no request: the connection serves no other one. Said before the stream learns of its
   /// end, which would give the connection to the next.
   @inline(__always)
-  private func surplus(_ u: SlabIndex, _ rest: ByteView) {
+  private func surplus(_ u: UpstreamIndex, _ rest: ByteView) {
     if rest.isEmpty { return }
     upstreams[u].life.retired()
     clusters[hosts[upstreams[u].host].cluster].stats.add(.upstreamCxProtocolError)
   }
 
-  private func responseHead(_ s: SlabIndex, end: Bool) {
+  private func responseHead(_ s: StreamIndex, end: Bool) {
     if case .length(let n) = responseHead.framing, !end { streams[s].responseLeft = Int64(clamping: n) }
     responseHead(s, responseHead, end: end)
   }
 
   /// The upstream broke HTTP.
-  private func upstreamInvalid(_ u: SlabIndex, _ error: H1Error) {
+  private func upstreamInvalid(_ u: UpstreamIndex, _ error: H1Error) {
     let slot = upstreams.ref(u)
     clusters[hosts[slot[].host].cluster].stats.add(.upstreamCxProtocolError)
     let s = slot[].stream
@@ -217,7 +217,7 @@ extension WorkerEngine {
       details: error.detail)
   }
 
-  func upstreamReadEnded(_ u: SlabIndex) {
+  func upstreamReadEnded(_ u: UpstreamIndex) {
     let slot = upstreams.ref(u)
     if slot[].life.isClosed { return }
     slot[].read.ended()
@@ -243,7 +243,7 @@ extension WorkerEngine {
   }
 
   /// What the end of a connection means for its stream: half an HTTP/1 message is a broken answer, none at all is none.
-  private func reasonOfLoss(_ u: SlabIndex) -> UpstreamResetReason {
+  private func reasonOfLoss(_ u: UpstreamIndex) -> UpstreamResetReason {
     let slot = upstreams.ref(u)
     guard slot[].kind == .http1, !slot[].stream.isNone, slot[].answer == .come,
       !slot[].life.isClosedByUs, case .invalid = slot[].decoder.endOfInput()
@@ -253,12 +253,12 @@ extension WorkerEngine {
   }
 
   /// Closes a connection whose streams cannot go on.
-  func closeWithStreams(_ u: SlabIndex, _ reason: UpstreamResetReason) {
+  func closeWithStreams(_ u: UpstreamIndex, _ reason: UpstreamResetReason) {
     close(upstream: u, .gracefully)
     resetStreams(u, reason)
   }
 
-  private func resetStreams(_ u: SlabIndex, _ reason: UpstreamResetReason) {
+  private func resetStreams(_ u: UpstreamIndex, _ reason: UpstreamResetReason) {
     let slot = upstreams.ref(u)
     if !slot[].stream.isNone {
       let s = slot[].stream
@@ -269,7 +269,7 @@ extension WorkerEngine {
 
   // MARK: End
 
-  func close(upstream u: SlabIndex, _ mode: CloseMode) {
+  func close(upstream u: UpstreamIndex, _ mode: CloseMode) {
     let slot = upstreams.ref(u)
     if slot[].life.isClosed { return }
     unlist(upstream: u)
@@ -282,7 +282,7 @@ extension WorkerEngine {
     loop.close(slot[].connection, mode)
   }
 
-  func upstreamClosed(_ u: SlabIndex, _ reason: CloseReason) {
+  func upstreamClosed(_ u: UpstreamIndex, _ reason: CloseReason) {
     let slot = upstreams.ref(u)
     let h = slot[].host
     let host = hosts.ref(h)
@@ -328,7 +328,7 @@ extension WorkerEngine {
   }
 
   /// A connection could not be made: those it was opened for fail with it.
-  private func connectFailed(_ h: SlabIndex, _ reason: UpstreamResetReason) {
+  private func connectFailed(_ h: HostIndex, _ reason: UpstreamResetReason) {
     guard hosts.contains(h) else { return }
     let host = hosts.ref(h)
     // Streams beyond what other connections in the making will carry.
@@ -341,20 +341,20 @@ extension WorkerEngine {
   }
 
   /// A connection is gone; streams that still wait need another one.
-  private func afterClose(_ h: SlabIndex) {
+  private func afterClose(_ h: HostIndex) {
     openForWaiting(h)
     if hosts.contains(h) { releaseIfUnused(host: h) }
   }
 
   // MARK: Flow control
 
-  func upstreamBlocked(_ u: SlabIndex) {
+  func upstreamBlocked(_ u: UpstreamIndex) {
     let slot = upstreams.ref(u)
     guard slot[].write.block() else { return }
     if !slot[].stream.isNone { pauseRequest(slot[].stream) }
   }
 
-  func upstreamDrained(_ u: SlabIndex) {
+  func upstreamDrained(_ u: UpstreamIndex) {
     let slot = upstreams.ref(u)
     slot[].write.drained()
     if slot[].life.isClosed { return }
@@ -369,13 +369,13 @@ extension WorkerEngine {
     }
   }
 
-  func pauseReading(upstream u: SlabIndex) {
+  func pauseReading(upstream u: UpstreamIndex) {
     let slot = upstreams.ref(u)
     guard !slot[].life.isClosed, slot[].read.pause() else { return }
     loop.pauseReading(slot[].connection)
   }
 
-  func resumeReading(upstream u: SlabIndex) {
+  func resumeReading(upstream u: UpstreamIndex) {
     let slot = upstreams.ref(u)
     guard !slot[].life.isClosed, slot[].read.resume() else { return }
     loop.resumeReading(slot[].connection)

@@ -2,12 +2,13 @@
 
 import WeftBase
 import WeftHTTP
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
 
 extension WorkerEngine {
-  func upstreamReceivedHTTP2(_ u: SlabIndex, _ bytes: ByteView) -> Int {
+  func upstreamReceivedHTTP2(_ u: UpstreamIndex, _ bytes: ByteView) -> Int {
     let slot = upstreams.ref(u)
     let h2 = slot[].h2
     var input = bytes
@@ -67,14 +68,14 @@ extension WorkerEngine {
     return bytes.count
   }
 
-  private func stream(_ u: SlabIndex, _ id: H2StreamID) -> SlabIndex? {
+  private func stream(_ u: UpstreamIndex, _ id: H2StreamID) -> StreamIndex? {
     guard let word = upstreams[u].h2[].user(id), word != 0 else { return nil }
-    let index = SlabIndex(rawValue: word)
+    let index = StreamIndex(rawValue: word)
     return streams.contains(index) && streams[index].upstream == u ? index : nil
   }
 
   /// The endpoint takes no more streams; those above the last it took were not processed and go elsewhere.
-  private func goAwayReceived(_ u: SlabIndex, _ last: H2StreamID) {
+  private func goAwayReceived(_ u: UpstreamIndex, _ last: H2StreamID) {
     let slot = upstreams.ref(u)
     slot[].life.retired()
     unlist(upstream: u)

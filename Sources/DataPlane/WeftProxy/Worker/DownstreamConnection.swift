@@ -44,7 +44,7 @@ package struct DownstreamConnection: BitwiseCopyable {
   package var chain: Int32 = -1
   var chainConfig: ConfigRef<CompiledFilterChain>?
   /// What the chain's network filters keep of it; none where there are none.
-  package var network = SlabIndex.none
+  package var network = NetworkIndex.none
   var manager: ConfigRef<CompiledHTTPManager>?
   var stats: StatBlock<HTTPMetric>?
   var tcpStats: StatBlock<TCPMetric>?
@@ -52,9 +52,9 @@ package struct DownstreamConnection: BitwiseCopyable {
   package var h2 = H2Cell.none
   package var codec = CodecCell.none
   /// HTTP/1 and TCP: the stream in progress.
-  package var stream = SlabIndex.none
+  package var stream = StreamIndex.none
   /// HTTP/2 and codecs: the streams in progress, oldest first, whether or not the codec still knows them.
-  package var streams = SlotList()
+  package var streams = SlotList<StreamSlot>()
   package var active: UInt32 = 0
   /// `inside`: which hold of which stream waits for the answer.
   var token = HoldToken.none

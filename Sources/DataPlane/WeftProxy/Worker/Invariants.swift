@@ -12,16 +12,16 @@ import WeftUpstream
 /// Who lists what, and how many there are: filled by one walk over all slots.
 private struct Census {
   /// The client, or upstream connection, in whose list a stream is; the host in whose queue it is.
-  var client: [SlabIndex: SlabIndex] = [:]
-  var carrier: [SlabIndex: SlabIndex] = [:]
-  var queue: [SlabIndex: SlabIndex] = [:]
+  var client: [StreamIndex: DownstreamIndex] = [:]
+  var carrier: [StreamIndex: UpstreamIndex] = [:]
+  var queue: [StreamIndex: HostIndex] = [:]
   /// The host in whose idle or multiplexed list a connection is.
-  var idle: [SlabIndex: SlabIndex] = [:]
-  var multiplexed: [SlabIndex: SlabIndex] = [:]
-  var speaking: [SlabIndex: SlabIndex] = [:]
-  var hosts: [SlabIndex: HostCensus] = [:]
+  var idle: [UpstreamIndex: HostIndex] = [:]
+  var multiplexed: [UpstreamIndex: HostIndex] = [:]
+  var speaking: [UpstreamIndex: HostIndex] = [:]
+  var hosts: [HostIndex: HostCensus] = [:]
   /// Requests, and hosts, of a cluster.
-  var clusters: [SlabIndex: (requests: Int32, hosts: Int32)] = [:]
+  var clusters: [ClusterIndex: (requests: Int32, hosts: Int32)] = [:]
 }
 
 private struct HostCensus: Equatable {
@@ -87,7 +87,7 @@ extension WorkerEngine {
   }
 
   /// Every stream has a client that knows it, and what it names is there and names it back.
-  private func check(stream s: SlabIndex, _ census: Census, _ found: inout Violations) {
+  private func check(stream s: StreamIndex, _ census: Census, _ found: inout Violations) {
     let stream = streams[s]
     guard downstreams.contains(stream.downstream) else { return found.add("stream \(s.index) outlives its client") }
     let d = downstreams[stream.downstream]
@@ -186,7 +186,7 @@ extension WorkerEngine {
   }
 
   /// The stream of our own that a held one waits for.
-  private func checkAsked(_ s: SlabIndex, _ stream: Stream, _ found: inout Violations) {
+  private func checkAsked(_ s: StreamIndex, _ stream: Stream, _ found: inout Violations) {
     guard streams.contains(stream.asked) else { return found.add("stream \(s.index) waits for an answer that is gone") }
     let d = streams[stream.asked].downstream
     found.expect(
@@ -195,7 +195,7 @@ extension WorkerEngine {
   }
 
   /// A client's streams are its own, and counted.
-  private func check(downstream i: SlabIndex, _ found: inout Violations) {
+  private func check(downstream i: DownstreamIndex, _ found: inout Violations) {
     let d = downstreams[i]
     var s = d.streams.first
     while !s.isNone, streams.contains(s) {
@@ -224,7 +224,7 @@ extension WorkerEngine {
     var cursor = 0
     while let id = d.h2[].nextStream(after: &cursor) {
       guard let word = d.h2[].user(id), word != 0 else { continue }
-      let s = SlabIndex(rawValue: word)
+      let s = StreamIndex(rawValue: word)
       if streams.contains(s) {
         found.expect(
           streams[s].downstream == i && streams[s].downstreamID == id, "client \(i.index) mixes up stream \(id)")
@@ -233,7 +233,7 @@ extension WorkerEngine {
   }
 
   /// What a client of a codec has in flight is what its streams still hold, and each of them has a number of its own.
-  private func checkHeld(_ i: SlabIndex, _ found: inout Violations) {
+  private func checkHeld(_ i: DownstreamIndex, _ found: inout Violations) {
     let d = downstreams[i]
     var held = 0
     var s = d.streams.first
@@ -245,7 +245,7 @@ extension WorkerEngine {
   }
 
   /// The numbers under way are those of the streams, or were answered already.
-  private func checkNumbers(_ i: SlabIndex, _ found: inout Violations) {
+  private func checkNumbers(_ i: UpstreamIndex, _ found: inout Violations) {
     let u = upstreams[i]
     found.expect(u.codec[].underWay <= Int(u.active), "upstream \(i.index) waits for answers nobody asked for")
     var numbers: Set<UInt32> = []
@@ -259,7 +259,7 @@ extension WorkerEngine {
   }
 
   /// An upstream connection is in the list its state calls for, and its streams name it.
-  private func check(upstream i: SlabIndex, _ census: Census, _ found: inout Violations) {
+  private func check(upstream i: UpstreamIndex, _ census: Census, _ found: inout Violations) {
     let u = upstreams[i]
     var s = u.streams.first
     while !s.isNone, streams.contains(s) {
@@ -303,7 +303,7 @@ extension WorkerEngine {
   }
 
   /// A host's books agree with the connections and streams there are.
-  private func check(host i: SlabIndex, _ census: Census, _ found: inout Violations) {
+  private func check(host i: HostIndex, _ census: Census, _ found: inout Violations) {
     let host = hosts[i]
     guard clusters.contains(host.cluster) else { return found.add("host \(i.index) outlives its cluster") }
     let counted = HostCensus(
@@ -318,7 +318,7 @@ extension WorkerEngine {
     }
   }
 
-  private func check(cluster i: SlabIndex, _ census: Census, _ found: inout Violations) {
+  private func check(cluster i: ClusterIndex, _ census: Census, _ found: inout Violations) {
     let cluster = clusters[i]
     let there = census.clusters[i] ?? (0, 0)
     found.expect(
@@ -453,22 +453,25 @@ extension WorkerEngine {
 
   /// The streams of a list, whose links must agree both ways and with its count.
   private func streamList(
-    _ list: SlotList, _ owner: @autoclosure () -> String, _ links: (SlabIndex) -> SlotLinks, _ found: inout Violations
-  ) -> [SlabIndex] {
+    _ list: SlotList<StreamSlot>, _ owner: @autoclosure () -> String, _ links: (StreamIndex) -> SlotLinks<StreamSlot>,
+    _ found: inout Violations
+  ) -> [StreamIndex] {
     walk(list, owner, limit: streams.count, { streams.contains($0) }, links, &found)
   }
 
-  private func connectionList(_ list: SlotList, _ h: SlabIndex, _ found: inout Violations) -> [SlabIndex] {
+  private func connectionList(
+    _ list: SlotList<UpstreamSlot>, _ h: HostIndex, _ found: inout Violations
+  ) -> [UpstreamIndex] {
     walk(
       list, { "host \(h.index)" }, limit: upstreams.count, { upstreams.contains($0) }, { upstreams[$0].links }, &found)
   }
 
-  private func walk(
-    _ list: SlotList, _ owner: () -> String, limit: Int, _ isLive: (SlabIndex) -> Bool,
-    _ links: (SlabIndex) -> SlotLinks, _ found: inout Violations
-  ) -> [SlabIndex] {
-    var result: [SlabIndex] = []
-    var previous = SlabIndex.none
+  private func walk<Kind>(
+    _ list: SlotList<Kind>, _ owner: () -> String, limit: Int, _ isLive: (SlotIndex<Kind>) -> Bool,
+    _ links: (SlotIndex<Kind>) -> SlotLinks<Kind>, _ found: inout Violations
+  ) -> [SlotIndex<Kind>] {
+    var result: [SlotIndex<Kind>] = []
+    var previous = SlotIndex<Kind>.none
     var next = list.first
     while !next.isNone {
       guard isLive(next), result.count < limit else {

@@ -1,6 +1,7 @@
 // SlotRef: a slot of a slab, checked once and then read and written in place; and lists of slots.
 
 import WeftBase
+import WeftProxyAPI
 import WeftUpstream
 
 /// A live slot: `stream[].status = 200`.
@@ -21,15 +22,15 @@ struct SlotRef<Element: BitwiseCopyable>: BitwiseCopyable {
   }
 }
 
-extension Slab {
+extension SlotTable {
   /// The live slot of `i`; traps when it is gone.
   @inline(__always)
-  func ref(_ i: SlabIndex) -> SlotRef<Element> { unsafe SlotRef(pointer(i)) }
+  func ref(_ i: SlotIndex<Kind>) -> SlotRef<Element> { unsafe SlotRef(pointer(i)) }
 }
 
-extension Slab where Element: Linked {
+extension SlotTable where Element: Linked, Element.SlotKind == Kind {
   /// Puts `i` in front of `list`.
-  func pushFirst(_ i: SlabIndex, _ list: inout SlotList) {
+  func pushFirst(_ i: SlotIndex<Kind>, _ list: inout SlotList<Kind>) {
     self[i].links.previous = .none
     self[i].links.next = list.first
     if list.first.isNone { list.last = i } else { self[list.first].links.previous = i }
@@ -38,7 +39,7 @@ extension Slab where Element: Linked {
   }
 
   /// Puts `i` at the end of `list`.
-  func pushLast(_ i: SlabIndex, _ list: inout SlotList) {
+  func pushLast(_ i: SlotIndex<Kind>, _ list: inout SlotList<Kind>) {
     self[i].links.next = .none
     self[i].links.previous = list.last
     if list.last.isNone { list.first = i } else { self[list.last].links.next = i }
@@ -47,7 +48,7 @@ extension Slab where Element: Linked {
   }
 
   /// Takes `i` out of `list`, of which it must be a member.
-  func unlink(_ i: SlabIndex, _ list: inout SlotList) {
+  func unlink(_ i: SlotIndex<Kind>, _ list: inout SlotList<Kind>) {
     let own = self[i].links
     if own.previous.isNone { list.first = own.next } else { self[own.previous].links.next = own.next }
     if own.next.isNone { list.last = own.previous } else { self[own.next].links.previous = own.previous }

@@ -2,6 +2,7 @@
 
 import WeftBase
 import WeftHTTP
+import WeftProxyAPI
 import WeftRuntime
 import WeftUpstream
 
@@ -116,14 +117,14 @@ extension WorkerEngine {
   }
 
   /// Asks for the output of an HTTP/2 connection to be written at the end of the turn.
-  func flushLater(downstream d: SlabIndex) {
+  func flushLater(downstream d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     guard slot[].flush.queue() else { return }
     turn[].flushDownstream.append(d)
     askEndOfTurn()
   }
 
-  func flushLater(upstream u: SlabIndex) {
+  func flushLater(upstream u: UpstreamIndex) {
     let slot = upstreams.ref(u)
     guard slot[].flush.queue() else { return }
     turn[].flushUpstream.append(u)
@@ -155,7 +156,7 @@ extension WorkerEngine {
     turn[].flushDownstream.removeAll(keepingCapacity: true)
   }
 
-  func flushHTTP2(downstream d: SlabIndex) {
+  func flushHTTP2(downstream d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     slot[].flush.flushed()
     let h2 = slot[].h2
@@ -171,7 +172,7 @@ extension WorkerEngine {
     }
   }
 
-  func flushHTTP2(upstream u: SlabIndex) {
+  func flushHTTP2(upstream u: UpstreamIndex) {
     let slot = upstreams.ref(u)
     slot[].flush.flushed()
     let h2 = slot[].h2

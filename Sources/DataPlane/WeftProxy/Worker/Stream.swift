@@ -2,23 +2,23 @@
 
 package import WeftBase
 package import WeftHTTP
-import WeftProxyAPI
+package import WeftProxyAPI
 package import WeftRuntime
 package import WeftTelemetry
 package import WeftUpstream
 
 /// The hosts of a stream's last eight attempts, by slot: a position in the balancer may be another host's after an update.
 struct TriedSlots: BitwiseCopyable {
-  private var slots: InlineArray<8, SlabIndex> = InlineArray(repeating: .none)
+  private var slots: InlineArray<8, HostIndex> = InlineArray(repeating: .none)
   private var next = 0
 
-  mutating func insert(_ host: SlabIndex) {
+  mutating func insert(_ host: HostIndex) {
     slots[next & 7] = host
     next &+= 1
   }
 
   /// Where those of them that are still members stand now.
-  func positions(in hosts: borrowing Slab<Host>) -> TriedHosts {
+  func positions(in hosts: borrowing SlotTable<HostSlot, Host>) -> TriedHosts {
     var tried = TriedHosts()
     for i in 0..<8 where !slots[i].isNone && hosts.contains(slots[i]) {
       let position = hosts[slots[i]].position
@@ -52,9 +52,9 @@ package struct Stream: Linked {
     package static let responseChunked = Flags(rawValue: 1 << 10)
   }
 
-  package var downstream: SlabIndex
+  package var downstream: DownstreamIndex
   package var downstreamID: H2StreamID
-  package var upstream = SlabIndex.none
+  package var upstream = UpstreamIndex.none
   package var upstreamID: H2StreamID = 0
   /// Of a codec's protocol: which one, the client's own number for it, and whether an answer is expected.
   var codec: ConfigRef<CompiledCodec>?
@@ -77,9 +77,9 @@ package struct Stream: Linked {
   package var automaticRetry = AutomaticRetry.unspent
   package var responseFlags = ResponseFlags()
   /// In its host's waiting list; later, where that speaks HTTP/2, among the streams of its upstream connection.
-  package var links = SlotLinks()
+  package var links = SlotLinks<StreamSlot>()
   /// Among the streams of its HTTP/2 client.
-  package var siblings = SlotLinks()
+  package var siblings = SlotLinks<StreamSlot>()
 
   package var snapshot: UInt32
   var route: ConfigRef<CompiledRoute>?
@@ -92,10 +92,10 @@ package struct Stream: Linked {
   var routes: ConfigRef<RouteTable>?
   var frame = FilterFrame()
   /// The stream of our own whose answer a filter waits for.
-  var asked = SlabIndex.none
+  var asked = StreamIndex.none
   var wanted = WantedProtocol.http1
-  package var cluster = SlabIndex.none
-  package var host = SlabIndex.none
+  package var cluster = ClusterIndex.none
+  package var host = HostIndex.none
   package var random: UInt64
   /// By which balancing gives it a host.
   var hash = CombinedHash()
@@ -162,7 +162,7 @@ package struct Stream: Linked {
   package var details = ByteView("via_upstream")
 
   package init(
-    downstream: SlabIndex, downstreamID: H2StreamID, snapshot: UInt32, random: UInt64, now: MonotonicInstant
+    downstream: DownstreamIndex, downstreamID: H2StreamID, snapshot: UInt32, random: UInt64, now: MonotonicInstant
   ) {
     self.downstream = downstream
     self.downstreamID = downstreamID

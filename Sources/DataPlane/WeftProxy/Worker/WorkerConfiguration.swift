@@ -1,6 +1,7 @@
 // WorkerConfiguration: the snapshots a worker uses, and how long.
 
 import WeftBase
+import WeftProxyAPI
 import WeftTelemetry
 import WeftUpstream
 
@@ -18,7 +19,7 @@ struct WorkerConfiguration: ~Copyable {
   struct Use: BitwiseCopyable {
     var users: Int
     var clusters: ClusterTable
-    var names: ConstantTable<ClusterIndex.Entry>
+    var names: ConstantTable<ClusterPositions.Entry>
   }
 
   /// A worker's states of the clusters of one piece, shared by the snapshots that share the piece.
@@ -27,10 +28,10 @@ struct WorkerConfiguration: ~Copyable {
   @safe
   struct Piece: BitwiseCopyable {
     private let users: UnsafeMutablePointer<Int>
-    let states: UnsafeMutablePointer<SlabIndex>
+    let states: UnsafeMutablePointer<ClusterIndex>
     let count: Int
 
-    init(_ list: [SlabIndex]) {
+    init(_ list: [ClusterIndex]) {
       unsafe users = .allocate(capacity: 1)
       unsafe users.initialize(to: 1)
       unsafe states = .allocate(capacity: max(1, list.count))
@@ -41,7 +42,7 @@ struct WorkerConfiguration: ~Copyable {
     func retain() { unsafe users.pointee += 1 }
 
     /// *Returns*: the states, when nobody uses them any more; the piece is gone then.
-    func release() -> [SlabIndex] {
+    func release() -> [ClusterIndex] {
       unsafe users.pointee -= 1
       guard unsafe users.pointee == 0 else { return [] }
       let list = (0..<count).map { unsafe states[$0] }
@@ -68,7 +69,7 @@ struct WorkerConfiguration: ~Copyable {
     }
 
     @inline(__always)
-    subscript(i: Int) -> SlabIndex {
+    subscript(i: Int) -> ClusterIndex {
       precondition(i >= 0 && i < count)
       return unsafe pieces[i / ClusterList.Piece.size].states[i % ClusterList.Piece.size]
     }
@@ -145,7 +146,7 @@ extension WorkerEngine {
 
   /// The worker's state of the cluster at `position` of a snapshot; `.none` for -1, and for a cluster that is gone.
   @inline(__always)
-  func clusterState(_ snapshot: UInt32, _ position: Int32) -> SlabIndex {
+  func clusterState(_ snapshot: UInt32, _ position: Int32) -> ClusterIndex {
     position < 0 ? .none : configuration[].uses[Int(snapshot)].clusters[Int(position)]
   }
 }

@@ -54,11 +54,11 @@ package final class WorkerEngine: LoopHandler {
   package let limits: Limits
   let pool: BufferPool
 
-  let downstreams: Slab<DownstreamConnection>
-  let upstreams: Slab<UpstreamConnection>
-  let streams: Slab<Stream>
-  let hosts: Slab<Host>
-  let clusters: Slab<ClusterState>
+  let downstreams: SlotTable<DownstreamSlot, DownstreamConnection>
+  let upstreams: SlotTable<UpstreamSlot, UpstreamConnection>
+  let streams: SlotTable<StreamSlot, Stream>
+  let hosts: SlotTable<HostSlot, Host>
+  let clusters: SlotTable<ClusterSlot, ClusterState>
 
   private let requestScratch = HeadScratch()
   private let responseScratch = HeadScratch()
@@ -81,7 +81,7 @@ package final class WorkerEngine: LoopHandler {
   let connectionStates: Cell<[UInt32: ConnectionState]>
   /// What the workers of a process know of each other's connections; nil where there is one worker.
   let balance: Cell<ConnectionBalance?>
-  let clusterNames: Cell<[ClusterKey: SlabIndex]>
+  let clusterNames: Cell<[ClusterKey: ClusterIndex]>
   /// Listeners that could not be opened, and why.
   let listenerFailures: Cell<[(name: String, reason: String)]>
   /// A value in the making.
@@ -99,7 +99,7 @@ package final class WorkerEngine: LoopHandler {
   private let answerScratch = HeadScratch()
   private let replyFieldScratch = HeadScratch()
   let callBody: Cell<ByteBuffer>
-  let networkBlocks: Slab<NetworkBlock>
+  let networkBlocks: SlotTable<NetworkSlot, NetworkBlock>
   let networkDesk: Cell<NetworkDesk>
 
   /// A worker over `loop`; install it as the loop's handler before the first turn.
@@ -109,13 +109,13 @@ package final class WorkerEngine: LoopHandler {
     self.registry = registry
     self.limits = limits
     pool = loop.pool
-    downstreams = Slab(maximum: limits.downstreamConnections)
-    upstreams = Slab(maximum: limits.upstreamConnections)
-    streams = Slab(maximum: limits.streams)
-    networkBlocks = Slab(maximum: limits.downstreamConnections)
+    downstreams = SlotTable(maximum: limits.downstreamConnections)
+    upstreams = SlotTable(maximum: limits.upstreamConnections)
+    streams = SlotTable(maximum: limits.streams)
+    networkBlocks = SlotTable(maximum: limits.downstreamConnections)
     networkDesk = Cell(NetworkDesk(worker: number))
-    hosts = Slab(maximum: limits.hosts)
-    clusters = Slab(maximum: limits.clusters)
+    hosts = SlotTable(maximum: limits.hosts)
+    clusters = SlotTable(maximum: limits.clusters)
     requestHead = requestScratch.head
     responseHead = responseScratch.head
     replayHead = replayScratch.head
@@ -170,15 +170,18 @@ package final class WorkerEngine: LoopHandler {
 
   // MARK: Events of the loop
 
-  static func word(_ side: Side, _ i: SlabIndex) -> UInt64 { side.rawValue << 32 | UInt64(i.index) }
+  /// What the loop keeps with a connection or timer of a slot.
+  static func word(_ d: DownstreamIndex) -> UInt64 { Side.downstream.rawValue << 32 | UInt64(d.index) }
+  static func word(_ u: UpstreamIndex) -> UInt64 { Side.upstream.rawValue << 32 | UInt64(u.index) }
+  static func word(_ cluster: ClusterIndex) -> UInt64 { Side.cluster.rawValue << 32 | UInt64(cluster.index) }
 
   @inline(__always)
-  private func downstream(_ word: UInt64) -> SlabIndex? {
+  private func downstream(_ word: UInt64) -> DownstreamIndex? {
     word >> 32 == Side.downstream.rawValue ? downstreams.liveIndex(at: UInt32(truncatingIfNeeded: word)) : nil
   }
 
   @inline(__always)
-  private func upstream(_ word: UInt64) -> SlabIndex? {
+  private func upstream(_ word: UInt64) -> UpstreamIndex? {
     word >> 32 == Side.upstream.rawValue ? upstreams.liveIndex(at: UInt32(truncatingIfNeeded: word)) : nil
   }
 
@@ -264,10 +267,10 @@ enum StoppedListeners { case none, inbound, all }
 struct TurnState: ~Copyable {
   var random: RandomSource
   /// HTTP/2 connections whose output waits for the end of the turn.
-  var flushDownstream: [SlabIndex] = []
-  var flushUpstream: [SlabIndex] = []
+  var flushDownstream: [DownstreamIndex] = []
+  var flushUpstream: [UpstreamIndex] = []
   var endOfTurnAsked = false
-  var spareStreams: [SlabIndex] = []
+  var spareStreams: [StreamIndex] = []
   var passed = PassedMessage()
   /// Bytes that connections of codecs keep of messages that have begun: clients', and endpoints'.
   var halfRequests = 0
@@ -281,7 +284,7 @@ struct TurnState: ~Copyable {
   /// Whether the socket that is being accepted has a place here (`ConnectionBalance`).
   var hasPlace = false
   /// Hosts that left and have connections still to be closed; how many this turn may close, and which turn that is.
-  var departing: [SlabIndex] = []
+  var departing: [HostIndex] = []
   var closesLeft = 0
   var closesAt = MonotonicInstant.distantFuture
   var isDraining = false

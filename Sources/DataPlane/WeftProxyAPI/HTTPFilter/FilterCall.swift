@@ -78,7 +78,7 @@ package struct FilterDesk: BitwiseCopyable {
   /// How values with operators are made, and by which engine: the engine sets itself when it is whole.
   @usableFromInline package let host: any FilterHost.Type
   @usableFromInline package var engine: UnsafeMutableRawPointer
-  @usableFromInline package var stream = SlabIndex.none
+  @usableFromInline package var stream = StreamIndex.none
 
   package init(
     callBody: UnsafeMutablePointer<ByteBuffer>, callHead: MessageHead, answerHead: MessageHead,
@@ -100,29 +100,30 @@ package struct FilterDesk: BitwiseCopyable {
 package protocol FilterHost {
   /// Applies configured changes, operators included. `isResponse`: `head` is the response's.
   static func _apply(
-    _ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ changes: ConstantTable<CompiledHeaderChange>,
+    _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ changes: ConstantTable<CompiledHeaderChange>,
     _ head: MessageHead, isResponse: Bool)
   /// A field of the request, for the filters of its response; nil when it has none.
-  static func _requestField(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ name: ByteView) -> ByteView?
+  static func _requestField(_ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ name: ByteView) -> ByteView?
   /// The client's address, as far as `use_remote_address` and `x-forwarded-for` tell; in the desk's arena.
-  static func _remoteAddress(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ scratch: MessageHead) -> ByteView
+  static func _remoteAddress(_ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ scratch: MessageHead)
+    -> ByteView
   /// Name of the cluster that the route leads to; empty when that is not known.
-  static func _routeCluster(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex) -> ByteView
+  static func _routeCluster(_ engine: UnsafeMutableRawPointer, _ stream: StreamIndex) -> ByteView
   /// What is known of the request's connection; texts in the desk's arena.
   static func _connection(
-    _ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ scratch: MessageHead
+    _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ scratch: MessageHead
   ) -> ConnectionEnds
   /// Counts a response of `status` with the cluster that the route leads to.
-  static func _countAtRouteCluster(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ status: UInt16)
+  static func _countAtRouteCluster(_ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ status: UInt16)
   /// `count` numbers of the request's connection under `key`, 0 at first; nil when the connection has too many already.
   static func _connectionCells(
-    _ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ key: UInt64, _ count: Int
+    _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ key: UInt64, _ count: Int
   ) -> ConnectionCells?
   /// Passes the response's content on at a pace.
-  static func _pace(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ bytesPerSecond: UInt64)
+  static func _pace(_ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ bytesPerSecond: UInt64)
   /// Keeps bytes until the stream ends.
-  static func _keep(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ bytes: ByteView) -> KeptBytes
-  static func _kept(_ engine: UnsafeMutableRawPointer, _ stream: SlabIndex, _ bytes: KeptBytes) -> ByteView
+  static func _keep(_ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ bytes: ByteView) -> KeptBytes
+  static func _kept(_ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ bytes: KeptBytes) -> ByteView
 }
 
 /// Bytes that a filter has kept for later events of its stream (`FilterCall.keep`): a plain place, for its state.

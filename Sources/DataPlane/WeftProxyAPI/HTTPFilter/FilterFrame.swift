@@ -17,9 +17,9 @@ package enum FilterPhase: UInt8, BitwiseCopyable, Sendable {
 /// Names one hold of one stream: plain bytes. A late answer finds another generation, or another hold.
 @frozen @usableFromInline
 package struct HoldToken: BitwiseCopyable, Sendable {
-  @usableFromInline package var stream: SlabIndex
+  @usableFromInline package var stream: StreamIndex
   @usableFromInline package var hold: UInt32
-  @inlinable package init(stream: SlabIndex, hold: UInt32) { (self.stream, self.hold) = (stream, hold) }
+  @inlinable package init(stream: StreamIndex, hold: UInt32) { (self.stream, self.hold) = (stream, hold) }
   @inlinable package static var none: HoldToken { HoldToken(stream: .none, hold: 0) }
 }
 

@@ -1,6 +1,6 @@
 // Host: one endpoint of a cluster as one worker sees it.
 
-package import WeftBase
+package import WeftProxyAPI
 package import WeftRuntime
 
 /// An endpoint's state on one worker: where it is, how it fares, and its pools.
@@ -9,7 +9,7 @@ package import WeftRuntime
 package struct Host: Linked {
   package var address: SocketAddress
   /// The cluster it belongs to.
-  package var cluster: SlabIndex
+  package var cluster: ClusterIndex
   /// Position in the cluster's list of endpoints; -1 once removed from the cluster.
   package var position: Int32
   package var weight: UInt32
@@ -22,19 +22,19 @@ package struct Host: Linked {
   /// Streams that connections being opened will be able to carry.
   package var expectedCapacity: UInt32 = 0
   /// HTTP/1 connections without a request; the most recently used first.
-  package var idle = SlotList()
+  package var idle = SlotList<UpstreamSlot>()
   /// HTTP/2 connections that take streams.
-  package var multiplexed = SlotList()
+  package var multiplexed = SlotList<UpstreamSlot>()
   /// Connections that speak the protocol of a codec and take requests.
-  package var speaking = SlotList()
+  package var speaking = SlotList<UpstreamSlot>()
   /// Streams that wait for a connection, oldest first.
-  package var waiting = SlotList()
+  package var waiting = SlotList<StreamSlot>()
   /// Where connections carry the request's authority as SNI, each authority has pools of its own: a slot like this one, in the list of the
   /// host whose part it is, for as long as it has connections or requests. Such a part knows its host and its name.
-  package var parts = SlotList()
-  package var whole = SlabIndex.none
+  package var parts = SlotList<HostSlot>()
+  package var whole = HostIndex.none
   package var name = StoredName.none
-  package var links = SlotLinks()
+  package var links = SlotLinks<HostSlot>()
   /// It has left the cluster: its connections close as they become free.
   package var isRemoved = false
   /// Made for an address that a client meant (ORIGINAL_DST): no balancer knows it, and it goes when nothing has used it for a while.
@@ -46,7 +46,7 @@ package struct Host: Linked {
   /// What it came to so far; the levels are filled in when somebody asks (`reading`).
   package var numbers = HostNumbers()
 
-  package init(address: SocketAddress, cluster: SlabIndex, position: Int32, weight: UInt32) {
+  package init(address: SocketAddress, cluster: ClusterIndex, position: Int32, weight: UInt32) {
     self.address = address
     self.cluster = cluster
     self.position = position

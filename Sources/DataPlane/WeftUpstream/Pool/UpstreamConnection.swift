@@ -2,7 +2,7 @@
 
 package import WeftBase
 package import WeftHTTP
-package import WeftProxyAPI
+public import WeftProxyAPI
 package import WeftRuntime
 
 /// A connection that this worker made.
@@ -17,7 +17,7 @@ package struct UpstreamConnection: Linked {
   package enum List: UInt8, BitwiseCopyable { case none, idle, multiplexed, speaking }
 
   package var connection: ConnectionID
-  package var host: SlabIndex
+  package var host: HostIndex
   /// Where it goes: a host of a DNS name may be elsewhere by now.
   package let address: SocketAddress
   @usableFromInline package var kind: Kind = .undecided
@@ -31,14 +31,14 @@ package struct UpstreamConnection: Linked {
   package var ping = PingState.none
   /// Whether bytes of the response in progress have arrived.
   package var answer = FirstBytes.awaited
-  @usableFromInline package var links = SlotLinks()
+  @usableFromInline package var links = SlotLinks<UpstreamSlot>()
   package var decoder: H1Decoder
   package var h2 = H2Cell.none
   package var codec = CodecCell.none
   /// The stream it carries (HTTP/1, TCP).
-  package var stream = SlabIndex.none
+  package var stream = StreamIndex.none
   /// HTTP/2 and codecs: the streams it carries, oldest first, whether or not the codec still knows them.
-  package var streams = SlotList()
+  package var streams = SlotList<StreamSlot>()
   /// Streams it carries now, and has carried.
   package var active: UInt32 = 0
   package var served: UInt32 = 0
@@ -62,7 +62,7 @@ package struct UpstreamConnection: Linked {
   package var hasMany: Bool { kind == .http2 || kind == .codec }
 
   package init(
-    connection: ConnectionID, host: SlabIndex, address: SocketAddress, decoder: H1Decoder, now: MonotonicInstant
+    connection: ConnectionID, host: HostIndex, address: SocketAddress, decoder: H1Decoder, now: MonotonicInstant
   ) {
     self.connection = connection
     self.host = host

@@ -1,12 +1,12 @@
 // SlotList: doubly linked lists of slots, threaded through the slots themselves.
 
-public import WeftBase
+public import WeftProxyAPI
 
 /// First and last of a doubly linked list of slots, and how many there are.
 @frozen @usableFromInline
-package struct SlotList: BitwiseCopyable {
-  @usableFromInline package var first = SlabIndex.none
-  @usableFromInline package var last = SlabIndex.none
+package struct SlotList<Kind>: BitwiseCopyable {
+  @usableFromInline package var first = SlotIndex<Kind>.none
+  @usableFromInline package var last = SlotIndex<Kind>.none
   @usableFromInline package var count: UInt32 = 0
 
   @inlinable package init() {}
@@ -15,9 +15,9 @@ package struct SlotList: BitwiseCopyable {
 
 /// The links of a slot in the one list it may be in.
 @frozen @usableFromInline
-package struct SlotLinks: BitwiseCopyable {
-  @usableFromInline package var next = SlabIndex.none
-  @usableFromInline package var previous = SlabIndex.none
+package struct SlotLinks<Kind>: BitwiseCopyable {
+  @usableFromInline package var next = SlotIndex<Kind>.none
+  @usableFromInline package var previous = SlotIndex<Kind>.none
 
   @inlinable package init() {}
 }
@@ -25,5 +25,6 @@ package struct SlotLinks: BitwiseCopyable {
 /// A slot that can be a member of a `SlotList`.
 @usableFromInline
 package protocol Linked: BitwiseCopyable {
-  var links: SlotLinks { get set }
+  associatedtype SlotKind
+  var links: SlotLinks<SlotKind> { get set }
 }

@@ -98,7 +98,7 @@ struct SnapshotCompilerTests {
     let third = compiler.compile(state).snapshot
     #expect(second.index !== third.index)
     for (name, expected) in [("c0", true), ("c5", false), ("c299", true), ("new", true), ("", false)] {
-      let position = name.withByteView { ClusterIndex.position(of: $0, in: third.index.table) }
+      let position = name.withByteView { ClusterPositions.position(of: $0, in: third.index.table) }
       #expect((position >= 0) == expected)
       if expected { #expect(third.clusters[Int(position)]?[].name.string == name) }
     }

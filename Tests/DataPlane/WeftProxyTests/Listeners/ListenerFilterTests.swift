@@ -2,6 +2,7 @@ import Testing
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTLS
 import WeftTelemetry

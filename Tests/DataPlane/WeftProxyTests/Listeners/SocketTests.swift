@@ -2,6 +2,7 @@ import Glibc
 import Testing
 import WeftBase
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 

@@ -2,6 +2,7 @@ import Testing
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
@@ -185,7 +186,7 @@ struct AttemptTests {
     let client = world.connect()
     client.send(get)
     #expect(world.run { world.server.accepted.first?.text.hasSuffix("\r\n\r\n") ?? false })
-    var s = SlabIndex.none
+    var s = StreamIndex.none
     world.engine.streams.forEach { s = $0 }
     world.engine.detach(s, reusable: false)
     #expect(world.engine.record(s).upstreamProtocol == .http11)

@@ -1,4 +1,6 @@
 import Testing
+import WeftBase
+import WeftProxyAPI
 import WeftUpstream
 
 @testable import WeftProxy
@@ -120,5 +122,39 @@ struct ConnectionStateTests {
       let tells = (paused.pause(), resumed.resume())
       #expect(tells == (state == .open, state == .paused), "the loop hears of changes, not of repetitions")
     }
+  }
+}
+
+@Suite("indices of slots")
+struct SlotIndexTests {
+  @Test("an index that knows its kind is as large as one that does not, and says the same")
+  func layout() {
+    #expect(MemoryLayout<StreamIndex>.size == MemoryLayout<SlabIndex>.size)
+    #expect(MemoryLayout<SlotLinks<HostSlot>>.stride == 2 * MemoryLayout<SlabIndex>.stride)
+    let plain = SlabIndex(index: 7, generation: 3)
+    let i = StreamIndex(plain)
+    #expect(StreamIndex(rawValue: i.rawValue) == i && i.slot == plain && i.index == 7)
+    #expect(StreamIndex.none.isNone && !i.isNone && i != .none)
+  }
+
+  @Test("a table knows its slots by their index and no others")
+  func table() throws {
+    let table = SlotTable<HostSlot, UInt64>(maximum: 2)
+    let inserted = [table.insert(1), table.insert(2), table.insert(3)]
+    let first = try #require(inserted[0])
+    let second = try #require(inserted[1])
+    let (count, maximum) = (table.count, table.maximum)
+    #expect(inserted[2] == nil && count == 2 && maximum == 2)
+    table[second] += 40
+    let (one, other, live) = (table[first], table[second], table.liveIndex(at: second.index))
+    #expect(one == 1 && other == 42 && live == second)
+    table.remove(first)
+    let reused = table.insert(5)
+    let again = try #require(reused)
+    let (knowsOld, knowsNew) = (table.contains(first), table.contains(again))
+    #expect(!knowsOld && knowsNew && again.index == first.index)
+    var seen: [UInt64] = []
+    table.forEach { seen.append(table[$0]) }
+    #expect(seen == [5, 42])
   }
 }

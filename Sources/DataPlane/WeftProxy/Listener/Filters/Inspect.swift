@@ -9,7 +9,7 @@ import WeftUpstream
 
 extension WorkerEngine {
   /// A connection has come and its listener has filters: it begins with the first of them.
-  func startInspection(_ d: SlabIndex, _ listener: ConfigRef<CompiledListener>) {
+  func startInspection(_ d: DownstreamIndex, _ listener: ConfigRef<CompiledListener>) {
     let slot = downstreams.ref(d)
     let facts = ConnectionFacts(destination: slot[].local, source: slot[].peer, worker: number)
     inspections[][d.index] = Inspection(listener: listener, facts: facts)
@@ -22,7 +22,7 @@ extension WorkerEngine {
   }
 
   /// Shows the filters what has come. *Returns*: how many bytes were taken, by them and by the chain that was entered.
-  func inspect(_ d: SlabIndex, _ bytes: ByteView) -> Int {
+  func inspect(_ d: DownstreamIndex, _ bytes: ByteView) -> Int {
     guard var inspection = inspections[].removeValue(forKey: d.index) else { return bytes.count }
     let listener = inspection.listener
     var taken = 0
@@ -54,7 +54,7 @@ extension WorkerEngine {
   }
 
   /// The time of the listener filters is over: the end, or the chain that fits what is known.
-  func inspectionTimedOut(_ d: SlabIndex) {
+  func inspectionTimedOut(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     let listener = listenerTable[].entries[Int(slot[].listener)]
     listener.stats.add(.downstreamPreCxTimeout)
@@ -71,7 +71,7 @@ extension WorkerEngine {
   }
 
   /// Puts a connection into the filter chain that fits what its listener filters found.
-  func enterChain(_ d: SlabIndex, _ facts: ConnectionFacts) {
+  func enterChain(_ d: DownstreamIndex, _ facts: ConnectionFacts) {
     let slot = downstreams.ref(d)
     if slot[].peer != facts.source {
       slot[].peer = facts.source
@@ -84,7 +84,7 @@ extension WorkerEngine {
   }
 
   /// The peer's address as forwarding fields show it.
-  func namePeer(_ d: SlabIndex) {
+  func namePeer(_ d: DownstreamIndex) {
     scratch[].removeAll()
     downstreams[d].peer.ip.unmapped.write(to: &scratch[])
     downstreams[d].peerText = ShortText(scratch[].view)
