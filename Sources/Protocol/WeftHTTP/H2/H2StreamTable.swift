@@ -132,7 +132,7 @@ struct H2StreamTable: ~Copyable {
   private mutating func grow() {
     let old = unsafe slots
     let oldCapacity = capacity
-    capacity = max(4, capacity * 2)
+    capacity = max(2, capacity * 2)
     let fresh = UnsafeMutablePointer<H2Stream>.allocate(capacity: capacity)
     unsafe fresh.initialize(repeating: H2Stream(), count: capacity)
     unsafe slots = fresh

@@ -129,7 +129,7 @@ struct HPACKDynamicTable: ~Copyable {
   private mutating func makeRoom(_ need: Int) {
     if unsafe bytes != nil, writeAt + need <= byteCapacity { return }
     let wanted = (liveBytes + need) * 2
-    var capacity = max(byteCapacity, 256)
+    var capacity = max(byteCapacity, 128)
     while capacity < wanted { capacity *= 2 }
     moveBytes(to: capacity)
   }
@@ -158,7 +158,7 @@ struct HPACKDynamicTable: ~Copyable {
     writeAt = live
   }
 
-  private mutating func growRing() { moveRing(to: max(8, ringCapacity * 2)) }
+  private mutating func growRing() { moveRing(to: max(4, ringCapacity * 2)) }
 
   /// `capacity`: a power of two, at least `count`.
   private mutating func moveRing(to capacity: Int) {
