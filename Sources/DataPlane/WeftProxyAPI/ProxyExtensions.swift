@@ -12,9 +12,11 @@ package struct ProxyExtensions: Sendable {
   package var accessLogs: AccessLogRegistry
 
   package init(
-    httpFilters: HTTPFilterRegistry = .none, networkFilters: NetworkFilterRegistry = .none,
-    listenerFilters: ListenerFilterRegistry = .none, loadBalancers: LoadBalancerRegistry = .none,
-    protocols: ProtocolRegistry = .none, accessLogs: AccessLogRegistry = .none
+    httpFilters: HTTPFilterRegistry = HTTPFilterRegistry([]),
+    networkFilters: NetworkFilterRegistry = NetworkFilterRegistry([]),
+    listenerFilters: ListenerFilterRegistry = ListenerFilterRegistry([]),
+    loadBalancers: LoadBalancerRegistry = LoadBalancerRegistry([]),
+    protocols: ProtocolRegistry = ProtocolRegistry([]), accessLogs: AccessLogRegistry = AccessLogRegistry([])
   ) {
     self.httpFilters = httpFilters
     self.networkFilters = networkFilters
@@ -29,7 +31,9 @@ package struct ProxyExtensions: Sendable {
 
   /// What whoever converts configuration needs to know of them.
   package var known: KnownExtensions {
-    var known = httpFilters.known
+    var known = KnownExtensions()
+    known.httpFilters = httpFilters.known
+    known.routeFilters = Set(httpFilters.members.compactMap { $0.messages.route })
     known.protocols = protocols.known
     known.accessLogs = accessLogs.known
     known.networkFilters = networkFilters.known

@@ -15,7 +15,7 @@ final class CompiledAccessLog: @unchecked Sendable {  // nothing changes; views 
   ) throws(ConfigError) {
     filter = try log.filter.map { (source) throws(ConfigError) in try CompiledLogFilter(source, context.storage) }
     let at = FieldPath().field("typed_config")
-    guard let type = registry.sink(configuredBy: log.config.typeName) else {
+    guard let type = registry[configuredBy: log.config.typeName] else {
       throw ConfigError(path: at, "no extension is configured by \(log.config.typeName)")
     }
     do throws(ConfigError) { sink = try type.init(log.config, context) } catch { throw error.inside(at) }

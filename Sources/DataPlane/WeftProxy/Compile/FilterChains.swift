@@ -80,7 +80,7 @@ struct FilterChains {
     for (i, filter) in filters.enumerated() {
       guard case .filter(let config) = filter.configuration else { continue }
       let at = path.index(i).field("typed_config")
-      guard let type = registry.filter(configuredBy: config.typeName) else {
+      guard let type = registry[configuredBy: config.typeName] else {
         throw ConfigError(path: at, "no extension is configured by \(config.typeName)")
       }
       do throws(ConfigError) {

@@ -59,7 +59,7 @@ struct ListenerCompiler {
     if let keepalive = listener.tcpKeepalive { compiled.options.accepted.keepalive = Keepalive(keepalive) }
     for (i, filter) in listener.listenerFilters.enumerated() {
       let at = FieldPath().field("listener_filters").index(i).field("typed_config")
-      guard let type = listenerFilters.filter(configuredBy: filter.config.typeName) else {
+      guard let type = listenerFilters[configuredBy: filter.config.typeName] else {
         throw ConfigError(path: at, "no extension is configured by \(filter.config.typeName)")
       }
       if type.asksForDestination {
@@ -288,7 +288,7 @@ struct ListenerCompiler {
     compiled.upgrades = storage.arena.table(enabled.map { storage.text($0) })
     compiled.internalRanges = storage.arena.table(manager.internalAddressRanges.compactMap { CompiledRange($0) })
     if let config = manager.protocolCodec {
-      guard let codec = protocols.codec(configuredBy: config.typeName) else {
+      guard let codec = protocols[configuredBy: config.typeName] else {
         throw ConfigError("no protocol is configured by \(config.typeName)")
       }
       compiled.protocolCodec = storage.keep(try CompiledCodec(codec, config, storage))

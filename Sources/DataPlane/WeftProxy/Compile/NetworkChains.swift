@@ -48,7 +48,7 @@ struct NetworkChains {
     for (i, filter) in chain.filters.enumerated() {
       guard case .filter(let config) = filter else { continue }
       let at = FieldPath().field("filters").index(i).field("typed_config")
-      guard let type = registry.filter(configuredBy: config.typeName) else {
+      guard let type = registry[configuredBy: config.typeName] else {
         throw ConfigError(path: at, "no extension is configured by \(config.typeName)")
       }
       do throws(ConfigError) { try builder.add(type, config) } catch { throw error.inside(at) }

@@ -36,18 +36,3 @@ package struct AccessLogContext {
     self.files = files
   }
 }
-
-/// The access-log sinks of a program, by the message that configures them.
-package struct AccessLogRegistry: Sendable {
-  package static let none = AccessLogRegistry([])
-  private let byMessage: [String: any AccessLogSink.Type]
-
-  package init(_ sinks: [any AccessLogSink.Type]) {
-    byMessage = Dictionary(sinks.map { ($0.message, $0) }, uniquingKeysWith: { first, _ in first })
-  }
-
-  package func sink(configuredBy message: String) -> (any AccessLogSink.Type)? { byMessage[message] }
-
-  /// What whoever converts configuration needs to know of them.
-  package var known: [String: String] { byMessage.mapValues { "\($0.name)" } }
-}

@@ -188,25 +188,3 @@ package struct FilterChainBuilder {
         }))
   }
 }
-
-/// The HTTP filters that a program brings along, by the message that configures them.
-package struct HTTPFilterRegistry: Sendable {
-  package static let none = HTTPFilterRegistry([])
-  private let byMessage: [String: any HTTPFilter.Type]
-
-  package init(_ filters: [any HTTPFilter.Type]) {
-    byMessage = Dictionary(filters.map { ($0.messages.chain, $0) }, uniquingKeysWith: { first, _ in first })
-  }
-
-  package func filter(configuredBy message: String) -> (any HTTPFilter.Type)? { byMessage[message] }
-
-  /// What whoever converts configuration needs to know of them.
-  package var known: KnownExtensions {
-    var known = KnownExtensions()
-    for (message, filter) in byMessage {
-      known.httpFilters[message] = "\(filter.name)"
-      if let route = filter.messages.route { known.routeFilters.insert(route) }
-    }
-    return known
-  }
-}

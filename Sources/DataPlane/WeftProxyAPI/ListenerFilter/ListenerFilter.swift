@@ -48,18 +48,3 @@ package enum ListenerFilterVerdict: Equatable {
   /// The connection is closed.
   case refuse
 }
-
-/// The listener filters of a program, by the message that configures them.
-package struct ListenerFilterRegistry: Sendable {
-  package static let none = ListenerFilterRegistry([])
-  private let byMessage: [String: any ListenerFilter.Type]
-
-  package init(_ filters: [any ListenerFilter.Type]) {
-    byMessage = Dictionary(filters.map { ($0.message, $0) }, uniquingKeysWith: { first, _ in first })
-  }
-
-  package func filter(configuredBy message: String) -> (any ListenerFilter.Type)? { byMessage[message] }
-
-  /// What whoever converts configuration needs to know of them.
-  package var known: [String: String] { byMessage.mapValues { "\($0.name)" } }
-}

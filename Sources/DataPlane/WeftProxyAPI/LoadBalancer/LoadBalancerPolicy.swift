@@ -194,20 +194,10 @@ package struct CompiledBalancer: BitwiseCopyable, @unchecked Sendable {  // a me
   }
 }
 
-/// The balancing policies that a program brings along, by the message that configures them.
-package struct LoadBalancerRegistry: Sendable {
-  package static let none = LoadBalancerRegistry([])
-  private let byMessage: [String: any LoadBalancerPolicy.Type]
-
-  package init(_ policies: [any LoadBalancerPolicy.Type]) {
-    byMessage = Dictionary(policies.map { ($0.message, $0) }, uniquingKeysWith: { first, _ in first })
-  }
-
-  package var known: [String: String] { byMessage.mapValues { "\($0.name)" } }
-
+extension LoadBalancerRegistry {
   /// *Errors*: no policy is configured by that message; what the policy says of it.
   package func compile(_ config: ExtensionConfig, _ context: BalancerContext) throws(ConfigError) -> CompiledBalancer {
-    guard let policy = byMessage[config.typeName] else {
+    guard let policy = self[configuredBy: config.typeName] else {
       throw ConfigError(
         "no balancing policy is configured by \(config.typeName); known are \(known.values.sorted().joined(separator: ", "))"
       )

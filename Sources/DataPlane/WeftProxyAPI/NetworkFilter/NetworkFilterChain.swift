@@ -87,25 +87,6 @@ package struct NetworkFilterChainBuilder {
   }
 }
 
-/// The network filters of a program, by the message that configures them. The terminal ones, which the engine serves itself, are always there.
-package struct NetworkFilterRegistry: Sendable {
-  package static let none = NetworkFilterRegistry([])
-  private let byMessage: [String: any NetworkFilter.Type]
-
-  package init(_ filters: [any NetworkFilter.Type]) {
-    byMessage = Dictionary(filters.map { ($0.message, $0) }, uniquingKeysWith: { first, _ in first })
-  }
-
-  package func filter(configuredBy message: String) -> (any NetworkFilter.Type)? { byMessage[message] }
-
-  /// What whoever converts configuration needs to know of them.
-  package var known: [String: String] {
-    var known = TerminalNetworkFilter.known
-    for (message, filter) in byMessage { known[message] = "\(filter.name)" }
-    return known
-  }
-}
-
 /// The token buckets that filters of several chains share by a key. A bucket lives as long as a chain uses it.
 /// *Threads*: the compiler's.
 package final class SharedBuckets {

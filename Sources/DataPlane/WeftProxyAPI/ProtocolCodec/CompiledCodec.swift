@@ -33,22 +33,3 @@ package struct CompiledCodec: @unchecked Sendable {  // a metatype and immutable
     unsafe CodecCell.make(code, code._open(config, peer), identity)
   }
 }
-
-/// The codecs that a program brings along, by the messages that configure them.
-package struct ProtocolRegistry: Sendable {
-  package static let none = ProtocolRegistry([])
-  private let byMessage: [String: any ProtocolCodec.Type]
-
-  package init(_ codecs: [any ProtocolCodec.Type]) {
-    var all: [String: any ProtocolCodec.Type] = [:]
-    for codec in codecs {
-      for message in codec.messages { all[message] = codec }
-    }
-    byMessage = all
-  }
-
-  package func codec(configuredBy message: String) -> (any ProtocolCodec.Type)? { byMessage[message] }
-
-  /// Every message with the name of its codec.
-  package var known: [String: String] { byMessage.mapValues { "\($0.name)" } }
-}
