@@ -52,17 +52,16 @@ package enum UnsupportedFeatures {
       if http.delegate != nil {
         list.append(Feature(path: path + ".delegate", message: "is not supported yet and leaves the route out"))
       }
-      func note(_ field: String, _ isSet: Bool) {
-        if isSet { list.append(Feature(path: "\(path).\(field)", message: ignored, scope: .exceptEnvoy)) }
-      }
-      for (field, isSet) in [("fault", http.fault != nil), ("corsPolicy", http.corsPolicy != nil)] where isSet {
+      let proxiesOnly = [
+        ("fault", http.fault != nil), ("corsPolicy", http.corsPolicy != nil), ("mirror", http.mirror != nil),
+        ("mirrors", !http.mirrors.isEmpty),
+      ]
+      for (field, isSet) in proxiesOnly where isSet {
         list.append(
           Feature(
             path: "\(path).\(field)",
             message: "is not sent to gRPC libraries and has no effect there; proxies obey it", scope: .libraries))
       }
-      note("mirror", http.mirror != nil)
-      note("mirrors", !http.mirrors.isEmpty)
     }
     for (index, tcp) in rule.tcp.enumerated() {
       for (place, match) in tcp.match.enumerated() where !match.sourceSubnet.isEmpty {

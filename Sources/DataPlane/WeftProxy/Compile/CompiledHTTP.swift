@@ -154,6 +154,8 @@ package struct CompiledRoute {
   package var terminatesConnect = false
   /// What of a request is hashed, for balancing by hash.
   package var hashPolicies = ConstantTable<CompiledHashPolicy>()
+  /// Where copies of its requests go.
+  package var mirrors = ConstantTable<CompiledMirror>()
   /// By position in the filter chain; empty: the chain's own hold.
   package var filterConfigs = FilterConfigs()
 

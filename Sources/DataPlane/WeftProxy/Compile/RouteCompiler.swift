@@ -272,6 +272,16 @@ struct RouteCompiler {
       }
     }
     compiled.hashPolicies = storage.arena.table(hashed)
+    // The most specific level that names any has all the say.
+    let mirrors = [action.mirrors, host.mirrors, table.mirrors].first { !$0.isEmpty } ?? []
+    for (i, mirror) in mirrors.enumerated() where table.validateClusters && !mirror.cluster.isEmpty {
+      if clusterPosition(mirror.cluster) < 0 {
+        throw ConfigError(
+          path: FieldPath().field("request_mirror_policies").index(i).field("cluster"),
+          "unknown shadow cluster \"\(mirror.cluster)\"")
+      }
+    }
+    compiled.mirrors = storage.mirrors(mirrors)
   }
 
   private func weighted(
@@ -307,6 +317,18 @@ struct RouteCompiler {
       throw ConfigError(path: path, "unknown cluster \"\(name)\"")
     }
     return found
+  }
+}
+
+extension SnapshotStorage {
+  func mirrors(_ policies: [MirrorPolicy]) -> ConstantTable<CompiledMirror> {
+    arena.table(
+      policies.map {
+        CompiledMirror(
+          cluster: text($0.cluster), clusterHeader: text($0.clusterHeader.lowercased()),
+          share: $0.fraction.value.partsPerMillion, appendsSuffix: !$0.disableShadowHostSuffix,
+          host: text($0.hostRewriteLiteral))
+      })
   }
 }
 

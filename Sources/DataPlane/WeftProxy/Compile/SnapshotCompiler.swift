@@ -393,6 +393,7 @@ package final class SnapshotCompiler {
     compiled.localityWeights = weights
     compiled.balancer = balancer
     compiled.metadata = storage.arena.metadata(cluster.metadata)
+    compiled.mirrors = storage.mirrors(cluster.mirrors)
     compiled.options = ConnectionOptions(cluster)
     compiled.idleTimeout = cluster.idleTimeout.wholeNanoseconds
     compiled.maxConnectionDuration = cluster.maxConnectionDuration.wholeNanoseconds

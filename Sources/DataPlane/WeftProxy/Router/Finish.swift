@@ -14,6 +14,7 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     let d = stream[].downstream
     let slot = downstreams.ref(d)
+    if !stream[].companions.isNone { endCompanions(s) }
     let (request, response, client) = (stream[].request, stream[].response, stream[].client)
     let tunnel = stream[].tunnel
     if stream[].place == .waiting { clusters[stream[].cluster].stats.add(.upstreamRqCancelled) }
@@ -56,7 +57,11 @@ extension WorkerEngine {
     let id = stream[].downstreamID
     let credit = stream[].requestCredit
     let snapshot = stream[].snapshot
-    if slot[].kind.hasMany { streams.unlinkSibling(s, &slot[].streams) }
+    if slot[].kind.hasMany {
+      streams.unlinkSibling(s, &slot[].streams)
+    } else if slot[].kind == .inside {
+      part(s)
+    }
     streams.remove(s)
     slot[].active &-= 1
     release(snapshot: snapshot)

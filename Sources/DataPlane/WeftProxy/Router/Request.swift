@@ -99,15 +99,18 @@ extension WorkerEngine {
     }
     if stream[].flags.contains(.localReply) || stream[].isResponseOver {
       creditRequest(s, data.count)
+      // Nobody is given the rest: a copy would never be whole.
+      if !stream[].companions.isNone { endCompanions(s) }
       return
     }
     // What comes while a filter holds the head is shown to all when they have seen that.
     if stream[].frame.phase != .held, !filterContent(s, request: data, end: end) { return }
+    if !stream[].companions.isNone { feedMirrors(s, data, end: end) }
     passRequest(s, data, end: end)
   }
 
   /// Passes content on to the upstream, or keeps it for when that is possible.
-  private func passRequest(_ s: StreamIndex, _ data: ByteView, end: Bool) {
+  func passRequest(_ s: StreamIndex, _ data: ByteView, end: Bool) {
     let stream = streams.ref(s)
     let keeps = stream[].bodyCopy == .kept
     if !stream[].request.hasStarted || stream[].requestBody.unsent > 0 || stream[].upstream.isNone
@@ -232,10 +235,14 @@ extension WorkerEngine {
       return finishTunnelIfOver(s)
     }
     startTotalTimeout(s)
-    if stream[].response.isSent { return finish(s) }
+    if stream[].response.isSent {
+      if !stream[].companions.isNone, !stream[].flags.contains(.localReply) { endMirrors(s) }
+      return finish(s)
+    }
     if stream[].requestTrailers == nil, stream[].frame.phase != .held, !filterContent(s, request: .empty, end: true) {
       return
     }
+    if !stream[].companions.isNone { endMirrors(s) }
     guard stream[].request.hasStarted else {
       if stream[].frame.phase == .held { heldRequestEnded(s) }
       return

@@ -179,7 +179,12 @@ extension WorkerEngine {
     // `head` may be a view of the one that was kept while a filter held the stream.
     let old = stream[].head
     stream[].head = StoredHead(head, pool: pool)
-    attempt(s, head)
+    let mirrors = clusters[state].config[].mirrors.isEmpty ? route[].mirrors : clusters[state].config[].mirrors
+    if mirrors.isEmpty || stream[].tunnel.isAsked || stream[].codec != nil {
+      attempt(s, head)
+    } else {
+      forwardMirrored(s, head, mirrors)
+    }
     old?.release(to: pool)
   }
 
@@ -240,7 +245,7 @@ extension WorkerEngine {
   }
 
   @discardableResult
-  private func setTotalDeadline(_ s: StreamIndex) -> Bool {
+  func setTotalDeadline(_ s: StreamIndex) -> Bool {
     let stream = streams.ref(s)
     guard stream[].timeout > 0, stream[].totalDeadline == .distantFuture, !stream[].response.hasArrived
     else {

@@ -1,4 +1,4 @@
-// InsideStreams: streams whose origin is the proxy itself (D15): what a filter asks a service.
+// InsideStreams: streams whose origin is the proxy itself (D15): what a filter asks a service, and what accompanies a client's stream.
 //
 // Such a stream goes the way of any other: the cluster's balancer, breakers, pools, TLS, time-outs and statistics. Only its downstream differs: a slot
 // of kind `inside`, without a socket, in which the answer gathers. *Who ends it*: its answer, its failure, or the end of the stream that waits for it.
@@ -10,6 +10,14 @@ import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
 
+/// What a stream of our own is for.
+enum InsidePurpose: UInt8, BitwiseCopyable {
+  /// A filter waits for its answer.
+  case ask
+  /// The copy of a request, for whose answer nobody waits.
+  case mirror
+}
+
 extension WorkerEngine {
   /// Sends the request that lies on the desk to the cluster at `position`, for the hold `token` names. May resume the hold at once.
   func ask(_ token: HoldToken, _ position: Int32, _ timeoutNanoseconds: UInt64) {
@@ -17,7 +25,7 @@ extension WorkerEngine {
     let snapshot = owner[].snapshot
     let state = clusterState(snapshot, position)
     let head = desk[].callHead
-    guard !state.isNone, let s = openInside(snapshot, token) else {
+    guard !state.isNone, let s = openInside(snapshot, .ask, token) else {
       callBody[].removeAll()
       return resume(token, .failed)
     }
@@ -41,11 +49,13 @@ extension WorkerEngine {
     if streams.contains(s) { armStream(s) }
   }
 
-  private func openInside(_ snapshot: UInt32, _ token: HoldToken) -> StreamIndex? {
+  /// A stream of our own; `token` says who waits for it, or whom it accompanies. Nil at the limit.
+  func openInside(_ snapshot: UInt32, _ purpose: InsidePurpose, _ token: HoldToken) -> StreamIndex? {
     var connection = DownstreamConnection(
       connection: .none, listener: .max, snapshot: snapshot, peer: .loopback(port: 0), local: .loopback(port: 0),
       decoder: H1Decoder(role: .request, limits: HTTPLimits()), now: now)
     connection.kind = .inside
+    connection.purpose = purpose
     connection.token = token
     connection.active = 1
     guard let d = downstreams.insert(connection) else { return nil }
@@ -68,8 +78,10 @@ extension WorkerEngine {
   /// The head of the answer to a stream of our own. May end the stream.
   func insideHead(_ s: StreamIndex, _ head: MessageHead, end: Bool) {
     let stream = streams.ref(s)
-    stream[].responseHead?.release(to: pool)
-    stream[].responseHead = StoredHead(head, pool: pool)
+    if downstreams[stream[].downstream].purpose == .ask {
+      stream[].responseHead?.release(to: pool)
+      stream[].responseHead = StoredHead(head, pool: pool)
+    }
     if end { responseEnded(s) }
   }
 
@@ -77,6 +89,10 @@ extension WorkerEngine {
   func insideData(_ s: StreamIndex, _ data: ByteView, end: Bool) {
     let stream = streams.ref(s)
     creditResponse(s, data.count)
+    if downstreams[stream[].downstream].purpose == .mirror {
+      if end { responseEnded(s) }
+      return
+    }
     if stream[].responseBody.count + data.count > limits.insideAnswerBytes {
       clusters[stream[].cluster].stats.add(.upstreamRqInsideAnswerTooLarge)
       return insideFailed(s)
@@ -89,6 +105,7 @@ extension WorkerEngine {
   func insideDone(_ s: StreamIndex) {
     let stream = streams.ref(s)
     stream[].response.endPassed()
+    if downstreams[stream[].downstream].purpose == .mirror { return finish(s) }
     let token = downstreams[stream[].downstream].token
     guard let head = stream[].responseHead else { return insideFailed(s) }
     // The views on the desk live until the stream is finished, which is after the filter has seen them.
@@ -107,6 +124,7 @@ extension WorkerEngine {
 
   /// No answer is to be had: ends the stream, and tells the one that waits for it.
   func insideFailed(_ s: StreamIndex) {
+    if downstreams[streams[s].downstream].purpose == .mirror { return finish(s) }
     let token = downstreams[streams[s].downstream].token
     forgetAsked(token)
     finish(s)

@@ -56,7 +56,8 @@ package struct DownstreamConnection: BitwiseCopyable {
   /// HTTP/2 and codecs: the streams in progress, oldest first, whether or not the codec still knows them.
   package var streams = SlotList<StreamSlot>()
   package var active: UInt32 = 0
-  /// `inside`: which hold of which stream waits for the answer.
+  /// `inside`: what its stream is for; which hold of which stream waits for the answer, or whom it accompanies.
+  var purpose = InsidePurpose.ask
   var token = HoldToken.none
   package var requests: UInt32 = 0
   package var accepted: MonotonicInstant

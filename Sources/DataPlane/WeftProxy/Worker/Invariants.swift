@@ -132,7 +132,8 @@ extension WorkerEngine {
     found.expect(
       stream.retryAt == .distantFuture || (stream.upstream.isNone && !isWaiting),
       "stream \(s.index) has an attempt under way and another one coming")
-    if d.isOpen, d.kind == .http1 || d.kind.hasMany {
+    check(companionsOf: s, &found)
+    if d.isOpen, d.kind == .http1 || d.kind.hasMany || d.kind == .inside {
       // A timer may be early, when deadlines have moved on; late it may not be.
       found.expect(d.timer.at <= earliest(s), "nothing will wake stream \(s.index) at its deadline")
     }
@@ -176,7 +177,7 @@ extension WorkerEngine {
     found.expect(paces[].count == paced, "streams that are gone have a pace")
     downstreams.forEach { d in
       let slot = downstreams[d]
-      guard slot.kind == .inside, streams.contains(slot.stream) else { return }
+      guard slot.kind == .inside, slot.purpose == .ask, streams.contains(slot.stream) else { return }
       let waiter = slot.token.stream
       found.expect(
         streams.contains(waiter) && streams[waiter].asked == slot.stream
@@ -192,6 +193,38 @@ extension WorkerEngine {
     found.expect(
       downstreams.contains(d) && downstreams[d].kind == .inside && downstreams[d].token.stream == s,
       "stream \(s.index) waits for another's answer")
+  }
+
+  /// Whatever accompanies a stream is one of our own and names it; what accompanies nobody has all of its request.
+  private func check(companionsOf s: StreamIndex, _ found: inout Violations) {
+    var previous = StreamIndex.none
+    var c = streams[s].companions
+    while !c.isNone {
+      guard streams.contains(c), downstreams.contains(streams[c].downstream) else {
+        return found.add("stream \(s.index) has a companion that is gone")
+      }
+      let slot = downstreams[streams[c].downstream]
+      found.expect(
+        slot.kind == .inside && slot.purpose != .ask && slot.token.stream == s,
+        "stream \(s.index) is accompanied by stream \(c.index), which does not know it")
+      guard streams[c].siblings.previous == previous else {
+        return found.add("the companions of stream \(s.index) do not lead back")
+      }
+      previous = c
+      c = streams[c].siblings.next
+    }
+    let slot = downstreams[streams[s].downstream]
+    guard slot.kind == .inside, slot.purpose != .ask else { return }
+    let owner = slot.token.stream
+    if owner.isNone {
+      found.expect(streams[s].request.hasArrived, "stream \(s.index) is fed by nobody and not whole")
+    } else if streams.contains(owner) {
+      var c = streams[owner].companions
+      while !c.isNone, c != s, streams.contains(c) { c = streams[c].siblings.next }
+      found.expect(c == s, "stream \(s.index) accompanies stream \(owner.index), which does not know it")
+    } else {
+      found.add("stream \(s.index) outlives the one it accompanies")
+    }
   }
 
   /// A client's streams are its own, and counted.

@@ -78,8 +78,10 @@ package struct Stream: Linked {
   package var responseFlags = ResponseFlags()
   /// In its host's waiting list; later, where that speaks HTTP/2, among the streams of its upstream connection.
   package var links = SlotLinks<StreamSlot>()
-  /// Among the streams of its HTTP/2 client.
+  /// Among the streams of its HTTP/2 client; among the companions of the stream it accompanies.
   package var siblings = SlotLinks<StreamSlot>()
+  /// The first of the streams of our own that accompany it: copies of a request that is still coming in.
+  package var companions = StreamIndex.none
 
   package var snapshot: UInt32
   var route: ConfigRef<CompiledRoute>?

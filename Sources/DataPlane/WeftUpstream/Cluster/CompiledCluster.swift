@@ -14,6 +14,8 @@ package struct CompiledCluster {
   package var config: Cluster
   package var name: ByteView
   package var metadata = ConstantTable<MetadataValue>()
+  /// Where copies of its requests go, whatever their routes say.
+  package var mirrors = ConstantTable<CompiledMirror>()
   /// Hash of everything a connection depends on: protocol, TLS, options. A change means new connections.
   package var identity: UInt64
   package var scope: ScopeID

@@ -39,6 +39,8 @@ package struct Cluster: Hashable, Sendable {
   package var upstreamProtocol: UpstreamProtocol = .http1
   package var http1 = HTTP1Options()
   package var http2 = HTTP2Options()
+  /// Where copies of its requests go, whatever their routes say; empty: as those say.
+  package var mirrors: [MirrorPolicy] = []
 
   package var idleTimeout: Duration? = .seconds(3600)
   package var maxConnectionDuration: Duration?

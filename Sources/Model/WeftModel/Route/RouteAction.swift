@@ -123,9 +123,14 @@ package struct HashPolicy: Hashable, Sendable {
 
 /// Sends a copy of the request whose answer is thrown away.
 package struct MirrorPolicy: Hashable, Sendable {
+  /// Either a cluster's name, or empty when `clusterHeader` names the request header that holds it.
   package var cluster: String
+  package var clusterHeader = ""
   package var fraction: RuntimeFraction
+  /// The copy's authority has no `-shadow` behind its name.
   package var disableShadowHostSuffix = false
+  /// The copy's authority; empty: the request's own.
+  package var hostRewriteLiteral = ""
   package init(cluster: String, fraction: RuntimeFraction = RuntimeFraction(FractionalPercent(100))) {
     self.cluster = cluster
     self.fraction = fraction

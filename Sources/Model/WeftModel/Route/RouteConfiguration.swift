@@ -7,6 +7,8 @@ package struct RouteConfiguration: Hashable, Sendable {
   package var internalOnlyHeaders: [String] = []
   /// Refuse a table that names a cluster which does not exist.
   package var validateClusters = false
+  /// For requests whose virtual host and route name none.
+  package var mirrors: [MirrorPolicy] = []
   package var mostSpecificHeaderMutationsWin = false
   package var maxDirectResponseBodyBytes: UInt32 = 4096
   package var ignorePortInHostMatching = false
@@ -26,6 +28,7 @@ package struct VirtualHost: Hashable, Sendable {
   package var tlsRequirement: TLSRequirement = .none
   package var headers = HeaderPolicies()
   package var retryPolicy: RetryPolicy?
+  /// For requests whose route names none.
   package var mirrors: [MirrorPolicy] = []
   package var includeRequestAttemptCount = false
   package var includeAttemptCountInResponse = false

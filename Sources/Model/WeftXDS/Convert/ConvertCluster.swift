@@ -284,7 +284,7 @@ extension Converter {
     case nil: throw fail(at, "needs one of explicit_http_config, use_downstream_protocol_config, auto_config")
     }
     unsupported(!value.httpFilters.isEmpty, at, "http_filters")
-    unsupported(!value.requestMirrorPolicies.isEmpty, at, "request_mirror_policies")
+    out.mirrors = try mirrors(value.requestMirrorPolicies, at)
     unsupported(!value.hashPolicy.isEmpty, at, "hash_policy")
     unsupported(value.retryPolicy != nil, at, "retry_policy")
   }

@@ -32,7 +32,7 @@ extension Converter {
     out.maxDirectResponseBodyBytes = value.maxDirectResponseBodySizeBytes?.value ?? 4096
     out.ignorePortInHostMatching = value.ignorePortInHostMatching
     out.ignorePathParameters = value.ignorePathParametersInPathMatching
-    unsupported(!value.requestMirrorPolicies.isEmpty, at, "request_mirror_policies")
+    out.mirrors = try mirrors(value.requestMirrorPolicies, at)
     out.filters = try filterOverrides(value.typedPerFilterConfig, at)
     unsupported(!value.vhostHeader.isEmpty, at, "vhost_header")
     unsupported(!value.internalOnlyHeaders.isEmpty, at, "internal_only_headers")
@@ -84,7 +84,7 @@ extension Converter {
     out.filters = try filterOverrides(value.typedPerFilterConfig, at)
     unsupported(value.hedgePolicy != nil, at, "hedge_policy")
     unsupported(value.retryPolicyTypedConfig != nil, at, "retry_policy_typed_config")
-    unsupported(!value.requestMirrorPolicies.isEmpty, at, "request_mirror_policies")
+    out.mirrors = try mirrors(value.requestMirrorPolicies, at)
     unsupported(value.includeIsTimeoutRetryHeader, at, "include_is_timeout_retry_header")
     return out
   }
@@ -231,13 +231,37 @@ extension Converter {
         unsupported(connect.allowPost, path.field("connect_config"), "allow_post")
       }
     }
-    unsupported(!value.requestMirrorPolicies.isEmpty, at, "request_mirror_policies")
+    out.mirrors = try mirrors(value.requestMirrorPolicies, at)
     unsupported(value.metadataMatch != nil, at, "metadata_match")
     unsupported(value.hedgePolicy != nil, at, "hedge_policy")
     unsupported(value.internalRedirectPolicy != nil, at, "internal_redirect_policy")
     unsupported(value.retryPolicyTypedConfig != nil, at, "retry_policy_typed_config")
     unsupported(value.flushTimeout != nil, at, "flush_timeout")
     unsupported(!value.pathRewrite.isEmpty, at, "path_rewrite")
+    return out
+  }
+
+  /// Where copies of requests go.
+  func mirrors(
+    _ values: [Envoy_Config_Route_V3_RouteAction.RequestMirrorPolicy], _ parent: FieldPath
+  ) throws(ConfigError) -> [MirrorPolicy] {
+    var out: [MirrorPolicy] = []
+    for (i, value) in values.enumerated() {
+      let at = parent.field("request_mirror_policies").index(i)
+      guard value.cluster.isEmpty != value.clusterHeader.isEmpty else {
+        throw fail(at, "needs exactly one of cluster, cluster_header")
+      }
+      var policy = MirrorPolicy(cluster: value.cluster)
+      policy.clusterHeader = value.clusterHeader
+      if let fraction = value.runtimeFraction {
+        policy.fraction = try runtimeFraction(fraction, at.field("runtime_fraction"))
+      }
+      policy.disableShadowHostSuffix = value.disableShadowHostSuffixAppend
+      policy.hostRewriteLiteral = try headText(value.hostRewriteLiteral, at.field("host_rewrite_literal"))
+      // Nothing is traced yet, and false asks for nothing else.
+      unsupported(value.traceSampled?.value ?? false, at, "trace_sampled")
+      out.append(policy)
+    }
     return out
   }
 

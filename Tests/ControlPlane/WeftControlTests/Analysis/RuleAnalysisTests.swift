@@ -100,8 +100,18 @@ struct RuleAnalysisTests {
       ], warnings: []),
     Case(
       name: "what has no effect yet",
+      documents: [
+        reviews,
+        rule(
+          "r",
+          "spec: {hosts: [reviews], tcp: [{match: [{sourceSubnet: 10.0.0.0/8}], route: [{destination: {host: reviews}}]}]}"
+        ),
+      ],
+      warnings: [["spec.tcp[0].match[0].sourceSubnet:", "WEFT0001"]]),
+    Case(
+      name: "mirrors have an effect",
       documents: [reviews, rule("r", plain.replacing("http: [{", with: "http: [{mirror: {host: reviews}, "))],
-      warnings: [["spec.http[0].mirror:", "WEFT0001"]]),
+      warnings: []),
     Case(
       name: "faults have an effect",
       documents: [
