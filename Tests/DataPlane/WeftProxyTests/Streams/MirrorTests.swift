@@ -367,4 +367,40 @@ struct MirrorTests {
     world.settle()
     #expect(value(world, .upstreamRqTotal) == 0)
   }
+
+  @Test("a copy is hashed for its own cluster: one key has one host there, too")
+  func hashed() {
+    let ports: [UInt16] = Array(8090...8097)
+    let world = ProxyWorld()
+    mirrored(
+      world, route: { $0.hashPolicies = [HashPolicy(.header(name: "x-user", rewrite: nil), terminal: false)] },
+      cluster: {
+        $0.loadBalancing.policy = .ringHash
+        $0.loadAssignment.localities[0].endpoints = ports.map {
+          Endpoint(address: .socket(host: "127.0.0.1", port: $0))
+        }
+      })
+    for port in ports where port != Self.copyPort { world.server.listen(port) }
+    let ok = ok
+    var copied: [UInt16] = []
+    world.server.onBytes = { peer in
+      if ports.contains(peer.port) { copied.append(peer.port) }
+      _ = peer.take()
+      peer.send(ok)
+    }
+    var first: Set<UInt16> = []
+    for user in 0..<12 {
+      copied = []
+      for _ in 0..<4 {
+        let client = world.connect()
+        client.send("GET / HTTP/1.1\r\nhost: a\r\nx-user: \(user)\r\n\r\n")
+        #expect(world.run { client.text.hasSuffix("ok") })
+        world.settle()
+      }
+      #expect(copied.count == 4 && Set(copied).count == 1)
+      first.formUnion(copied)
+    }
+    #expect(first.count > 2)
+    expectClean(world)
+  }
 }
