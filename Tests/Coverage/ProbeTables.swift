@@ -105,6 +105,7 @@ extension ProbeTables {
       "mutations": ["request_mutations": [["remove": "a"]]]
     ],
     "envoy.config.common.mutation_rules.v3.HeaderMutation": ["remove": "x"],
+    "envoy.config.route.v3.RouteAction.RequestMirrorPolicy": ["cluster": "c"],
     "envoy.config.core.v3.KeyValueMutation": ["remove": "x"],
     "envoy.config.core.v3.KeyValueAppend": ["record": ["key": "k", "value": "v"]],
     "envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor": [

@@ -240,21 +240,26 @@ struct ConverterTests {
   private static let dubbo = "envoy.extensions.filters.network.generic_proxy.codecs.dubbo.v3.DubboCodecConfig"
 
   /// A listener of one chain with these filters.
-  private func listener(_ filters: String...) throws -> Listener {
+  private func listener(
+    _ filters: String..., by converter: Converter = Converter(extensions: .shipped)
+  ) throws -> Listener {
     let json =
       #"{"name":"a","address":{"socket_address":{"address":"127.0.0.1","port_value":1}},"filter_chains":[{"filters":[\#(filters.joined(separator: ","))]}]}"#
     let message = try Envoy_Config_Listener_V3_Listener(
       json: try JSONValue(parsing: json), options: JSONDecodingOptions(registry: TypeRegistry(EnvoyTypes.all)))
-    return try Converter(extensions: .shipped).listener(message)
+    return try converter.listener(message)
   }
 
   private static let codec = #"{"name":"dubbo","typed_config":{"@type":"type.googleapis.com/\#(dubbo)"}}"#
-  private static let manager = #"""
+  private static let manager = managing(#"{"name":"r"}"#)
+  private static func managing(_ routes: String) -> String {
+    #"""
     {"name":"http","typed_config":{"@type":
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager","stat_prefix":"x",
-    "route_config":{"name":"r"},"http_filters":[{"name":"router","typed_config":{"@type":
+    "route_config":\#(routes),"http_filters":[{"name":"router","typed_config":{"@type":
     "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}]}}
     """#
+  }
   private static let tcp =
     #"{"name":"tcp","typed_config":{"@type":"type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy","stat_prefix":"x","cluster":"c"}}"#
 
@@ -270,6 +275,23 @@ struct ConverterTests {
         continue
       }
       #expect(manager.protocolCodec == ExtensionConfig(typeName: Self.dubbo, message: []))
+    }
+  }
+
+  @Test("copies of messages that are no HTTP are told to have no effect, at each level")
+  func protocolCopies() throws {
+    let copies = #""request_mirror_policies":[{"cluster":"m"}]"#
+    let manager = Self.managing(
+      #"""
+      {"name":"r",\#(copies),"virtual_hosts":[{"name":"v","domains":["*"],\#(copies),
+        "routes":[{"match":{"prefix":"/"},"route":{"cluster":"c",\#(copies)}}]}]}
+      """#)
+    for (filters, count) in [(manager, 0), (Self.codec + "," + manager, 3)] {
+      let converter = Converter(extensions: .shipped)
+      _ = try listener(filters, by: converter)
+      let told = converter.warnings.filter { $0.message.contains("are not copied") }
+      #expect(told.count == count)
+      #expect(told.allSatisfy { $0.path.description.hasSuffix("request_mirror_policies") })
     }
   }
 

@@ -19,12 +19,14 @@ final class ConfigStorm {
   private var bystanders: Set<UInt16> = []
   private let speaks: Cluster.UpstreamProtocol
   private let usesDiscovery: Bool
+  private let hasCopies: Bool
   private var names = 0
 
   init(_ mesh: SimMesh) {
     self.mesh = mesh
     speaks = mesh.world.pick([.http1, .http2, .useDownstream])
     usesDiscovery = mesh.world.chance(1, in: 2)
+    hasCopies = RandomSource.mix(mesh.world.seed, 0xc0b1) % 2 == 0
     mesh.traffic.inspect = { [unowned self] in inspect($0, $1) }
   }
 
@@ -41,6 +43,10 @@ final class ConfigStorm {
     reachable.append([])
     var clusters = [service("svc", ports, version)]
     clusters.append(service("svc-too", [world.pick(ports)], version))
+    // Copies come and go with the configuration, under way or not.
+    if hasCopies, world.chance(3, in: 4) {
+      clusters.append(mesh.cluster("copies", [SimMesh.copyPort], mesh.serversSpeak))
+    }
     changeSpares()
     clusters += spares.map { mesh.cluster($0, [world.pick(SimMesh.inboundPorts)], .http1) }
     // Positions of clusters move.
@@ -134,6 +140,7 @@ final class ConfigStorm {
       return Route(match: RouteMatch(.prefix(prefix)), action: .forward(action))
     }
     var host = VirtualHost(name: "all", domains: ["*"])
+    if hasCopies { host.mirrors = [MirrorPolicy(cluster: "copies")] }
     let share = UInt32(world.pick(0...100))
     host.routes = [
       forward(

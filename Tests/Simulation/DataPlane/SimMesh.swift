@@ -13,6 +13,8 @@ final class SimMesh {
   static let outboundPort: UInt16 = 15001
   static let inboundPorts: [UInt16] = [15006, 15007, 15008]
   static let serverPorts: [UInt16] = [8080, 8081, 8082]
+  /// Where copies of requests go.
+  static let copyPort: UInt16 = 8090
 
   let world: SimWorld
   let knobs: SimKnobs
@@ -21,6 +23,8 @@ final class SimMesh {
   let servers: SimEnds
   let outbound: SimProxy
   let inbound: SimProxy
+  /// A world in which requests are copied. Chosen beside the other draws, so that a seed's other choices stay as they were.
+  let hasCopies: Bool
   /// What the servers speak.
   let serversSpeak: Cluster.UpstreamProtocol
   private(set) var users: [SimUser] = []
@@ -35,6 +39,7 @@ final class SimMesh {
       [
         .zero ... .zero, .microseconds(50) ... .microseconds(400), .milliseconds(1) ... .milliseconds(40),
       ][chance.next(below: 3)]
+    hasCopies = !calm && RandomSource.mix(seed, 0xc0b1) % 2 == 0
     world = SimWorld(seed: seed, behaviour: behaviour)
     knobs = SimKnobs(world, calm: calm)
     traffic = SimTraffic(world, knobs: knobs, probes: probes)
@@ -43,7 +48,7 @@ final class SimMesh {
     outbound = SimProxy(world, "outbound")
     inbound = SimProxy(world, "inbound sidecar")
     serversSpeak = world.pick([.http1, .http1, .http2])
-    for port in Self.serverPorts { listen(port) }
+    for port in Self.serverPorts + [Self.copyPort] { listen(port) }
   }
 
   func listen(_ port: UInt16) {
@@ -122,6 +127,11 @@ final class SimMesh {
       },
       forward("/"),
     ]
+    if hasCopies {
+      host.mirrors = [
+        MirrorPolicy(cluster: "copies", fraction: RuntimeFraction(FractionalPercent(UInt32(world.pick([30, 100])))))
+      ]
+    }
     var routes = RouteConfiguration(name: "routes")
     routes.virtualHosts = [host]
     return routes
@@ -158,6 +168,7 @@ final class SimMesh {
     outbound.config.clusters = [
       service, cluster("svc-too", [Self.inboundPorts[1]], between), cluster("nobody", [], .http1),
     ]
+    if hasCopies { outbound.config.clusters.append(cluster("copies", [Self.copyPort], serversSpeak)) }
     outbound.config.listeners[0].perConnectionBufferLimitBytes = UInt32(world.pick([4_096, 32_768, 1 << 20]))
     outbound.apply()
   }
@@ -291,6 +302,7 @@ final class SimMesh {
     count("connection at its number of requests", .upstreamCxMaxRequests)
     count("connection at its age", .upstreamCxMaxDurationReached)
     count("host ejected", .outlierEjectionsEnforcedTotal)
+    traffic.probes.reached("copy cut", Int(outbound.value(.retryOrShadowAbandoned, "copies")))
     count("request held back", .upstreamFlowControlBackedUp)
     traffic.probes.reached(
       "response held back", Int(outbound.value(.downstreamFlowControlPausedReading, "out")))

@@ -94,6 +94,13 @@ final class SimProxy {
     if !engine.listensAsConfigured() { world.fail("\(name): the listeners are not those of its configuration") }
   }
 
+  /// Whether some request that still comes in is copied at this moment.
+  var hasCopy: Bool {
+    var found = false
+    engine.streams.forEach { if !engine.streams[$0].companions.isNone { found = true } }
+    return found
+  }
+
   func value(_ metric: HTTPMetric, _ scope: String) -> UInt64 {
     registry.value(metric, registry.scope(ScopeKey(.http, scope)))
   }

@@ -44,8 +44,9 @@ final class SimExchange {
   var received = 0
   var fields: H1Reader.Fields = []
   var sawTrailers = false
-  /// Complete heads of this request that reached a server that took them.
+  /// Complete heads of this request that reached a server that took them; and of its copies.
   var arrivals = 0
+  var copies = 0
   /// From a client of no world's plan, to an honest server.
   var isStranger = false
 
@@ -278,12 +279,19 @@ final class SimTraffic {
       return nil
     }
     world.expect(words[0] == "\(exchange.method.text)", "#\(id): sent \(exchange.method.text), arrived as \(words[0])")
-    let attempt = exchange.arrivals
-    exchange.arrivals += 1
+    let isCopy = fields.first("x-envoy-internal") != nil
+    // Nobody sees the answer to a copy; what the server does with it is a script of its own.
+    let attempt = isCopy ? 48 + exchange.copies : exchange.arrivals
+    if isCopy { exchange.copies += 1 } else { exchange.arrivals += 1 }
     let script = script(id, attempt: attempt)
     world.tell(
       "#\(id) arrives on \(end.name) (attempt \(attempt)): \(script.fault) \(script.status) after \(script.headDelay), "
         + "\(script.framing) \(script.bodyLength)")
+    if isCopy {
+      world.expect(!exchange.path.hasPrefix("/direct"), "#\(id): a request that goes nowhere is copied")
+      probes.reached("copy of a request")
+      return (exchange, attempt)
+    }
     if !exchange.isIdempotent, !exchange.isRetried {
       world.expect(attempt == 0, "#\(id): a \(words[0]) without a retry policy reached servers \(attempt + 1) times")
     }

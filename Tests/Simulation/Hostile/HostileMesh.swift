@@ -38,9 +38,12 @@ final class HostileMesh {
   private let honestSpeak: Cluster.UpstreamProtocol
   private let openBuffer: UInt32
   private let openWindow: UInt32
+  /// Chooses copies and backups beside the world's other draws, so that a seed's other choices stay as they were.
+  private var beside: RandomSource
 
   init(seed: UInt64, probes: SimProbes) {
     var chance = RandomSource(seed: RandomSource.mix(seed, 0xbad))
+    beside = RandomSource(seed: RandomSource.mix(seed, 0xc0b1))
     var behaviour = MemoryBehaviour()
     behaviour.splits = chance.chance(1, in: 3)
     behaviour.shuffles = true
@@ -132,6 +135,17 @@ final class HostileMesh {
     return list
   }
 
+  /// Copies to peers that do anything: of an attacker's requests, and of innocents'.
+  private func mirrors() -> [MirrorPolicy] {
+    let names = ["bad-h1", "bad-h2", "bad-like", "raw", "dead", "nobody", "no-such-cluster"]
+    return (0..<[0, 0, 1, 2, 4][beside.next(below: 5)]).map { _ in
+      var policy = MirrorPolicy(cluster: names[beside.next(below: names.count)])
+      policy.fraction = RuntimeFraction(FractionalPercent([100, 100, 40][beside.next(below: 3)]))
+      policy.disableShadowHostSuffix = beside.chance(1, in: 2)
+      return policy
+    }
+  }
+
   private var routes: RouteConfiguration {
     func forward(_ prefix: String, _ cluster: String, retries: Bool = false) -> Route {
       var action = RouteAction(cluster: .cluster(cluster))
@@ -143,6 +157,7 @@ final class HostileMesh {
         policy.perTryTimeout = world.chance(1, in: 2) ? .milliseconds(200) : nil
         action.retryPolicy = policy
       }
+      action.mirrors = mirrors()
       return Route(match: RouteMatch(.prefix(prefix)), action: .forward(action))
     }
     func direct(_ path: String, _ status: UInt16, _ text: String) -> Route {
@@ -161,6 +176,7 @@ final class HostileMesh {
     redirect.path = .path("/x")
     var innocent = RouteAction(cluster: .cluster("svc"))
     innocent.timeout = .zero
+    innocent.mirrors = mirrors()
     var host = VirtualHost(name: "all", domains: ["*"])
     host.routes = [
       Route(match: RouteMatch(.connect), action: .forward(tunnel)),
@@ -345,6 +361,7 @@ final class HostileMesh {
       probes.reached("answer over at its server, kept for a client that does not read")
     }
     if edge.engine.drainingListeners > 0 { probes.reached("listener gone, its connections still there") }
+    if edge.hasCopy { probes.reached("copy of a request that still comes") }
     if edge.engine.snapshotsInUse > 2 { probes.reached("three configurations in use") }
   }
 

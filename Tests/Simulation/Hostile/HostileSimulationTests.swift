@@ -17,7 +17,7 @@ struct HostileSimulationTests {
       "answer cut behind its head", "connection at its number of requests", "connection at its age",
       "server broke its protocol", "retry", "attempt timed out", "request timed out", "breaker refused", "host ejected",
       "reading from a server paused", "request held back", "connect refused", "stream reset by a server",
-      "direct answer that no field can hold",
+      "direct answer that no field can hold", "copy of a request that still comes",
     ], others: DataPlaneSimulationTests.probes.names)
 
   static func world(_ seed: UInt64) -> SimSeeds.Outcome {

@@ -14,7 +14,6 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     let d = stream[].downstream
     let slot = downstreams.ref(d)
-    if !stream[].companions.isNone { endCompanions(s) }
     let (request, response, client) = (stream[].request, stream[].response, stream[].client)
     let tunnel = stream[].tunnel
     if stream[].place == .waiting { clusters[stream[].cluster].stats.add(.upstreamRqCancelled) }
@@ -25,6 +24,8 @@ extension WorkerEngine {
     if let stats = stream[].upgradeStats { stats.subtract(.downstreamCxUpgradesActive) }
     uncount(s)
     giveRetry(s)
+    // Not before it is off its host's list: a connection that a companion leaves goes to whoever waits.
+    if !stream[].companions.isNone { endCompanions(s) }
 
     let took = (now.nanoseconds &- stream[].started.nanoseconds) / 1_000_000
     if let stats = slot[].stats {

@@ -105,7 +105,10 @@ extension WorkerEngine {
     }
     // What comes while a filter holds the head is shown to all when they have seen that.
     if stream[].frame.phase != .held, !filterContent(s, request: data, end: end) { return }
-    if !stream[].companions.isNone { feedMirrors(s, data, end: end) }
+    if !stream[].companions.isNone {
+      feedMirrors(s, data, end: end)
+      if !streams.contains(s) { return }
+    }
     passRequest(s, data, end: end)
   }
 

@@ -18,8 +18,9 @@ extension WorkerEngine {
     var body = StreamBuffer()
     body.append(streams[s].requestBody.unsentView, pool: pool)
     attempt(s, head)
-    if streams.contains(s), !streams[s].flags.contains(.localReply) {
-      for i in mirrors.indices { mirror(s, mirrors[i], body) }
+    for i in mirrors.indices {
+      if !streams.contains(s) || streams[s].flags.contains(.localReply) { break }
+      mirror(s, mirrors[i], body)
     }
     body.release(to: pool)
   }
@@ -81,13 +82,11 @@ extension WorkerEngine {
     streams[m].requestTrailers = StoredHead(trailerHead, pool: pool)
   }
 
-  /// Content of a request has come: its copies get it, too. One that cannot take what comes is cut.
+  /// Content of a request has come: its copies get it, too. One that cannot take what comes is cut. May end the stream.
   @inline(never)
   func feedMirrors(_ s: StreamIndex, _ data: ByteView, end: Bool) {
-    let limit = bufferLimit(s)
     var m = streams[s].companions
     while !m.isNone {
-      let next = streams[m].siblings.next
       let copy = streams.ref(m)
       copy[].bytesReceived &+= UInt64(data.count)
       copy[].lastActivity = now
@@ -96,12 +95,21 @@ extension WorkerEngine {
       } else {
         passRequest(m, data, end: end)
       }
-      if streams.contains(m), copy[].requestBody.unsent > limit {
-        clusters[copy[].cluster].stats.add(.retryOrShadowAbandoned)
-        finish(m)
-      }
-      m = next
+      m = copy[].siblings.next
     }
+    // Not before all have it: the connection that one leaves goes to whoever waits for it, another copy or the request itself, which may end by that.
+    while streams.contains(s), let m = overdue(s) {
+      clusters[streams[m].cluster].stats.add(.retryOrShadowAbandoned)
+      finish(m)
+    }
+  }
+
+  /// A copy for which more waits than its original may buffer.
+  private func overdue(_ s: StreamIndex) -> StreamIndex? {
+    let limit = bufferLimit(s)
+    var m = streams[s].companions
+    while !m.isNone, streams[m].requestBody.unsent <= limit { m = streams[m].siblings.next }
+    return m.isNone ? nil : m
   }
 
   /// Whether what is written to its connection now would only wait there.

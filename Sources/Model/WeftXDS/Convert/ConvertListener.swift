@@ -192,6 +192,27 @@ extension Converter {
     }
   }
 
+  /// Only HTTP requests are copied. A table that comes over RDS does not know whose it is.
+  private func tellOfCopies(_ manager: HTTPConnectionManager, _ codec: String, _ at: FieldPath) {
+    guard case .inline(let table) = manager.routes else { return }
+    func tell(_ mirrors: [MirrorPolicy], _ at: FieldPath) {
+      if !mirrors.isEmpty {
+        warn(at.field("request_mirror_policies"), "has no effect: messages of \(codec) are not copied")
+      }
+    }
+    let config = at.field("route_config")
+    tell(table.mirrors, config)
+    for (i, host) in table.virtualHosts.enumerated() {
+      let path = config.field("virtual_hosts").index(i)
+      tell(host.mirrors, path)
+      for (r, route) in host.routes.enumerated() {
+        if case .forward(let action) = route.action {
+          tell(action.mirrors, path.field("routes").index(r).field("route"))
+        }
+      }
+    }
+  }
+
   private static var maximumPredicateDepth: Int { 16 }
 
   func filterChain(_ value: Envoy_Config_Listener_V3_FilterChain, _ at: FieldPath) throws(ConfigError) -> FilterChain {
@@ -214,6 +235,7 @@ extension Converter {
           throw fail(path, "follows protocol \(name), so it must be an HTTP connection manager")
         }
         manager.protocolCodec = config
+        tellOfCopies(manager, name, path)
         next = .httpConnectionManager(manager)
         codec = nil
       }

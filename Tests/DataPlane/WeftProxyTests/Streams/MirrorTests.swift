@@ -403,4 +403,146 @@ struct MirrorTests {
     #expect(first.count > 2)
     expectClean(world)
   }
+
+  // MARK: Where it meets something else
+
+  @Test(
+    "a copy may share its original's cluster and connection; whichever is reset, the other goes on",
+    arguments: [true, false])
+  func sameConnection(resetsOriginal: Bool) throws {
+    let world = ProxyWorld()
+    mirrored(world, upstream: .two, policy: { $0.cluster = "backend" })
+    var heads: [(id: H2StreamID, isCopy: Bool)] = []
+    var wholes: [H2StreamID: String] = [:]
+    var server: H2Peer?
+    world.server.onAccept = { peer in
+      let h2 = H2Peer(.server, peer)
+      server = h2
+      h2.onHead = { heads.append(($0, $1.first("x-envoy-internal") != nil)) }
+      h2.onRequest = { [unowned h2] id, message in
+        wholes[id] = message.text
+        h2.respond(id, 200)
+      }
+    }
+    let client = world.connect()
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nab")
+    #expect(world.run { heads.count == 2 })
+    #expect(world.server.accepted.count == 1)
+    let copy = try #require(heads.first { $0.isCopy }?.id)
+    let original = try #require(heads.first { !$0.isCopy }?.id)
+    server?.reset(resetsOriginal ? original : copy, .internalError)
+    world.settle()
+    client.send("cd")
+    #expect(world.run { client.text.hasPrefix(resetsOriginal ? "HTTP/1.1 503" : "HTTP/1.1 200") })
+    world.settle()
+    // The original's end is the copy's, which was not whole.
+    #expect(wholes[copy] == nil && wholes[original] == (resetsOriginal ? nil : "abcd"))
+    expectClean(world)
+  }
+
+  @Test("an original that is sent again keeps its copies, which get its content once", arguments: Version.allCases)
+  func retriedInBetween(version: Version) {
+    let world = ProxyWorld()
+    mirrored(
+      world, upstream: version, copies: version, route: { $0.retryPolicy = RetryPolicy(retryOn: [.reset]) })
+    let ok = ok
+    var attempts = 0
+    var bodies: [UInt16: [String]] = [:]
+    world.server.onAccept = { peer in
+      guard version == .two else { return }
+      let h2 = H2Peer(.server, peer)
+      h2.onHead = { [unowned h2] id, _ in
+        guard peer.port == 8080 else { return }
+        attempts += 1
+        if attempts == 1 { h2.reset(id, .internalError) }
+      }
+      h2.onRequest = { [unowned h2] id, message in
+        bodies[peer.port, default: []].append(message.text)
+        h2.respond(id, 200, body: Array("ok".utf8))
+      }
+    }
+    world.server.onBytes = { peer in
+      guard version == .one else { return }
+      if peer.port == 8080, peer.text.hasSuffix("ab"), attempts == 0 {
+        attempts = 1
+        return peer.reset()
+      }
+      guard let message = HTTP1Text(peer.received), message.body.count == 4 else { return }
+      if peer.port == 8080 { attempts += 1 }
+      bodies[peer.port, default: []].append(message.text)
+      peer.received = []
+      peer.send(ok)
+    }
+    let client = world.connect()
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nab")
+    #expect(world.run { attempts >= 1 })
+    world.settle()
+    client.send("cd")
+    #expect(world.run { client.text.hasPrefix("HTTP/1.1 200") })
+    world.settle()
+    #expect(bodies[8080] == ["abcd"] && bodies[Self.copyPort] == ["abcd"])
+    expectClean(world)
+  }
+
+  @Test(
+    "a request answered here before it is whole ends its copies, whoever goes on sending", arguments: Version.allCases)
+  func answeredHere(client version: Version) {
+    let world = ProxyWorld()
+    mirrored(world, manager: { $0.requestTimeout = .seconds(1) })
+    let peer = world.connect()
+    var h2: H2Peer?
+    var id: H2StreamID = 0
+    if version == .two {
+      let client = H2Peer(.client, peer)
+      id = client.request(.post, "/", body: Array("ab".utf8), end: false)
+      h2 = client
+    } else {
+      peer.send("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n")
+    }
+    #expect(world.run { copy(world)?.text.contains("ab") ?? false })
+    world.advance(by: .seconds(2))
+    if let h2 {
+      #expect(h2.messages[id]?.status == 408)
+      h2.send(id, Array("cd".utf8), end: true)
+    } else {
+      #expect(peer.text.hasPrefix("HTTP/1.1 408"))
+      peer.send("2\r\ncd\r\n0\r\n\r\n")
+    }
+    world.settle()
+    #expect(copy(world)?.isClosed ?? false)
+    #expect(!(copy(world)?.text.contains("cd") ?? true))
+    expectClean(world)
+  }
+
+  @Test("a copy under way ends well after its cluster, its host and its route have left", arguments: Version.allCases)
+  func configurationLeaves(version: Version) {
+    let world = ProxyWorld()
+    mirrored(world, copies: version)
+    let ok = ok
+    var whole = ""
+    world.server.onAccept = { peer in
+      guard peer.port == Self.copyPort, version == .two else { return }
+      let h2 = H2Peer(.server, peer)
+      h2.onRequest = { [unowned h2] id, message in
+        whole = message.text
+        h2.respond(id, 200)
+      }
+    }
+    world.server.onBytes = { peer in
+      guard peer.h2 == nil, let message = HTTP1Text(peer.received), message.body.count == 4 else { return }
+      if peer.port == Self.copyPort { whole = message.text }
+      peer.send(ok)
+    }
+    let client = world.connect()
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nab")
+    #expect(world.run { original(world)?.text.hasSuffix("ab") ?? false })
+    world.settle()
+    world.config.clusters.removeLast()
+    world.config.listeners = []
+    world.apply()
+    world.settle()
+    client.send("cd")
+    #expect(world.run { client.text.hasSuffix("ok") && whole == "abcd" })
+    expectClean(world)
+  }
 }
