@@ -161,9 +161,10 @@ extension WorkerEngine {
         route[].maxStreamDuration == 0
         ? .distantFuture : stream[].started.advanced(nanoseconds: Int64(clamping: route[].maxStreamDuration))
     }
-    rewrite(head, route, s)
-    if !entryHost.isEmpty { replaceHost(s, head, entryHost, route) }
+    // What is added may name path and host as they came; an entry's host counts as that.
+    if !entryHost.isEmpty { head.authority = entryHost }
     changeRequest(s, head, route)
+    rewrite(head, route, s)
     // Of the request as the route has changed it.
     if clusters[state].hashes { takeHash(s, head, route) }
     setRetries(s, head, route)

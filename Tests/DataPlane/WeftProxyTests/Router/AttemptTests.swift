@@ -236,4 +236,26 @@ struct AttemptTests {
     #expect(world.run { HTTP1Text(client.received) != nil })
     #expect(HTTP1Text(client.received)?.first("x-entry") == "last")
   }
+
+  @Test("what a route adds to a request names path and host as the client sent them, whatever they are rewritten to")
+  func addedBeforeRewriting() {
+    let world = ProxyWorld()
+    world.simple(
+      manager: { manager in
+        guard case .inline(var routes) = manager.routes else { return }
+        routes.virtualHosts[0].headers.request.add = [
+          HeaderValueOption(name: "x-came", value: "%REQ(:PATH)% %REQ(:AUTHORITY)%")
+        ]
+        manager.routes = .inline(routes)
+      },
+      route: {
+        $0.prefixRewrite = "/new"
+        $0.hostRewrite = .literal("b")
+      })
+    let client = world.connect()
+    client.send("GET /old HTTP/1.1\r\nhost: a\r\n\r\n")
+    #expect(world.run { world.server.accepted.first?.text.hasSuffix("\r\n\r\n") ?? false })
+    let head = world.server.accepted.first.flatMap { HTTP1Text($0.received) }
+    #expect(head?.first("x-came") == "/old a" && head?.first("host") == "b")
+  }
 }
