@@ -12,7 +12,7 @@ import WeftTelemetry
 @testable import WeftProxyTestKit
 
 /// Asks cluster `gate` about each request, after its content when that is wanted. 200 lets it pass; anything else refuses it.
-struct Gate: RequestHeadFilter, HoldingFilter, StreamEndFilter {
+struct Gate: RequestHeadFilter, HoldingFilter {
   static var name: StaticString { "test.gate" }
   static var messages: FilterMessages { FilterMessages(chain: "test.Gate") }
 
@@ -20,7 +20,6 @@ struct Gate: RequestHeadFilter, HoldingFilter, StreamEndFilter {
     var cluster: Int32
     var readsBody: Int32
     var failsOpen: Bool
-    var ended: SharedCounter
   }
 
   private var hasAsked = false
@@ -30,7 +29,7 @@ struct Gate: RequestHeadFilter, HoldingFilter, StreamEndFilter {
   static func compile(_ source: FilterSource, _ context: FilterContext) throws(ConfigError) -> Config {
     Config(
       cluster: context.cluster("gate"), readsBody: Int32(source.chain.message[0]) * 100,
-      failsOpen: source.chain.message[1] == 1, ended: SharedCounter(context.storage))
+      failsOpen: source.chain.message[1] == 1)
   }
 
   mutating func requestHead(_ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>) -> FilterVerdict {
@@ -62,8 +61,6 @@ struct Gate: RequestHeadFilter, HoldingFilter, StreamEndFilter {
     case .failed, .time: return x.config.failsOpen ? .go : x.reply(503, details: "gate_failed")
     }
   }
-
-  mutating func streamEnded(_ x: borrowing FilterCall<Config>) { _ = x.config.ended.take(limit: .max) }
 }
 
 /// Counts trailers, and those that it saw before the head they belong to.

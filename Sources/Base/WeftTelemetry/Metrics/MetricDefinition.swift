@@ -1,4 +1,5 @@
 /// What one number of a scope is called and means.
+@usableFromInline
 package struct MetricDefinition: Sendable {
   package enum Kind: Sendable { case counter, gauge, histogram }
   package let kind: Kind
@@ -30,6 +31,7 @@ package struct MetricDefinition: Sendable {
 
 /// The numbers of one kind of scope. Raw values count from 0; histograms come last, so that a value's cells follow from
 /// its raw value.
+@usableFromInline
 package protocol Metric: RawRepresentable, CaseIterable, Sendable where RawValue == Int {
   static var scopeKind: ScopeKind { get }
   /// Raw value of the first histogram; the number of cases when there is none.
@@ -55,6 +57,7 @@ extension Metric {
 }
 
 /// What a group of numbers belongs to.
+@usableFromInline
 package enum ScopeKind: UInt8, CaseIterable, Sendable {
   case server, clusterManager, listenerManager, controlPlane, accessLogFile
   case cds, lds, rds
@@ -65,6 +68,7 @@ package enum ScopeKind: UInt8, CaseIterable, Sendable {
 }
 
 /// The buckets of every histogram, in milliseconds; Envoy's defaults.
+@usableFromInline
 package enum HistogramBuckets {
   package static let bounds: [Double] = [
     0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000,

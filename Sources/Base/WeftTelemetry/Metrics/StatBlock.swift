@@ -1,4 +1,4 @@
-import CAtomics
+public import CAtomics
 
 /// The numbers of one scope as one worker sees them.
 ///
@@ -7,6 +7,7 @@ import CAtomics
 /// Why sound: the registry never frees a block while it lives, and cell offsets come from the metric's type.
 @frozen @safe
 // One writer per block, relaxed atomic cells.
+@usableFromInline
 package struct StatBlock<M: Metric>: BitwiseCopyable, @unchecked Sendable {
   @usableFromInline let cells: UnsafeMutablePointer<UInt64>
 

@@ -42,7 +42,7 @@ extension WorkerEngine {
     }
     if let chain = stream[].filters {
       letGo(s)
-      endFilters(s, chain)
+      if stream[].frame.owes { endFilters(s, chain) }
     }
     if let manager = slot[].manager, manager[].hasAccessLogs { log(s, manager) }
 

@@ -90,7 +90,7 @@ extension WorkerEngine {
         apply(route[].weighted[entry].responseChanges, to: head, s, response: head)
       }
     }
-    if let chain = stream[].filters, !filterResponse(s, head, chain, end: end) { return false }
+    if let chain = stream[].filters, !filterResponse(s, stream, head, chain, end: end) { return false }
     finishHead(s, head, manager)
     return true
   }

@@ -19,9 +19,11 @@ extension WorkerEngine {
     if stream[].tunnel.isAsked, !manager[].upgradeFilters.isEmpty {
       filters = self.filters(of: stream[].tunnel, head, manager, stream[].route)
     }
-    guard let chain = filters else { return act(s, head, stream, slot, manager) }
-    guard takeFilters(stream, chain, manager) else { return noRoomForFilters(s, head) }
-    filterRequest(s, head, chain)
+    if let chain = filters {
+      guard takeFilters(stream, chain, manager) else { return noRoomForFilters(s, head) }
+      guard filterRequest(s, stream, head, chain) else { return }
+    }
+    act(s, head, stream, slot, manager)
   }
 
   /// Looks the request's route up again, as its head stands now. None leaves `Stream.route` nil.
@@ -46,7 +48,7 @@ extension WorkerEngine {
     return position >= 0 ? table[].routes[Int(position)] : nil
   }
 
-  /// The filters are through: acts on the route. May end the stream.
+  /// The filters of a request that was held are through: acts on the route. May end the stream.
   func routed(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     let slot = downstreams.ref(stream[].downstream)

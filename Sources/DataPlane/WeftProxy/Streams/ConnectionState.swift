@@ -28,11 +28,12 @@ extension WorkerEngine {
   package static func _connectionCells(
     _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ key: UInt64, _ count: Int
   ) -> ConnectionCells? {
-    let own = unsafe Self.engine(engine)
-    let d = own.streams[stream].downstream.index
-    if let state = own.connectionStates[][d] { return state.cells(key, count) }
-    let state = ConnectionState()
-    own.connectionStates[][d] = state
-    return state.cells(key, count)
+    unsafe lend(engine) { own in
+      let d = own.streams[stream].downstream.index
+      if let state = own.connectionStates[][d] { return state.cells(key, count) }
+      let state = ConnectionState()
+      own.connectionStates[][d] = state
+      return state.cells(key, count)
+    }
   }
 }

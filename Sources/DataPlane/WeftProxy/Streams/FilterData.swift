@@ -24,9 +24,9 @@ extension WorkerEngine {
     if stream[].frame.requestDataEnded || stream[].tunnel.isOpen { return true }
     if end { stream[].frame.requestDataEnded = true }
     if data.isEmpty, !end { return true }
-    layDesk(s)
-    let (verdict, _) = walk(chain[].requestData, 0, s) { code, at in code._requestData(at, data, end) }
-    stream[].responseFlags.formUnion(desk[].flags)
+    layDesk(s, stream)
+    let (verdict, _) = walk(chain[].requestData, 0, stream) { code, at in code._requestData(at, data, end) }
+    takeNotes(stream)
     switch verdict {
     case .go, .hold:
       desk[].wish = .none
@@ -66,9 +66,9 @@ extension WorkerEngine {
     }
     if end { stream[].frame.responseDataEnded = true }
     if data.isEmpty, !end { return true }
-    layDesk(s)
-    let (verdict, _) = walk(chain[].responseData, 0, s) { code, at in code._responseData(at, data, end) }
-    stream[].responseFlags.formUnion(desk[].flags)
+    layDesk(s, stream)
+    let (verdict, _) = walk(chain[].responseData, 0, stream) { code, at in code._responseData(at, data, end) }
+    takeNotes(stream)
     desk[].wish = .none
     guard verdict == .reset else { return true }
     resetByFilter(s)

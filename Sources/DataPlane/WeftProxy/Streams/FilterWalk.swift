@@ -15,9 +15,9 @@ import WeftUpstream
 extension WorkerEngine {
   /// Lays out what the stream's filters will see. What it leaves out is asked for (`FilterHost`), or empty between walks.
   @inline(__always)
-  func layDesk(_ s: StreamIndex) {
+  func layDesk(_ s: StreamIndex, _ stream: SlotRef<Stream>) {
     desk[].now = now
-    desk[].random = streams[s].random
+    desk[].random = stream[].random
     desk[].stream = s
     desk[].marks = []
     desk[].flags = ResponseFlags()
@@ -77,22 +77,23 @@ extension WorkerEngine {
     return true
   }
 
-  /// Calls the filters of one event from entry `start` on, until one does not say *go*. `call` is inlined: twenty instructions per filter.
+  /// Calls the filters of one event from entry `start` of their list on, until one does not say *go*. `call` is inlined: seventeen instructions per
+  /// filter.
   @inline(__always)
   func walk<Code>(
-    _ list: EventList<Code>, _ start: Int, _ s: StreamIndex, stopsAtStaleRoute: Bool = false,
+    _ list: EventList<Code>, _ start: Int, _ stream: SlotRef<Stream>, stopsAtStaleRoute: Bool = false,
     _ call: (Code, FilterSite) -> FilterVerdict
   ) -> (verdict: FilterVerdict, entry: Int) {
-    let stream = streams.ref(s)
     let states = unsafe states(stream)
     let configs = stream[].filterConfigs
     precondition(start >= 0 && configs.count >= list.reach)
+    if stopsAtStaleRoute { desk[].last = list.count }
     var i = start
-    while i < list.count {
+    while i < (stopsAtStaleRoute ? desk[].last : list.count) {
       let entry = unsafe list[unchecked: i]
       if let config = unsafe configs[unchecked: Int(entry.position)].config {
         let verdict = unsafe call(entry.code, FilterSite(states + Int(entry.offset), config, desk.address))
-        if verdict != .go || stopsAtStaleRoute && desk[].marks.contains(.staleRoute) { return (verdict, i) }
+        if verdict != .go { return (verdict, i) }
       }
       i &+= 1
     }
@@ -110,34 +111,54 @@ extension WorkerEngine {
 
   // MARK: The request
 
-  /// Runs the filters over a request's head, from entry `start` of their list on, and acts on what they say. May end the stream.
-  func filterRequest(_ s: StreamIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, from start: Int = 0) {
-    let end = !head.hasContent && head.framing != .tunnel
-    let list = chain[].requestHead
-    var start = start
-    while true {
-      layDesk(s)
-      let (verdict, entry) = walk(list, start, s, stopsAtStaleRoute: true) { code, at in
-        code._requestHead(at, head, end)
-      }
-      if verdict != .go || entry == list.count { return conclude(s, head, chain, verdict, at: entry) }
-      // The filters behind this one are configured by the route that is the request's now.
-      guard takeMarks(s, head, chain, at: entry) else { return noRoomForFilters(s, head) }
-      start = entry + 1
-    }
+  /// Runs the filters over a request's head, from entry `start` of their list on. False when it is held, or the stream has ended.
+  @inline(__always)
+  func filterRequest(
+    _ s: StreamIndex, _ stream: SlotRef<Stream>, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>,
+    from start: Int = 0
+  ) -> Bool {
+    if start >= chain[].requestHead.count { return true }
+    return walkRequest(s, stream, head, chain, from: start, end: !head.hasContent && head.framing != .tunnel)
   }
 
-  /// What a filter said about a request's head. May end the stream.
+  @inline(never)
+  private func walkRequest(
+    _ s: StreamIndex, _ stream: SlotRef<Stream>, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>,
+    from start: Int, end: Bool
+  ) -> Bool {
+    layDesk(s, stream)
+    let (verdict, entry) = walk(chain[].requestHead, start, stream, stopsAtStaleRoute: true) { code, at in
+      code._requestHead(at, head, end)
+    }
+    if verdict == .go, desk[].marks.isEmpty { return true }
+    return settle(s, stream, head, chain, verdict, at: entry)
+  }
+
+  /// A filter has said more than *go*. False when the request does not go on.
+  @inline(never)
+  private func settle(
+    _ s: StreamIndex, _ stream: SlotRef<Stream>, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>,
+    _ verdict: FilterVerdict, at entry: Int
+  ) -> Bool {
+    if verdict != .go {
+      conclude(s, head, chain, verdict, at: entry)
+      return false
+    }
+    guard takeMarks(s, head, chain, at: entry - 1) else {
+      noRoomForFilters(s, head)
+      return false
+    }
+    // The filters behind are configured by the route that is the request's now.
+    return filterRequest(s, stream, head, chain, from: entry)
+  }
+
+  /// Acts on what a filter said about a request's head that is not to go on. May end the stream.
   private func conclude(
     _ s: StreamIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, _ verdict: FilterVerdict, at entry: Int
   ) {
     guard takeMarks(s, head, chain, at: entry) else { return noRoomForFilters(s, head) }
     switch verdict {
-    case .go:
-      // What came during a hold: all filters have seen the head now.
-      if !chain[].requestData.isEmpty, !filterWaitingContent(s, chain) { return }
-      if streams[s].frame.trailersWait { filterWaitingTrailers(s, chain) }
-      routed(s, head)
+    case .go: break
     case .hold:
       streams[s].frame.heldAt = UInt8(truncatingIfNeeded: entry)
       hold(s, head)
@@ -150,11 +171,20 @@ extension WorkerEngine {
     }
   }
 
+  /// The request that was held goes on at entry `start`. May end the stream.
+  private func passOn(_ s: StreamIndex, _ chain: ConfigRef<HTTPFilterChain>, from start: Int) {
+    guard filterRequest(s, streams.ref(s), replayHead, chain, from: start) else { return }
+    // What came during the hold: all filters have seen the head now.
+    if !chain[].requestData.isEmpty, !filterWaitingContent(s, chain) { return }
+    if streams[s].frame.trailersWait { filterWaitingTrailers(s, chain) }
+    routed(s, replayHead)
+  }
+
   /// What the filters of a request's head, up to entry `last`, have noted beside their verdict. False when there is no room for what follows.
   private func takeMarks(
     _ s: StreamIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, at last: Int
   ) -> Bool {
-    streams[s].responseFlags.formUnion(desk[].flags)
+    takeNotes(streams.ref(s))
     if !desk[].marks.contains(.staleRoute) { return true }
     desk[].marks.remove(.staleRoute)
     return routeAnew(s, head, chain, upTo: last)
@@ -247,16 +277,16 @@ extension WorkerEngine {
     let entry = Int(stream[].frame.heldAt)
     let position = Int(chain[].requestHead[entry].position)
     guard let code = chain[].holding[position], let config = unsafe stream[].filterConfigs[position].config else {
-      return filterRequest(s, replayHead, chain, from: entry + 1)
+      return passOn(s, chain, from: entry + 1)
     }
-    layDesk(s)
+    layDesk(s, stream)
     desk[].body = stream[].requestBody.unsentView
     let verdict = unsafe code._resumed(site(s, chain, position, config), answer, replayHead)
     // A view of the stream's own buffer, which what follows may move.
     desk[].body = .empty
     guard verdict == .go else { return conclude(s, replayHead, chain, verdict, at: entry) }
     guard takeMarks(s, replayHead, chain, at: entry) else { return noRoomForFilters(s, replayHead) }
-    filterRequest(s, replayHead, chain, from: entry + 1)
+    passOn(s, chain, from: entry + 1)
   }
 
   /// Where the filter at `position` is called.
@@ -289,36 +319,49 @@ extension WorkerEngine {
 
   /// Runs the filters over a final response head, from entry `start` of their list on. False when the stream has ended, is held, or is being answered
   /// otherwise.
+  @inline(__always)
   func filterResponse(
-    _ s: StreamIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, end: Bool, from start: Int = 0
+    _ s: StreamIndex, _ stream: SlotRef<Stream>, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, end: Bool,
+    from start: Int = 0
   ) -> Bool {
-    let list = chain[].responseHead
-    if list.isEmpty { return true }
-    let stream = streams.ref(s)
-    var start = start
-    while true {
-      layDesk(s)
-      let (verdict, entry) = walk(list, start, s) { code, at in code._responseHead(at, head, end) }
-      stream[].responseFlags.formUnion(desk[].flags)
-      switch verdict {
-      case .go: return true
-      case .reply where !stream[].flags.contains(.localReply):
-        replyOfFilter(s)
-        return false
-      case .hold where !stream[].flags.contains(.localReply) && !stream[].tunnel.isOpen && stream[].codec == nil:
-        stream[].frame.heldAt = UInt8(truncatingIfNeeded: entry)
-        holdResponse(s, head)
-        return false
-      case .reset:
-        resetByFilter(s)
-        return false
-      case .reply, .hold:
-        // A reply to a reply would have no end, who talks in a tunnel waits for nobody, and messages of a codec share their connections, which a held
-        // one would stop: the next filter's turn.
-        desk[].wish = .none
-        start = entry + 1
-      }
+    if start >= chain[].responseHead.count { return true }
+    layDesk(s, stream)
+    let (verdict, entry) = walk(chain[].responseHead, start, stream) { code, at in code._responseHead(at, head, end) }
+    if verdict == .go, desk[].marks.isEmpty { return true }
+    return settle(s, stream, response: head, chain, end: end, verdict, at: entry)
+  }
+
+  /// A filter has said more than *go*. False when the response does not go on.
+  @inline(never)
+  private func settle(
+    _ s: StreamIndex, _ stream: SlotRef<Stream>, response head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>,
+    end: Bool, _ verdict: FilterVerdict, at entry: Int
+  ) -> Bool {
+    takeNotes(stream)
+    switch verdict {
+    case .go: return true
+    case .reply where !stream[].flags.contains(.localReply):
+      replyOfFilter(s)
+      return false
+    case .hold where !stream[].flags.contains(.localReply) && !stream[].tunnel.isOpen && stream[].codec == nil:
+      stream[].frame.heldAt = UInt8(truncatingIfNeeded: entry)
+      holdResponse(s, head)
+      return false
+    case .reset:
+      resetByFilter(s)
+      return false
+    case .reply, .hold:
+      // A reply to a reply would have no end, who talks in a tunnel waits for nobody, and messages of a codec share their connections, which a held
+      // one would stop: the next filter's turn.
+      desk[].wish = .none
+      return filterResponse(s, stream, head, chain, end: end, from: entry + 1)
     }
+  }
+
+  /// What filters have noted for the log.
+  @inline(__always)
+  func takeNotes(_ stream: SlotRef<Stream>) {
+    if desk[].marks.contains(.noted) { stream[].responseFlags.formUnion(desk[].flags) }
   }
 
   func filterTrailers(_ s: StreamIndex, request trailers: MessageHead, _ chain: ConfigRef<HTTPFilterChain>) {
@@ -328,8 +371,9 @@ extension WorkerEngine {
       streams[s].frame.trailersWait = true
       return
     }
-    layDesk(s)
-    _ = walk(chain[].requestTrailers, 0, s) { code, at in
+    let stream = streams.ref(s)
+    layDesk(s, stream)
+    _ = walk(chain[].requestTrailers, 0, stream) { code, at in
       code._requestTrailers(at, trailers)
       return .go
     }
@@ -348,71 +392,74 @@ extension WorkerEngine {
 
   func filterTrailers(_ s: StreamIndex, response trailers: MessageHead, _ chain: ConfigRef<HTTPFilterChain>) {
     if chain[].responseTrailers.isEmpty { return }
-    layDesk(s)
-    _ = walk(chain[].responseTrailers, 0, s) { code, at in
+    let stream = streams.ref(s)
+    layDesk(s, stream)
+    _ = walk(chain[].responseTrailers, 0, stream) { code, at in
       code._responseTrailers(at, trailers)
       return .go
     }
   }
 
-  /// The stream ends: its filters give back what they took.
+  /// The stream ends: what its filters have is given back (`FilterFrame.owes`).
   func endFilters(_ s: StreamIndex, _ chain: ConfigRef<HTTPFilterChain>) {
     let stream = streams.ref(s)
-    if !chain[].streamEnd.isEmpty {
-      layDesk(s)
-      _ = walk(chain[].streamEnd, 0, s) { code, at in
+    if stream[].frame.hearsEnd, !chain[].streamEnd.isEmpty {
+      layDesk(s, stream)
+      _ = walk(chain[].streamEnd, 0, stream) { code, at in
         code._streamEnded(at)
         return .go
       }
     }
     if stream[].frame.block != .max { filterBlocks[].give(stream[].frame.block) }
     if stream[].frame.keepsBytes, var kept = keptBytes[].removeValue(forKey: s.index) { kept.release(to: pool) }
-    stream[].frame.block = .max
-    stream[].frame.keepsBytes = false
     if stream[].frame.isPaced { paces[].removeValue(forKey: s.index) }
-    stream[].frame.isPaced = false
-    stream[].frame.phase = .running
-    stream[].filters = nil
+    stream[].frame = FilterFrame()
   }
 }
 
 // MARK: What filters have done by the engine
 
 extension WorkerEngine: FilterHost {
-  /// Why sound: the desk names its engine, which outlives it, and lends it for the length of a call.
-  @unsafe static func engine(_ pointer: UnsafeMutableRawPointer) -> WorkerEngine {
-    unsafe Unmanaged<WorkerEngine>.fromOpaque(pointer).takeUnretainedValue()
+  /// Lends the engine that the desk names. *Cost*: no reference is counted.
+  ///
+  /// Why sound: it outlives its desk, and the call.
+  @inline(__always)
+  @unsafe static func lend<R>(_ pointer: UnsafeMutableRawPointer, _ body: (WorkerEngine) -> R) -> R {
+    unsafe Unmanaged<WorkerEngine>.fromOpaque(pointer)._withUnsafeGuaranteedRef(body)
   }
 
   package static func _apply(
     _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ changes: ConstantTable<CompiledHeaderChange>,
     _ head: MessageHead, isResponse: Bool
   ) {
-    let own = unsafe Self.engine(engine)
-    own.apply(changes, to: head, stream, response: isResponse ? head : nil)
+    unsafe lend(engine) { own in
+      own.apply(changes, to: head, stream, response: isResponse ? head : nil)
+    }
   }
 
   package static func _requestField(
     _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ name: ByteView
   ) -> ByteView? {
-    let own = unsafe Self.engine(engine)
-    guard let kept = own.streams[stream].head else { return nil }
-    kept.view(in: own.replayHead)
-    return own.replayHead.first(named: name)
+    unsafe lend(engine) { own in
+      guard let kept = own.streams[stream].head else { return nil }
+      kept.view(in: own.replayHead)
+      return own.replayHead.first(named: name)
+    }
   }
 
   package static func _remoteAddress(
     _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ scratch: MessageHead
   ) -> ByteView {
-    let own = unsafe Self.engine(engine)
-    let slot = own.streams.ref(stream)
-    own.scratch[].removeAll()
-    (slot[].remote ?? own.downstreams[slot[].downstream].peer.ip).write(to: &own.scratch[])
-    return scratch.copy(own.scratch[].view)
+    unsafe lend(engine) { own in
+      let slot = own.streams.ref(stream)
+      own.scratch[].removeAll()
+      (slot[].remote ?? own.downstreams[slot[].downstream].peer.ip).write(to: &own.scratch[])
+      return scratch.copy(own.scratch[].view)
+    }
   }
 
   package static func _routeCluster(_ engine: UnsafeMutableRawPointer, _ stream: StreamIndex) -> ByteView {
-    let slot = unsafe Self.engine(engine).streams.ref(stream)
+    let slot = unsafe lend(engine) { own in own.streams.ref(stream) }
     guard let route = slot[].route else { return .empty }
     switch route[].clusterKind {
     case .fixed: return route[].clusterName
@@ -436,60 +483,70 @@ extension WorkerEngine: FilterHost {
   }
 
   package static func _countAtRouteCluster(_ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ status: UInt16) {
-    let own = unsafe Self.engine(engine)
-    let state = own.routeCluster(stream)
-    if state.isNone { return }
-    own.clusters[state].stats.add(.upstreamRqCompleted)
-    own.clusters[state].stats.add(ClusterMetric.codeClass(status))
-    own.clusters[state].stats.countStatus(status)
+    unsafe lend(engine) { own in
+      let state = own.routeCluster(stream)
+      if state.isNone { return }
+      own.clusters[state].stats.add(.upstreamRqCompleted)
+      own.clusters[state].stats.add(ClusterMetric.codeClass(status))
+      own.clusters[state].stats.countStatus(status)
+    }
+  }
+
+  package static func _hearEnd(_ engine: UnsafeMutableRawPointer, _ stream: StreamIndex) {
+    unsafe lend(engine) { own in
+      own.streams[stream].frame.hearsEnd = true
+    }
   }
 
   package static func _keep(
     _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ bytes: ByteView
   ) -> KeptBytes {
-    let own = unsafe Self.engine(engine)
-    own.streams[stream].frame.keepsBytes = true
-    var buffer = own.keptBytes[][stream.index] ?? StreamBuffer()
-    let place = KeptBytes(offset: UInt32(clamping: buffer.count), count: UInt32(clamping: bytes.count))
-    buffer.append(bytes, pool: own.pool)
-    own.keptBytes[][stream.index] = buffer
-    return place
+    unsafe lend(engine) { own in
+      own.streams[stream].frame.keepsBytes = true
+      var buffer = own.keptBytes[][stream.index] ?? StreamBuffer()
+      let place = KeptBytes(offset: UInt32(clamping: buffer.count), count: UInt32(clamping: bytes.count))
+      buffer.append(bytes, pool: own.pool)
+      own.keptBytes[][stream.index] = buffer
+      return place
+    }
   }
 
   package static func _kept(
     _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ bytes: KeptBytes
   ) -> ByteView {
-    let own = unsafe Self.engine(engine)
-    guard let buffer = own.keptBytes[][stream.index] else { return .empty }
-    let (offset, count) = (Int(bytes.offset), Int(bytes.count))
-    guard offset + count <= buffer.unsent else { return .empty }
-    return buffer.unsentView[offset..<offset + count]
+    unsafe lend(engine) { own in
+      guard let buffer = own.keptBytes[][stream.index] else { return .empty }
+      let (offset, count) = (Int(bytes.offset), Int(bytes.count))
+      guard offset + count <= buffer.unsent else { return .empty }
+      return buffer.unsentView[offset..<offset + count]
+    }
   }
 
   package static func _connection(
     _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ scratch: MessageHead
   ) -> ConnectionEnds {
-    let own = unsafe Self.engine(engine)
-    let slot = own.streams.ref(stream)
-    let client = own.downstreams.ref(slot[].downstream)
-    var facts = ConnectionEnds()
-    (facts.peer, facts.peerPort, facts.peerIsPath) = own.text(client[].peer, in: scratch)
-    (facts.local, facts.localPort, facts.localIsPath) = own.text(client[].local, in: scratch)
-    facts.version = client[].kind == .http2 ? .http2 : slot[].flags.contains(.clientHTTP10) ? .http10 : .http11
-    facts.number = stream.rawValue
-    facts.startUnixNanoseconds =
-      own.wallClock() &- Int64(clamping: own.now.nanoseconds &- slot[].started.nanoseconds)
-    facts.bytesReceived = slot[].bytesReceived
-    guard client[].transport.isSecure, let session = own.loop.transport(client[].connection) else { return facts }
-    facts.isSecure = true
-    facts.serverName = session.serverName.withByteView { scratch.copy($0) }
-    guard let session = session as? TLSSession else { return facts }
-    if client[].hasVerifiedCertificate, let peer = session.peerCertificate() {
-      let name = peer.uri ?? peer.subjectAltNames.first { $0.kind == .dns }?.text ?? peer.subject
-      facts.peerPrincipal = name.withByteView { scratch.copy($0) }
+    unsafe lend(engine) { own in
+      let slot = own.streams.ref(stream)
+      let client = own.downstreams.ref(slot[].downstream)
+      var facts = ConnectionEnds()
+      (facts.peer, facts.peerPort, facts.peerIsPath) = own.text(client[].peer, in: scratch)
+      (facts.local, facts.localPort, facts.localIsPath) = own.text(client[].local, in: scratch)
+      facts.version = client[].kind == .http2 ? .http2 : slot[].flags.contains(.clientHTTP10) ? .http10 : .http11
+      facts.number = stream.rawValue
+      facts.startUnixNanoseconds =
+        own.wallClock() &- Int64(clamping: own.now.nanoseconds &- slot[].started.nanoseconds)
+      facts.bytesReceived = slot[].bytesReceived
+      guard client[].transport.isSecure, let session = own.loop.transport(client[].connection) else { return facts }
+      facts.isSecure = true
+      facts.serverName = session.serverName.withByteView { scratch.copy($0) }
+      guard let session = session as? TLSSession else { return facts }
+      if client[].hasVerifiedCertificate, let peer = session.peerCertificate() {
+        let name = peer.uri ?? peer.subjectAltNames.first { $0.kind == .dns }?.text ?? peer.subject
+        facts.peerPrincipal = name.withByteView { scratch.copy($0) }
+      }
+      if let own = session.localURIs().first { facts.localPrincipal = own.withByteView { scratch.copy($0) } }
+      return facts
     }
-    if let own = session.localURIs().first { facts.localPrincipal = own.withByteView { scratch.copy($0) } }
-    return facts
   }
 
   private func text(_ address: SocketAddress, in scratch: MessageHead) -> (ByteView, UInt16, isPath: Bool) {

@@ -43,13 +43,14 @@ struct Pace: BitwiseCopyable {
 
 extension WorkerEngine {
   package static func _pace(_ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ bytesPerSecond: UInt64) {
-    let own = unsafe Self.engine(engine)
-    // Messages of a codec go in one piece: pieces of several would mix.
-    if own.streams[stream].codec != nil { return }
-    let pace = Pace(bytesPerSecond: bytesPerSecond, now: own.now)
-    if let other = own.paces[][stream.index], other.bytesPerSlice <= pace.bytesPerSlice { return }
-    own.paces[][stream.index] = pace
-    own.streams[stream].frame.isPaced = true
+    unsafe lend(engine) { own in
+      // Messages of a codec go in one piece: pieces of several would mix.
+      if own.streams[stream].codec != nil { return }
+      let pace = Pace(bytesPerSecond: bytesPerSecond, now: own.now)
+      if let other = own.paces[][stream.index], other.bytesPerSlice <= pace.bytesPerSlice { return }
+      own.paces[][stream.index] = pace
+      own.streams[stream].frame.isPaced = true
+    }
   }
 
   /// How much of what waits of a paced response may go now; what may not is looked at again when more may.

@@ -45,9 +45,9 @@ extension WorkerEngine {
     let entry = Int(stream[].frame.heldAt)
     let position = Int(chain[].responseHead[entry].position)
     if let code = chain[].responseHolding[position], let config = unsafe stream[].filterConfigs[position].config {
-      layDesk(s)
+      layDesk(s, stream)
       let verdict = unsafe code._responseResumed(site(s, chain, position, config), answer, head)
-      stream[].responseFlags.formUnion(desk[].flags)
+      takeNotes(stream)
       switch verdict {
       case .go: break
       case .hold: return holdResponse(s, head)
@@ -55,7 +55,7 @@ extension WorkerEngine {
       case .reset: return resetByFilter(s)
       }
     }
-    guard filterResponse(s, head, chain, end: end, from: entry + 1) else { return }
+    guard filterResponse(s, stream, head, chain, end: end, from: entry + 1) else { return }
     guard let manager = downstreams[stream[].downstream].manager else { return }
     finishHead(s, head, manager)
     passResponseHead(s, head, end: end && stream[].responseTrailers == nil)

@@ -48,20 +48,24 @@ package struct FilterDesk: BitwiseCopyable {
   /// What the filters of one walk have touched: forgotten in one store when the next begins.
   @frozen @usableFromInline
   package struct Marks: OptionSet, BitwiseCopyable {
-    @usableFromInline package let rawValue: UInt8
-    @inlinable package init(rawValue: UInt8) { self.rawValue = rawValue }
+    @usableFromInline package let rawValue: UInt32
+    @inlinable package init(rawValue: UInt32) { self.rawValue = rawValue }
     /// Fields of `replyFields` are a part of the reply.
     @inlinable package static var replyFields: Marks { Marks(rawValue: 1) }
     /// `callHead` was emptied for this walk.
     @inlinable package static var callHead: Marks { Marks(rawValue: 2) }
     /// A filter changed what the route depends on.
     @inlinable package static var staleRoute: Marks { Marks(rawValue: 4) }
+    /// There are `flags`.
+    @inlinable package static var noted: Marks { Marks(rawValue: 8) }
   }
 
   @usableFromInline package var now = MonotonicInstant.zero
   /// The stream's own draw.
   @usableFromInline package var random: UInt64 = 0
   @usableFromInline package var worker: Int = 0
+  /// Entries of the request's list up to here are called: none any more when the route is to be found anew.
+  @usableFromInline package var last: Int = 0
   @usableFromInline package var marks: Marks = []
   @usableFromInline package var flags = ResponseFlags()
   @usableFromInline package var reply = Reply()
@@ -121,6 +125,8 @@ package protocol FilterHost {
   ) -> ConnectionCells?
   /// Passes the response's content on at a pace.
   static func _pace(_ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ bytesPerSecond: UInt64)
+  /// Tells the stream's filters of its end.
+  static func _hearEnd(_ engine: UnsafeMutableRawPointer, _ stream: StreamIndex)
   /// Keeps bytes until the stream ends.
   static func _keep(_ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ bytes: ByteView) -> KeptBytes
   static func _kept(_ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ bytes: KeptBytes) -> ByteView
@@ -177,26 +183,27 @@ package struct FilterSite: BitwiseCopyable {
 /// re-enters while `self` is being changed. Lent and `~Copyable`: it cannot be kept.
 @frozen @safe @usableFromInline
 package struct FilterCall<Config: BitwiseCopyable>: ~Copyable {
-  @usableFromInline let site: FilterSite
-  @inlinable package init(_ site: FilterSite) { self.site = site }
+  @usableFromInline let place: UnsafeRawPointer
+  @usableFromInline let desk: UnsafeMutablePointer<FilterDesk>
+  @_transparent @usableFromInline package init(_ site: FilterSite) { unsafe (place, desk) = (site.config, site.desk) }
 
   /// Read in place: `x.config.rules` loads that field and copies nothing else.
   @inlinable package var config: Config {
-    @inline(__always) unsafeAddress { unsafe site.config.assumingMemoryBound(to: Config.self) }
+    @inline(__always) unsafeAddress { unsafe place.assumingMemoryBound(to: Config.self) }
   }
-  @inlinable package var now: MonotonicInstant { unsafe site.desk.pointee.now }
+  @inlinable package var now: MonotonicInstant { unsafe desk.pointee.now }
   /// One draw per stream, the same in each of its filters.
-  @inlinable package var random: UInt64 { unsafe site.desk.pointee.random }
+  @inlinable package var random: UInt64 { unsafe desk.pointee.random }
   /// Number of the worker: which of a config's per-worker cells to use.
-  @inlinable package var worker: Int { unsafe site.desk.pointee.worker }
+  @inlinable package var worker: Int { unsafe desk.pointee.worker }
   /// Name of the cluster that the request's route leads to; empty when the request names it itself.
   package var routeCluster: ByteView {
-    unsafe site.desk.pointee.host._routeCluster(site.desk.pointee.engine, site.desk.pointee.stream)
+    unsafe desk.pointee.host._routeCluster(desk.pointee.engine, desk.pointee.stream)
   }
   /// The request's content, after `readBody`.
-  @inlinable package var body: ByteView { unsafe site.desk.pointee.body }
-  @inlinable package var answerHead: MessageHead { unsafe site.desk.pointee.answerHead }
-  @inlinable package var answerBody: ByteView { unsafe site.desk.pointee.answerBody }
+  @inlinable package var body: ByteView { unsafe desk.pointee.body }
+  @inlinable package var answerHead: MessageHead { unsafe desk.pointee.answerHead }
+  @inlinable package var answerBody: ByteView { unsafe desk.pointee.answerBody }
 
   // MARK: Answering here
 
@@ -205,19 +212,19 @@ package struct FilterCall<Config: BitwiseCopyable>: ~Copyable {
   package func reply(
     _ status: UInt16, body: ByteView = .empty, details: StaticString, flag: ResponseFlag? = nil, grpcStatus: Int32 = -1
   ) -> FilterVerdict {
-    unsafe site.desk.pointee.reply.status = status
-    unsafe site.desk.pointee.reply.body = body
-    unsafe site.desk.pointee.reply.details = details
-    unsafe site.desk.pointee.reply.flags = flag.map { ResponseFlags($0) } ?? ResponseFlags()
-    unsafe site.desk.pointee.reply.grpcStatus = grpcStatus
+    unsafe desk.pointee.reply.status = status
+    unsafe desk.pointee.reply.body = body
+    unsafe desk.pointee.reply.details = details
+    unsafe desk.pointee.reply.flags = flag.map { ResponseFlags($0) } ?? ResponseFlags()
+    unsafe desk.pointee.reply.grpcStatus = grpcStatus
     return .reply
   }
   /// Fields for the reply that follows. Emptied when first asked for.
   @inlinable package var replyFields: MessageHead {
-    let head = unsafe site.desk.pointee.replyFields
-    if unsafe !site.desk.pointee.marks.contains(.replyFields) {
+    let head = unsafe desk.pointee.replyFields
+    if unsafe !desk.pointee.marks.contains(.replyFields) {
       head.reset()
-      unsafe site.desk.pointee.marks.insert(.replyFields)
+      unsafe desk.pointee.marks.insert(.replyFields)
     }
     return head
   }
@@ -226,80 +233,90 @@ package struct FilterCall<Config: BitwiseCopyable>: ~Copyable {
 
   /// Holds the stream for a time.
   @inlinable package func wait(nanoseconds: UInt64) -> FilterVerdict {
-    unsafe site.desk.pointee.wish = .wait(nanoseconds: nanoseconds)
+    unsafe desk.pointee.wish = .wait(nanoseconds: nanoseconds)
     return .hold
   }
   /// Holds the stream until its content has come. It is kept, and passed on when the stream goes on.
   @inlinable package func readBody(limit: Int) -> FilterVerdict {
-    unsafe site.desk.pointee.wish = .readBody(limit: limit)
+    unsafe desk.pointee.wish = .readBody(limit: limit)
     return .hold
   }
   /// A request of the proxy's own: fill in head and content, then `ask`. Emptied when first asked for.
   package var callHead: MessageHead {
-    let head = unsafe site.desk.pointee.callHead
-    if unsafe !site.desk.pointee.marks.contains(.callHead) {
+    let head = unsafe desk.pointee.callHead
+    if unsafe !desk.pointee.marks.contains(.callHead) {
       head.reset()
-      unsafe site.desk.pointee.marks.insert(.callHead)
+      unsafe desk.pointee.marks.insert(.callHead)
     }
     return head
   }
   @inlinable package func writeCallBody(_ body: (inout ByteBuffer) -> Void) {
-    unsafe body(&site.desk.pointee.callBody.pointee)
+    unsafe body(&desk.pointee.callBody.pointee)
   }
   /// Sends the request in `callHead` and `callBody` to the cluster at position `cluster` (`FilterContext.cluster`) and holds the stream for its answer.
   @inlinable package func ask(cluster: Int32, timeoutNanoseconds: UInt64) -> FilterVerdict {
-    unsafe site.desk.pointee.wish = .ask(cluster: cluster, timeoutNanoseconds: timeoutNanoseconds)
+    unsafe desk.pointee.wish = .ask(cluster: cluster, timeoutNanoseconds: timeoutNanoseconds)
     return .hold
   }
 
   // MARK: Changing
 
   /// Something the route depends on was changed: it is found anew before the request is routed.
-  @inlinable package func clearRoute() { unsafe site.desk.pointee.marks.insert(.staleRoute) }
+  @inlinable package func clearRoute() {
+    unsafe desk.pointee.marks.insert(.staleRoute)
+    unsafe desk.pointee.last = 0
+  }
   /// Notes for the access log what was done to the request.
-  package func note(_ flag: ResponseFlag) { unsafe site.desk.pointee.flags.insert(flag) }
+  package func note(_ flag: ResponseFlag) {
+    unsafe desk.pointee.flags.insert(flag)
+    unsafe desk.pointee.marks.insert(.noted)
+  }
+  /// The stream's filters are told when it ends (`StreamEndFilter`).
+  package func hearEnd() {
+    unsafe desk.pointee.host._hearEnd(desk.pointee.engine, desk.pointee.stream)
+  }
 
   /// Applies configured changes to `head`, operators included.
   package func apply(
     _ changes: ConstantTable<CompiledHeaderChange>, to head: MessageHead, isResponse: Bool = false
   ) {
     if changes.isEmpty { return }
-    unsafe site.desk.pointee.host._apply(
-      site.desk.pointee.engine, site.desk.pointee.stream, changes, head, isResponse: isResponse)
+    unsafe desk.pointee.host._apply(
+      desk.pointee.engine, desk.pointee.stream, changes, head, isResponse: isResponse)
   }
   /// The first field of the request called `name`, as it was routed: for the filters of its response. Valid until the call returns.
   package func requestField(_ name: ByteView) -> ByteView? {
-    unsafe site.desk.pointee.host._requestField(site.desk.pointee.engine, site.desk.pointee.stream, name)
+    unsafe desk.pointee.host._requestField(desk.pointee.engine, desk.pointee.stream, name)
   }
   /// The client's address as text, in `callHead`'s arena.
   package func remoteAddress() -> ByteView {
-    unsafe site.desk.pointee.host._remoteAddress(site.desk.pointee.engine, site.desk.pointee.stream, callHead)
+    unsafe desk.pointee.host._remoteAddress(desk.pointee.engine, desk.pointee.stream, callHead)
   }
   /// Both ends of the connection, with texts in `callHead`'s arena.
   package func connection() -> ConnectionEnds {
-    unsafe site.desk.pointee.host._connection(site.desk.pointee.engine, site.desk.pointee.stream, callHead)
+    unsafe desk.pointee.host._connection(desk.pointee.engine, desk.pointee.stream, callHead)
   }
   /// Numbers that live as long as the request's connection, 0 at first, under a key that tells one use from another (`TokenBucket.identity`); nil when the
   /// connection has too many already.
   package func connectionCells(_ key: UInt64, _ count: Int) -> ConnectionCells? {
-    unsafe site.desk.pointee.host._connectionCells(site.desk.pointee.engine, site.desk.pointee.stream, key, count)
+    unsafe desk.pointee.host._connectionCells(desk.pointee.engine, desk.pointee.stream, key, count)
   }
   /// Counts a response of `status` with the cluster that the route leads to, as if it were its answer.
   package func countAtRouteCluster(_ status: UInt16) {
-    unsafe site.desk.pointee.host._countAtRouteCluster(site.desk.pointee.engine, site.desk.pointee.stream, status)
+    unsafe desk.pointee.host._countAtRouteCluster(desk.pointee.engine, desk.pointee.stream, status)
   }
 
   /// Passes the response's content on at no more than `bytesPerSecond`, a sixteenth of it at a time; the lower of two paces holds. What comes faster
   /// waits under the usual limits. To be said before the response begins.
   package func paceResponse(bytesPerSecond: UInt64) {
-    unsafe site.desk.pointee.host._pace(site.desk.pointee.engine, site.desk.pointee.stream, bytesPerSecond)
+    unsafe desk.pointee.host._pace(desk.pointee.engine, desk.pointee.stream, bytesPerSecond)
   }
 
   // MARK: Keeping
 
   /// Keeps what `write` appends until the stream ends; the filter's state holds where. *Cost*: a copy; use it for what does not fit the state.
   package func keep(_ write: (inout ByteBuffer) -> Void) -> KeptBytes {
-    unsafe Self.keep(&site.desk.pointee.callBody.pointee, site.desk, write)
+    unsafe Self.keep(&desk.pointee.callBody.pointee, desk, write)
   }
   @unsafe private static func keep(
     _ buffer: inout ByteBuffer, _ desk: UnsafeMutablePointer<FilterDesk>, _ write: (inout ByteBuffer) -> Void
@@ -314,6 +331,6 @@ package struct FilterCall<Config: BitwiseCopyable>: ~Copyable {
   /// What was kept; valid until the call returns.
   package func kept(_ bytes: KeptBytes) -> ByteView {
     if bytes.isEmpty { return .empty }
-    return unsafe site.desk.pointee.host._kept(site.desk.pointee.engine, site.desk.pointee.stream, bytes)
+    return unsafe desk.pointee.host._kept(desk.pointee.engine, desk.pointee.stream, bytes)
   }
 }

@@ -48,11 +48,15 @@ package struct FilterFrame: BitwiseCopyable {
   @usableFromInline package var responseDataEnded = false
   /// A filter has kept bytes, which the worker holds by the stream's number.
   @usableFromInline package var keepsBytes = false
+  /// A filter wants to hear of the stream's end.
+  @usableFromInline package var hearsEnd = false
   /// How much of the body the hold waits for; −1: it waits for something else.
   @usableFromInline package var bodyLimit: Int32 = -1
   /// When the hold ends by itself, or a paced response may go on.
   @usableFromInline package var until = MonotonicInstant.distantFuture
   /// Whether content of the response waits for something beside the client.
   @inlinable package var gatesResponse: Bool { isPaced || phase == .responseHeld }
+  /// Whether there is something to do when the stream ends.
+  @inlinable package var owes: Bool { block != .max || keepsBytes || isPaced || hearsEnd }
   @inlinable package init() {}
 }

@@ -81,7 +81,6 @@ package protocol HTTPFilter: BitwiseCopyable, SendableMetatype {
 @usableFromInline
 package protocol RequestHeadFilter: HTTPFilter {
   mutating func requestHead(_ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>) -> FilterVerdict
-  static func _requestHead(_ at: FilterSite, _ head: MessageHead, _ end: Bool) -> FilterVerdict
 }
 
 /// Sees the request's content as it comes, after every filter has seen the head; `end`: nothing follows, which may be told with no bytes, and is not told
@@ -90,14 +89,12 @@ package protocol RequestHeadFilter: HTTPFilter {
 @usableFromInline
 package protocol RequestDataFilter: HTTPFilter {
   mutating func requestData(_ data: ByteView, end: Bool, _ x: borrowing FilterCall<Config>) -> FilterVerdict
-  static func _requestData(_ at: FilterSite, _ data: ByteView, _ end: Bool) -> FilterVerdict
 }
 
 /// Sees the request's trailers before they are kept for the upstream. It cannot hold them.
 @usableFromInline
 package protocol RequestTrailersFilter: HTTPFilter {
   mutating func requestTrailers(_ trailers: MessageHead, _ x: borrowing FilterCall<Config>)
-  static func _requestTrailers(_ at: FilterSite, _ trailers: MessageHead)
 }
 
 /// Sees the final response head, an upstream's or one made here. It may replace it by a reply while nothing was sent. It may hold an upstream's answer
@@ -105,21 +102,18 @@ package protocol RequestTrailersFilter: HTTPFilter {
 @usableFromInline
 package protocol ResponseHeadFilter: HTTPFilter {
   mutating func responseHead(_ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>) -> FilterVerdict
-  static func _responseHead(_ at: FilterSite, _ head: MessageHead, _ end: Bool) -> FilterVerdict
 }
 
 /// Sees the response's content as it comes, as `RequestDataFilter` does the request's. The head was passed on: it can only reset.
 @usableFromInline
 package protocol ResponseDataFilter: HTTPFilter {
   mutating func responseData(_ data: ByteView, end: Bool, _ x: borrowing FilterCall<Config>) -> FilterVerdict
-  static func _responseData(_ at: FilterSite, _ data: ByteView, _ end: Bool) -> FilterVerdict
 }
 
 /// Sees the response's trailers.
 @usableFromInline
 package protocol ResponseTrailersFilter: HTTPFilter {
   mutating func responseTrailers(_ trailers: MessageHead, _ x: borrowing FilterCall<Config>)
-  static func _responseTrailers(_ at: FilterSite, _ trailers: MessageHead)
 }
 
 /// Wants to see the answer it was held for. Without it, any answer lets the stream go on.
@@ -127,7 +121,6 @@ package protocol ResponseTrailersFilter: HTTPFilter {
 package protocol HoldingFilter: HTTPFilter {
   /// `head` is the request's, as it was when the filter held it.
   mutating func resumed(_ answer: HoldAnswer, _ head: MessageHead, _ x: borrowing FilterCall<Config>) -> FilterVerdict
-  static func _resumed(_ at: FilterSite, _ answer: HoldAnswer, _ head: MessageHead) -> FilterVerdict
 }
 
 /// Wants to see the answer it held a response for. Without it, any answer lets the response go on.
@@ -137,62 +130,68 @@ package protocol ResponseHoldingFilter: HTTPFilter {
   mutating func responseResumed(
     _ answer: HoldAnswer, _ head: MessageHead, _ x: borrowing FilterCall<Config>
   ) -> FilterVerdict
-  static func _responseResumed(_ at: FilterSite, _ answer: HoldAnswer, _ head: MessageHead) -> FilterVerdict
 }
 
-/// Hears of the end of each stream whose chain was taken up, whether or not it saw its head: to give back what it counted.
+/// Hears of the end of each stream for which it has asked to (`FilterCall.hearEnd`): to give back what it counted.
 @usableFromInline
 package protocol StreamEndFilter: HTTPFilter {
   mutating func streamEnded(_ x: borrowing FilterCall<Config>)
-  static func _streamEnded(_ at: FilterSite)
 }
 
-// The engine's way in: a *static* requirement with an `@inlinable` default. Every conformance gets a witness of its own with the filter's body
-// inlined. Without `@inlinable` the witness calls the unspecialised generic (2.3 times the instructions, whatever the compiler flags).
+// The engine's way in: the metatype is opened where it is called, and the author's method is reached through the filter's own witness table, with the
+// state where it lies. All of it disappears into the walk. What is not inlined here asks for the metadata of `Config` at every call, eight times the
+// price: hence `@inline(__always)`, and a transparent initialiser of `FilterCall`.
 extension RequestHeadFilter {
-  @inlinable package static func _requestHead(_ at: FilterSite, _ head: MessageHead, _ end: Bool) -> FilterVerdict {
+  @inlinable @inline(__always)
+  package static func _requestHead(_ at: FilterSite, _ head: MessageHead, _ end: Bool) -> FilterVerdict {
     unsafe at.state.assumingMemoryBound(to: Self.self).pointee.requestHead(head, end: end, FilterCall(at))
   }
 }
 extension RequestDataFilter {
-  @inlinable package static func _requestData(_ at: FilterSite, _ data: ByteView, _ end: Bool) -> FilterVerdict {
+  @inlinable @inline(__always)
+  package static func _requestData(_ at: FilterSite, _ data: ByteView, _ end: Bool) -> FilterVerdict {
     unsafe at.state.assumingMemoryBound(to: Self.self).pointee.requestData(data, end: end, FilterCall(at))
   }
 }
 extension RequestTrailersFilter {
-  @inlinable package static func _requestTrailers(_ at: FilterSite, _ trailers: MessageHead) {
+  @inlinable @inline(__always)
+  package static func _requestTrailers(_ at: FilterSite, _ trailers: MessageHead) {
     unsafe at.state.assumingMemoryBound(to: Self.self).pointee.requestTrailers(trailers, FilterCall(at))
   }
 }
 extension ResponseHeadFilter {
-  @inlinable package static func _responseHead(_ at: FilterSite, _ head: MessageHead, _ end: Bool) -> FilterVerdict {
+  @inlinable @inline(__always)
+  package static func _responseHead(_ at: FilterSite, _ head: MessageHead, _ end: Bool) -> FilterVerdict {
     unsafe at.state.assumingMemoryBound(to: Self.self).pointee.responseHead(head, end: end, FilterCall(at))
   }
 }
 extension ResponseDataFilter {
-  @inlinable package static func _responseData(_ at: FilterSite, _ data: ByteView, _ end: Bool) -> FilterVerdict {
+  @inlinable @inline(__always)
+  package static func _responseData(_ at: FilterSite, _ data: ByteView, _ end: Bool) -> FilterVerdict {
     unsafe at.state.assumingMemoryBound(to: Self.self).pointee.responseData(data, end: end, FilterCall(at))
   }
 }
 extension ResponseTrailersFilter {
-  @inlinable package static func _responseTrailers(_ at: FilterSite, _ trailers: MessageHead) {
+  @inlinable @inline(__always)
+  package static func _responseTrailers(_ at: FilterSite, _ trailers: MessageHead) {
     unsafe at.state.assumingMemoryBound(to: Self.self).pointee.responseTrailers(trailers, FilterCall(at))
   }
 }
 extension HoldingFilter {
-  @inlinable package static func _resumed(_ at: FilterSite, _ answer: HoldAnswer, _ head: MessageHead) -> FilterVerdict
-  {
+  @inlinable @inline(__always)
+  package static func _resumed(_ at: FilterSite, _ answer: HoldAnswer, _ head: MessageHead) -> FilterVerdict {
     unsafe at.state.assumingMemoryBound(to: Self.self).pointee.resumed(answer, head, FilterCall(at))
   }
 }
 extension ResponseHoldingFilter {
-  @inlinable
+  @inlinable @inline(__always)
   package static func _responseResumed(_ at: FilterSite, _ answer: HoldAnswer, _ head: MessageHead) -> FilterVerdict {
     unsafe at.state.assumingMemoryBound(to: Self.self).pointee.responseResumed(answer, head, FilterCall(at))
   }
 }
 extension StreamEndFilter {
-  @inlinable package static func _streamEnded(_ at: FilterSite) {
+  @inlinable @inline(__always)
+  package static func _streamEnded(_ at: FilterSite) {
     unsafe at.state.assumingMemoryBound(to: Self.self).pointee.streamEnded(FilterCall(at))
   }
 }

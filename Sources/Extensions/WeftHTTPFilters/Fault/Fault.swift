@@ -38,6 +38,8 @@ package struct Fault: RequestHeadFilter, HoldingFilter, StreamEndFilter {
     /// Shared by all workers.
     var active: SharedCounter
     var maxActive: UInt64 = .max
+    /// One of the three can happen.
+    var injects = false
     var stats = ConstantTable<StatBlock<FaultMetric>>()
   }
 
@@ -48,6 +50,11 @@ package struct Fault: RequestHeadFilter, HoldingFilter, StreamEndFilter {
   package mutating func requestHead(
     _ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>
   ) -> FilterVerdict {
+    x.config.injects ? inject(head, x) : .go
+  }
+
+  @inline(never)
+  private mutating func inject(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> FilterVerdict {
     guard concerns(head, x) else { return .go }
     if let kibibytes = pace(head, x), begin(x) {
       x.config.stats[x.worker].add(.responseRlInjected)
@@ -95,6 +102,7 @@ package struct Fault: RequestHeadFilter, HoldingFilter, StreamEndFilter {
       return false
     }
     isActive = true
+    x.hearEnd()
     x.config.stats[x.worker].add(.activeFaults)
     return true
   }

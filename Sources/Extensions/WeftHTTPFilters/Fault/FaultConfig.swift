@@ -27,6 +27,10 @@ extension Fault {
     config.nodes = context.storage.arena.table(message.downstreamNodes.map { context.storage.text($0) })
     if let limit = message.maxActiveFaults { config.maxActive = UInt64(limit.value) }
     if let limit = message.responseRateLimit { try compile(limit, &config, read) }
+    // What a request asks for is bounded by the configured share.
+    config.injects =
+      config.delay != .none && config.delayMillionths > 0 || config.abort != .none && config.abortMillionths > 0
+      || config.pace != .none && config.paceMillionths > 0
     let runtime = [
       ("delay_percent_runtime", message.delayPercentRuntime), ("abort_percent_runtime", message.abortPercentRuntime),
       ("delay_duration_runtime", message.delayDurationRuntime),

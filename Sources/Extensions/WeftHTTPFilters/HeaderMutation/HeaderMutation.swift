@@ -25,24 +25,29 @@ package struct HeaderMutation: RequestHeadFilter, RequestTrailersFilter, Respons
   package mutating func requestHead(
     _ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>
   ) -> FilterVerdict {
-    for i in x.config.request.indices { x.config.request[i].apply(to: head, isResponse: false, x) }
-    for i in x.config.query.indices { head.path = x.config.query[i].applied(to: head.path, in: head) }
+    if !x.config.request.isEmpty || !x.config.query.isEmpty { change(head, x) }
     return .go
   }
 
+  @inline(never)
+  private func change(_ head: MessageHead, _ x: borrowing FilterCall<Config>) {
+    MutationStep.apply(x.config.request, to: head, isResponse: false, x)
+    for i in x.config.query.indices { head.path = x.config.query[i].applied(to: head.path, in: head) }
+  }
+
   package mutating func requestTrailers(_ trailers: MessageHead, _ x: borrowing FilterCall<Config>) {
-    for i in x.config.requestTrailers.indices { x.config.requestTrailers[i].apply(to: trailers, isResponse: false, x) }
+    MutationStep.apply(x.config.requestTrailers, to: trailers, isResponse: false, x)
   }
 
   package mutating func responseHead(
     _ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>
   ) -> FilterVerdict {
-    for i in x.config.response.indices { x.config.response[i].apply(to: head, isResponse: true, x) }
+    if !x.config.response.isEmpty { MutationStep.apply(x.config.response, to: head, isResponse: true, x) }
     return .go
   }
 
   package mutating func responseTrailers(_ trailers: MessageHead, _ x: borrowing FilterCall<Config>) {
-    for i in x.config.responseTrailers.indices { x.config.responseTrailers[i].apply(to: trailers, isResponse: true, x) }
+    MutationStep.apply(x.config.responseTrailers, to: trailers, isResponse: true, x)
   }
 }
 
@@ -51,7 +56,15 @@ struct MutationStep: BitwiseCopyable {
   var changes = ConstantTable<CompiledHeaderChange>()
   var removes: CompiledStringMatcher?
 
-  func apply(to head: MessageHead, isResponse: Bool, _ x: borrowing FilterCall<HeaderMutation.Config>) {
+  @inline(never)
+  static func apply(
+    _ steps: ConstantTable<MutationStep>, to head: MessageHead, isResponse: Bool,
+    _ x: borrowing FilterCall<HeaderMutation.Config>
+  ) {
+    for i in steps.indices { steps[i].apply(to: head, isResponse: isResponse, x) }
+  }
+
+  private func apply(to head: MessageHead, isResponse: Bool, _ x: borrowing FilterCall<HeaderMutation.Config>) {
     guard let removes else { return x.apply(changes, to: head, isResponse: isResponse) }
     for slot in 0..<head.slotCount {
       let field = head.field(at: slot)

@@ -31,16 +31,20 @@ package struct LocalRateLimit: RequestHeadFilter, ResponseHeadFilter {
   }
 
   /// What the response says of the limit: that of the descriptor that was met, else the general one.
-  private var limit: UInt64 = 0
-  private var remaining: UInt64 = 0
-  private var resetSeconds: UInt64 = 0
+  private var limit: UInt32 = 0
+  private var remaining: UInt32 = 0
+  private var resetSeconds: UInt32 = 0
 
   package init(_ config: Config) {}
 
   package mutating func requestHead(
     _ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>
   ) -> FilterVerdict {
-    guard x.falls(0x9e37_79b9, x.config.enabledMillionths) else { return .go }
+    x.falls(0x9e37_79b9, x.config.enabledMillionths) ? judge(head, x) : .go
+  }
+
+  @inline(never)
+  private mutating func judge(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> FilterVerdict {
     let stats = x.config.stats[x.worker]
     stats.add(.enabled)
     if allows(head, x) {
@@ -62,11 +66,15 @@ package struct LocalRateLimit: RequestHeadFilter, ResponseHeadFilter {
   package mutating func responseHead(
     _ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>
   ) -> FilterVerdict {
-    if limit == 0 { return .go }
-    head.append(named: ByteView("x-ratelimit-limit"), head.decimal(limit))
-    head.append(named: ByteView("x-ratelimit-remaining"), head.decimal(remaining))
-    head.append(named: ByteView("x-ratelimit-reset"), head.decimal(resetSeconds))
+    if limit > 0 { tell(head) }
     return .go
+  }
+
+  @inline(never)
+  private func tell(_ head: MessageHead) {
+    head.append(named: ByteView("x-ratelimit-limit"), head.decimal(UInt64(limit)))
+    head.append(named: ByteView("x-ratelimit-remaining"), head.decimal(UInt64(remaining)))
+    head.append(named: ByteView("x-ratelimit-reset"), head.decimal(UInt64(resetSeconds)))
   }
 
   private mutating func allows(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> Bool {
@@ -106,8 +114,10 @@ package struct LocalRateLimit: RequestHeadFilter, ResponseHeadFilter {
   }
 
   private mutating func note(_ bucket: TokenBucket, _ x: borrowing FilterCall<Config>) {
-    limit = bucket.rate.maximum
-    (remaining, resetSeconds) = bucket.reading(now: x.now)
+    let reading = bucket.reading(now: x.now)
+    limit = UInt32(clamping: bucket.rate.maximum)
+    remaining = UInt32(clamping: reading.remaining)
+    resetSeconds = UInt32(clamping: reading.resetSeconds)
   }
 }
 
