@@ -25,6 +25,7 @@ extension ProbeTables {
     "envoy.config.bootstrap.v3.Bootstrap.stats_flush_interval": "nothing is pushed: `stats_sinks` are warned about",
     "envoy.config.cluster.v3.Cluster.ignore_health_on_host_removal":
       "asks for what is done: hosts leave with discovery, whatever their health",
+    #"envoy.config.cluster.v3.Cluster: typed_extension_protocol_options["1"].http_filters[0].name"#: name,
     "envoy.config.core.v3.ApiConfigSource.set_node_on_first_message_only":
       "the node is told once a stream, which the protocol allows whatever this says",
     "envoy.config.core.v3.Node.client_features": "written by the proxy itself",

@@ -66,6 +66,8 @@ extension ProbeTables {
   ]
   static let router = json(
     #"{"@type":"type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}"#)
+  static let codec = json(
+    #"{"@type":"type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"}"#)
 
   /// The least a message needs to be good, by its full name, or by that of the field it stands in.
   static let seeds: [String: JSONValue] = [
@@ -241,6 +243,8 @@ extension ProbeTables {
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter": [
       "name": "router", "typed_config": router,
     ],
+    "envoy.extensions.filters.http.router.v3.Router.upstream_http_filters": ["name": "codec", "typed_config": codec],
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.http_filters": ["name": "codec", "typed_config": codec],
     "envoy.extensions.filters.network.http_connection_manager.v3.Rds": [
       "route_config_name": "r", "config_source": ["ads": [:]],
     ],
@@ -333,7 +337,7 @@ extension ProbeTables {
         "route_config":{},"http_filters":[{"name":"router","typed_config":{"@type":"type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}]}
         """#),
     ],
-    "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter.typed_config": [router],
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter.typed_config": [router, codec],
     "envoy.config.listener.v3.ListenerFilter.typed_config": [
       "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
       "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector",

@@ -34,6 +34,9 @@ package struct ProxyExtensions: Sendable {
     var known = KnownExtensions()
     known.httpFilters = httpFilters.known
     known.routeFilters = Set(httpFilters.members.compactMap { $0.messages.route })
+    for filter in httpFilters.members where FilterChainBuilder.fitsUpstreams(filter) {
+      known.upstreamFilters[filter.messages.chain] = "\(filter.name)"
+    }
     known.protocols = protocols.known
     known.accessLogs = accessLogs.known
     known.networkFilters = networkFilters.known

@@ -10,6 +10,7 @@ struct RegistryTests {
   func shipped() {
     let known = ProxyExtensions(httpFilters: HTTPFilters.registry).known
     #expect(known.httpFilters == KnownExtensions.shipped.httpFilters)
+    #expect(known.upstreamFilters == KnownExtensions.shipped.upstreamFilters)
     #expect(known.routeFilters == KnownExtensions.shipped.routeFilters)
   }
 

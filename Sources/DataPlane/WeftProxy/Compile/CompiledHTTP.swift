@@ -71,6 +71,8 @@ package struct CompiledHTTPManager {
   package var filters: ConfigRef<HTTPFilterChain>?
   /// In their place, for requests of upgrades that have some of their own.
   var upgradeFilters = ConstantTable<UpgradeFilters>()
+  /// In front of the endpoints of clusters that have none of their own.
+  var upstreamFilters: ConfigRef<HTTPFilterChain>?
 
   package init(
     config: HTTPConnectionManager, scope: ScopeID, routes: ConfigRef<RouteTable>, limits: HTTPLimits,

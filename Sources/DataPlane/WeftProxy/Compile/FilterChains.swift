@@ -13,6 +13,8 @@ struct FilterChains {
     let builder: FilterChainBuilder
     /// Nil when the router is alone.
     let chain: ConfigRef<HTTPFilterChain>?
+    /// What its router puts in front of the endpoints of clusters that have none of their own.
+    let upstream: ConfigRef<HTTPFilterChain>?
     /// Those of upgrades that have filters of their own, by lower-case name.
     let upgrades: [(name: String, chain: ConfigRef<HTTPFilterChain>?)]
     let storage: SnapshotStorage
@@ -64,9 +66,16 @@ struct FilterChains {
         filters, chain: number, at: FieldPath().field("upgrade_configs").index(i).field("filters"), to: &builder)
     }
     func keep(_ number: Int) -> ConfigRef<HTTPFilterChain>? { builder.build(number).map { storage.keep($0) } }
+    var upstream: ConfigRef<HTTPFilterChain>?
+    for (i, filter) in manager.filters.enumerated() {
+      guard case .router(let options) = filter.configuration else { continue }
+      upstream = try self.upstream(
+        options.upstreamFilters, statPrefix: manager.statPrefix, storage,
+        at: FieldPath().field("http_filters").index(i).field("typed_config").field("upstream_http_filters"))
+    }
     version += 1
     let unit = Unit(
-      builder: builder, chain: keep(0),
+      builder: builder, chain: keep(0), upstream: upstream,
       upgrades: own.enumerated().map { ($1.type.lowercased(), keep($0 + 1)) }, storage: storage, version: version,
       clusters: (names.found, names.missing), filters: manager.filters, upgradeFilters: own,
       statPrefix: manager.statPrefix)
@@ -75,7 +84,8 @@ struct FilterChains {
   }
 
   private func add(
-    _ filters: [ConfiguredFilter], chain: Int, at path: FieldPath, to builder: inout FilterChainBuilder
+    _ filters: [ConfiguredFilter], chain: Int, at path: FieldPath, to builder: inout FilterChainBuilder,
+    isUpstream: Bool = false
   ) throws(ConfigError) {
     for (i, filter) in filters.enumerated() {
       guard case .filter(let config) = filter.configuration else { continue }
@@ -83,10 +93,24 @@ struct FilterChains {
       guard let type = registry[configuredBy: config.typeName] else {
         throw ConfigError(path: at, "no extension is configured by \(config.typeName)")
       }
+      guard !isUpstream || FilterChainBuilder.fitsUpstreams(type) else {
+        throw ConfigError(path: at, "\(type.name) cannot stand in front of a cluster's endpoints")
+      }
       do throws(ConfigError) {
         try builder.add(type, named: filter.name, config, isDisabled: filter.isDisabled, chain: chain)
       } catch { throw error.inside(at) }
     }
+  }
+
+  /// Filters in front of endpoints; nil: there are none. They share nothing, so they are compiled with whoever has them.
+  func upstream(
+    _ filters: [ConfiguredFilter], statPrefix: String, _ storage: SnapshotStorage, at path: FieldPath
+  ) throws(ConfigError) -> ConfigRef<HTTPFilterChain>? {
+    if filters.isEmpty { return nil }
+    var builder = FilterChainBuilder(
+      FilterContext(storage: storage, metrics: metrics, statPrefix: statPrefix) { _ in -1 })
+    try add(filters, chain: 0, at: path, to: &builder, isUpstream: true)
+    return builder.build().map { storage.keep($0) }
   }
 
   /// Forgets the chains of all other places.

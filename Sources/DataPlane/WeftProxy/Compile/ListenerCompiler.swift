@@ -132,6 +132,7 @@ struct ListenerCompiler {
         var http = try compile(manager, table, listener)
         if let unit = filters[number] {
           http.filters = unit.chain
+          http.upstreamFilters = unit.upstream
           http.upgradeFilters = storage.arena.table(
             unit.upgrades.map { UpgradeFilters(name: storage.text($0.name), chain: $0.chain) })
         }

@@ -410,6 +410,9 @@ package final class SnapshotCompiler {
       compiled.cleanupInterval = max(interval, .milliseconds(1)).wholeNanoseconds
     }
     compiled.isLogical = cluster.discovery == .logicalDNS
+    compiled.filters = try chains.upstream(
+      cluster.filters, statPrefix: cluster.statName, storage,
+      at: FieldPath().field("typed_extension_protocol_options").field("http_filters"))
     if let tls = cluster.tls, makesSecurity {
       guard let security else {
         throw ConfigError(path: FieldPath().field("transport_socket"), "TLS is not available here")

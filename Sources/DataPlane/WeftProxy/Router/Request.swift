@@ -272,6 +272,7 @@ extension WorkerEngine {
     if slot[].kind == .http2 {
       if let trailers = stream[].requestTrailers {
         trailers.view(in: trailerHead)
+        if stream[].flags.contains(.filtersAttempts) { filterAttempt(s, trailers: trailerHead) }
         slot[].h2[].sendTrailers(stream[].upstreamID, trailerHead)
       } else {
         _ = slot[].h2[].sendData(stream[].upstreamID, .empty, endStream: true)
@@ -284,6 +285,7 @@ extension WorkerEngine {
       stage(for: slot[].connection)
       if let trailers = stream[].requestTrailers {
         trailers.view(in: trailerHead)
+        if stream[].flags.contains(.filtersAttempts) { filterAttempt(s, trailers: trailerHead) }
         H1Encoder.writeLastChunk(trailers: trailerHead, to: &stage[].buffer)
       } else {
         H1Encoder.writeLastChunk(to: &stage[].buffer)

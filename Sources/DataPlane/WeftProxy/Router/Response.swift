@@ -17,6 +17,7 @@ extension WorkerEngine {
     if head.isInformational { return informational(s, head) }
     if stream[].tunnel.isAsked, let fault = answerTunnel(s, head) { return tunnelFault(s, fault) }
 
+    let filtered = stream[].flags.contains(.filtersAttempts) ? filterAnswer(s, head, end: end) : .go
     let state = clusters.ref(stream[].cluster)
     let status = head.status
     stream[].tryDeadline = .distantFuture
@@ -28,13 +29,14 @@ extension WorkerEngine {
     state[].stats.countStatus(status)
     if state[].hasOutlierDetection { report(s, .response(outcomeStatus(stream, status))) }
     countOutcome(s, status, end: end)
-    if stream[].flags.contains(.hasRetryPolicy), retryInsteadOf(s, head, end: end) { return }
+    if stream[].flags.contains(.hasRetryPolicy), filtered == .go, retryInsteadOf(s, head, end: end) { return }
     if stream[].retryPermit == .held {
       giveRetry(s)
       if status < 500 { state[].stats.add(.upstreamRqRetrySuccess) }
     }
     if end { answerComplete(s) }
 
+    if filtered != .go { return stopAttempt(s, filtered) }
     stream[].status = status
     head.removeHopByHop(keepUpgrade: stream[].tunnel.isOpen)
     let ends = end || (!head.hasContent && head.framing != .tunnel && head.framing != .untilClose)
@@ -309,6 +311,7 @@ extension WorkerEngine {
 
   func responseTrailers(_ s: StreamIndex, _ trailers: MessageHead) {
     let stream = streams.ref(s)
+    if stream[].flags.contains(.filtersAttempts) { filterAnswer(s, trailers: trailers) }
     if let text = trailers.first(.grpcStatus), let code = ASCII.parseDecimal(text) {
       stream[].grpcStatus = Int32(clamping: code)
     }

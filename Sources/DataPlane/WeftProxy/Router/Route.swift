@@ -72,6 +72,7 @@ extension WorkerEngine {
       return localReply(s, 404, .empty, details: "route_not_found")
     }
     slot[].stats?.add(.rqTotal)
+    if manager[].upstreamFilters != nil { stream[].flags.insert(.filtersAttempts) }
     if stream[].tunnel.isAsked {
       guard allowsTunnel(stream[].tunnel, head, manager, route) else {
         slot[].stats?.add(.downstreamRqWSOnNonWSRoute)
@@ -264,6 +265,7 @@ extension WorkerEngine {
   func attempt(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     let state = clusters.ref(stream[].cluster)
+    if state[].config[].filters != nil { stream[].flags.insert(.filtersAttempts) }
     if state[].hasOutlierDetection { refreshEjections(stream[].cluster) }
     let avoid = stream[].attempts > 0 && stream[].route?[].retryRules?.avoidsPreviousHosts ?? false
     var h: HostIndex
@@ -320,6 +322,14 @@ extension WorkerEngine {
       guard takeRequest(s) else {
         list(upstream: u)
         return overflow(s)
+      }
+      if stream[].flags.contains(.filtersAttempts) {
+        let verdict = filterAttempt(s, head)
+        if verdict != .go {
+          uncount(s)
+          list(upstream: u)
+          return stopAttempt(s, verdict)
+        }
       }
       start(s, on: u, head)
     } else {

@@ -249,6 +249,14 @@ extension WorkerEngine {
     }
     if streams[s].attempts > 1 { announceTimeLeft(s, replayHead) }
     rewriteHostAutomatically(s, replayHead)
+    if streams[s].flags.contains(.filtersAttempts) {
+      let verdict = filterAttempt(s, replayHead)
+      if verdict != .go {
+        uncount(s)
+        stopAttempt(s, verdict)
+        return false
+      }
+    }
     start(s, on: u, replayHead)
     return true
   }

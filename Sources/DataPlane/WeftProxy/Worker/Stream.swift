@@ -50,6 +50,8 @@ package struct Stream: Linked {
     package static let hasRetryPolicy = Flags(rawValue: 1 << 8)
     package static let requestChunked = Flags(rawValue: 1 << 9)
     package static let responseChunked = Flags(rawValue: 1 << 10)
+    /// Its attempts have filters, those of the cluster or of the router.
+    package static let filtersAttempts = Flags(rawValue: 1 << 11)
   }
 
   package var downstream: DownstreamIndex

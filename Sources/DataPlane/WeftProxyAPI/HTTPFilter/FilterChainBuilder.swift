@@ -98,6 +98,15 @@ package struct FilterChainBuilder {
     unsafe FilterConfigSlot(UnsafeRawPointer(storage.keep(config).pointer))
   }
 
+  /// Whether a filter can stand in front of a cluster's endpoints, too. An attempt waits for nobody but its endpoint and has no memory of its own,
+  /// and its content passes by: there is no place for a filter that waits, looks at content, or keeps a state.
+  package static func fitsUpstreams(_ filter: any HTTPFilter.Type) -> Bool {
+    func size<F: HTTPFilter>(_: F.Type) -> Int { MemoryLayout<F>.size }
+    return size(filter) == 0 && !(filter is any HoldingFilter.Type) && !(filter is any ResponseHoldingFilter.Type)
+      && !(filter is any RequestDataFilter.Type) && !(filter is any ResponseDataFilter.Type)
+      && !(filter is any StreamEndFilter.Type)
+  }
+
   /// The chain's table, or nil when the levels say nothing about its filters. `levels` run from the least specific to the most; `cluster` tells the
   /// position of a cluster that an override asks.
   /// *Errors*: what a filter says of an override, at `typed_per_filter_config` of its level.

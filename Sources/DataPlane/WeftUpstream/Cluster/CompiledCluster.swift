@@ -58,6 +58,8 @@ package struct CompiledCluster {
   package var outlierBlocks: [OutlierMonitor.Block] = []
   /// Chooses hosts; nil where they come with connections.
   package var balancer: CompiledBalancer?
+  /// In front of the endpoints; nil: those of the request's router, if it has any.
+  package var filters: ConfigRef<HTTPFilterChain>?
   /// Weights by locality number, for locality-weighted balancing.
   package var localityWeights: [UInt32: UInt32] = [:]
 

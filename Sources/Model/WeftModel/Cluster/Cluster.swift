@@ -41,6 +41,8 @@ package struct Cluster: Hashable, Sendable {
   package var http2 = HTTP2Options()
   /// Where copies of its requests go, whatever their routes say; empty: as those say.
   package var mirrors: [MirrorPolicy] = []
+  /// In front of the endpoints, without the codec that ends them.
+  package var filters: [ConfiguredFilter] = []
 
   package var idleTimeout: Duration? = .seconds(3600)
   package var maxConnectionDuration: Duration?

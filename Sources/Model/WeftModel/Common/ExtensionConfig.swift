@@ -29,6 +29,8 @@ package struct FilterOverride: Hashable, Sendable {
 package struct KnownExtensions: Hashable, Sendable {
   /// Messages of HTTP filters, each with the filter's canonical name.
   package var httpFilters: [String: String] = [:]
+  /// Those of them that can stand in front of a cluster's endpoints.
+  package var upstreamFilters: [String: String] = [:]
   /// Messages that routes may hold for them.
   package var routeFilters: Set<String> = []
   /// Messages of protocols, each with the protocol's name.
@@ -78,6 +80,7 @@ package struct KnownExtensions: Hashable, Sendable {
       mutation: "envoy.filters.http.header_mutation",
       localRateLimit: "envoy.filters.http.local_ratelimit",
     ]
+    known.upstreamFilters = [mutation: "envoy.filters.http.header_mutation"]
     known.routeFilters = [cors + "Policy", extAuthz + "PerRoute", fault, mutation + "PerRoute", localRateLimit]
     known.listenerFilters = [
       "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector": "envoy.filters.listener.http_inspector",

@@ -123,6 +123,8 @@ package struct ConfiguredFilter: Hashable, Sendable {
 package struct RouterOptions: Hashable, Sendable {
   package var suppressEnvoyHeaders = false
   package var respectExpectedRequestTimeout = false
+  /// In front of the endpoints of clusters that have none of their own, without the codec that ends them.
+  package var upstreamFilters: [ConfiguredFilter] = []
   package init() {}
 }
 

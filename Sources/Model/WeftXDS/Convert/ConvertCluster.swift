@@ -283,7 +283,7 @@ extension Converter {
       out.http2 = try http2(config.http2ProtocolOptions, path.field("http2_protocol_options"))
     case nil: throw fail(at, "needs one of explicit_http_config, use_downstream_protocol_config, auto_config")
     }
-    unsupported(!value.httpFilters.isEmpty, at, "http_filters")
+    out.filters = try upstreamFilters(value.httpFilters, at.field("http_filters"))
     out.mirrors = try mirrors(value.requestMirrorPolicies, at)
     unsupported(!value.hashPolicy.isEmpty, at, "hash_policy")
     unsupported(value.retryPolicy != nil, at, "retry_policy")

@@ -167,6 +167,7 @@ extension Converter {
     out.stripTrailingHostDot = value.stripTrailingHostDot
   }
 
+  /// The filters of a connection manager, with the router that ends them.
   private func httpFilters(
     _ values: [Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpFilter], _ at: FieldPath
   ) throws(ConfigError) -> [ConfiguredFilter] {
@@ -176,47 +177,92 @@ extension Converter {
     var out: [ConfiguredFilter] = []
     for (i, filter) in values.enumerated() {
       let path = at.index(i)
-      let name = try required(filter.name, path.field("name"))
-      if case .configDiscovery? = filter.configType { throw fail(path.field("config_discovery"), "is not supported") }
-      guard case .typedConfig(let any)? = filter.configType else {
-        if filter.isOptional {
-          warn(path, "optional filter \(name) has no typed_config and is left out")
-          continue
-        }
-        throw unregistered(name, "", known: extensions.httpFilters.values, path.field("typed_config"))
-      }
+      guard let (name, any) = try typed(filter, known: extensions.httpFilters, path) else { continue }
       if any.holds(Envoy_Extensions_Filters_Http_Router_V3_Router.self) {
         let router = try unpack(any, Envoy_Extensions_Filters_Http_Router_V3_Router.self, path.field("typed_config"))
-        guard i == values.count - 1 else {
-          throw fail(path, "terminal filter named \(name) must be the last filter in a http filter chain")
-        }
-        guard !filter.disabled else {
-          throw fail(path.field("disabled"), "must be false: the terminal filter cannot be disabled")
-        }
+        try checkTerminal(filter, isLast: i == values.count - 1, path)
         out.append(ConfiguredFilter(name: name, .router(try self.router(router, path.field("typed_config")))))
         continue
       }
-      let config = try extensionConfig(any, path.field("typed_config"))
-      guard extensions.hasHTTPFilter(config.typeName) else {
-        guard filter.isOptional else {
-          throw unregistered(name, config.typeName, known: extensions.httpFilters.values, path.field("typed_config"))
-        }
-        warn(path, "optional filter \(name) is not supported and left out")
-        continue
-      }
-      if out.contains(where: { $0.name == name }) {
-        throw fail(
-          path.field("name"), "\"\(name)\" is also the name of another filter of the chain; names must be unique")
-      }
-      var converted = ConfiguredFilter(name: name, .filter(config))
-      converted.isDisabled = filter.disabled
-      out.append(converted)
+      try add(filter, any, to: &out, known: extensions.httpFilters, path)
     }
     guard out.contains(where: { if case .router = $0.configuration { true } else { false } }) else {
       throw fail(
         at.index(values.count - 1), "non-terminal filter named \(last.name) is the last filter in a http filter chain")
     }
     return out
+  }
+
+  /// Filters in front of a cluster's endpoints, without the codec that ends them; none when there are no `values`.
+  func upstreamFilters(
+    _ values: [Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpFilter], _ at: FieldPath
+  ) throws(ConfigError) -> [ConfiguredFilter] {
+    guard let last = values.last else { return [] }
+    var out: [ConfiguredFilter] = []
+    var ends = false
+    for (i, filter) in values.enumerated() {
+      let path = at.index(i)
+      guard let (_, any) = try typed(filter, known: extensions.upstreamFilters, path) else { continue }
+      if any.holds(Envoy_Extensions_Filters_Http_UpstreamCodec_V3_UpstreamCodec.self) {
+        _ = try unpack(
+          any, Envoy_Extensions_Filters_Http_UpstreamCodec_V3_UpstreamCodec.self, path.field("typed_config"))
+        try checkTerminal(filter, isLast: i == values.count - 1, path)
+        ends = true
+        continue
+      }
+      try add(filter, any, to: &out, known: extensions.upstreamFilters, path)
+    }
+    guard ends else {
+      throw fail(
+        at.index(values.count - 1),
+        "non-terminal filter named \(last.name) is the last filter in an upstream http filter chain, which must end "
+          + "with envoy.filters.http.upstream_codec")
+    }
+    return out
+  }
+
+  /// A filter's name and configuration; nil for an optional one that has none.
+  private func typed(
+    _ filter: Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpFilter, known: [String: String],
+    _ path: FieldPath
+  ) throws(ConfigError) -> (name: String, config: Google_Protobuf_Any)? {
+    let name = try required(filter.name, path.field("name"))
+    if case .configDiscovery? = filter.configType { throw fail(path.field("config_discovery"), "is not supported") }
+    if case .typedConfig(let any)? = filter.configType { return (name, any) }
+    guard filter.isOptional else { throw unregistered(name, "", known: known.values, path.field("typed_config")) }
+    warn(path, "optional filter \(name) has no typed_config and is left out")
+    return nil
+  }
+
+  private func checkTerminal(
+    _ filter: Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpFilter, isLast: Bool, _ path: FieldPath
+  ) throws(ConfigError) {
+    guard isLast else {
+      throw fail(path, "terminal filter named \(filter.name) must be the last filter in a http filter chain")
+    }
+    guard !filter.disabled else {
+      throw fail(path.field("disabled"), "must be false: the terminal filter cannot be disabled")
+    }
+  }
+
+  private func add(
+    _ filter: Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpFilter, _ any: Google_Protobuf_Any,
+    to out: inout [ConfiguredFilter], known: [String: String], _ path: FieldPath
+  ) throws(ConfigError) {
+    let config = try extensionConfig(any, path.field("typed_config"))
+    guard extensions.takesOthers || known[config.typeName] != nil else {
+      guard filter.isOptional else {
+        throw unregistered(filter.name, config.typeName, known: known.values, path.field("typed_config"))
+      }
+      return warn(path, "optional filter \(filter.name) is not supported and left out")
+    }
+    if out.contains(where: { $0.name == filter.name }) {
+      throw fail(
+        path.field("name"), "\"\(filter.name)\" is also the name of another filter of the chain; names must be unique")
+    }
+    var converted = ConfiguredFilter(name: filter.name, .filter(config))
+    converted.isDisabled = filter.disabled
+    out.append(converted)
   }
 
   private func router(
@@ -228,7 +274,7 @@ extension Converter {
     out.respectExpectedRequestTimeout = value.respectExpectedRqTimeout
     unsupported(!value.upstreamLog.isEmpty, at, "upstream_log")
     unsupported(!value.strictCheckHeaders.isEmpty, at, "strict_check_headers")
-    unsupported(!value.upstreamHttpFilters.isEmpty, at, "upstream_http_filters")
+    out.upstreamFilters = try upstreamFilters(value.upstreamHttpFilters, at.field("upstream_http_filters"))
     return out
   }
 

@@ -174,6 +174,7 @@ package enum EnvoyTypes {
     Envoy_Extensions_Filters_Http_HeaderMutation_V3_Mutations.self,
     Envoy_Extensions_Filters_Http_LocalRatelimit_V3_LocalRateLimit.self,
     Envoy_Extensions_Filters_Http_Router_V3_Router.self,
+    Envoy_Extensions_Filters_Http_UpstreamCodec_V3_UpstreamCodec.self,
     Envoy_Extensions_Filters_Listener_HttpInspector_V3_HttpInspector.self,
     Envoy_Extensions_Filters_Listener_OriginalDst_V3_OriginalDst.self,
     Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.self,
