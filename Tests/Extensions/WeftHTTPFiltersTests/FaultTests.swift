@@ -21,8 +21,7 @@ struct Turn: RequestHeadFilter {
 
   mutating func requestHead(_ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>) -> FilterVerdict {
     head.path = ByteView("/turned")
-    x.clearRoute()
-    return .go
+    return .reroute
   }
 }
 

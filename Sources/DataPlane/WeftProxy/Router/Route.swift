@@ -21,7 +21,8 @@ extension WorkerEngine {
     }
     if let chain = filters {
       guard takeFilters(stream, chain, manager) else { return noRoomForFilters(s, head) }
-      guard filterRequest(s, stream, head, chain) else { return }
+      let end = !head.hasContent && head.framing != .tunnel
+      guard filterRequest(s, stream, head, chain, end: end) else { return }
     }
     act(s, head, stream, slot, manager)
   }

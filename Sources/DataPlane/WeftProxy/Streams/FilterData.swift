@@ -28,7 +28,7 @@ extension WorkerEngine {
     let (verdict, _) = walk(chain[].requestData, 0, stream) { code, at in code._requestData(at, data, end) }
     takeNotes(stream)
     switch verdict {
-    case .go, .hold:
+    case .go, .hold, .reroute:
       desk[].wish = .none
       return true
     case .reply where !stream[].flags.contains(.localReply) && !stream[].response.hasStarted:

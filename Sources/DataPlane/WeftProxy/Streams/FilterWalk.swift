@@ -28,9 +28,10 @@ extension WorkerEngine {
   func takeFilters(
     _ stream: SlotRef<Stream>, _ chain: ConfigRef<HTTPFilterChain>, _ manager: ConfigRef<CompiledHTTPManager>
   ) -> Bool {
-    if let states = chain[].frameStates {
-      stream[].frame.states = states
-    } else {
+    switch chain[].place {
+    case .blankSlot: break
+    case .slot: stream[].frame.states = chain[].frameStates
+    case .block:
       guard let block = filterBlocks[].take(chain[].image) else { return false }
       stream[].frame.block = block
     }
@@ -81,15 +82,13 @@ extension WorkerEngine {
   /// filter.
   @inline(__always)
   func walk<Code>(
-    _ list: EventList<Code>, _ start: Int, _ stream: SlotRef<Stream>, stopsAtStaleRoute: Bool = false,
-    _ call: (Code, FilterSite) -> FilterVerdict
+    _ list: EventList<Code>, _ start: Int, _ stream: SlotRef<Stream>, _ call: (Code, FilterSite) -> FilterVerdict
   ) -> (verdict: FilterVerdict, entry: Int) {
     let states = unsafe states(stream)
     let configs = stream[].filterConfigs
     precondition(start >= 0 && configs.count >= list.reach)
-    if stopsAtStaleRoute { desk[].last = list.count }
     var i = start
-    while i < (stopsAtStaleRoute ? desk[].last : list.count) {
+    while i < list.count {
       let entry = unsafe list[unchecked: i]
       if let config = unsafe configs[unchecked: Int(entry.position)].config {
         let verdict = unsafe call(entry.code, FilterSite(states + Int(entry.offset), config, desk.address))
@@ -111,54 +110,54 @@ extension WorkerEngine {
 
   // MARK: The request
 
-  /// Runs the filters over a request's head, from entry `start` of their list on. False when it is held, or the stream has ended.
-  @inline(__always)
-  func filterRequest(
-    _ s: StreamIndex, _ stream: SlotRef<Stream>, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>,
-    from start: Int = 0
-  ) -> Bool {
-    if start >= chain[].requestHead.count { return true }
-    return walkRequest(s, stream, head, chain, from: start, end: !head.hasContent && head.framing != .tunnel)
-  }
-
+  /// Runs the filters over a request's head. False when it is held, or the stream has ended.
   @inline(never)
-  private func walkRequest(
-    _ s: StreamIndex, _ stream: SlotRef<Stream>, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>,
-    from start: Int, end: Bool
+  func filterRequest(
+    _ s: StreamIndex, _ stream: SlotRef<Stream>, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, end: Bool
   ) -> Bool {
     layDesk(s, stream)
-    let (verdict, entry) = walk(chain[].requestHead, start, stream, stopsAtStaleRoute: true) { code, at in
-      code._requestHead(at, head, end)
-    }
+    let (verdict, entry) = walk(chain[].requestHead, 0, stream) { code, at in code._requestHead(at, head, end) }
     if verdict == .go, desk[].marks.isEmpty { return true }
-    return settle(s, stream, head, chain, verdict, at: entry)
+    return settle(s, stream, head, chain, end: end, verdict, at: entry)
   }
 
-  /// A filter has said more than *go*. False when the request does not go on.
+  /// The same from entry `start` of their list on.
+  @inline(never)
+  private func filterRequest(
+    _ s: StreamIndex, _ stream: SlotRef<Stream>, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, end: Bool,
+    from start: Int
+  ) -> Bool {
+    layDesk(s, stream)
+    let (verdict, entry) = walk(chain[].requestHead, start, stream) { code, at in code._requestHead(at, head, end) }
+    return settle(s, stream, head, chain, end: end, verdict, at: entry)
+  }
+
+  /// A filter, the one at `entry`, has said more than *go*. False when the request does not go on.
   @inline(never)
   private func settle(
-    _ s: StreamIndex, _ stream: SlotRef<Stream>, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>,
+    _ s: StreamIndex, _ stream: SlotRef<Stream>, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, end: Bool,
     _ verdict: FilterVerdict, at entry: Int
   ) -> Bool {
-    if verdict != .go {
-      conclude(s, head, chain, verdict, at: entry)
+    takeNotes(stream)
+    switch verdict {
+    case .go: return true
+    case .reroute:
+      guard routeAnew(s, head, chain, upTo: entry) else {
+        noRoomForFilters(s, head)
+        return false
+      }
+      // The filters behind this one are configured by the route that is the request's now.
+      return filterRequest(s, stream, head, chain, end: end, from: entry + 1)
+    case .hold, .reply, .reset:
+      conclude(s, head, verdict, at: entry)
       return false
     }
-    guard takeMarks(s, head, chain, at: entry - 1) else {
-      noRoomForFilters(s, head)
-      return false
-    }
-    // The filters behind are configured by the route that is the request's now.
-    return filterRequest(s, stream, head, chain, from: entry)
   }
 
   /// Acts on what a filter said about a request's head that is not to go on. May end the stream.
-  private func conclude(
-    _ s: StreamIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, _ verdict: FilterVerdict, at entry: Int
-  ) {
-    guard takeMarks(s, head, chain, at: entry) else { return noRoomForFilters(s, head) }
+  private func conclude(_ s: StreamIndex, _ head: MessageHead, _ verdict: FilterVerdict, at entry: Int) {
     switch verdict {
-    case .go: break
+    case .go, .reroute: break
     case .hold:
       streams[s].frame.heldAt = UInt8(truncatingIfNeeded: entry)
       hold(s, head)
@@ -173,21 +172,12 @@ extension WorkerEngine {
 
   /// The request that was held goes on at entry `start`. May end the stream.
   private func passOn(_ s: StreamIndex, _ chain: ConfigRef<HTTPFilterChain>, from start: Int) {
-    guard filterRequest(s, streams.ref(s), replayHead, chain, from: start) else { return }
+    let end = !replayHead.hasContent && replayHead.framing != .tunnel
+    guard filterRequest(s, streams.ref(s), replayHead, chain, end: end, from: start) else { return }
     // What came during the hold: all filters have seen the head now.
     if !chain[].requestData.isEmpty, !filterWaitingContent(s, chain) { return }
     if streams[s].frame.trailersWait { filterWaitingTrailers(s, chain) }
     routed(s, replayHead)
-  }
-
-  /// What the filters of a request's head, up to entry `last`, have noted beside their verdict. False when there is no room for what follows.
-  private func takeMarks(
-    _ s: StreamIndex, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>, at last: Int
-  ) -> Bool {
-    takeNotes(streams.ref(s))
-    if !desk[].marks.contains(.staleRoute) { return true }
-    desk[].marks.remove(.staleRoute)
-    return routeAnew(s, head, chain, upTo: last)
   }
 
   /// Every block for filters' states is in use. Ends the stream.
@@ -284,8 +274,13 @@ extension WorkerEngine {
     let verdict = unsafe code._resumed(site(s, chain, position, config), answer, replayHead)
     // A view of the stream's own buffer, which what follows may move.
     desk[].body = .empty
-    guard verdict == .go else { return conclude(s, replayHead, chain, verdict, at: entry) }
-    guard takeMarks(s, replayHead, chain, at: entry) else { return noRoomForFilters(s, replayHead) }
+    takeNotes(stream)
+    switch verdict {
+    case .go: break
+    case .reroute:
+      guard routeAnew(s, replayHead, chain, upTo: entry) else { return noRoomForFilters(s, replayHead) }
+    case .hold, .reply, .reset: return conclude(s, replayHead, verdict, at: entry)
+    }
     passOn(s, chain, from: entry + 1)
   }
 
@@ -350,9 +345,9 @@ extension WorkerEngine {
     case .reset:
       resetByFilter(s)
       return false
-    case .reply, .hold:
-      // A reply to a reply would have no end, who talks in a tunnel waits for nobody, and messages of a codec share their connections, which a held
-      // one would stop: the next filter's turn.
+    case .reply, .hold, .reroute:
+      // A reply to a reply would have no end, who talks in a tunnel waits for nobody, messages of a codec share their connections, which a held one
+      // would stop, and the request has been routed: the next filter's turn.
       desk[].wish = .none
       return filterResponse(s, stream, head, chain, end: end, from: entry + 1)
     }

@@ -49,7 +49,7 @@ extension WorkerEngine {
       let verdict = unsafe code._responseResumed(site(s, chain, position, config), answer, head)
       takeNotes(stream)
       switch verdict {
-      case .go: break
+      case .go, .reroute: break
       case .hold: return holdResponse(s, head)
       case .reply: return replyOfFilter(s)
       case .reset: return resetByFilter(s)

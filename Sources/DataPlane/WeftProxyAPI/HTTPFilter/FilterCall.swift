@@ -54,18 +54,14 @@ package struct FilterDesk: BitwiseCopyable {
     @inlinable package static var replyFields: Marks { Marks(rawValue: 1) }
     /// `callHead` was emptied for this walk.
     @inlinable package static var callHead: Marks { Marks(rawValue: 2) }
-    /// A filter changed what the route depends on.
-    @inlinable package static var staleRoute: Marks { Marks(rawValue: 4) }
     /// There are `flags`.
-    @inlinable package static var noted: Marks { Marks(rawValue: 8) }
+    @inlinable package static var noted: Marks { Marks(rawValue: 4) }
   }
 
   @usableFromInline package var now = MonotonicInstant.zero
   /// The stream's own draw.
   @usableFromInline package var random: UInt64 = 0
   @usableFromInline package var worker: Int = 0
-  /// Entries of the request's list up to here are called: none any more when the route is to be found anew.
-  @usableFromInline package var last: Int = 0
   @usableFromInline package var marks: Marks = []
   @usableFromInline package var flags = ResponseFlags()
   @usableFromInline package var reply = Reply()
@@ -261,11 +257,6 @@ package struct FilterCall<Config: BitwiseCopyable>: ~Copyable {
 
   // MARK: Changing
 
-  /// Something the route depends on was changed: it is found anew before the request is routed.
-  @inlinable package func clearRoute() {
-    unsafe desk.pointee.marks.insert(.staleRoute)
-    unsafe desk.pointee.last = 0
-  }
   /// Notes for the access log what was done to the request.
   package func note(_ flag: ResponseFlag) {
     unsafe desk.pointee.flags.insert(flag)

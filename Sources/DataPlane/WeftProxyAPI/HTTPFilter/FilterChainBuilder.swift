@@ -175,16 +175,17 @@ package struct FilterChainBuilder {
     chain.offsets = arena.table(members.map(\.offset))
     chain.configs = arena.table(members.map { unsafe $0.isDisabled ? FilterConfigSlot(nil) : $0.slot })
     chain.image = arena.table(image)
-    chain.frameStates = frameStates
+    (chain.place, chain.frameStates) = frameStates
     chain.configsOffset = UInt32(8 * image.count)
     return chain
   }
 
-  /// Nil: they are too many, or too much aligned, for a stream's slot.
-  private var frameStates: FilterFrame.States? {
-    guard 8 * image.count <= MemoryLayout<FilterFrame.States>.size, alignment <= 8 else { return nil }
+  private var frameStates: (StatePlace, FilterFrame.States) {
+    guard 8 * image.count <= MemoryLayout<FilterFrame.States>.size, alignment <= 8 else {
+      return (.block, FilterFrame.noStates)
+    }
     let words = image + [0, 0, 0, 0]
-    return (words[0], words[1], words[2], words[3])
+    return (image.allSatisfy { $0 == 0 } ? .blankSlot : .slot, (words[0], words[1], words[2], words[3]))
   }
 
   private func list<Code>(_ order: [Int], _ cast: (any HTTPFilter.Type) -> Code?) -> EventList<Code> {

@@ -27,6 +27,8 @@ package import WeftModel
 package enum FilterVerdict: UInt8, BitwiseCopyable, Sendable {
   /// The next filter's turn.
   case go
+  /// The next filter's turn, after the route was found anew: something was changed that it depends on. Of a request's head; otherwise it is *go*.
+  case reroute
   /// The stream rests until what was asked for has come (`FilterCall.ask`, `wait`, `readBody`).
   case hold
   /// The request is answered here (`FilterCall.reply`).

@@ -44,6 +44,16 @@ package struct FilterConfigSlot: BitwiseCopyable, @unchecked Sendable {  // immu
 @usableFromInline
 package typealias FilterConfigs = ConstantTable<FilterConfigSlot>
 
+/// Where the states of a stream's filters lie.
+@frozen @usableFromInline
+package enum StatePlace: UInt8, BitwiseCopyable, Sendable {
+  /// In its slot, and begin as that does, with zeros.
+  case blankSlot
+  case slot
+  /// In a block: they are too many, or too much aligned, for the slot.
+  case block
+}
+
 /// Filters in order, one dense list per event. Without filters it is a handful of zeros that cost a load and a branch per event.
 @safe @frozen @usableFromInline
 package struct HTTPFilterChain: BitwiseCopyable, Sendable {
@@ -61,8 +71,9 @@ package struct HTTPFilterChain: BitwiseCopyable, Sendable {
   @usableFromInline package var configs: FilterConfigs
   /// The initial states of all filters.
   @usableFromInline package var image: ConstantTable<UInt64>
-  /// The same, where they have room in the stream's slot; nil: they need a block.
-  @usableFromInline package var frameStates: FilterFrame.States?
+  @usableFromInline package var place: StatePlace
+  /// The initial states, where they lie in the stream's slot.
+  @usableFromInline package var frameStates: FilterFrame.States
   /// Where in a block, behind the states, there is room for a table of configurations.
   @usableFromInline package var configsOffset: UInt32
 
@@ -84,6 +95,7 @@ package struct HTTPFilterChain: BitwiseCopyable, Sendable {
     offsets = ConstantTable()
     configs = FilterConfigs()
     image = ConstantTable()
+    place = .blankSlot
     frameStates = FilterFrame.noStates
     configsOffset = 0
   }

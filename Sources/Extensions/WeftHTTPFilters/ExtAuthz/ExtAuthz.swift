@@ -98,8 +98,7 @@ package struct ExtAuthz: RequestHeadFilter, HoldingFilter, ResponseHeadFilter {
   func admit(_ head: MessageHead, changed: Bool, _ x: borrowing FilterCall<Config>) -> FilterVerdict {
     // Counted first, at the cluster that the request led to when it was asked about.
     count(.ok, .ok, x)
-    if changed, x.config.clearsRoute { x.clearRoute() }
-    return .go
+    return changed && x.config.clearsRoute ? .reroute : .go
   }
 
   /// Refuses with the service's words; its fields lie in `replyFields`.
