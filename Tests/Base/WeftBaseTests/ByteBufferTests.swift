@@ -53,14 +53,6 @@ struct ByteBufferTests {
     buffer.release()
     #expect(buffer.capacity == 0)
   }
-
-  @Test("bytes past the end may be read word-wise")
-  func slack() {
-    var buffer = ByteBuffer()
-    buffer.append([UInt8](repeating: 1, count: 64))
-    let word = unsafe buffer.view.end.loadUnaligned(as: UInt64.self)
-    #expect(word == 0)
-  }
 }
 
 @Suite("buffer pool")

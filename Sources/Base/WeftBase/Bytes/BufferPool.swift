@@ -9,7 +9,7 @@ public import Glibc
 package struct PooledBlock: BitwiseCopyable {
   /// First byte, aligned to 64.
   @usableFromInline package let base: UnsafeMutableRawPointer
-  /// Usable bytes (`ByteBuffer.slack` more are readable).
+  /// Usable bytes.
   @usableFromInline package let capacity: Int
 
   @inlinable
@@ -99,10 +99,8 @@ package final class BufferPool {
 
   @usableFromInline
   func allocate(_ capacity: Int) -> PooledBlock {
-    let whole = (capacity + ByteBuffer.slack + 63) & ~63
+    let whole = (capacity + 63) & ~63
     guard let block = unsafe aligned_alloc(64, whole) else { fatalError("out of memory") }
-    // The slack is read by word-wise scans; it must hold defined bytes.
-    unsafe memset(block + capacity, 0, whole - capacity)
     unsafe state.pointee.lent += capacity
     return unsafe PooledBlock(base: block, capacity: capacity)
   }

@@ -7,12 +7,9 @@ public import Glibc
 /// Appending keeps amortised O(1): consumed room at the front is reclaimed only when at least half the bytes in use are gone, so that a
 /// reader that consumes little by little never causes quadratic moves.
 ///
-/// Why sound: `storage` holds `capacity + slack` bytes for the whole life of the value; `0 ≤ head ≤ tail ≤ capacity` always.
+/// Why sound: `storage` holds `capacity` bytes for the whole life of the value; `0 ≤ head ≤ tail ≤ capacity` always.
 @frozen @safe @usableFromInline
 package struct ByteBuffer: ~Copyable {
-  /// Readable (not meaningful) bytes kept past the end, so that word-wise scans may load beyond the last byte.
-  @inlinable package static var slack: Int { 64 }
-
   @usableFromInline var storage: UnsafeMutableRawPointer?
   @usableFromInline var head: Int
   @usableFromInline var tail: Int
@@ -180,14 +177,12 @@ package struct ByteBuffer: ~Copyable {
   mutating func grow(toHold n: Int) {
     var size = Swift.max(capacity, 64)
     while size < n { size *= 2 }
-    guard let fresh = unsafe malloc(size + Self.slack) else { fatalError("out of memory") }
+    guard let fresh = unsafe malloc(size) else { fatalError("out of memory") }
     let used = tail - head
     if let storage = unsafe storage {
       unsafe memcpy(fresh, storage + head, used)
       unsafe free(storage)
     }
-    // Word-wise scans read the slack: give it a value, so that they never depend on undefined memory.
-    unsafe memset(fresh + size, 0, Self.slack)
     unsafe storage = fresh
     head = 0
     tail = used

@@ -60,7 +60,7 @@ package final class EventLoop {
   let lingering: TimerWheel
   let events: UnsafeMutableBufferPointer<DriverEvent>
   let vectors: UnsafeMutableBufferPointer<WriteVector>
-  /// The shared read buffer, with slack.
+  /// The shared read buffer.
   let input: UnsafeMutableRawPointer
   /// Connections whose consequences are owed.
   let consequences = IndexList()
@@ -94,9 +94,9 @@ package final class EventLoop {
     lingering = TimerWheel(now: now, maximum: limits.connections)
     unsafe events = .allocate(capacity: limits.eventsPerTurn)
     unsafe vectors = .allocate(capacity: Self.vectorCapacity)
-    unsafe input = .allocate(byteCount: Self.inputCapacity + ByteBuffer.slack, alignment: 64)
+    unsafe input = .allocate(byteCount: Self.inputCapacity, alignment: 64)
     unsafe input.initializeMemory(
-      as: UInt8.self, repeating: 0, count: Self.inputCapacity + ByteBuffer.slack)
+      as: UInt8.self, repeating: 0, count: Self.inputCapacity)
   }
 
   deinit {
