@@ -33,16 +33,7 @@ enum FixedClusters {
     cluster.lbPolicy = .clusterProvided
     cluster.cleanupInterval = Google_Protobuf_Duration(seconds: 5)
     cluster.connectTimeout = Google_Protobuf_Duration(nanoseconds: mesh.connectTimeout)
-    var thresholds = Envoy_Config_Cluster_V3_CircuitBreakers.Thresholds()
-    let unlimited = Google_Protobuf_UInt32Value(UInt32.max)
-    thresholds.maxConnections = unlimited
-    thresholds.maxPendingRequests = unlimited
-    thresholds.maxRequests = unlimited
-    thresholds.maxRetries = unlimited
-    thresholds.trackRemaining = true
-    var breakers = Envoy_Config_Cluster_V3_CircuitBreakers()
-    breakers.thresholds = [thresholds]
-    cluster.circuitBreakers = breakers
+    cluster.circuitBreakers = unlimitedBreakers
     var options = HTTPProtocolOptions()
     options.upstreamProtocolOptions = .useDownstreamProtocolConfig(.init())
     cluster.typedExtensionProtocolOptions = options.asExtension
@@ -54,6 +45,20 @@ enum FixedClusters {
     var cluster = passthrough(mesh, name: ResourceName.inboundPassthrough)
     cluster.upstreamBindConfig = captureSource
     return cluster
+  }
+
+  /// What is already here is not refused; the levels are shown.
+  static var unlimitedBreakers: Envoy_Config_Cluster_V3_CircuitBreakers {
+    let unlimited = Google_Protobuf_UInt32Value(UInt32.max)
+    var thresholds = Envoy_Config_Cluster_V3_CircuitBreakers.Thresholds()
+    thresholds.maxConnections = unlimited
+    thresholds.maxPendingRequests = unlimited
+    thresholds.maxRequests = unlimited
+    thresholds.maxRetries = unlimited
+    thresholds.trackRemaining = true
+    var breakers = Envoy_Config_Cluster_V3_CircuitBreakers()
+    breakers.thresholds = [thresholds]
+    return breakers
   }
 
   static var captureSource: Envoy_Config_Core_V3_BindConfig {

@@ -39,16 +39,7 @@ struct InboundCluster {
       cluster.cleanupInterval = Google_Protobuf_Duration(seconds: 60)
       cluster.upstreamBindConfig = FixedClusters.captureSource
     }
-    let unlimited = Google_Protobuf_UInt32Value(UInt32.max)
-    var thresholds = Envoy_Config_Cluster_V3_CircuitBreakers.Thresholds()
-    thresholds.maxConnections = unlimited
-    thresholds.maxPendingRequests = unlimited
-    thresholds.maxRequests = unlimited
-    thresholds.maxRetries = unlimited
-    thresholds.trackRemaining = true
-    var breakers = Envoy_Config_Cluster_V3_CircuitBreakers()
-    breakers.thresholds = [thresholds]
-    cluster.circuitBreakers = breakers
+    cluster.circuitBreakers = FixedClusters.unlimitedBreakers
     if spoken.isHTTP2 { cluster.typedExtensionProtocolOptions = HTTPProtocolOptions.http2().asExtension }
     if let service {
       cluster.metadata = .istio([
