@@ -73,13 +73,10 @@ func errorLine(_ error: JSONValue) -> String {
 
 /// Percent-encodes a path segment or query value.
 func encoded(_ text: String) -> String {
-  let digits = Array("0123456789ABCDEF".utf8)
-  var out: [UInt8] = []
-  for byte in text.utf8 {
+  PercentEncoding.encode(text) { byte in
     switch byte {
-    case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E: out.append(byte)
-    default: out += [0x25, digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+    case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E: true
+    default: false
     }
   }
-  return String(decoding: out, as: UTF8.self)
 }

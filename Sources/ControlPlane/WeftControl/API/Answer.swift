@@ -89,18 +89,6 @@ package struct Call: Sendable {
   }
 
   private static func decoded(_ text: Substring, plusIsSpace: Bool) -> String? {
-    var bytes: [UInt8] = []
-    var rest = text.utf8[...]
-    while let byte = rest.popFirst() {
-      if byte == UInt8(ascii: "%") {
-        guard let high = rest.popFirst().flatMap(ASCII.hexadecimalValue),
-          let low = rest.popFirst().flatMap(ASCII.hexadecimalValue)
-        else { return nil }
-        bytes.append(high << 4 | low)
-      } else {
-        bytes.append(byte == UInt8(ascii: "+") && plusIsSpace ? UInt8(ascii: " ") : byte)
-      }
-    }
-    return String(validating: bytes, as: UTF8.self)
+    PercentEncoding.decode(text, plusIsSpace: plusIsSpace).flatMap { String(validating: $0, as: UTF8.self) }
   }
 }

@@ -308,19 +308,7 @@ struct AdminQuery {
 
   /// Undoes percent-encoding; a broken escape stays as it is.
   static func decoded(_ text: Substring) -> String {
-    var out: [UInt8] = []
-    var bytes = Array(text.utf8)[...]
-    while let byte = bytes.popFirst() {
-      if byte == UInt8(ascii: "%"), bytes.count >= 2, let high = ASCII.hexadecimalValue(bytes[bytes.startIndex]),
-        let low = ASCII.hexadecimalValue(bytes[bytes.startIndex + 1])
-      {
-        out.append(high << 4 | low)
-        bytes = bytes.dropFirst(2)
-      } else {
-        out.append(byte == UInt8(ascii: "+") ? 0x20 : byte)
-      }
-    }
-    return String(decoding: out, as: UTF8.self)
+    String(decoding: PercentEncoding.decode(text, plusIsSpace: true, brokenEscape: .kept) ?? [], as: UTF8.self)
   }
 }
 

@@ -115,7 +115,7 @@ package struct TLSSecurity: SecurityFactory {
       return bytes
     }
     configuration.publicKeyHashes = try validation.publicKeyHashes.map { (text) throws(ConfigError) in
-      guard let bytes = Base64.decode(text), bytes.count == 32 else {
+      guard let bytes = Base64.decode(text.utf8), bytes.count == 32 else {
         throw ConfigError(path: at.field("verify_certificate_spki"), "must be 32 bytes in base64")
       }
       return bytes

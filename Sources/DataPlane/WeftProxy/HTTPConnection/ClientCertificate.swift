@@ -115,20 +115,13 @@ enum XFCC {
   }
 
   static func pem(_ der: [UInt8]) -> String {
-    let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-    var text: [UInt8] = []
-    var column = 0
-    for i in stride(from: 0, to: der.count, by: 3) {
-      let left = der.count - i
-      let word = UInt32(der[i]) << 16 | (left > 1 ? UInt32(der[i + 1]) << 8 : 0) | (left > 2 ? UInt32(der[i + 2]) : 0)
-      for k in 0..<4 { text.append(k <= left ? alphabet[Int(word >> UInt32(18 - 6 * k) & 63)] : UInt8(ascii: "=")) }
-      column += 4
-      if column == 64 || left <= 3 {
-        text.append(10)
-        column = 0
-      }
+    var text = "-----BEGIN CERTIFICATE-----\n"
+    var rest = Base64.encode(der)[...]
+    while !rest.isEmpty {
+      text += rest.prefix(64) + "\n"
+      rest = rest.dropFirst(64)
     }
-    return "-----BEGIN CERTIFICATE-----\n" + String(decoding: text, as: UTF8.self) + "-----END CERTIFICATE-----\n"
+    return text + "-----END CERTIFICATE-----\n"
   }
 
   static func urlEncoded(_ text: String) -> String {

@@ -1,9 +1,11 @@
+import WeftBase
+
 extension GRPCStatus {
   /// The trailer fields of this outcome: status, message, details, then the trailing metadata.
   package var wireFields: [(String, String)] {
     var fields = [("grpc-status", String(code.rawValue))]
     if !message.isEmpty { fields.append(("grpc-message", GRPCPercentEncoding.encode(message))) }
-    if !details.isEmpty { fields.append(("grpc-status-details-bin", GRPCBase64.encode(details))) }
+    if !details.isEmpty { fields.append(("grpc-status-details-bin", Base64.encode(details, padded: false))) }
     return fields + trailers.wireFields
   }
 
@@ -16,7 +18,7 @@ extension GRPCStatus {
       GRPCStatusCode(header: status.1) ?? .unknown,
       fields.first { $0.0.lowercased() == "grpc-message" }.map { GRPCPercentEncoding.decode($0.1) } ?? "",
       details: fields.first { $0.0.lowercased() == "grpc-status-details-bin" }
-        .flatMap { GRPCBase64.decode($0.1.utf8) } ?? [],
+        .flatMap { Base64.decode($0.1.utf8, .standard) } ?? [],
       trailers: GRPCMetadata(received: fields))
   }
 

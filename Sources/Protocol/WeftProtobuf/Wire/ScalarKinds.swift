@@ -143,7 +143,7 @@ package enum BytesField: FieldKind {
     guard case .string(let text) = json else {
       throw decoder.error("expected base64 in a string, found \(json.kindName)")
     }
-    guard let bytes = Base64.decode(text) else { throw decoder.error("invalid base64") }
+    guard let bytes = Base64.decode(text.utf8) else { throw decoder.error("invalid base64") }
     value = bytes
     return true
   }

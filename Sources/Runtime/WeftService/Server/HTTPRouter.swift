@@ -1,3 +1,5 @@
+import WeftBase
+
 /// Chooses a handler by method and path.
 ///
 /// Patterns are literal paths whose segments may be `{name}` (one segment, captured) and whose last may be `*` (the rest).
@@ -95,26 +97,6 @@ package enum HTTPQuery {
 
   /// nil when an escape is malformed or the result is not UTF-8.
   package static func decode(_ text: String, plusIsSpace: Bool) -> String? {
-    var bytes: [UInt8] = []
-    var rest = Substring(text).utf8
-    while let byte = rest.popFirst() {
-      switch byte {
-      case UInt8(ascii: "%"):
-        guard let high = rest.popFirst().flatMap(nibble), let low = rest.popFirst().flatMap(nibble) else { return nil }
-        bytes.append(high << 4 | low)
-      case UInt8(ascii: "+") where plusIsSpace: bytes.append(0x20)
-      default: bytes.append(byte)
-      }
-    }
-    return String(validating: bytes, as: UTF8.self)
-  }
-
-  private static func nibble(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case 0x30...0x39: byte - 0x30
-    case 0x41...0x46: byte - 0x41 + 10
-    case 0x61...0x66: byte - 0x61 + 10
-    default: nil
-    }
+    PercentEncoding.decode(text, plusIsSpace: plusIsSpace).flatMap { String(validating: $0, as: UTF8.self) }
   }
 }

@@ -1,4 +1,5 @@
 import Testing
+import WeftBase
 import WeftGRPC
 
 @Suite("gRPC metadata")
@@ -53,13 +54,13 @@ struct GRPCMetadataTests {
   func base64() {
     for count in 0..<70 {
       let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 37) }
-      let text = GRPCBase64.encode(bytes)
-      #expect(GRPCBase64.decode(text.utf8) == bytes)
+      let text = Base64.encode(bytes, padded: false)
+      #expect(Base64.decode(text.utf8, .standard) == bytes)
       let padded = text + String(repeating: "=", count: (4 - text.utf8.count % 4) % 4)
-      #expect(GRPCBase64.decode(padded.utf8) == bytes)
+      #expect(Base64.decode(padded.utf8, .standard) == bytes)
     }
   }
 
   @Test("impossible base64 is refused", arguments: ["A", "AAAAA", "AA=A", "A===", "AA-_", "AA A"])
-  func badBase64(text: String) { #expect(GRPCBase64.decode(text.utf8) == nil) }
+  func badBase64(text: String) { #expect(Base64.decode(text.utf8, .standard) == nil) }
 }
