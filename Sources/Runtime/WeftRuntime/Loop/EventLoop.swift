@@ -166,12 +166,12 @@ package final class EventLoop {
   }
 
   package func isPaused(_ c: ConnectionID) -> Bool {
-    reference(c)?.it.flags.contains(.paused) ?? false
+    reference(c)?.it.facts.contains(.paused) ?? false
   }
 
   /// The transport of a connection, readable until `closed` has returned.
   package func transport(_ c: ConnectionID) -> (any TransportSession)? {
-    guard connections.contains(c.slot), connections[c.slot].flags.contains(.secure) else {
+    guard connections.contains(c.slot), connections[c.slot].transport.isSecure else {
       return nil
     }
     return transports[c.index]
@@ -206,14 +206,14 @@ package final class EventLoop {
 
   /// The slot of `c` while its socket is open.
   func alive(_ c: ConnectionID) -> ConnectionReference? {
-    guard let c = reference(c), !c.it.flags.contains(.dead) else { return nil }
+    guard let c = reference(c), !c.it.life.isDead else { return nil }
     return c
   }
 
   /// Notes that something about `c` is owed to the handler later in this turn.
   func list(_ c: ConnectionReference) {
-    if c.it.flags.contains(.listed) { return }
-    c.it.flags.insert(.listed)
+    if c.it.facts.contains(.inConsequences) { return }
+    c.it.facts.insert(.inConsequences)
     consequences.append(c.id.rawValue)
   }
 }

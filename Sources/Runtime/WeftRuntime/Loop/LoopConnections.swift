@@ -104,7 +104,7 @@ extension EventLoop {
     _ socket: Int32, on listener: ListenerID, from peer: SocketAddress, _ watermarks: Watermarks,
     _ handler: any LoopHandler
   ) -> Bool {
-    let connection = Connection(socket: socket, flags: [], user: 0, watermarks: watermarks, listener: listener)
+    let connection = Connection(socket: socket, life: .open, user: 0, watermarks: watermarks, listener: listener)
     guard let slot = connections.insert(connection) else {
       unsafe state.pointee.statistics.shedConnectionLimit += 1
       driver.close(socket, reset: true)
@@ -126,8 +126,7 @@ extension EventLoop {
     to address: SocketAddress, _ options: ConnectionOptions = ConnectionOptions(), tag: UInt64 = 0
   ) -> ConnectionID {
     let connection = Connection(
-      socket: -1, flags: [.connecting, .owesConnected], user: tag, watermarks: options.watermarks,
-      listener: .none)
+      socket: -1, life: .connecting, user: tag, watermarks: options.watermarks, listener: .none)
     guard let slot = connections.insert(connection) else {
       unsafe state.pointee.statistics.shedConnectionLimit += 1
       return .none
@@ -146,17 +145,17 @@ extension EventLoop {
   func finishConnecting(_ c: ConnectionReference, _ handler: any LoopHandler) {
     let error = driver.pendingError(c.it.socket)
     if error != 0 { return end(c, CloseReason(.connectFailed, systemError: error), reset: false) }
-    c.it.flags.remove(.connecting)
-    if c.it.flags.contains(.secure) { return beginTransport(c) }
+    c.it.life.socketConnected()
+    if c.it.transport.isSecure { return beginTransport(c) }
     established(c, handler)
-    if c.it.flags.contains(.dead) { return }
+    if c.it.life.isDead { return }
     if !c.it.queue.isEmpty { flush(c, handler) } else { afterDraining(c) }
   }
 
   /// Socket and transport are ready.
   func established(_ c: ConnectionReference, _ handler: any LoopHandler) {
-    if c.it.flags.contains(.owesConnected) {
-      c.it.flags.remove(.owesConnected)
+    if c.it.life == .opening {
+      c.it.life.told()
       unsafe state.pointee.statistics.connected += 1
       handler.connected(c.id)
     } else {
@@ -171,13 +170,13 @@ extension EventLoop {
   /// before that traps.
   package func startTransport(_ c: ConnectionID, _ session: any TransportSession) {
     guard let c = alive(c) else { return session.end() }
-    precondition(!c.it.flags.contains(.secure), "a connection has one transport")
+    precondition(!c.it.transport.isSecure, "a connection has one transport")
     while transports.count <= c.id.index { transports.append(nil) }
     transports[c.id.index] = session
-    c.it.flags.insert(.secure)
-    if c.it.flags.contains(.connecting) { return }
+    c.it.transport.start()
+    if c.it.life == .connecting { return }
     // Bytes already read belong to the session; `received` may be running, so they are fed when it has returned.
-    c.it.flags.insert(.feedStash)
+    c.it.facts.insert(.feedStash)
     list(c)
     beginTransport(c)
   }

@@ -19,15 +19,16 @@ extension EventLoop {
   /// *Returns*: nil where it has to stay, for now or for good: while it connects, has something to send, closes or is broken, and when a
   /// transport stands between (its keys do not lie in the socket).
   package func release(_ c: ConnectionID) -> ReleasedConnection? {
-    guard let c = alive(c), c.it.queue.isEmpty,
-      c.it.flags.isDisjoint(with: [.connecting, .owesConnected, .finRequested, .closing, .writeBroken, .secure])
-    else { return nil }
+    guard let c = alive(c), c.it.queue.isEmpty, c.it.life == .open, c.it.output == .open, !c.it.transport.isSecure
+    else {
+      return nil
+    }
     let peer = driver.peerAddress(c.it.socket)
     let descriptor = driver.release(c.it.socket)
     guard descriptor >= 0 else { return nil }
     let released = ReleasedConnection(
       descriptor: descriptor, peer: peer, unread: c.it.stash.view.array,
-      hasPeerEnded: c.it.flags.contains(.peerEnded))
+      hasPeerEnded: c.it.input == .ended)
     releaseStash(c)
     connections.remove(c.id.slot)
     return released
@@ -38,9 +39,8 @@ extension EventLoop {
   package func adopt(
     _ released: ReleasedConnection, _ options: ConnectionOptions = ConnectionOptions(), tag: UInt64 = 0
   ) -> ConnectionID {
-    let connection = Connection(
-      socket: -1, flags: released.hasPeerEnded ? .peerEnded : [], user: tag, watermarks: options.watermarks,
-      listener: .none)
+    var connection = Connection(socket: -1, life: .open, user: tag, watermarks: options.watermarks, listener: .none)
+    if released.hasPeerEnded { connection.input.end() }
     guard let slot = connections.insert(connection) else {
       unsafe state.pointee.statistics.shedConnectionLimit += 1
       driver.discard(released.descriptor)
@@ -56,7 +56,7 @@ extension EventLoop {
     c.it.socket = socket
     if !released.unread.isEmpty {
       released.unread.withByteView { appendToStash(c, $0) }
-      c.it.flags.insert(.resumed)
+      c.it.facts.insert(.owesStash)
       list(c)
     }
     return c.id

@@ -11,40 +11,42 @@ extension EventLoop {
   /// Stops `received` and `readEnded`; what has been read is kept. The kernel's buffers fill and slow the peer down.
   package func pauseReading(_ c: ConnectionID) {
     guard let c = alive(c) else { return }
-    c.it.flags.insert(.paused)
-    c.it.flags.remove(.resumed)
+    c.it.facts.insert(.paused)
+    c.it.facts.remove(.owesStash)
   }
 
   /// Whether the peer of `c` has ended its transport in order and may still read: its socket has not ended.
   package func stillReads(_ c: ConnectionID) -> Bool {
     guard let c = alive(c) else { return false }
-    return c.it.flags.contains(.notified) && !c.it.flags.contains(.peerEnded)
+    return c.it.transport == .ended && c.it.input != .ended
   }
 
   /// Lets them come again, first with what was kept.
   package func resumeReading(_ c: ConnectionID) {
-    guard let c = alive(c), c.it.flags.contains(.paused) else { return }
-    c.it.flags.remove(.paused)
-    if c.it.stash.count > 0
-      || !c.it.flags.isDisjoint(with: [.readReady, .writeBroken, .transportEnded])
-    {
-      c.it.flags.insert(.resumed)
+    guard let c = alive(c), c.it.facts.contains(.paused) else { return }
+    c.it.facts.remove(.paused)
+    if c.it.stash.count > 0 || c.it.facts.contains(.readReady) || c.it.output == .broken || c.it.transport == .endOwed {
+      c.it.facts.insert(.owesStash)
       list(c)
     }
   }
 
   /// Reads until the socket is drained, the handler pauses, or the budget of this turn is spent.
   func readInput(_ c: ConnectionReference, _ handler: any LoopHandler) {
-    c.it.flags.insert(.readReady)
+    c.it.facts.insert(.readReady)
     var budget = limits.readBytesPerTurn
     while true {
-      let flags = c.it.flags
+      let facts = c.it.facts
       // What was kept while the handler was paused comes before what is read, an end above all.
-      if !flags.isDisjoint(with: [.dead, .connecting, .feedStash, .peerEnded, .resumed]) { return }
-      let discards = flags.contains(.closing)
-      let secure = flags.contains(.secure)
+      if c.it.life.isDead || c.it.life == .connecting || c.it.input == .ended
+        || !facts.isDisjoint(with: [.feedStash, .owesStash])
+      {
+        return
+      }
+      let discards = c.it.life == .closing
+      let secure = c.it.transport.isSecure
       // A handshake goes on while the handler does not want plaintext yet.
-      if flags.contains(.paused), !discards, !secure || flags.contains(.transportOpen) { return }
+      if facts.contains(.paused), !discards, !secure || c.it.transport.isOpen { return }
 
       var base = unsafe input
       var capacity = Self.inputCapacity
@@ -67,16 +69,16 @@ extension EventLoop {
         switch Int32(truncatingIfNeeded: -n) {
         case EINTR: continue
         case EAGAIN:
-          c.it.flags.remove(.readReady)
-          if flags.contains(.writeBroken) { end(c, c.it.reason, reset: true) }
+          c.it.facts.remove(.readReady)
+          if c.it.output == .broken { end(c, c.it.reason, reset: true) }
           return
         case let error: return endBroken(c, error)
         }
       }
       unsafe state.pointee.statistics.bytesRead += UInt64(n)
       // A short read means the socket is drained, unless an end is announced: that takes one more read to see.
-      let drained = n < capacity && flags.isDisjoint(with: [.hangup, .writeBroken])
-      if drained { c.it.flags.remove(.readReady) }
+      let drained = n < capacity && c.it.input == .flowing && c.it.output != .broken
+      if drained { c.it.facts.remove(.readReady) }
       if secure, !discards {
         receiveCiphertext(c, unsafe ByteView(base, count: n), handler)
       } else if kept > Self.smallStash {
@@ -93,8 +95,8 @@ extension EventLoop {
       budget -= n
       if budget <= 0 {
         unsafe state.pointee.statistics.readBudgetSpent += 1
-        if c.it.flags.isDisjoint(with: [.dead, .unread]) {
-          c.it.flags.insert(.unread)
+        if !c.it.life.isDead, !c.it.facts.contains(.inUnread) {
+          c.it.facts.insert(.inUnread)
           unread.append(c.id.rawValue)
         }
         return
@@ -107,7 +109,7 @@ extension EventLoop {
     let consumed = handler.received(c.id, bytes)
     precondition(
       consumed >= 0 && consumed <= bytes.count, "a handler consumes at most what it was given")
-    if !c.it.flags.isDisjoint(with: [.dead, .closing]) { return }
+    if c.it.life.isOver { return }
     let rest = bytes.dropFirst(consumed)
     if rest.isEmpty { return releaseStash(c) }
     if c.it.stash.block.map({ $0.capacity < rest.count }) ?? true {
@@ -122,9 +124,7 @@ extension EventLoop {
 
   /// Hands the kept bytes to the handler.
   func deliverStash(_ c: ConnectionReference, _ handler: any LoopHandler) {
-    if c.it.stash.count == 0 || !c.it.flags.isDisjoint(with: [.paused, .closing, .feedStash]) {
-      return
-    }
+    if c.it.stash.count == 0 || c.it.life == .closing || !c.it.facts.isDisjoint(with: [.paused, .feedStash]) { return }
     // Detached meanwhile: the handler may close the connection and still read the view.
     var stash = c.it.stash
     c.it.stash = Stash()
@@ -132,7 +132,7 @@ extension EventLoop {
     precondition(
       consumed >= 0 && consumed <= stash.count, "a handler consumes at most what it was given")
     stash.head += UInt32(consumed)
-    if stash.count == 0 || !c.it.flags.isDisjoint(with: [.dead, .closing]) {
+    if stash.count == 0 || c.it.life.isOver {
       if let block = stash.block { pool.give(block) }
       return
     }
@@ -141,7 +141,7 @@ extension EventLoop {
   }
 
   private func checkStashLimit(_ c: ConnectionReference) {
-    if c.it.stash.count <= limits.stashedBytes || c.it.flags.contains(.paused) { return }
+    if c.it.stash.count <= limits.stashedBytes || c.it.facts.contains(.paused) { return }
     unsafe state.pointee.statistics.stashLimitReached += 1
     end(c, CloseReason(.inputLimit), reset: true)
   }
@@ -184,38 +184,38 @@ extension EventLoop {
 
   /// The peer has ended its side.
   private func inputEnded(_ c: ConnectionReference, _ handler: any LoopHandler) {
-    c.it.flags.remove(.readReady)
-    c.it.flags.insert(.peerEnded)
-    if c.it.flags.contains(.closing) {
-      if c.it.flags.contains(.finSent) { end(c, c.it.reason, reset: false) }
+    c.it.facts.remove(.readReady)
+    c.it.input.end()
+    if c.it.life == .closing {
+      if c.it.output == .ended { end(c, c.it.reason, reset: false) }
       return
     }
-    if c.it.flags.contains(.secure) {
-      if c.it.flags.contains(.notified) { return socketEnded(c, handler) }
+    if c.it.transport.isSecure {
+      if c.it.transport == .ended { return socketEnded(c, handler) }
       transports[c.id.index]?.inputEnded()
-      if !c.it.flags.contains(.transportOpen) {
+      if !c.it.transport.isOpen {
         return end(c, CloseReason(.transportFailed), reset: false)
       }
     }
     // A read that ends after a write failed is a reset whose error the write has used up, not an orderly end.
-    if c.it.flags.contains(.writeBroken) { return end(c, c.it.reason, reset: true) }
+    if c.it.output == .broken { return end(c, c.it.reason, reset: true) }
     handler.readEnded(c.id)
-    if c.it.flags.contains(.dead) { return }
-    if c.it.flags.contains(.finSent) { end(c, CloseReason(.ended), reset: false) }
+    if c.it.life.isDead { return }
+    if c.it.output == .ended { end(c, CloseReason(.ended), reset: false) }
   }
 
   /// The peer of a transport has ended in order: half of a close (RFC 8446 §6.1). Its socket is read on, for its own end.
   private func transportFinished(_ c: ConnectionReference, _ handler: any LoopHandler) {
-    c.it.flags.insert(.notified)
-    if c.it.flags.contains(.writeBroken) { return end(c, c.it.reason, reset: true) }
+    c.it.transport.end()
+    if c.it.output == .broken { return end(c, c.it.reason, reset: true) }
     handler.readEnded(c.id)
-    if c.it.flags.contains(.dead) { return }
-    if c.it.flags.contains(.finSent) { end(c, CloseReason(.ended), reset: false) }
+    if c.it.life.isDead { return }
+    if c.it.output == .ended { end(c, CloseReason(.ended), reset: false) }
   }
 
   /// The socket of a peer whose transport had ended has ended, too.
   private func socketEnded(_ c: ConnectionReference, _ handler: any LoopHandler) {
-    if c.it.flags.contains(.writeBroken) { return end(c, c.it.reason, reset: true) }
+    if c.it.output == .broken { return end(c, c.it.reason, reset: true) }
     handler.socketEnded(c.id)
   }
 
@@ -223,18 +223,17 @@ extension EventLoop {
 
   /// Feeds the transport what was read before it was started.
   func feedStash(_ c: ConnectionReference, _ handler: any LoopHandler) {
-    c.it.flags.remove(.feedStash)
+    c.it.facts.remove(.feedStash)
     let stash = c.it.stash
     c.it.stash = Stash()
     if stash.count > 0 { receiveCiphertext(c, stash.view, handler) }
     if let block = stash.block { pool.give(block) }
-    if !c.it.flags.contains(.dead), c.it.flags.contains(.readReady) { readInput(c, handler) }
+    if !c.it.life.isDead, c.it.facts.contains(.readReady) { readInput(c, handler) }
   }
 
   /// Tells the end of a transport that came while the handler was paused.
   func transportEnded(_ c: ConnectionReference, _ handler: any LoopHandler) {
-    if c.it.flags.contains(.paused) { return }
-    c.it.flags.remove(.transportEnded)
+    if c.it.facts.contains(.paused) { return }
     transportFinished(c, handler)
   }
 
@@ -242,23 +241,23 @@ extension EventLoop {
     _ c: ConnectionReference, _ bytes: ByteView, _ handler: any LoopHandler
   ) {
     guard let session = transports[c.id.index] else { return }
-    let wasOpen = c.it.flags.contains(.transportOpen)
+    let wasOpen = c.it.transport.isOpen
     plaintext.removeAll()
     let kept = c.it.stash.count
-    if kept > 0, kept <= Self.smallStash, !c.it.flags.contains(.paused) {
+    if kept > 0, kept <= Self.smallStash, !c.it.facts.contains(.paused) {
       plaintext.append(c.it.stash.view)
       c.it.stash.head = 0
       c.it.stash.tail = 0
     }
     let status = session.receive(bytes, plaintext: &plaintext, output: &ciphertext)
     sendCiphertext(c)
-    if c.it.flags.contains(.dead) { return }
+    if c.it.life.isDead { return }
     if !wasOpen, status == .open || status == .ended {
-      c.it.flags.insert(.transportOpen)
+      c.it.transport.open()
       established(c, handler)
     }
-    if c.it.flags.isDisjoint(with: [.dead, .closing]), !plaintext.isEmpty {
-      if c.it.flags.contains(.paused) {
+    if !c.it.life.isOver, !plaintext.isEmpty {
+      if c.it.facts.contains(.paused) {
         appendToStash(c, plaintext.view)
       } else if c.it.stash.count > 0 {
         appendToStash(c, plaintext.view)
@@ -267,14 +266,14 @@ extension EventLoop {
         deliver(c, plaintext.view, handler)
       }
     }
-    if !c.it.flags.isDisjoint(with: [.dead, .closing, .peerEnded, .notified]) { return }
+    if c.it.life.isOver || c.it.isInputOver { return }
     if status == .failed {
       // Gracefully, so that the peer can read the alert.
       beginClosing(c, CloseReason(.transportFailed))
-    } else if status == .ended, !c.it.flags.contains(.paused) {
+    } else if status == .ended, !c.it.facts.contains(.paused) {
       transportFinished(c, handler)
     } else if status == .ended {
-      c.it.flags.insert(.transportEnded)
+      c.it.transport.oweEnd()
     }
   }
 }

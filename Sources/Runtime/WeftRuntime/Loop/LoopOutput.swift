@@ -7,17 +7,17 @@ extension EventLoop {
   /// Writes `bytes`: at once what the socket takes, the rest is queued. They may be reused when this returns. Before a connect has
   /// succeeded everything is queued.
   package func write(_ c: ConnectionID, _ bytes: ByteView) -> WriteOutcome {
-    guard let c = reference(c), c.it.flags.isDisjoint(with: .unwritable) else { return .closed }
-    if c.it.flags.contains(.secure) { return encrypt(c, bytes, .empty) }
+    guard let c = reference(c), c.it.isWritable else { return .closed }
+    if c.it.transport.isSecure { return encrypt(c, bytes, .empty) }
     return send(c, bytes)
   }
 
   /// Writes `first` and `second` in one system call (a head and its body).
   package func write(_ c: ConnectionID, _ first: ByteView, _ second: ByteView) -> WriteOutcome {
-    guard let c = reference(c), c.it.flags.isDisjoint(with: .unwritable) else { return .closed }
-    if c.it.flags.contains(.secure) { return encrypt(c, first, second) }
+    guard let c = reference(c), c.it.isWritable else { return .closed }
+    if c.it.transport.isSecure { return encrypt(c, first, second) }
     if first.isEmpty || second.isEmpty { return send(c, first.isEmpty ? second : first) }
-    guard c.it.queue.isEmpty, c.it.flags.isDisjoint(with: [.writeFull, .connecting]) else {
+    guard c.it.queue.isEmpty, !c.it.queues else {
       _ = enqueue(c, first)
       return enqueue(c, second)
     }
@@ -33,15 +33,15 @@ extension EventLoop {
   /// Ends our side after the queue has drained: close_notify where secure, then FIN. Reading goes on; when the peer has ended as well, the
   /// connection is closed.
   package func finishWriting(_ c: ConnectionID) {
-    guard let c = alive(c), c.it.flags.isDisjoint(with: .unwritable) else { return }
+    guard let c = alive(c), c.it.isWritable else { return }
     finishTransport(c)
-    c.it.flags.insert(.finRequested)
+    c.it.output.requestEnd()
     afterDraining(c)
   }
 
   /// Sends raw bytes (plaintext of a plain connection, ciphertext of a secure one).
   func send(_ c: ConnectionReference, _ bytes: ByteView) -> WriteOutcome {
-    guard c.it.queue.isEmpty, c.it.flags.isDisjoint(with: [.writeFull, .connecting]) else {
+    guard c.it.queue.isEmpty, !c.it.queues else {
       return enqueue(c, bytes)
     }
     if bytes.isEmpty { return .written }
@@ -62,7 +62,7 @@ extension EventLoop {
       n = 0
     }
     unsafe state.pointee.statistics.bytesWritten += UInt64(n)
-    c.it.flags.insert(.writeFull)
+    c.it.facts.insert(.writeFull)
     return enqueue(c, bytes.dropFirst(n))
   }
 
@@ -74,8 +74,8 @@ extension EventLoop {
       end(c, CloseReason(.outputLimit), reset: true)
       return .closed
     }
-    if queued > Int(c.it.high) { c.it.flags.insert(.blocked) }
-    return c.it.flags.contains(.blocked) ? .blocked : .queued
+    if queued > Int(c.it.high) { c.it.facts.insert(.owesDrained) }
+    return c.it.facts.contains(.owesDrained) ? .blocked : .queued
   }
 
   /// Writes the first `count` vectors; what was taken, 0 when the socket is full, negative when it broke.
@@ -91,14 +91,14 @@ extension EventLoop {
     }
     n = max(n, 0)
     unsafe state.pointee.statistics.bytesWritten += UInt64(n)
-    if n < total { c.it.flags.insert(.writeFull) }
+    if n < total { c.it.facts.insert(.writeFull) }
     return n
   }
 
   /// Sends from the queue what the socket takes. Called from events only, as it may tell the handler.
   func flush(_ c: ConnectionReference, _ handler: any LoopHandler) {
     var progress = false
-    while !c.it.queue.isEmpty, c.it.flags.isDisjoint(with: [.writeFull, .dead]) {
+    while !c.it.queue.isEmpty, !c.it.facts.contains(.writeFull), !c.it.life.isDead {
       let (count, total) = unsafe c.it.queue.gather(vectors)
       let n = writeVectors(c, count, total: total)
       if n < 0 { return }
@@ -107,24 +107,22 @@ extension EventLoop {
         progress = true
       }
     }
-    if progress, c.it.flags.contains(.closing) {
+    if progress, c.it.life == .closing {
       lingering.cancel(c.it.lingerTimer)
       armLinger(c)
     }
     afterDraining(c)
-    if c.it.flags.contains(.blocked), c.it.queue.count <= Int(c.it.low) {
-      c.it.flags.remove(.blocked)
-      if c.it.flags.isDisjoint(with: .unwritable) { handler.drained(c.id) }
+    if c.it.facts.contains(.owesDrained), c.it.queue.count <= Int(c.it.low) {
+      c.it.facts.remove(.owesDrained)
+      if c.it.isWritable { handler.drained(c.id) }
     }
   }
 
   /// Sends the FIN that waited for the queue.
   func afterDraining(_ c: ConnectionReference) {
-    guard c.it.queue.isEmpty, c.it.flags.contains(.finRequested),
-      c.it.flags.isDisjoint(with: [.finSent, .dead, .connecting])
-    else { return }
-    c.it.flags.insert(.finSent)
-    if !c.it.flags.isDisjoint(with: .inputOver) { return end(c, c.it.reason, reset: false) }
+    guard c.it.queue.isEmpty, c.it.output == .endRequested, !c.it.life.isDead, c.it.life != .connecting else { return }
+    c.it.output.end()
+    if c.it.isInputOver { return end(c, c.it.reason, reset: false) }
     driver.shutdownWrite(c.it.socket)
   }
 
@@ -134,7 +132,7 @@ extension EventLoop {
     -> WriteOutcome
   {
     precondition(
-      c.it.flags.contains(.transportOpen),
+      c.it.transport.isOpen,
       "plaintext may not be written before the handshake is done")
     guard let session = transports[c.id.index] else { return .closed }
     if !first.isEmpty, !session.send(first, output: &ciphertext) { return transportBroke(c) }
@@ -144,7 +142,7 @@ extension EventLoop {
 
   private func transportBroke(_ c: ConnectionReference) -> WriteOutcome {
     sendCiphertext(c)
-    if !c.it.flags.contains(.dead) { end(c, CloseReason(.transportFailed), reset: false) }
+    if !c.it.life.isDead { end(c, CloseReason(.transportFailed), reset: false) }
     return .closed
   }
 
@@ -159,7 +157,7 @@ extension EventLoop {
 
   /// close_notify, once.
   func finishTransport(_ c: ConnectionReference) {
-    guard c.it.flags.contains(.secure), !c.it.flags.contains(.connecting),
+    guard c.it.transport.isSecure, c.it.life != .connecting,
       let session = transports[c.id.index]
     else {
       return

@@ -36,7 +36,7 @@ extension EventLoop {
     while waiting > 0, let key = unread.popFirst() {
       waiting -= 1
       if let c = reference(ConnectionID(rawValue: key)) {
-        c.it.flags.remove(.unread)
+        c.it.facts.remove(.inUnread)
         readInput(c, handler)
       }
     }
@@ -61,7 +61,7 @@ extension EventLoop {
     listeners.forEach { stopAccepting(ListenerID($0)) }
     connections.forEach { slot in
       if let c = alive(ConnectionID(slot)) {
-        end(c, CloseReason(.loopEnded), reset: c.it.flags.isDisjoint(with: .finSent))
+        end(c, CloseReason(.loopEnded), reset: c.it.output != .ended)
       }
     }
     settleAll(handler)
@@ -101,20 +101,20 @@ extension EventLoop {
   private func connectionEvent(
     _ c: ConnectionReference, _ flags: DriverEvent.Flags, _ handler: any LoopHandler
   ) {
-    if c.it.flags.contains(.connecting) {
+    if c.it.life == .connecting {
       finishConnecting(c, handler)
-      if !c.it.flags.isDisjoint(with: [.dead, .connecting]) { return }
+      if c.it.life.isDead || c.it.life == .connecting { return }
     }
     if flags.contains(.writable) {
-      c.it.flags.remove(.writeFull)
+      c.it.facts.remove(.writeFull)
       if !c.it.queue.isEmpty { flush(c, handler) }
-      if c.it.flags.contains(.dead) { return }
+      if c.it.life.isDead { return }
     }
     if flags.isDisjoint(with: [.readable, .hangup, .error]) { return }
-    if !flags.isDisjoint(with: [.hangup, .error]) { c.it.flags.insert(.hangup) }
+    if !flags.isDisjoint(with: [.hangup, .error]) { c.it.input.announceEnd() }
     readInput(c, handler)
     // A connection that broke while nothing is read from it is reported at once, unless its last bytes wait for somebody.
-    if flags.contains(.error), !c.it.flags.contains(.dead), !c.it.flags.isDisjoint(with: [.paused, .peerEnded]),
+    if flags.contains(.error), !c.it.life.isDead, c.it.facts.contains(.paused) || c.it.input == .ended,
       !keepsLastBytes(c)
     {
       endBroken(c, driver.pendingError(c.it.socket))
@@ -162,23 +162,23 @@ extension EventLoop {
 
   /// Gives the handler what a connection owes it.
   private func settle(_ c: ConnectionReference, _ handler: any LoopHandler) {
-    c.it.flags.remove(.listed)
-    if c.it.flags.contains(.dead) { return report(c, handler) }
-    if c.it.flags.contains(.feedStash) {
+    c.it.facts.remove(.inConsequences)
+    if c.it.life.isDead { return report(c, handler) }
+    if c.it.facts.contains(.feedStash) {
       feedStash(c, handler)
-      if c.it.flags.contains(.dead) { return }
+      if c.it.life.isDead { return }
     }
-    if c.it.flags.contains(.resumed) {
-      c.it.flags.remove(.resumed)
+    if c.it.facts.contains(.owesStash) {
+      c.it.facts.remove(.owesStash)
       deliverStash(c, handler)
-      if c.it.flags.contains(.dead) { return }
-      if c.it.flags.contains(.transportEnded) {
+      if c.it.life.isDead { return }
+      if c.it.transport == .endOwed {
         transportEnded(c, handler)
-        if c.it.flags.contains(.dead) { return }
+        if c.it.life.isDead { return }
       }
-      if c.it.flags.contains(.readReady) { readInput(c, handler) }
+      if c.it.facts.contains(.readReady) { readInput(c, handler) }
     }
-    if c.it.flags.contains(.writeBroken), !c.it.flags.contains(.dead) { finishBroken(c, handler) }
+    if c.it.output == .broken, !c.it.life.isDead { finishBroken(c, handler) }
   }
 
   // MARK: Foreign descriptors

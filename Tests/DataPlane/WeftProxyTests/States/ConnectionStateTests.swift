@@ -1,6 +1,7 @@
 import Testing
 import WeftBase
 import WeftProxyAPI
+import WeftTestKit
 import WeftUpstream
 
 @testable import WeftProxy

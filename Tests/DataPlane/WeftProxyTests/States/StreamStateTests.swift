@@ -1,4 +1,5 @@
 import Testing
+import WeftTestKit
 
 @testable import WeftProxy
 
