@@ -114,23 +114,28 @@ struct SizeTests {
 
 @Suite("life cycles")
 struct LifeCycleTests {
-  /// Bits that end like a stage and say what a thing is.
-  static let properties: Set<String> = ["requestChunked", "responseChunked"]
+  /// Bits that end like a stage and say what a thing is, or that come and go.
+  static let properties: Set<String> = [
+    "requestChunked", "responseChunked", "removed", "neverIndexed", "paused", "owesDrained", "envoyRatelimited",
+    "cancelled", "deadlineExceeded", "resourceExhausted",
+  ]
 
   /// Names of stages: something that has begun, has ended, or is under way.
   static func isStage(_ name: String) -> Bool {
-    name.contains(#/(?:ed|ing|Gone|Sent|Begun|Done|Final|Idle|Outstanding|ByUs|tunnel)$|^(?:last|holds|keeps)[A-Z]/#)
+    name.contains(
+      #/(?:ed|ing|Gone|Sent|Begun|Done|Final|Idle|Outstanding|ByUs|tunnel|dead)$|^(?:last|holds|keeps)[A-Z]/#)
       && !properties.contains(name)
   }
 
   /// The bits of the option sets that `text` declares.
   static func bits(of text: String) -> [String] {
-    text.matches(of: #/static (?:let|var) (?<name>\w+)[^=\n]*[={] *(?:Self|Flags)\(rawValue: 1 << /#)
+    guard text.contains("OptionSet") else { return [] }
+    return text.matches(of: #/static (?:let|var) (?<name>\w+)[^=\n]*[={] *[A-Z]\w*\(rawValue: (?:1 << )?\d/#)
       .map { String($0.name) }
   }
 
   static func bits() -> [(type: String, name: String)] {
-    Repository.files(under: "Sources/DataPlane", suffix: ".swift").flatMap { path in
+    Repository.files(under: "Sources", suffix: ".swift").filter { !$0.contains("/Generated/") }.flatMap { path in
       let type = path.split(separator: "/").last!.dropLast(".swift".count)
       return bits(of: Repository.text(path)).map { (String(type), $0) }
     }
@@ -149,14 +154,18 @@ struct LifeCycleTests {
   func planted() {
     let bits = Self.bits(
       of: """
+        struct Flags: OptionSet {
           package static let responseStarted = Flags(rawValue: 1 << 3)
           @inlinable package static var draining: Flags { Flags(rawValue: 1 << 3) }
           package static let clientGone = Self(rawValue: 1 << 20)
           package static let isHEAD = Flags(rawValue: 1 << 6)
           package static let requestChunked = Flags(rawValue: 1 << 27)
+          static var dead: Facts { Facts(rawValue: 64) }
+          static var localClosed: Facts { Facts(rawValue: 2) }
         """)
-    #expect(bits == ["responseStarted", "draining", "clientGone", "isHEAD", "requestChunked"])
-    #expect(bits.filter(Self.isStage) == ["responseStarted", "draining", "clientGone"])
+    #expect(
+      bits == ["responseStarted", "draining", "clientGone", "isHEAD", "requestChunked", "dead", "localClosed"])
+    #expect(bits.filter(Self.isStage) == ["responseStarted", "draining", "clientGone", "dead", "localClosed"])
   }
 
   /// The events of the life cycles that a file of transitions declares.
@@ -166,8 +175,8 @@ struct LifeCycleTests {
 
   @Test("every transition of a state stands in a table of its tests")
   func everyTransitionIsTested() {
-    let files = Repository.files(under: "Sources/DataPlane", suffix: ".swift").filter { $0.contains("/States/") }
-    let tables = Repository.files(under: "Tests/DataPlane", suffix: ".swift").filter { $0.contains("/States/") }
+    let files = Repository.files(under: "Sources", suffix: ".swift").filter { $0.contains("/States/") }
+    let tables = Repository.files(under: "Tests", suffix: ".swift").filter { $0.contains("/States/") }
       .map(Repository.text).joined()
     let events = files.flatMap { path in Self.events(of: Repository.text(path)).map { (path, $0) } }
     #expect(events.count > 20, "the pattern finds no transitions any more")

@@ -25,7 +25,7 @@ package struct H2Connection: ~Copyable {
   var encoder: HPACKEncoder
   var decoder: HPACKDecoder
   var streams = H2StreamTable()
-  /// Streams whose flags lack `dead` and that are not closed: what concurrency limits count.
+  /// Streams that are neither reset nor closed: what concurrency limits count.
   var active = 0
 
   // Receiving.
@@ -108,7 +108,7 @@ package struct H2Connection: ~Copyable {
   /// Whether the peer has ended its side of `stream`.
   package func hasPeerEnded(_ stream: H2StreamID) -> Bool {
     guard let i = streams.find(stream) else { return true }
-    return streams[i].flags.contains(.remoteClosed)
+    return streams[i].received.isClosed
   }
 
   /// The owner's word of `stream`; nil when it is gone. Still there while its `reset` event is handled.
@@ -123,7 +123,7 @@ package struct H2Connection: ~Copyable {
 
   /// How many bytes `sendData` would accept now.
   package func sendWindow(_ stream: H2StreamID) -> Int {
-    guard let i = streams.find(stream), !streams[i].flags.contains(.localClosed) else { return 0 }
+    guard let i = streams.find(stream), !streams[i].sent.isClosed else { return 0 }
     return Int(max(0, min(streams[i].sendWindow, sendWindow)))
   }
 
@@ -133,7 +133,7 @@ package struct H2Connection: ~Copyable {
     while cursor < streams.capacity {
       let stream = streams[cursor]
       cursor += 1
-      if stream.id != 0, !stream.flags.contains(.dead) { return stream.id }
+      if stream.id != 0, !stream.isDead { return stream.id }
     }
     return nil
   }

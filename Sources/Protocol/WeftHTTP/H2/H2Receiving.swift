@@ -6,7 +6,7 @@ extension H2Connection {
   /// Takes the next step. On return `input` starts at the first byte not consumed. Heads and trailers land in `head`.
   package mutating func next(_ input: inout ByteView, head: MessageHead, now: MonotonicInstant) -> H2Event {
     if dead != 0 {
-      if let i = streams.find(dead), streams[i].flags.contains(.dead) || streams[i].isDone { streams.remove(at: i) }
+      if let i = streams.find(dead), streams[i].isDead || streams[i].isDone { streams.remove(at: i) }
       dead = 0
     }
     while true {
@@ -89,7 +89,7 @@ extension H2Connection {
     recentResets.insert(id)
     let age = now &- streams[i].openedAt
     retire(i)
-    streams[i].flags.insert([.dead, .remoteClosed, .localClosed])
+    streams[i].reset()
     if role == .server, flood.reset(age: age, limits.http2) { condemn(.enhanceYourCalm, .rapidReset) }
     dead = id
     return .reset(stream: id, code: code, byPeer: false)
@@ -158,7 +158,7 @@ extension H2Connection {
     dataLeft = content
     paddingLeft = max(0, overhead - 1)
     dataEndsStream = endStream
-    guard let i = streams.find(id), !streams[i].flags.contains(.dead) else {
+    guard let i = streams.find(id), !streams[i].isDead else {
       // Closed: dropped and credited at once. Unless we reset it lately, the peer is told.
       creditConnection(frame.length)
       return recentResets.contains(id) ? nil : refuse(id, .streamClosed, .closedStream)
@@ -184,10 +184,10 @@ extension H2Connection {
     _ i: Int, _ length: Int, _ content: Int, _ endStream: Bool
   ) -> (H2ErrorCode, H2ErrorDetail)? {
     let stream = streams[i]
-    if stream.flags.contains(.remoteClosed) { return (.streamClosed, .closedStream) }
-    if !stream.flags.contains(.headReceived) { return (.protocolError, .frameOnWrongStream) }
+    if stream.received.isClosed { return (.streamClosed, .closedStream) }
+    if stream.received == .awaitingHead { return (.protocolError, .frameOnWrongStream) }
     if Int64(length) > stream.receiveWindow { return (.flowControlError, .windowExceeded) }
-    if stream.flags.contains(.noContent), content > 0 { return (.protocolError, .contentLength) }
+    if stream.facts.contains(.noContent), content > 0 { return (.protocolError, .contentLength) }
     if stream.contentLeft >= 0 {
       let left = stream.contentLeft - Int64(content)
       if left < 0 || (endStream && left > 0) { return (.protocolError, .contentLength) }
@@ -204,7 +204,7 @@ extension H2Connection {
       dataLeft -= content.count
       guard dataStream != 0 else { return nil }
       let id = dataStream
-      guard let i = streams.find(id), !streams[i].flags.contains(.dead) else {
+      guard let i = streams.find(id), !streams[i].isDead else {
         // Reset by the owner in the middle of the frame: what is left was credited with it.
         dataStream = 0
         return nil
@@ -278,10 +278,10 @@ extension H2Connection {
     var ignored = false
     var kind = H2HeadBuilder.Kind.request
     if let index {
-      let flags = streams[index].flags
-      if flags.contains(.dead) {
+      let received = streams[index].received
+      if received == .reset {
         ignored = true
-      } else if role == .server || flags.contains(.headReceived) {
+      } else if role == .server || received != .awaitingHead {
         kind = .trailers
       } else {
         kind = .response
@@ -345,8 +345,9 @@ extension H2Connection {
     }
     var stream = H2Stream()
     stream.id = id
-    stream.flags = endStream ? [.headReceived, .remoteClosed] : .headReceived
-    stream.answersHEAD = head.method == .head
+    stream.received.head()
+    if endStream { stream.received.end() }
+    if head.method == .head { stream.facts.insert(.answersHEAD) }
     stream.sendWindow = peerInitialWindow
     stream.receiveWindow = localInitialWindow
     if let n = contentLength { stream.contentLeft = Int64(n) }
@@ -375,7 +376,7 @@ extension H2Connection {
     case .valid: break
     }
     let id = streams[i].id
-    if streams[i].flags.contains(.remoteClosed) { return streamError(i, .streamClosed, .closedStream, now) }
+    if streams[i].received.isClosed { return streamError(i, .streamClosed, .closedStream, now) }
     if head.isInformational {
       if endStream { return streamError(i, .protocolError, .pseudoHeader, now) }
       head.framing = .none
@@ -385,11 +386,11 @@ extension H2Connection {
       if streams[i].informational < .max { streams[i].informational += 1 }
       return .headers(stream: id, endStream: false)
     }
-    streams[i].flags.insert(.headReceived)
-    if streams[i].answersHEAD || head.status == 204 || head.status == 304 {
-      streams[i].flags.insert(.noContent)
+    streams[i].received.head()
+    if streams[i].facts.contains(.answersHEAD) || head.status == 204 || head.status == 304 {
+      streams[i].facts.insert(.noContent)
       head.framing = .none
-      if streams[i].answersHEAD { head.flags.insert(.answersHEAD) }
+      if streams[i].facts.contains(.answersHEAD) { head.flags.insert(.answersHEAD) }
     } else if let n = contentLength {
       if endStream, n > 0 { return streamError(i, .protocolError, .contentLength, now) }
       streams[i].contentLeft = Int64(n)
@@ -402,7 +403,7 @@ extension H2Connection {
     _ i: Int, _ verdict: H2HeadBuilder.Verdict, _ endStream: Bool, _ now: UInt64
   ) -> H2Event? {
     let stream = streams[i]
-    if stream.flags.contains(.remoteClosed) { return streamError(i, .streamClosed, .closedStream, now) }
+    if stream.received.isClosed { return streamError(i, .streamClosed, .closedStream, now) }
     switch verdict {
     case .malformed(let detail): return streamError(i, .protocolError, detail, now)
     case .tooLarge: return streamError(i, .enhanceYourCalm, .headersTooLarge, now)
@@ -424,7 +425,7 @@ extension H2Connection {
     if isSized, !isSelfDependent { return nil }
     let code = isSized ? H2ErrorCode.protocolError : .frameSizeError
     let detail = isSized ? H2ErrorDetail.selfDependency : .frameSize
-    if let i = streams.find(frame.stream), !streams[i].flags.contains(.dead) {
+    if let i = streams.find(frame.stream), !streams[i].isDead {
       return streamError(i, code, detail, now)
     }
     // A reset may not name an idle stream.
@@ -435,12 +436,12 @@ extension H2Connection {
   private mutating func resetFrame(_ frame: H2FrameHeader, _ payload: ByteView, _ now: UInt64) -> H2Event? {
     guard frame.length == 4 else { return fail(.frameSizeError, .frameSize) }
     guard frame.stream != 0, !isIdle(frame.stream) else { return fail(.protocolError, .frameOnWrongStream) }
-    guard let i = streams.find(frame.stream), !streams[i].flags.contains(.dead) else { return nil }
+    guard let i = streams.find(frame.stream), !streams[i].isDead else { return nil }
     let id = frame.stream
     let age = now &- streams[i].openedAt
-    let wasClosed = streams[i].flags.isSuperset(of: .closed)
+    let wasClosed = streams[i].isClosed
     retire(i)
-    streams[i].flags.insert([.dead, .remoteClosed, .localClosed])
+    streams[i].reset()
     if role == .server, !wasClosed, flood.reset(age: age, limits.http2) { condemn(.enhanceYourCalm, .rapidReset) }
     dead = id
     return .reset(stream: id, code: H2ErrorCode(rawValue: payload.loadBigEndianUInt32(at: 0)), byPeer: true)
@@ -491,8 +492,8 @@ extension H2Connection {
       for i in 0..<streams.capacity where streams[i].id != 0 {
         streams[i].sendWindow += delta
         if streams[i].sendWindow > H2FrameHeader.maxWindow { return fail(.flowControlError, .windowOverflow) }
-        if streams[i].flags.contains(.blocked), streams[i].sendWindow > 0 {
-          streams[i].flags.remove(.blocked)
+        if streams[i].facts.contains(.waitsForWindow), streams[i].sendWindow > 0 {
+          streams[i].facts.remove(.waitsForWindow)
           windowEventPending = true
         }
       }
@@ -544,14 +545,14 @@ extension H2Connection {
       return .windowOpened(stream: 0)
     }
     if isIdle(frame.stream) { return fail(.protocolError, .frameOnWrongStream) }
-    guard let i = streams.find(frame.stream), !streams[i].flags.contains(.dead) else { return nil }
+    guard let i = streams.find(frame.stream), !streams[i].isDead else { return nil }
     if increment == 0 { return streamError(i, .protocolError, .zeroWindowUpdate, now) }
     streams[i].sendWindow += increment
     if streams[i].sendWindow > H2FrameHeader.maxWindow {
       return streamError(i, .flowControlError, .windowOverflow, now)
     }
-    guard streams[i].flags.contains(.blocked), streams[i].sendWindow > 0 else { return nil }
-    streams[i].flags.remove(.blocked)
+    guard streams[i].facts.contains(.waitsForWindow), streams[i].sendWindow > 0 else { return nil }
+    streams[i].facts.remove(.waitsForWindow)
     return .windowOpened(stream: frame.stream)
   }
 }

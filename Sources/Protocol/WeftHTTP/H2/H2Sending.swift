@@ -104,8 +104,9 @@ extension H2Connection {
     nextStreamID += 2
     var stream = H2Stream()
     stream.id = id
-    stream.flags = endStream ? [.headSent, .localClosed] : .headSent
-    stream.answersHEAD = head.method == .head
+    stream.sent.head()
+    if endStream { stream.sent.end() }
+    if head.method == .head { stream.facts.insert(.answersHEAD) }
     stream.sendWindow = peerInitialWindow
     stream.receiveWindow = localInitialWindow
     stream.openedAt = now.nanoseconds
@@ -124,11 +125,9 @@ extension H2Connection {
   /// final head, or if HTTP/2 cannot carry the head: nothing has happened then, and another head may be sent in its place.
   @discardableResult
   package mutating func sendResponse(_ stream: H2StreamID, _ head: MessageHead, endStream: Bool) -> Bool {
-    guard failure == nil, let i = streams.find(stream),
-      streams[i].flags.isDisjoint(with: [.headSent, .localClosed, .dead])
-    else { return false }
+    guard failure == nil, let i = streams.find(stream), streams[i].sent == .awaitingHead else { return false }
     guard Self.isSendable(head, request: false) else { return false }
-    if !head.isInformational { streams[i].flags.insert(.headSent) }
+    if !head.isInformational { streams[i].sent.head() }
     let at = beginBlock(stream)
     writeStatus(head.status)
     writeFields(head)
@@ -140,9 +139,7 @@ extension H2Connection {
   /// Sends trailers and ends our side. False if the stream is gone or has ended.
   @discardableResult
   package mutating func sendTrailers(_ stream: H2StreamID, _ trailers: MessageHead) -> Bool {
-    guard failure == nil, let i = streams.find(stream), streams[i].flags.contains(.headSent),
-      streams[i].flags.isDisjoint(with: [.localClosed, .dead])
-    else { return false }
+    guard failure == nil, let i = streams.find(stream), streams[i].sent == .open else { return false }
     let at = beginBlock(stream)
     writeFields(trailers)
     endBlock(at, stream, endStream: true)
@@ -293,13 +290,11 @@ extension H2Connection {
   /// Sends as much of `data` as both windows and `limit` allow; returns how much. `endStream` takes effect when all of it
   /// was accepted (empty data with `endStream` ends the stream always). When a window stopped it, `windowOpened` follows.
   package mutating func sendData(_ stream: H2StreamID, _ data: ByteView, endStream: Bool, limit: Int = .max) -> Int {
-    guard failure == nil, let i = streams.find(stream), streams[i].flags.contains(.headSent),
-      streams[i].flags.isDisjoint(with: [.localClosed, .dead])
-    else { return 0 }
+    guard failure == nil, let i = streams.find(stream), streams[i].sent == .open else { return 0 }
     let window = Int(max(0, min(streams[i].sendWindow, sendWindow)))
     let accepted = min(data.count, window, max(0, limit))
     if accepted < data.count, accepted == window {
-      streams[i].flags.insert(.blocked)
+      streams[i].facts.insert(.waitsForWindow)
       if sendWindow <= Int64(accepted) { connectionBlocked = true }
     }
     let ends = endStream && accepted == data.count
@@ -323,7 +318,7 @@ extension H2Connection {
 
   /// Ends the stream at once in both directions. Its unconsumed content is credited back. No event follows.
   package mutating func reset(_ stream: H2StreamID, _ code: H2ErrorCode, now: MonotonicInstant) {
-    guard failure == nil, let i = streams.find(stream), !streams[i].flags.contains(.dead) else { return }
+    guard failure == nil, let i = streams.find(stream), !streams[i].isDead else { return }
     writeReset(stream, code)
     // The owner's own decision: not held against the peer.
     flood.outboundControl -= 1
@@ -334,7 +329,7 @@ extension H2Connection {
   /// `n` bytes of content that `data` delivered were taken: returns their credit to the peer, in steps of half a window.
   /// A no-op for a stream that is gone: its credit has been returned.
   package mutating func consumed(_ stream: H2StreamID, _ n: Int) {
-    guard failure == nil, n > 0, let i = streams.find(stream), !streams[i].flags.contains(.dead) else { return }
+    guard failure == nil, n > 0, let i = streams.find(stream), !streams[i].isDead else { return }
     let n = min(n, Int(streams[i].unconsumed))
     streams[i].unconsumed -= UInt32(n)
     credit(i, n)
@@ -344,7 +339,7 @@ extension H2Connection {
   /// Returns `n` bytes of credit for the stream at `i` and for the connection.
   mutating func credit(_ i: Int, _ n: Int) {
     creditConnection(n)
-    if streams[i].flags.contains(.remoteClosed) { return }
+    if streams[i].received.isClosed { return }
     streams[i].pendingCredit += UInt32(n)
     let pending = Int64(streams[i].pendingCredit)
     if pending * 2 >= Int64(limits.http2.initialStreamWindow) {
@@ -367,7 +362,7 @@ extension H2Connection {
 
   /// Our side has ended.
   mutating func closeLocal(_ i: Int) {
-    streams[i].flags.insert(.localClosed)
+    streams[i].sent.end()
     countClosed(i)
     // With content the owner still holds, the slot stays to take its credit.
     if streams[i].isDone, streams[i].id != dead { streams.remove(at: i) }
@@ -375,13 +370,13 @@ extension H2Connection {
 
   /// The peer's side has ended. The slot stays readable while the event that says so is handled.
   mutating func closeRemote(_ i: Int) {
-    streams[i].flags.insert(.remoteClosed)
+    streams[i].received.end()
     countClosed(i)
     if streams[i].isDone { dead = streams[i].id }
   }
 
   private mutating func countClosed(_ i: Int) {
-    guard streams[i].flags.isSuperset(of: .closed) else { return }
+    guard streams[i].isClosed else { return }
     active -= 1
     flood.closedStreams += 1
   }
@@ -394,7 +389,7 @@ extension H2Connection {
 
   /// Takes the stream at `i` out of all accounts.
   mutating func retire(_ i: Int) {
-    if !streams[i].flags.isSuperset(of: .closed) {
+    if !streams[i].isClosed {
       active -= 1
       flood.closedStreams += 1
     }

@@ -4,29 +4,23 @@ import WeftBase
 
 /// A stream's state, as long as either side may still send on it (or content waits to be credited).
 struct H2Stream: BitwiseCopyable {
-  struct Flags: OptionSet, BitwiseCopyable {
-    let rawValue: UInt16
-    init(rawValue: UInt16) { self.rawValue = rawValue }
+  /// What comes and goes, and what kind of stream it is.
+  struct Facts: OptionSet, BitwiseCopyable {
+    let rawValue: UInt8
 
-    static var remoteClosed: Flags { Flags(rawValue: 1) }
-    static var localClosed: Flags { Flags(rawValue: 2) }
-    /// The peer's final head has arrived, ours was sent.
-    static var headReceived: Flags { Flags(rawValue: 4) }
-    static var headSent: Flags { Flags(rawValue: 8) }
     /// `sendData` accepted less than it was given.
-    static var blocked: Flags { Flags(rawValue: 16) }
+    static var waitsForWindow: Facts { Facts(rawValue: 1 << 0) }
     /// The response may have no content whatever it declares: to HEAD, 204, 304.
-    static var noContent: Flags { Flags(rawValue: 32) }
-    /// Reset; the slot stays readable until the next event.
-    static var dead: Flags { Flags(rawValue: 64) }
-    static var closed: Flags { [.remoteClosed, .localClosed] }
+    static var noContent: Facts { Facts(rawValue: 1 << 1) }
+    /// The request was HEAD.
+    static var answersHEAD: Facts { Facts(rawValue: 1 << 2) }
   }
 
   /// 0: the slot is free.
   var id: H2StreamID = 0
-  var flags: Flags = []
-  /// The request was HEAD.
-  var answersHEAD = false
+  var received = H2Side.awaitingHead
+  var sent = H2Side.awaitingHead
+  var facts: Facts = []
   /// Informational responses so far.
   var informational: UInt8 = 0
   /// What we may send, what the peer may send. Either may be negative after a settings change.
@@ -41,12 +35,21 @@ struct H2Stream: BitwiseCopyable {
   var user: UInt64 = 0
 
   /// Both sides have ended and all content is accounted for.
-  var isDone: Bool { flags.isSuperset(of: .closed) && unconsumed == 0 }
+  var isDone: Bool { isClosed && unconsumed == 0 }
+  /// Both sides have ended.
+  var isClosed: Bool { received.isClosed && sent.isClosed }
+  /// Reset.
+  var isDead: Bool { received == .reset }
+
+  mutating func reset() {
+    received.reset()
+    sent.reset()
+  }
 }
 
 /// Open addressing by stream number with linear probing and backward-shift removal.
 ///
-/// *Shape*: no memory before the first stream; then 80 bytes per slot, at most half of them used.
+/// *Shape*: no memory before the first stream; then 56 bytes per slot, at most half of them used.
 /// Why sound: every index is masked by `capacity − 1`; pointers handed out are used before the next insertion or removal.
 @safe
 struct H2StreamTable: ~Copyable {
