@@ -19,7 +19,7 @@ HEADERS = [
 ]
 
 
-def wait_for(port, process, seconds=20):
+def wait_for(port, process, seconds=60):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
@@ -89,13 +89,13 @@ class Lab:
         path.write_text(text)
         return path
 
-    def proxy(self, kind, backend, grpc=9, http2=False, env=None, wrapper=(), directory=None, filters=False):
-        """Starts proxy `kind` in front of `backend`, with six HTTP filters if asked; returns (port, process). `other` is the weft-proxy
-        of another build, in `directory`."""
+    def proxy(self, kind, backend, grpc=9, http2=False, env=None, wrapper=(), directory=None, filters=None):
+        """Starts proxy `kind` in front of `backend`, with the HTTP filters of a file in configs/ if one is named; returns (port, process).
+        `other` is the weft-proxy of another build, in `directory`."""
         port, admin = free_port(), free_port()
         values = {"PORT": port, "ADMIN": admin, "BACKEND": backend, "GRPC": grpc, "DIR": self.directory,
                   "HTTP2": "http2" if http2 else "", "PROTO": "proto h2" if http2 else "",
-                  "FILTERS": (HERE / "configs" / "filters.yaml.in").read_text() if filters else ""}
+                  "FILTERS": (HERE / "configs" / f"{filters}.yaml.in").read_text() if filters else ""}
         if kind == "relay":
             command = [self.directory / "relay", port, backend]
         elif kind == "nginx":
@@ -193,6 +193,28 @@ def h2load(port, requests, clients=4, streams=16, path="/api/x", data=None, head
     if data and carried < requests * pathlib.Path(data).stat().st_size:
         raise RuntimeError(f"h2load against {port}: only {carried} bytes came back from {requests} requests")
     return int(done.group(2)), float(re.search(r"finished in [^,]+, ([\d.]+) req/s", out).group(1))
+
+
+REFERENCE = re.compile(r"^swift_(?:(?:bridgeObject|unknownObject)?(?:[Rr]etain|[Rr]elease)|weakLoadStrong)")
+
+
+def callgrind_counts(text):
+    """Of a callgrind file: instructions, those of the timer wheel, which go by the clock, and calls that take or give up a reference."""
+    names, function, called, references, by_clock, inclusive = {}, "", "", 0, 0, False
+    for line in text.splitlines():
+        match = re.match(r"(c?)fn=\((\d+)\)(?: (.*))?", line)
+        if match:
+            name = names.setdefault(match.group(2), match.group(3) or "")
+            function, called = (function, name) if match.group(1) else (name, called)
+        elif line.startswith("calls="):
+            references += int(line[6:].split()[0]) if REFERENCE.match(called) else 0
+            inclusive = True
+        elif line[:1] in set("0123456789+-*"):
+            # The line behind a call is what the called function cost.
+            if not inclusive and "TimerWheel" in function:
+                by_clock += int(line.split()[-1])
+            inclusive = False
+    return int(re.search(r"^(?:summary|totals): (\d+)", text, re.M).group(1)), by_clock, references
 
 
 class AllocationCounter:
