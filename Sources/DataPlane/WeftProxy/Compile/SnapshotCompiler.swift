@@ -71,6 +71,7 @@ package final class SnapshotCompiler {
   private let security: (any SecurityFactory)?
   /// False for validation: contexts are checked for form, no certificate is loaded.
   private let makesSecurity: Bool
+  private let extensions: ProxyExtensions
   private var random: RandomSource
   private var version: UInt64 = 0
   private var routeVersion: UInt64 = 0
@@ -110,6 +111,7 @@ package final class SnapshotCompiler {
     makesSecurity: Bool = true, random: RandomSource = .fromSystem(), extensions: ProxyExtensions = .none
   ) {
     self.makesSecurity = makesSecurity
+    self.extensions = extensions
     chains = FilterChains(extensions.httpFilters, metrics: metrics)
     protocols = extensions.protocols
     listenerFilters = extensions.listenerFilters
@@ -127,6 +129,15 @@ package final class SnapshotCompiler {
 
   /// The clusters in force, by name.
   var compiledClusters: [(String, ConfigRef<CompiledCluster>)] { clusters.map { ($0.key, $0.value.value) } }
+
+  /// Whether it is in force, be it in its last good form.
+  func hasCluster(_ name: String) -> Bool { clusters[name] != nil }
+  func hasListener(_ name: String) -> Bool { listeners[name] != nil }
+
+  /// A check of single resources, by the same means.
+  func check(beside fixed: ConfigState) -> ResourceCheck {
+    ResourceCheck(logs: logs, security: security, fixed: fixed, extensions: extensions)
+  }
 
   /// Where a cluster's statistics are.
   func scope(ofCluster name: String) -> ScopeID {

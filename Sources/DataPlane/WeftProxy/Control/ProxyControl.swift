@@ -45,8 +45,8 @@ package final class ProxyControl: LoopHandler {
   package private(set) var exitCode: Int32 = 0
   /// Why the proxy could not start.
   package private(set) var startFailure: String?
-  /// The listeners of the bootstrap.
-  private let fixedListeners: Set<String>
+  /// What the bootstrap fixes.
+  private let fixed: ConfigState
   /// Called after every compilation, with what was refused.
   package var compiled: (Compilation) -> Void = { _ in }
   /// SIGUSR1: log rotation.
@@ -60,7 +60,7 @@ package final class ProxyControl: LoopHandler {
     self.server = server
     self.compiler = compiler
     self.state = state
-    fixedListeners = Set(state.listeners.map(\.name))
+    fixed = state
     effective = state
     self.files = files
     self.log = Logger(log, .main)
@@ -163,16 +163,35 @@ package final class ProxyControl: LoopHandler {
     }
     waitFor(result.missingSecrets)
     for rejection in result.rejections { log.error("configuration refused", ("error", .text("\(rejection)"))) }
+    if isStarting, let error = faultOfBootstrap() {
+      startFailed("\(error)")
+      return result.rejections
+    }
     server.apply(result.snapshot)
     compiled(result)
     for failure in server.takeListenerFailures() {
       log.error("cannot listen", ("listener", .text(failure.name)), ("reason", .text(failure.reason)))
       // What the bootstrap fixes has to be had; what discovery brings may be corrected there.
-      if isStarting, fixedListeners.contains(failure.name) {
+      if isStarting, fixed.listeners.contains(where: { $0.name == failure.name }) {
         startFailed("listener \(failure.name): \(failure.reason)")
       }
     }
     return result.rejections
+  }
+
+  /// What the bootstrap says and cannot be, whatever files and discovery bring beside it: its resources that were not compiled, be it that they
+  /// still wait for something, are looked at alone.
+  private func faultOfBootstrap() -> ConfigError? {
+    var known = fixed
+    known.clusters = effective.clusters
+    let check = compiler.check(beside: known)
+    let missing =
+      fixed.clusters.filter { !compiler.hasCluster($0.name) }.map(XDSModel.cluster)
+      + fixed.listeners.filter { !compiler.hasListener($0.name) }.map(XDSModel.listener)
+    for model in missing {
+      do throws(ConfigError) { try check.check(model, beside: XDSStore()) } catch { return error }
+    }
+    return nil
   }
 
   /// The proxy cannot be what it was started for: it ends with exit code 1. Only the first reason is kept.

@@ -125,7 +125,7 @@ package final class ProxyServices: Sendable {
   private func status(_ parts: AdminStatus.Parts) async -> AdminStatus {
     var status = AdminStatus()
     let discovery = await client?.status
-    status.state = discovery.map { $0.isSettled ? .live : .initializing } ?? .live
+    status.state = server.isConfigured && discovery?.isSettled ?? true ? .live : .initializing
     if server.isDraining { status.state = .draining }
     status.version = options.version
     ServerLevels.publish(server, version: options.version, unknownFields: loaded.warnings.count)

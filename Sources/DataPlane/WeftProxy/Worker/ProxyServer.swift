@@ -24,6 +24,7 @@ package final class ProxyServer: Sendable {
   private let mailboxes: [Mailbox]
   private let balance: ConnectionBalance?
   private let draining = Atomic(false)
+  private let configured = Atomic(false)
 
   package init(_ options: Options, registry: MetricsRegistry) throws {
     self.registry = registry
@@ -50,6 +51,7 @@ package final class ProxyServer: Sendable {
 
   /// Hands a snapshot to every worker, which takes it over between two turns.
   package func apply(_ snapshot: Snapshot) {
+    configured.store(true, ordering: .relaxed)
     let balance = balance
     balance?.change()
     forEachWorker {
@@ -57,6 +59,9 @@ package final class ProxyServer: Sendable {
       balance?.changed()
     }
   }
+
+  /// Whether a first snapshot has been handed out: before, nobody is served.
+  package var isConfigured: Bool { configured.load(ordering: .relaxed) }
 
   /// Runs `body` on every worker's thread, without waiting for it.
   package func forEachWorker(_ body: @escaping @Sendable (WorkerEngine) -> Void) {
