@@ -280,8 +280,12 @@ extension ProbeTables {
   static let companions: [String: Companion] = [
     "envoy.config.cluster.v3.Cluster.eds_cluster_config": Companion(members: ["type": "EDS"]),
     "envoy.config.cluster.v3.Cluster.least_request_lb_config": Companion(members: ["lb_policy": "LEAST_REQUEST"]),
-    "envoy.config.cluster.v3.Cluster.original_dst_lb_config": Companion(members: ["type": "ORIGINAL_DST"]),
-    "envoy.config.cluster.v3.Cluster.cleanup_interval": Companion(members: ["type": "ORIGINAL_DST"]),
+    "envoy.config.cluster.v3.Cluster.original_dst_lb_config": Companion(members: [
+      "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED",
+    ]),
+    "envoy.config.cluster.v3.Cluster.cleanup_interval": Companion(members: [
+      "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED",
+    ]),
     "envoy.config.cluster.v3.Cluster.ring_hash_lb_config": Companion(members: ["lb_policy": "RING_HASH"]),
     "envoy.config.cluster.v3.Cluster.maglev_lb_config": Companion(members: ["lb_policy": "MAGLEV"]),
     "envoy.config.cluster.v3.Cluster.CommonLbConfig.consistent_hashing_lb_config": Companion(

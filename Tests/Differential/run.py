@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "Tools"))
 import client  # noqa: E402
 from backends import Backend  # noqa: E402
 from loopback import free_port  # noqa: E402
-from bootstrap import CONNECTION_LOG, LOG, SEPARATOR, Place, bootstrap  # noqa: E402
+from bootstrap import CONNECTION_LOG, LOG, SEPARATOR, Place, bootstrap, merge  # noqa: E402
 
 CASES = pathlib.Path(__file__).resolve().parent / "cases"
 DIFFERENCES = ROOT / "docs" / "reference" / "differences.md"
@@ -42,18 +42,21 @@ def load(names):
     cases = []
     for path in sorted(CASES.glob("*/*.yaml")):
         name = f"{path.parent.name}/{path.stem}"
-        if names and not any(n in name for n in names):
+        if names and not any(n in name or n.startswith(name + "/") for n in names):
             continue
         try:
             case = yaml.safe_load(path.read_text())
         except yaml.YAMLError as error:
             sys.exit(f"{name}: {error}")
-        unknown = set(case) - PARTS
-        if unknown or "about" not in case:
-            sys.exit(f"{name}: {'unknown: ' + ', '.join(sorted(unknown)) if unknown else 'no `about`'}")
-        case["name"] = name
-        case["rows"] = rows(case)
-        cases.append(case)
+        # A table of cases that differ in a little: each is what the file says with its own entry on top.
+        table = case.pop("each", None)
+        for name, case in {f"{name}/{k}": merge(case, v) for k, v in table.items()}.items() if table else [(name, case)]:
+            unknown = set(case) - PARTS
+            if unknown or "about" not in case:
+                sys.exit(f"{name}: {'unknown: ' + ', '.join(sorted(unknown)) if unknown else 'no `about`'}")
+            case["name"] = name
+            case["rows"] = rows(case)
+            cases.append(case)
     return cases
 
 

@@ -170,6 +170,43 @@ struct LocalRateLimitTests {
     #expect(world.engine.connectionStates[].isEmpty)
   }
 
+  @Test("values that a descriptor leaves open have buckets of each connection where that is said")
+  func openPerConnection() throws {
+    let more = """
+      , "filter_enforced": \(Self.always), "local_rate_limit_per_downstream_connection": true, "max_dynamic_descriptors": 2,
+      "descriptors": [{"entries": [{"key": "j"}], "token_bucket": {"max_tokens": 2, "fill_interval": "60s"}},
+                      {"entries": [{"key": "k"}], "token_bucket": {"max_tokens": 1, "fill_interval": "60s"}}],
+      "rate_limits": [{"actions": [{"request_headers": {"header_name": "x-k", "descriptor_key": "k"}}]}]
+      """
+    let world = FilterWorld.make([try Self.chain(#"{"max_tokens": 9, "fill_interval": "60s"}"#, more)])
+    world.server.onBytes = {
+      $0.received = []
+      $0.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+    }
+    for client in [world.connect(), world.connect()] {
+      func ask(_ value: String) -> Int? {
+        world.advance(by: .milliseconds(1))
+        client.received = []
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nx-k: \(value)\r\n\r\n")
+        world.run { HTTP1Text(client.received) != nil }
+        return HTTP1Text(client.received)?.status
+      }
+      #expect(["v", "v", "w", "w", "v"].map(ask) == [200, 429, 200, 429, 429])
+      // The least lately asked makes room.
+      #expect(["x", "v", "w"].map(ask) == [200, 429, 200])
+    }
+  }
+
+  @Test("a bucket of no tokens lets nothing through")
+  func none() throws {
+    let world = FilterWorld.make(
+      [try Self.chain(#"{"max_tokens": 0, "fill_interval": "1s"}"#, #", "filter_enforced": \#(Self.always)"#)])
+    let ends = Self.ends(world)
+    #expect(ends.exchange()?.status == 429)
+    world.advance(by: .seconds(100))
+    #expect(ends.exchange()?.status == 429)
+  }
+
   @Test("a response says how the limit stands")
   func tells() throws {
     let more = """
@@ -210,7 +247,6 @@ struct LocalRateLimitTests {
   @Test(
     "what cannot be is refused by its field",
     arguments: [
-      (#"{"max_tokens": 0, "fill_interval": "1s"}"#, "token_bucket.max_tokens: must be more than 0"),
       (#"{"max_tokens": 1}"#, "token_bucket.fill_interval: is required"),
       (#"{"max_tokens": 1, "fill_interval": "0.01s"}"#, "token_bucket.fill_interval: must be 50 ms or more"),
       (
@@ -229,9 +265,16 @@ struct LocalRateLimitTests {
       (#", "max_dynamic_descriptors": 0"#, "max_dynamic_descriptors"),
       (
         """
-        , "local_rate_limit_per_downstream_connection": true,
-        "descriptors": [{"entries": [{"key": "a"}], "token_bucket": {"max_tokens": 1, "fill_interval": "1s"}}]
-        """, "descriptors[0].entries"
+        , "local_rate_limit_per_downstream_connection": true, "max_dynamic_descriptors": 1024,
+        "descriptors": [{"entries": [{"key": "a"}], "token_bucket": {"max_tokens": 1, "fill_interval": "1s"}},
+                        {"entries": [{"key": "b"}], "token_bucket": {"max_tokens": 1, "fill_interval": "1s"}}]
+        """, "descriptors[1].entries"
+      ),
+      (
+        """
+        , "descriptors": [{"entries": [{"key": "a", "value": "b"}], "token_bucket": {"max_tokens": 1, "fill_interval": "1s"}},
+                          {"entries": [{"key": "a", "value": "b"}], "token_bucket": {"max_tokens": 9, "fill_interval": "1s"}}]
+        """, "descriptors[1].entries"
       ),
       (#", "stage": 1"#, "stage"), (#", "vh_rate_limits": "INCLUDE""#, "vh_rate_limits"),
       (#", "descriptors": [{"token_bucket": {"max_tokens": 1, "fill_interval": "1s"}}]"#, "descriptors[0].entries"),

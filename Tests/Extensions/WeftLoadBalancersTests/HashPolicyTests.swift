@@ -236,4 +236,49 @@ struct HashPolicyTests {
     }
     #expect(Set(world.server.accepted.map(\.port)).count == 1 && world.server.accepted.count == 8)
   }
+
+  @Test(
+    "weights that cannot be summed are refused for policies that make shares of them",
+    arguments: [
+      (
+        LoadBalancing.Policy.ringHash, [[4_294_967_295, 1]], [nil],
+        ".endpoints[0].lb_endpoints: make the weights of hosts 4294967296"
+      ),
+      (
+        .maglev, [[1], [4_294_967_295, 1]], [nil, nil],
+        ".endpoints[1].lb_endpoints: make the weights of hosts 4294967296"
+      ),
+      (.ringHash, [[4_294_967_294, 1]], [nil], ""), (.ringHash, [[4_294_967_295], [4_294_967_295]], [1, 1], ""),
+      (
+        .ringHash, [[4_294_967_295], [1]], [nil, nil],
+        ".endpoints[1].lb_endpoints: make the weights of hosts 4294967296"
+      ),
+      (
+        .ringHash, [[1], [1]], [4_294_967_295, 1],
+        ".endpoints[1].load_balancing_weight: makes the weights of priority 0 4294967296"
+      ),
+      (.roundRobin, [[4_294_967_295, 1]], [nil], ""),
+    ] as [(LoadBalancing.Policy, [[UInt32]], [UInt32?], String)])
+  func weights(policy: LoadBalancing.Policy, hosts: [[UInt32]], localities: [UInt32?], words: String) {
+    var cluster = Cluster(name: "c")
+    cluster.loadBalancing.policy = policy
+    for (weights, own) in zip(hosts, localities) {
+      var group = LocalityEndpoints()
+      group.weight = own
+      for (i, weight) in weights.enumerated() {
+        var endpoint = Endpoint(address: .socket(host: "127.0.0.1", port: UInt16(1 + i)))
+        endpoint.weight = weight
+        group.endpoints.append(endpoint)
+      }
+      cluster.loadAssignment.localities.append(group)
+    }
+    var state = ConfigState()
+    state.clusters = [cluster]
+    let compiler = SnapshotCompiler(
+      metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1), random: RandomSource(seed: 1),
+      extensions: .basics)
+    let refused = compiler.compile(state).rejections.map(\.description)
+    #expect(refused.isEmpty == words.isEmpty)
+    #expect(refused.allSatisfy { $0.contains(": load_assignment" + words) }, "\(refused)")
+  }
 }

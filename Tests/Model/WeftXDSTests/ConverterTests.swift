@@ -44,7 +44,7 @@ struct ConverterTests {
     let stranger = UnknownFields([0xFA, 0x3E, 0x01, 0x78])  // Field 1007, one byte.
     message.unknownFields = stranger
     message.outlierDetection?.unknownFields = stranger
-    message.dnsLookupFamily = .init(rawValue: 77)
+    message.protocolSelection = .init(rawValue: 77)
     var tls = Envoy_Extensions_TransportSockets_Tls_V3_UpstreamTlsContext()
     tls.unknownFields = stranger
     var socket = Envoy_Config_Core_V3_TransportSocket()
@@ -66,7 +66,7 @@ struct ConverterTests {
         ": transport_socket.typed_config", "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"), "\(told)")
     #expect(
       told.contains(
-        "envoy.config.cluster.v3.Cluster a: dns_lookup_family: has the value 77, which is not known here and has no effect"
+        "envoy.config.cluster.v3.Cluster a: protocol_selection: has the value 77, which is not known here and has no effect"
       ), "\(told)")
   }
 
@@ -338,7 +338,7 @@ struct BalancingConversionTests {
     arguments: [
       (
         #""lb_policy":"RING_HASH","ring_hash_lb_config":{"minimum_ring_size":"8388609"}"#,
-        "ring_hash_lb_config.minimum_ring_size: must be 1 to 8388608, is 8388609"
+        "ring_hash_lb_config.minimum_ring_size: must be at most 8388608, is 8388609"
       ),
       (
         #""lb_policy":"RING_HASH","ring_hash_lb_config":{"maximum_ring_size":"12"}"#,

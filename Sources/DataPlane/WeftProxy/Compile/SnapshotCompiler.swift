@@ -372,6 +372,7 @@ package final class SnapshotCompiler {
     let cluster = model.cluster
     let balancer = try balancer(of: cluster, storage)
     let hashes = balancer?.traits.hashes ?? .none
+    if hashes != .none { try checkWeights(model.assignment) }
     var endpoints: [CompiledEndpoint] = []
     var weights: [UInt32: UInt32] = [:]
     for (l, locality) in model.assignment.localities.enumerated() {
@@ -450,6 +451,31 @@ package final class SnapshotCompiler {
     attachOutliers(cluster, &compiled)
     publishMembers(compiled)
     return Unit(model: model, value: storage.keep(compiled), storage: storage)
+  }
+
+  /// Policies that hash make shares of the weights. *Errors*: weights of hosts, of a locality that has one itself or else of a priority, or of the
+  /// localities of a priority, that come to more than Envoy takes.
+  private func checkWeights(_ assignment: LoadAssignment) throws(ConfigError) {
+    let at = FieldPath().field("load_assignment").field("endpoints")
+    let weighted = Set(assignment.localities.filter { $0.weight != nil }.map(\.priority))
+    var hosts: [UInt32: UInt64] = [:]
+    var localities: [UInt32: UInt64] = [:]
+    for (l, locality) in assignment.localities.enumerated() {
+      let own = locality.endpoints.reduce(0 as UInt64) { $0 + UInt64($1.weight) }
+      let sum = (weighted.contains(locality.priority) ? 0 : hosts[locality.priority, default: 0]) + own
+      guard sum <= UInt32.max else {
+        throw ConfigError(
+          path: at.index(l).field("lb_endpoints"),
+          "make the weights of hosts \(sum) together; \(UInt32.max) are allowed")
+      }
+      let all = localities[locality.priority, default: 0] + UInt64(locality.weight ?? 0)
+      guard all <= UInt32.max else {
+        throw ConfigError(
+          path: at.index(l).field("load_balancing_weight"),
+          "makes the weights of priority \(locality.priority) \(all) together; \(UInt32.max) are allowed")
+      }
+      (hosts[locality.priority], localities[locality.priority]) = (sum, all)
+    }
   }
 
   private func balancer(of cluster: Cluster, _ storage: SnapshotStorage) throws(ConfigError) -> CompiledBalancer? {

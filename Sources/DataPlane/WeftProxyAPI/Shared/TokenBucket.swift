@@ -91,6 +91,20 @@ package struct TokenBucketTable: BitwiseCopyable, @unchecked Sendable {  // atom
   private let places: Int
   private let cells: UnsafeMutablePointer<UInt64>
 
+  /// So many numbers it consists of.
+  package var cellCount: Int { 3 * places }
+
+  /// The table of the same rate and size that belongs to a connection, and begins at its number `i`.
+  package func of(_ cells: ConnectionCells, _ i: Int) -> TokenBucketTable {
+    precondition(i + cellCount <= cells.count)
+    return unsafe TokenBucketTable(rate, places: places, at: cells.cell(i))
+  }
+
+  @unsafe private init(_ rate: TokenRate, places: Int, at cells: UnsafeMutablePointer<UInt64>) {
+    (self.rate, self.places) = (rate, places)
+    unsafe self.cells = cells
+  }
+
   package init(_ rate: TokenRate, places: Int, _ storage: SnapshotStorage) {
     self.rate = rate
     self.places = max(1, places)

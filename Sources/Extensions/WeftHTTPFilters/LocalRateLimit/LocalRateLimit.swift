@@ -24,6 +24,8 @@ package struct LocalRateLimit: RequestHeadFilter, ResponseHeadFilter {
     /// Responses say how the limit stands: `x-ratelimit-limit`, `-remaining`, `-reset`.
     var tellsLimits = false
     var descriptors = ConstantTable<LimitDescriptor>()
+    /// Numbers a connection keeps: the general bucket comes first, then the descriptors'.
+    var cellCount = 1
     var rules = ConstantTable<LimitRule>()
     var requestHeaders = ConstantTable<CompiledHeaderChange>()
     var responseHeaders = ConstantTable<CompiledHeaderChange>()
@@ -85,19 +87,17 @@ package struct LocalRateLimit: RequestHeadFilter, ResponseHeadFilter {
     return allowsAll(head, x)
   }
 
-  /// The general bucket comes first among a connection's cells, then the descriptors'.
   private mutating func allowsAll(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> Bool {
     var cells: ConnectionCells?
     if x.config.isPerConnection, let bucket = x.config.bucket {
-      cells = x.connectionCells(bucket.identity, 1 + x.config.descriptors.count)
+      cells = x.connectionCells(bucket.identity, x.config.cellCount)
     }
     var met = false
     for r in x.config.rules.indices {
       for d in x.config.descriptors.indices {
         guard let value = x.config.rules[r].meets(x.config.descriptors[d], head, x) else { continue }
         met = true
-        let own = x.config.descriptors[d].bucket(value, now: x.now)
-        if !take(cells.map { own.of($0, 1 + d) } ?? own, x) { return false }
+        if !take(x.config.descriptors[d].bucket(value, cells, now: x.now), x) { return false }
       }
     }
     guard !met || x.config.alwaysAsksGeneral, let bucket = x.config.bucket else { return true }
@@ -131,9 +131,14 @@ struct LimitDescriptor: BitwiseCopyable {
   var entries: ConstantTable<Entry>
   var own: TokenBucket
   var byValue: TokenBucketTable?
+  /// Where it begins among a connection's cells.
+  var firstCell: Int
 
-  /// `value` is what the request said where any value is taken.
-  func bucket(_ value: UInt64, now: MonotonicInstant) -> TokenBucket { byValue?.bucket(value, now: now) ?? own }
+  /// `value` is what the request said where any value is taken; `cells` are those of a connection that has buckets of its own.
+  func bucket(_ value: UInt64, _ cells: ConnectionCells?, now: MonotonicInstant) -> TokenBucket {
+    guard let cells else { return byValue?.bucket(value, now: now) ?? own }
+    return byValue?.of(cells, firstCell).bucket(value, now: now) ?? own.of(cells, firstCell)
+  }
 }
 
 /// Actions whose values describe a request.

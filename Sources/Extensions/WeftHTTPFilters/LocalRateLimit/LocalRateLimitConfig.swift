@@ -53,6 +53,9 @@ extension LocalRateLimit {
     config.responseHeaders = try headers(
       message.responseHeadersToAdd, root.field("response_headers_to_add"), context, read)
     config.descriptors = try descriptors(message, context, read)
+    for i in config.descriptors.indices {
+      config.cellCount += config.descriptors[i].byValue?.cellCount ?? 1
+    }
     config.rules = try rules(message, context, read)
     config.stats = context.stats(LocalRateLimitMetric.self, LocalRateLimitMetric.prefix, name: message.statPrefix)
     return config
@@ -74,6 +77,9 @@ extension LocalRateLimit {
     _ message: Message, _ context: FilterContext, _ read: ExtensionReader
   ) throws(ConfigError) -> ConstantTable<LimitDescriptor> {
     var out: [LimitDescriptor] = []
+    var known: Set<[String]> = []
+    // The general bucket is a connection's first.
+    var cells = 1
     let places = Int(message.maxDynamicDescriptors?.value ?? 20)
     guard (1...1024).contains(places) else {
       throw ConfigError(path: FieldPath().field("max_dynamic_descriptors"), "must be 1 to 1024, is \(places)")
@@ -92,19 +98,27 @@ extension LocalRateLimit {
         entries.append(
           LimitDescriptor.Entry(key: context.storage.text(entry.key), value: context.storage.text(entry.value)))
       }
+      guard known.insert(descriptor.entries.flatMap { [$0.key, $0.value] }).inserted else {
+        throw ConfigError(path: at.field("entries"), "are those of a descriptor before")
+      }
       let rate = TokenRate(try read.tokenBucket(bucket, at.field("token_bucket")))
       let isOpen = entries.contains { $0.value.isEmpty }
-      guard !isOpen || !message.localRateLimitPerDownstreamConnection else {
+      let made = LimitDescriptor(
+        entries: context.storage.arena.table(entries), own: TokenBucket(rate, context.storage),
+        byValue: isOpen ? TokenBucketTable(rate, places: places, context.storage) : nil, firstCell: cells)
+      cells += made.byValue?.cellCount ?? 1
+      guard cells <= Self.mostCells || !message.localRateLimitPerDownstreamConnection else {
         throw ConfigError(
-          path: at.field("entries"), "must have values where local_rate_limit_per_downstream_connection is set")
+          path: at.field("entries"),
+          "leave more values open than a connection can have buckets for; lower max_dynamic_descriptors")
       }
-      out.append(
-        LimitDescriptor(
-          entries: context.storage.arena.table(entries), own: TokenBucket(rate, context.storage),
-          byValue: isOpen ? TokenBucketTable(rate, places: places, context.storage) : nil))
+      out.append(made)
     }
     return context.storage.arena.table(out)
   }
+
+  /// Numbers that a connection may keep for one limit.
+  private static var mostCells: Int { 4096 }
 
   private static func rules(
     _ message: Message, _ context: FilterContext, _ read: ExtensionReader

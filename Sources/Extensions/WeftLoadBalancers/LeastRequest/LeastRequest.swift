@@ -33,8 +33,8 @@ package struct LeastRequest: LoadBalancerPolicy {
     }
     var out = Config(traits: try BalancerTraits(message.localityLbConfig))
     if let choices = message.choiceCount?.value {
-      guard choices >= 2 else {
-        throw ConfigError(path: root.field("choice_count"), "must be 2 or more, is \(choices)")
+      guard choices >= 1 else {
+        throw ConfigError(path: root.field("choice_count"), "must be 1 or more, is \(choices)")
       }
       out.choices = Int(choices)
     }

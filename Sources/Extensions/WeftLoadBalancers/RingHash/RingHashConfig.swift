@@ -33,7 +33,7 @@ extension RingHash {
     } else {
       hashing = HashingOptions(
         hostnames: message.useHostnameForHashing,
-        balanceFactor: try HashTableSizes.balanceFactor(message.hashBalanceFactor, FieldPath()),
+        balanceFactor: message.hashBalanceFactor?.value ?? 0,
         weighsLocalities: weighted)
     }
     return Config(

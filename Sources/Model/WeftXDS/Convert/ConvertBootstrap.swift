@@ -56,8 +56,8 @@ extension Converter {
     for value in values {
       let own = name(value)
       let mark = warnings.count
-      unknown(value, .root)
       do throws(ConfigError) {
+        try unknown(value, .root)
         let converted = try convert(value)
         guard own.isEmpty || seen.insert(own).inserted else {
           throw ConfigError("duplicate name \"\(own)\"; names must be unique")
@@ -73,6 +73,7 @@ extension Converter {
 
   /// Converts a whole bootstrap. *Errors*: the first thing that is wrong, with its path from the top of the file.
   package func bootstrap(_ value: Envoy_Config_Bootstrap_V3_Bootstrap) throws(ConfigError) -> Bootstrap {
+    try unknown(value, .root)
     var out = Bootstrap()
     if let node = value.node {
       out.node.id = node.id

@@ -15,7 +15,7 @@ extension Converter {
       }
       out.loadAssignment = try loadAssignment(assignment, at: at.field("load_assignment"))
     }
-    out.loadBalancing = try loadBalancing(value, at)
+    out.loadBalancing = try loadBalancing(value, out.discovery, at)
     out.connectTimeout = try positive(value.connectTimeout, at.field("connect_timeout"), default: .seconds(5))
     out.perConnectionBufferLimitBytes = value.perConnectionBufferLimitBytes?.value ?? 1 << 20
     if let breakers = value.circuitBreakers {
@@ -92,11 +92,13 @@ extension Converter {
     }
   }
 
-  private func loadBalancing(_ value: Envoy_Config_Cluster_V3_Cluster, _ at: FieldPath) throws(ConfigError)
-    -> LoadBalancing
-  {
+  private func loadBalancing(
+    _ value: Envoy_Config_Cluster_V3_Cluster, _ discovery: Cluster.Discovery, _ at: FieldPath
+  ) throws(ConfigError) -> LoadBalancing {
     var out = LoadBalancing()
     let hashing = value.commonLbConfig?.consistentHashingLbConfig
+    try checkBounds(of: value, at)
+    try checkPolicy(value, discovery, at)
     switch value.lbPolicy {
     case .roundRobin: out.policy = .roundRobin
     case .leastRequest: out.policy = .balancer(try leastRequest(value.lbConfig, at))
@@ -131,13 +133,68 @@ extension Converter {
       unsupported(common.overrideHostStatus != nil, path, "override_host_status")
     }
     if let policy = value.loadBalancingPolicy {
-      let at = at.field("load_balancing_policy")
-      guard try loadBalancingPolicy(policy, &out, at) else {
+      let field = FieldPath().field("load_balancing_policy")
+      let at = at.appending(field)
+      guard try loadBalancingPolicy(policy, &out, at, field) else {
         let known = extensions.loadBalancers.values.sorted() + ["envoy.load_balancing_policies.wrr_locality"]
         throw fail(at, "Didn't find a registered load balancer factory; known are \(known.joined(separator: ", "))")
       }
     }
     return out
+  }
+
+  /// Settings are checked whether or not the policy in force reads them, as Envoy does: somebody meant something by them.
+  private func checkBounds(of value: Envoy_Config_Cluster_V3_Cluster, _ at: FieldPath) throws(ConfigError) {
+    switch value.lbConfig {
+    case .ringHashLbConfig(let config)?:
+      let path = at.field("ring_hash_lb_config")
+      for (size, field) in [
+        (config.minimumRingSize, "minimum_ring_size"), (config.maximumRingSize, "maximum_ring_size"),
+      ] {
+        guard let size = size?.value, size > HashTableSizes.largestRing else { continue }
+        throw fail(path.field(field), "must be at most \(HashTableSizes.largestRing), is \(size)")
+      }
+    case .maglevLbConfig(let config)?:
+      guard let size = config.tableSize?.value, size > HashTableSizes.largestTable else { break }
+      throw fail(
+        at.field("maglev_lb_config").field("table_size"), "must be at most \(HashTableSizes.largestTable), is \(size)")
+    case .leastRequestLbConfig(let config)?:
+      guard let choices = config.choiceCount?.value, choices < 2 else { break }
+      throw fail(at.field("least_request_lb_config").field("choice_count"), "must be 2 or more, is \(choices)")
+    default: break
+    }
+    guard let factor = value.commonLbConfig?.consistentHashingLbConfig?.hashBalanceFactor?.value, factor < 100 else {
+      return
+    }
+    throw fail(
+      at.field("common_lb_config").field("consistent_hashing_lb_config").field("hash_balance_factor"),
+      "must be 100 or more, is \(factor)")
+  }
+
+  /// *Errors*: a policy that does not go with what stands beside it.
+  private func checkPolicy(
+    _ value: Envoy_Config_Cluster_V3_Cluster, _ discovery: Cluster.Discovery, _ at: FieldPath
+  ) throws(ConfigError) {
+    let isOriginal = if case .originalDestination = discovery { true } else { false }
+    if isOriginal != (value.lbPolicy == .clusterProvided) || (isOriginal && value.loadBalancingPolicy != nil) {
+      throw fail(
+        at.field(value.loadBalancingPolicy != nil && isOriginal ? "load_balancing_policy" : "lb_policy"),
+        isOriginal
+          ? "must be CLUSTER_PROVIDED for a cluster of type ORIGINAL_DST"
+          : "may be CLUSTER_PROVIDED for a cluster of type ORIGINAL_DST only")
+    }
+    guard value.loadBalancingPolicy != nil, let common = value.commonLbConfig else { return }
+    let partial =
+      switch common.localityConfigSpecifier {
+      case .localityWeightedLbConfig: "locality_weighted_lb_config"
+      case .zoneAwareLbConfig: "zone_aware_lb_config"
+      case nil: common.consistentHashingLbConfig != nil ? "consistent_hashing_lb_config" : ""
+      }
+    if !partial.isEmpty {
+      throw fail(
+        at.field("common_lb_config").field(partial),
+        "cannot be combined with load_balancing_policy, whose own message says it")
+    }
   }
 
   private typealias LBConfig = Envoy_Config_Cluster_V3_Cluster.LbConfigOneOf
@@ -146,10 +203,6 @@ extension Converter {
   private func leastRequest(_ config: LBConfig?, _ at: FieldPath) throws(ConfigError) -> ExtensionConfig {
     var message = Envoy_Extensions_LoadBalancingPolicies_LeastRequest_V3_LeastRequest()
     if case .leastRequestLbConfig(let config)? = config {
-      let path = at.field("least_request_lb_config")
-      if let choices = config.choiceCount?.value, choices < 2 {
-        throw fail(path.field("choice_count"), "must be 2 or more, is \(choices)")
-      }
       message.choiceCount = config.choiceCount
       // Not the key of runtime beside it: there is none.
       message.activeRequestBias = config.activeRequestBias.map { bias in
@@ -157,7 +210,7 @@ extension Converter {
         out.defaultValue = bias.defaultValue
         return out
       }
-      unsupported(config.slowStartConfig != nil, path, "slow_start_config")
+      unsupported(config.slowStartConfig != nil, at.field("least_request_lb_config"), "slow_start_config")
     }
     return ExtensionConfig(message)
   }
@@ -173,7 +226,7 @@ extension Converter {
       message.maximumRingSize = config.maximumRingSize
       message.hashFunction = config.hashFunction == .murmurHash2 ? .murmurHash2 : .xxHash
     }
-    message.consistentHashingLbConfig = try consistentHashing(hashing, at)
+    message.consistentHashingLbConfig = consistentHashing(hashing)
     return ExtensionConfig(message)
   }
 
@@ -185,36 +238,40 @@ extension Converter {
       _ = try HashTableSizes.table(config.tableSize, at.field("maglev_lb_config"))
       message.tableSize = config.tableSize
     }
-    message.consistentHashingLbConfig = try consistentHashing(hashing, at)
+    message.consistentHashingLbConfig = consistentHashing(hashing)
     return ExtensionConfig(message)
   }
 
   private func consistentHashing(
-    _ hashing: Hashing?, _ at: FieldPath
-  ) throws(ConfigError) -> Envoy_Extensions_LoadBalancingPolicies_Common_V3_ConsistentHashingLbConfig {
-    let path = at.field("common_lb_config").field("consistent_hashing_lb_config")
-    _ = try HashTableSizes.balanceFactor(hashing?.hashBalanceFactor, path)
+    _ hashing: Hashing?
+  ) -> Envoy_Extensions_LoadBalancingPolicies_Common_V3_ConsistentHashingLbConfig {
     var out = Envoy_Extensions_LoadBalancingPolicies_Common_V3_ConsistentHashingLbConfig()
     out.useHostnameForHashing = hashing?.useHostnameForHashing ?? false
     out.hashBalanceFactor = hashing?.hashBalanceFactor
     return out
   }
 
-  /// The first policy of the list that is known wins, as Envoy does. False when none is.
+  /// The first policy of the list that is known wins, as Envoy does. False when none is. `own` is where the list stands in the cluster, wherever
+  /// that stands: a cluster is the same at another place of a file.
   private func loadBalancingPolicy(
-    _ value: Envoy_Config_Cluster_V3_LoadBalancingPolicy, _ out: inout LoadBalancing, _ at: FieldPath
+    _ value: Envoy_Config_Cluster_V3_LoadBalancingPolicy, _ out: inout LoadBalancing, _ at: FieldPath, _ own: FieldPath
   ) throws(ConfigError) -> Bool {
     for (i, policy) in value.policies.enumerated() {
       guard let any = policy.typedExtensionConfig?.typedConfig else { continue }
-      let path = at.field("policies").index(i).field("typed_extension_config").field("typed_config")
+      let field = FieldPath().field("policies").index(i).field("typed_extension_config").field("typed_config")
+      let path = at.appending(field)
       if any.holds(Envoy_Extensions_LoadBalancingPolicies_WrrLocality_V3_WrrLocality.self) {
         let locality = try unpack(any, Envoy_Extensions_LoadBalancingPolicies_WrrLocality_V3_WrrLocality.self, path)
         out.localityWeighted = true
-        guard let inner = locality.endpointPickingPolicy else { return true }
-        return try loadBalancingPolicy(inner, &out, path.field("endpoint_picking_policy"))
+        guard let inner = locality.endpointPickingPolicy else {
+          throw fail(path.field("endpoint_picking_policy"), "is required")
+        }
+        let picking = FieldPath().field("endpoint_picking_policy")
+        return try loadBalancingPolicy(
+          inner, &out, path.appending(picking), own.appending(field).appending(picking))
       }
       guard let config = try? extensionConfig(any, path), extensions.hasLoadBalancer(config.typeName) else { continue }
-      (out.policy, out.policyPath) = (.balancer(config), path)
+      (out.policy, out.policyPath) = (.balancer(config), own.appending(field))
       return true
     }
     return false

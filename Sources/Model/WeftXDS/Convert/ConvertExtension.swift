@@ -12,7 +12,7 @@ extension Converter {
       let type = try required(Self.typeName(free.typeUrl), at.field("type_url"))
       return ExtensionConfig(typeName: type, message: try typed(free.value, type, at.field("value")))
     default:
-      if let type = Self.registry.type(forURL: any.typeUrl) { look(into: any, as: type, at) }
+      if let type = Self.registry.type(forURL: any.typeUrl) { try look(into: any, as: type, at) }
       return ExtensionConfig(typeName: Self.typeName(any.typeUrl), message: any.value)
     }
   }
@@ -23,8 +23,8 @@ extension Converter {
   }
 
   /// Reports what the extension will not know either; what is no such message it will refuse.
-  private func look<M: Message>(into any: Google_Protobuf_Any, as: M.Type, _ at: FieldPath) {
-    if let message = try? M(serialized: any.value) { unknown(message, at) }
+  private func look<M: Message>(into any: Google_Protobuf_Any, as: M.Type, _ at: FieldPath) throws(ConfigError) {
+    if let message = try? M(serialized: any.value) { try unknown(message, at) }
   }
 
   /// Both names stand for one message.
@@ -43,13 +43,15 @@ extension Converter {
     }
     func parse<M: Message>(_: M.Type) throws(ConfigError) -> [UInt8] {
       guard let value else { return [] }
-      var unknown: [FieldPath] = []
+      var paths: [FieldPath] = []
+      let message: M
       do throws(ProtobufError) {
         let options = JSONDecodingOptions(unknownFields: .collect, registry: Self.registry)
-        let message = try M(json: try value.json(), options: options, unknown: &unknown)
-        for path in unknown { warn(at.appending(path), "is an unknown field and has no effect") }
-        return message.serialized()
+        message = try M(json: try value.json(), options: options, unknown: &paths)
       } catch { throw ConfigError(path: at.appending(error.path), error.message) }
+      for path in paths { warn(at.appending(path), "is an unknown field and has no effect") }
+      try unknown(message, at)
+      return message.serialized()
     }
     return try parse(message)
   }

@@ -32,6 +32,7 @@ extension Converter {
     try limits(value, &out, at)
     try identity(value, &out, at)
     try paths(value, &out, at)
+    try differ(value.upgradeConfigs.map(\.upgradeType), at.field("upgrade_configs"))
     for (i, upgrade) in value.upgradeConfigs.enumerated() {
       let path = at.field("upgrade_configs").index(i)
       out.upgrades.append(

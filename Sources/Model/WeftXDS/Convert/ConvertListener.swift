@@ -135,7 +135,10 @@ extension Converter {
     out.closesOnErrors = value.closeConnectionOnClientHelloParsingErrors
     unsupported(value.enableJa3Fingerprinting?.value ?? false, at, "enable_ja3_fingerprinting")
     unsupported(value.enableJa4Fingerprinting?.value ?? false, at, "enable_ja4_fingerprinting")
-    // initial_read_buffer_size: what has come is looked at, however much that is.
+    // What has come is looked at, however much that is.
+    if let size = value.initialReadBufferSize?.value, !(256...65_536).contains(size) {
+      throw fail(at.field("initial_read_buffer_size"), "must be 256 to 65536, is \(size)")
+    }
     return out
   }
 
@@ -146,7 +149,13 @@ extension Converter {
     out.allowsRequestsWithoutHeader = value.allowRequestsWithoutProxyProtocol
     out.allowsText = !value.disallowedVersions.contains(.v1)
     out.allowsBinary = !value.disallowedVersions.contains(.v2)
+    guard out.allowsText || out.allowsBinary else {
+      throw fail(at.field("disallowed_versions"), "leaves no version of the protocol: V1 and V2 are both disallowed")
+    }
     out.statPrefix = value.statPrefix
+    for (i, type) in (value.passThroughTlvs?.tlvType ?? []).enumerated() where type >= 256 {
+      throw fail(at.field("pass_through_tlvs").field("tlv_type").index(i), "must be below 256, is \(type)")
+    }
     for (i, rule) in value.rules.enumerated() {
       let path = at.field("rules").index(i)
       guard rule.tlvType < 256 else { throw fail(path.field("tlv_type"), "must be below 256, is \(rule.tlvType)") }
@@ -378,6 +387,9 @@ extension Converter {
     if let attempts = value.maxConnectAttempts?.value {
       guard attempts >= 1 else { throw fail(at.field("max_connect_attempts"), "must be 1 or more, is 0") }
       out.maxConnectAttempts = attempts
+    }
+    guard value.hashPolicy.count <= 1 else {
+      throw fail(at.field("hash_policy"), "must be one at most, has \(value.hashPolicy.count)")
     }
     for (i, policy) in value.hashPolicy.enumerated() {
       let path = at.field("hash_policy").index(i)

@@ -220,6 +220,7 @@ extension Converter {
     for (i, policy) in value.hashPolicy.enumerated() {
       if let policy = try hashPolicy(policy, at.field("hash_policy").index(i)) { out.hashPolicies.append(policy) }
     }
+    try differ(value.upgradeConfigs.map(\.upgradeType), at.field("upgrade_configs"))
     for (i, upgrade) in value.upgradeConfigs.enumerated() {
       let path = at.field("upgrade_configs").index(i)
       out.upgrades.append(
@@ -336,7 +337,9 @@ extension Converter {
     switch value.policySpecifier {
     case .header(let header):
       source = .header(
-        name: try required(header.headerName, at.field("header").field("header_name")),
+        name: try headText(
+          try required(header.headerName, at.field("header").field("header_name")),
+          at.field("header").field("header_name")),
         rewrite: try header.regexRewrite.map { (r) throws(ConfigError) in
           try rewrite(r, at.field("header").field("regex_rewrite"))
         })
@@ -356,27 +359,27 @@ extension Converter {
   private func cookie(
     _ value: Envoy_Config_Route_V3_RouteAction.HashPolicy.Cookie, _ at: FieldPath
   ) throws(ConfigError) -> HashPolicy.Source {
-    let name = try required(value.name, at.field("name"))
-    // They become part of a field of the answer.
-    guard HeaderText.isToken(name) else { throw fail(at.field("name"), "must be a token, is \"\(name)\"") }
+    // All of it becomes part of a field of the answer.
+    let name = try headText(try required(value.name, at.field("name")), at.field("name"))
     var attributes: [HashPolicy.CookieAttribute] = []
     for (i, attribute) in value.attributes.enumerated() {
       let path = at.field("attributes").index(i)
-      guard HeaderText.isToken(attribute.name) else {
-        throw fail(path.field("name"), "must be a token, is \"\(attribute.name)\"")
-      }
       attributes.append(
-        HashPolicy.CookieAttribute(name: attribute.name, value: try cookieText(attribute.value, path.field("value"))))
+        HashPolicy.CookieAttribute(
+          name: try headText(try required(attribute.name, path.field("name")), path.field("name")),
+          value: try headText(attribute.value, path.field("value"))))
     }
     return .cookie(
-      name: name, path: try cookieText(value.path, at.field("path")), ttl: try duration(value.ttl, at.field("ttl")),
+      name: name, path: try headText(value.path, at.field("path")), ttl: try duration(value.ttl, at.field("ttl")),
       attributes: attributes)
   }
 
-  /// Text inside a `Set-Cookie`: a semicolon would begin another attribute.
-  private func cookieText(_ text: String, _ at: FieldPath) throws(ConfigError) -> String {
-    guard !text.utf8.contains(UInt8(ascii: ";")) else { throw fail(at, "must not hold a semicolon, is \"\(text)\"") }
-    return try headText(text, at)
+  /// *Errors*: an upgrade that is configured twice: which of the two holds?
+  func differ(_ upgrades: [String], _ at: FieldPath) throws(ConfigError) {
+    var known: Set<String> = []
+    for (i, type) in upgrades.enumerated() where !known.insert(type.lowercased()).inserted {
+      throw fail(at.index(i).field("upgrade_type"), "is configured twice: \"\(type)\"")
+    }
   }
 
   func retryPolicy(_ value: Envoy_Config_Route_V3_RetryPolicy, _ at: FieldPath) throws(ConfigError) -> RetryPolicy {

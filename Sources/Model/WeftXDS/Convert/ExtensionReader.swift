@@ -103,7 +103,6 @@ package struct ExtensionReader {
   package func tokenBucket(_ value: Envoy_Type_V3_TokenBucket, _ at: FieldPath) throws(ConfigError)
     -> TokenBucketSettings
   {
-    guard value.maxTokens > 0 else { throw ConfigError(path: at.field("max_tokens"), "must be more than 0") }
     let perFill = value.tokensPerFill?.value ?? 1
     guard perFill > 0 else { throw ConfigError(path: at.field("tokens_per_fill"), "must be more than 0") }
     guard let interval = try duration(value.fillInterval, at.field("fill_interval")) else {

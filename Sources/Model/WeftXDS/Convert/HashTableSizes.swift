@@ -34,17 +34,6 @@ package enum HashTableSizes {
     return size
   }
 
-  /// Percent of the mean load that a host may have; 0: any. *Errors*: at `hash_balance_factor` below `at`.
-  package static func balanceFactor(
-    _ factor: Google_Protobuf_UInt32Value?, _ at: FieldPath
-  ) throws(ConfigError) -> UInt32 {
-    guard let factor = factor?.value else { return 0 }
-    guard factor >= 100 else {
-      throw ConfigError(path: at.field("hash_balance_factor"), "must be 100 or more, is \(factor)")
-    }
-    return factor
-  }
-
   private static func isPrime(_ number: UInt64) -> Bool {
     if number < 2 { return false }
     var divisor: UInt64 = 2

@@ -7,6 +7,8 @@ package struct UnknownPart: Hashable, Sendable {
   package var path: FieldPath
   /// One sentence, no full stop.
   package var message: String
+  /// Full name of the field whose value has no name, such as `envoy.config.cluster.v3.Cluster.type`; nil for a field without one.
+  package var enumField: String?
 }
 
 extension Message {
@@ -46,20 +48,24 @@ package final class UnknownPartFinder: FieldVisitor {
   }
 
   func look(at number: Int32, of schema: EnumSchema) {
-    if schema.name(of: number) == nil { tell("has the value \(number), which is not known here and has no effect") }
+    if schema.name(of: number) == nil { tell("has the value \(number), which is not known here", ofEnum: true) }
   }
 
-  private func tell(_ message: String) {
+  private func tell(_ message: String, ofEnum: Bool = false) {
     guard found.count < Self.most else { return }
     var path = FieldPath()
+    var field = ""
     for step in steps {
       switch step {
-      case .field(let schema, let number): path = path.field(schema.field(numbered: number)?.name ?? "\(number)")
+      case .field(let schema, let number):
+        let name = schema.field(numbered: number)?.name ?? "\(number)"
+        path = path.field(name)
+        field = "\(schema.name).\(name)"
       case .index(let index): path = path.index(index)
       case .key(let key): path = path.key(key)
       }
     }
-    found.append(UnknownPart(path: path, message: message))
+    found.append(UnknownPart(path: path, message: message, enumField: ofEnum ? field : nil))
   }
 
   private func step(_ number: Int32, _ body: () -> Void) {
@@ -100,7 +106,7 @@ package final class UnknownPartFinder: FieldVisitor {
   package override func presentUnknown(_ fields: UnknownFields) {
     guard let schema else { return }
     for number in BinaryDecoder(fields.bytes, limits: DecodingLimits()).fieldNumbers() {
-      tell("holds field \(number) of \(schema.name), which is not known here and has no effect")
+      tell("holds field \(number) of \(schema.name), which is not known here")
     }
   }
 }
