@@ -47,9 +47,19 @@ release-tools: setup ## the same, and the tools and examples that demonstration,
 fuzz: setup ## fuzz one parser: make fuzz T=http1|http2|hpack|preamble|hello|dubbo|protobuf|yaml S=60
 	@Fuzz/run.sh "$(T)" "$(S)"
 
-sim: debug ## simulated meshes: SEED=7 one seed aloud, N=1000 many (from SEED on), W=DataPlane|ConfigStorm|ControlPlane one world
-	@$(if $(SEED),WEFT_SEED=$(SEED),) $(if $(N),WEFT_SIM_COUNT=$(N),$(if $(SEED),,WEFT_SIM_COUNT=200)) \
-		swift test --skip-build --parallel --filter 'SimulationTests.*$(W)'
+sim: $(if $(FAST),sim-bundle,debug) ## simulated meshes: SEED=7 one seed aloud, N=1000 many (from SEED on), W=Hostile|DataPlane|ConfigStorm|ControlPlane one world, FAST=1 optimised
+	@if [ -n "$(SEED)" ] && [ -z "$(N)" ]; then \
+		WEFT_SEED=$(SEED) $(sim_build)/weftPackageTests.xctest --testing-library swift-testing --filter '$(W)SimulationTests/seeds'; \
+	else \
+		Tests/Simulation/run.py --build $(sim_build) --count $(or $(N),200) --first $(or $(SEED),1) --jobs $(JOBS) $(if $(W),--world $(W)); \
+	fi
+
+sim_build = $(if $(FAST),.build/sim/release,.build/debug)
+
+# Optimised, in a folder of its own; every assertion is still checked.
+sim-bundle:
+	@WEFT_TESTS=Simulation swift build -c release --scratch-path .build/sim --product weftPackageTests --jobs $(JOBS) \
+		-Xswiftc -enable-testing -Xswiftc -assert-config -Xswiftc Debug 2>&1 | Tools/progress.sh
 
 hostile: setup-test release ## random hostile traffic against a live weft-proxy: N=20 rounds of S=60 seconds, SEED=1; PROXY=.build/debug/weft-proxy another one
 	@Tests/Partners/hostile/run.py --rounds $(or $(N),20) --seconds $(or $(S),60) --seed $(or $(SEED),1) $(if $(PROXY),--proxy $(PROXY))
@@ -82,4 +92,4 @@ setup-bench: setup-test ## install the peers of the benchmark
 clean: ## remove build products
 	@rm -rf .build
 
-.PHONY: help demo test unit unit-of test-diff check ci debug release release-tools fuzz sim hostile bench gen docs golden-update setup setup-test setup-demo setup-bench clean
+.PHONY: help demo test unit unit-of test-diff check ci debug release release-tools fuzz sim sim-bundle hostile bench gen docs golden-update setup setup-test setup-demo setup-bench clean

@@ -33,11 +33,9 @@ struct ConfigStormSimulationTests {
   }
 
   @Test("no request fails and no connection ends because of a change, and no request sees two configurations")
-  func changes() {
-    for report in SimSeeds.run("config storm", usual: 16, Self.world) { Issue.record("\(report)") }
-    if SimSeeds.tells { SimSeeds.say(Self.probes.summary) }
-    if SimSeeds.list(16).count >= 16 {
-      #expect(Self.probes.missing.isEmpty, "the seeds of this run never came by these places")
+  func seeds() {
+    for report in SimSeeds.run("config storm", usual: 16, probes: Self.probes, enough: 16, Self.world) {
+      Issue.record("\(report)")
     }
   }
 }

@@ -30,7 +30,8 @@ package final class SimProbes: Sendable {
   /// Names never reached.
   package var missing: [String] { counts.withLock { counts in names.filter { counts[$0] == 0 } } }
 
+  /// One line for each name, as run.py reads them.
   package var summary: String {
-    counts.withLock { counts in names.map { "\($0): \(counts[$0] ?? 0)" }.joined(separator: "\n") }
+    counts.withLock { counts in names.map { "reached \($0): \(counts[$0] ?? 0)" }.joined(separator: "\n") }
   }
 }

@@ -5,7 +5,8 @@ import Glibc
 /// The seeds of one run.
 ///
 /// `make test` runs a few fixed ones. `WEFT_SEED=7` runs that one alone and prints what happens in it; `WEFT_SIM_COUNT=1000` runs that many,
-/// from `WEFT_SEED` or from the fixed first one on (`make sim SEED=… N=…`).
+/// from `WEFT_SEED` or from the fixed first one on. `WEFT_SIM_PART` says that these are a part of more: what the probes counted is then judged
+/// by who adds up the parts (`make sim SEED=… N=…`, Tests/Simulation/run.py).
 package enum SimSeeds {
   /// What a seed came to.
   package struct Outcome: Sendable {
@@ -26,8 +27,11 @@ package enum SimSeeds {
     return (0..<UInt64(max(1, count))).map { first &+ $0 }
   }
 
-  /// Runs `world` with each seed until three have failed. *Returns*: for each that failed, what went wrong and how to see it again.
-  package static func run(_ name: String, usual: Int, _ world: (UInt64) -> Outcome) -> [String] {
+  /// Runs `world` with each seed until three have failed. *Returns*: for each that failed, what went wrong and how to see it again; and the
+  /// probes that `enough` seeds or more never came by.
+  package static func run(
+    _ name: String, usual: Int, probes: SimProbes, enough: Int, _ world: (UInt64) -> Outcome
+  ) -> [String] {
     var reports: [String] = []
     let seeds = list(usual)
     for (index, seed) in seeds.enumerated() {
@@ -35,9 +39,15 @@ package enum SimSeeds {
       if tells { say("\(name): seed \(seed) (\(index + 1) of \(seeds.count))") }
       let outcome = world(seed)
       if outcome.failures.isEmpty { continue }
-      let list = outcome.failures.prefix(8).map { "  " + $0 }.joined(separator: "\n")
-      reports.append("\(name) fails with seed \(seed); WEFT_SEED=\(seed) runs it again\n\(list)")
-      if reports.count == 3 { break }
+      let list = outcome.failures.prefix(8)
+      if tells { for failure in list { say("\(name): seed \(seed) fails: \(failure)") } }
+      let lines = list.map { "  " + $0 }.joined(separator: "\n")
+      reports.append("\(name) fails with seed \(seed); WEFT_SEED=\(seed) runs it again\n\(lines)")
+      if reports.count == 3 { return reports }
+    }
+    if tells { say(probes.summary) }
+    if seeds.count >= enough, unsafe getenv("WEFT_SIM_PART") == nil, !probes.missing.isEmpty {
+      reports.append("\(seeds.count) seeds of \(name) never came by: \(probes.missing.joined(separator: ", "))")
     }
     return reports
   }
