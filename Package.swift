@@ -257,8 +257,8 @@ let package = Package(
       dependencies: [
         "WeftBase", "WeftHTTP", "WeftProtobuf", "WeftRuntime", "WeftTelemetry", "WeftModel", "WeftKinds",
         "WeftXDSMessages",
-        "WeftUpstream", "WeftProxy", "WeftProxyAPI", "WeftAccessLogs", "WeftListenerFilters", "WeftLoadBalancers",
-        "WeftControlAPI", "WeftTranslation",
+        "WeftUpstream", "WeftProxy", "WeftProxyAPI", "WeftAccessLogs", "WeftHTTPFilters", "WeftListenerFilters",
+        "WeftLoadBalancers", "WeftNetworkFilters", "WeftProtocols", "WeftXDS", "WeftControlAPI", "WeftTranslation",
         "WeftDiscovery", "WeftTestKit",
       ], path: "Tests/Simulation", swiftSettings: strict),
     .testTarget(

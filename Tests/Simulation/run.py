@@ -43,7 +43,7 @@ class Run:
     def play(self, first, world):
         """One process; after a trap another one, behind the seed that trapped."""
         end = min(first + PART, self.args.first + self.args.count)
-        while first < end and not self.stopping:
+        while first < end and not self.stopping and len(self.failures) < FAILURES:
             environment = dict(os.environ, WEFT_SEED=str(first), WEFT_SIM_COUNT=str(end - first), WEFT_SIM_PART="1", NO_COLOR="1", SWIFT_BACKTRACE="enable=no")
             process = subprocess.Popen(
                 [self.args.build / "weftPackageTests.xctest", "--testing-library", "swift-testing", "--filter", f"{world}SimulationTests/seeds"], env=environment,
@@ -52,7 +52,7 @@ class Run:
                 self.processes.add(process)
             heard = [time.monotonic(), False]
             threading.Thread(target=self.watch, args=(process, heard), daemon=True).start()
-            seed, story, passed, told = None, collections.deque(maxlen=12), False, {}
+            seed, story, trap, passed, told = None, collections.deque(maxlen=12), None, False, {}
             for line in process.stdout:
                 heard[0] = time.monotonic()
                 line = line.rstrip()
@@ -66,6 +66,8 @@ class Run:
                         self.reached[world][said[1]] += int(said[2])
                 elif said := re.fullmatch(r"[a-z ]+: seed (\d+) fails: (.*)", line):
                     told.setdefault(int(said[1]), []).append(said[2])
+                elif re.search(r"(Fatal error|Precondition failed|Assertion failed):", line):
+                    trap = line
                 else:
                     story.append(line)
                     passed = passed or bool(re.search(r"Test run with [1-9]\d* tests?.* passed", line))
@@ -85,7 +87,7 @@ class Run:
             elif seed is None:
                 return self.note(world, first, "the tests do not start:\n" + "\n".join(story))
             else:
-                self.note(world, seed, (f"silent for {SILENCE} s" if code == -9 else f"ended by {-code}" if code < 0 else f"ended with {code}") + "\n" + "\n".join(story))
+                self.note(world, seed, (f"silent for {SILENCE} s" if code == -9 else f"ended by {-code}" if code < 0 else f"ended with {code}") + "\n" + (trap or "\n".join(story)))
                 with self.lock:
                     self.done[world] += 1
                 first = seed + 1

@@ -190,6 +190,9 @@ final class SimServerH2: SimEnd {
     limits.http2.initialStreamWindow = UInt32(world.pick([1_000, 65_535, 16 << 20]))
     limits.http2.initialConnectionWindow = max(65_535, limits.http2.initialStreamWindow)
     limits.http2.maxConcurrentStreams = UInt32(world.pick(traffic.knobs.isCalm ? [1_000] : [1, 3, 1_000]))
+    // One connection carries the streams of many clients: each may reset as many as the proxy lets it, and together they are more (hostile worlds,
+    // seed 2282).
+    limits.http2.prematureResetStreams = 1 << 20
     h2 = H2End(.server, limits: limits) { [unowned self] in write($0) }
     h2.onEvent = { [unowned self] in saw($0, $1) }
     h2.flush()

@@ -140,6 +140,9 @@ struct HostileBytes {
     ("content-length", "3"), ("content-length", "18446744073709551616"), ("transfer-encoding", "chunked"),
     ("x-nul", "a\0b"), ("bad name", "v"), ("", "v"), ("X-UP", "v"), (":path", "/two"),
     ("x-large", String(repeating: "y", count: 9_000)), ("x-forwarded-for", "1.2.3.4, x"),
+    ("origin", "http://a"), ("access-control-request-method", "PUT"), ("x-envoy-fault-delay-request", "300"),
+    ("x-envoy-fault-abort-request", "418"), ("x-envoy-fault-throughput-response", "1"),
+    ("x-envoy-fault-throughput-response", "18446744073709551615"),
   ]
   private static let responseFields = [
     ("x-nul", "a\0b"), ("x-line", "a\u{b}b"), ("", "empty"), ("bad name", "1"), ("X-UPPER", "1"), (":status", "500"),

@@ -11,7 +11,7 @@ final class HostileClient: HostilePeer {
 
   static let paths = [
     "/bad-h1", "/bad-h1", "/bad-h2", "/bad-h2", "/bad-like", "/retry-h1", "/retry-h2", "/stranger", "/stranger/x",
-    "/direct", "/direct-204", "/direct-grpc", "/redirect", "/dead", "/nobody", "/socket", "/raw", "/", "*",
+    "/tls", "/direct", "/direct-204", "/direct-grpc", "/redirect", "/dead", "/nobody", "/socket", "/raw", "/", "*",
   ]
   private static let methods =
     Array(repeating: "GET", count: 8) + ["POST", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "CONNECT", "BREW"]
@@ -31,6 +31,7 @@ final class HostileClient: HostilePeer {
       probes.reached("handshake")
       write("!")
     }
+    preamble()
     switch attack {
     case .http1: http1()
     case .pipeline: pipeline()
@@ -44,6 +45,32 @@ final class HostileClient: HostilePeer {
     case .junk: send { [unowned self] in bytes.noise(3_000) }
     }
     goOn()
+  }
+
+  /// What listener filters look for, right or wrong, in one piece or two.
+  private func preamble() {
+    if bytes.chance(60) { return }
+    let version2 = Array("\r\n\r\n\0\r\nQUIT\n".utf8)
+    let choices: [[UInt8]] = [
+      Array("PROXY TCP4 10.0.0.1 10.0.0.2 1000 80\r\n".utf8), Array("PROXY UNKNOWN\r\n".utf8),
+      Array("PROXY TCP4 10.0.0.1 10.0.0.2 99999 80\r\n".utf8), Array("PROXY TCP6 ::1 ::2 1 2\r\n".utf8),
+      Array("PROXY ".utf8) + Array(repeating: 65, count: 120),
+      version2 + [0x21, 0x11, 0, 12, 10, 0, 0, 1, 10, 0, 0, 2, 3, 232, 0, 80],
+      version2 + [0x21, 0x11, 0, 17, 10, 0, 0, 1, 10, 0, 0, 2, 3, 232, 0, 80, 2, 0, 2, 97, 98],
+      version2 + [0x21, 0x11, 0, 15, 10, 0, 0, 1, 10, 0, 0, 2, 3, 232, 0, 80, 2, 255, 255], version2 + [0x20, 0, 0, 0],
+      version2 + [0x31, 0x11, 0, 12], version2 + [0x21, 0x11, 255, 255] + bytes.noise(400),
+      [22, 3, 1, 0, UInt8(world.pick(4...200)), 1, 0, 0, 4, 3, 3, 0, 0] + bytes.noise(200), hello, hello,
+    ]
+    let whole = world.pick(choices)
+    if bytes.chance(70) { return send { whole } }
+    let cut = world.pick(1...whole.count - 1)
+    send { Array(whole[..<cut]) }
+    send { Array(whole[cut...]) }
+  }
+
+  /// A ClientHello without extensions.
+  private var hello: [UInt8] {
+    [22, 3, 1, 0, 47, 1, 0, 0, 43, 3, 3] + Array(repeating: 7, count: 32) + [0, 0, 2, 0x13, 1, 1, 0, 0, 0]
   }
 
   private var path: String { world.pick(Self.paths) }

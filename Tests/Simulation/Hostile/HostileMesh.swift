@@ -2,8 +2,10 @@
 
 import WeftBase
 import WeftHTTP
-import WeftListenerFilters
+import WeftHTTPFilters
 import WeftModel
+import WeftNetworkFilters
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 import WeftTestKit
@@ -24,7 +26,13 @@ final class HostileMesh {
   static let rawPort: UInt16 = 9005
   static let securePort: UInt16 = 15007
   static let deadPort: UInt16 = 9009
-  private static let scopes = ["open", "tight", "moving", "secure"]
+  static let dubboPort: UInt16 = 15008
+  static let tightDubboPort: UInt16 = 15009
+  static let dubboPorts: [UInt16] = [8090, 8091]
+  static let badDubboPorts: [UInt16] = [9006, 9007]
+  static let badSecurePorts: [UInt16] = [9008]
+  static let authzPort: UInt16 = 8095
+  private static let scopes = ["open", "tight", "moving", "secure", "rpc", "rpc-tight"]
 
   let world: SimWorld
   let traffic: SimTraffic
@@ -32,14 +40,21 @@ final class HostileMesh {
   private let clients: SimEnds
   private let servers: SimEnds
   private let attackers: SimEnds
-  private let edge: SimProxy
+  let edge: SimProxy
+  let filters: HostileFilters
   private var users: [SimUser] = []
+  private var callers: [DubboUser] = []
   /// Drawn once, so that no change concerns the innocents.
-  private let honestSpeak: Cluster.UpstreamProtocol
-  private let openBuffer: UInt32
-  private let openWindow: UInt32
+  let honestSpeak: Cluster.UpstreamProtocol
+  let honestPolicy: LoadBalancing.Policy
+  let openBuffer: UInt32
+  let openWindow: UInt32
+  let kindChain: [ConfiguredFilter]
+  let kindServiceChain: [ConfiguredFilter]
+  let kindNetwork: [ConfiguredNetworkFilter]
+  let kindListener: [ConfiguredListenerFilter]
   /// Chooses copies and backups beside the world's other draws, so that a seed's other choices stay as they were.
-  private var beside: RandomSource
+  var beside: RandomSource
 
   init(seed: UInt64, probes: SimProbes) {
     var chance = RandomSource(seed: RandomSource.mix(seed, 0xbad))
@@ -57,8 +72,18 @@ final class HostileMesh {
     clients = SimEnds(world, world.addProcess("innocents"))
     servers = SimEnds(world, world.addProcess("servers"))
     attackers = SimEnds(world, world.addProcess("attackers"))
-    edge = SimProxy(world, "edge", security: HostileSecurity())
+    var limits = WorkerEngine.Limits()
+    limits.halfMessageBytes = world.pick([60_000, 64 << 20])
+    limits.messagesUnderWay = world.pick([3, 1_024])
+    limits.queuedAnswerBytes = world.pick([100_000, 32 << 20])
+    edge = SimProxy(world, "edge", limits: limits, security: HostileSecurity())
+    filters = HostileFilters(world: world)
     honestSpeak = world.pick([.http1, .http2])
+    honestPolicy = world.pick([.roundRobin, .leastRequest, .random, .ringHash, .maglev])
+    kindChain = filters.kindChain()
+    kindServiceChain = filters.kindChain()
+    kindNetwork = filters.kindNetwork()
+    kindListener = filters.listener(kind: true)
     openBuffer = world.pick([4_096, 32_768, 1 << 20])
     openWindow = world.pick([65_535, 1 << 20, 16 << 20])
     let speak = honestSpeak
@@ -67,8 +92,12 @@ final class HostileMesh {
         speak == .http2 ? SimServerH2(host, traffic, port) : SimServerH1(host, traffic, port)
       }
     }
+    for port in Self.dubboPorts { servers.listen(port) { HonestDubboServer($0) } }
+    servers.listen(Self.authzPort) { AuthzServer($0) }
+    for port in Self.badDubboPorts { attackers.listen(port) { HostileDubboServer($0, probes) } }
     for (ports, kind) in [
       (Self.badHTTP1Ports, HostileServer.Kind.http1), (Self.badHTTP2Ports, .http2), ([Self.rawPort], .raw),
+      (Self.badSecurePorts, .secure),
     ] {
       for port in ports { attackers.listen(port) { HostileServer($0, probes, kind) } }
     }
@@ -76,212 +105,34 @@ final class HostileMesh {
 
   // MARK: Configuration
 
-  private func cluster(_ name: String, _ ports: [UInt16], _ speaks: Cluster.UpstreamProtocol) -> Cluster {
-    var cluster = Cluster(name: name)
-    var endpoints = LocalityEndpoints()
-    for port in ports { endpoints.endpoints.append(Endpoint(address: .socket(host: "127.0.0.1", port: port))) }
-    cluster.loadAssignment.localities = [endpoints]
-    cluster.upstreamProtocol = speaks
-    cluster.connectTimeout = .seconds(2)
-    cluster.idleTimeout = .seconds(30)
-    return cluster
-  }
-
-  /// Where the innocents go: generous, and never changed.
-  private var honest: Cluster {
-    var cluster = cluster("svc", Self.honestPorts, honestSpeak)
-    cluster.circuitBreakers.standard.maxConnections = 100_000
-    cluster.circuitBreakers.standard.maxPendingRequests = 100_000
-    cluster.circuitBreakers.standard.maxRequests = 100_000
-    return cluster
-  }
-
-  private func bad(_ name: String, _ ports: [UInt16], _ speaks: Cluster.UpstreamProtocol) -> Cluster {
-    var cluster = cluster(name, ports, speaks)
-    cluster.connectTimeout = .milliseconds(world.pick([50, 500]))
-    cluster.idleTimeout = .seconds(world.pick([1, 30]))
-    cluster.perConnectionBufferLimitBytes = world.pick([1_024, 16_384, 1 << 20])
-    if world.chance(1, in: 3) {
-      cluster.circuitBreakers.standard.maxConnections = world.pick([1, 3])
-      cluster.circuitBreakers.standard.maxPendingRequests = world.pick([1, 100])
-      cluster.circuitBreakers.standard.maxRequests = world.pick([3, 1_024])
-      cluster.circuitBreakers.standard.maxRetries = world.pick([0, 3])
-    }
-    if world.chance(1, in: 3) {
-      var outliers = OutlierDetection()
-      outliers.consecutive5xx = world.pick([1, 4])
-      outliers.baseEjectionTime = .milliseconds(500)
-      outliers.interval = .milliseconds(500)
-      outliers.maxEjectionPercent = 100
-      cluster.outlierDetection = outliers
-    }
-    if world.chance(1, in: 3) { cluster.maxRequestsPerConnection = world.pick([1, 2, 20]) }
-    if world.chance(1, in: 4) { cluster.maxConnectionDuration = .milliseconds(world.pick([200, 3_000])) }
-    if world.chance(1, in: 4) {
-      cluster.http2.keepalive = .init(interval: .milliseconds(500), timeout: .milliseconds(300))
-    }
-    if world.chance(1, in: 4) { cluster.http2.maxConcurrentStreams = world.pick([1, 10]) }
-    if world.chance(1, in: 4) { cluster.http2.initialStreamWindowBytes = 65_535 }
-    return cluster
-  }
-
-  private var clusters: [Cluster] {
-    var list = [
-      honest, bad("bad-h1", Self.badHTTP1Ports, .http1), bad("bad-h2", Self.badHTTP2Ports, .http2),
-      bad("bad-like", [world.pick([Self.badHTTP1Ports[0], Self.badHTTP2Ports[0]])], .useDownstream),
-      bad("raw", [Self.rawPort], .http1), bad("dead", [Self.deadPort], .http1), cluster("nobody", [], .http1),
-    ]
-    for i in list.indices { list.swapAt(i, i + world.random.next(below: list.count - i)) }
-    return list
-  }
-
-  /// Copies to peers that do anything: of an attacker's requests, and of innocents'.
-  private func mirrors() -> [MirrorPolicy] {
-    let names = ["bad-h1", "bad-h2", "bad-like", "raw", "dead", "nobody", "no-such-cluster"]
-    return (0..<[0, 0, 1, 2, 4][beside.next(below: 5)]).map { _ in
-      var policy = MirrorPolicy(cluster: names[beside.next(below: names.count)])
-      policy.fraction = RuntimeFraction(FractionalPercent([100, 100, 40][beside.next(below: 3)]))
-      policy.disableShadowHostSuffix = beside.chance(1, in: 2)
-      return policy
-    }
-  }
-
-  private var routes: RouteConfiguration {
-    func forward(_ prefix: String, _ cluster: String, retries: Bool = false) -> Route {
-      var action = RouteAction(cluster: .cluster(cluster))
-      action.timeout = world.pick([.zero, .milliseconds(300), .seconds(3)])
-      action.idleTimeout = world.pick([.seconds(1), .seconds(20)])
-      if retries {
-        var policy = RetryPolicy(retryOn: [.serverError, .reset, .connectFailure, .refusedStream])
-        policy.maxRetries = world.pick([1, 3])
-        policy.perTryTimeout = world.chance(1, in: 2) ? .milliseconds(200) : nil
-        action.retryPolicy = policy
-      }
-      action.mirrors = mirrors()
-      return Route(match: RouteMatch(.prefix(prefix)), action: .forward(action))
-    }
-    func direct(_ path: String, _ status: UInt16, _ text: String) -> Route {
-      Route(
-        match: RouteMatch(.exact(path)),
-        action: .respond(DirectResponse(status: status, body: .inline(Array(text.utf8)))))
-    }
-    var tunnel = RouteAction(cluster: .cluster(world.pick(["bad-h1", "bad-h2", "raw"])))
-    tunnel.timeout = .zero
-    tunnel.idleTimeout = .seconds(2)
-    tunnel.upgrades = [
-      UpgradeConfiguration(type: "websocket"),
-      UpgradeConfiguration(type: "CONNECT", terminates: world.chance(1, in: 2)),
-    ]
-    var redirect = Redirect()
-    redirect.path = .path("/x")
-    var innocent = RouteAction(cluster: .cluster("svc"))
-    innocent.timeout = .zero
-    innocent.mirrors = mirrors()
-    var host = VirtualHost(name: "all", domains: ["*"])
-    host.routes = [
-      Route(match: RouteMatch(.connect), action: .forward(tunnel)),
-      Route(match: RouteMatch(.prefix("/socket")), action: .forward(tunnel)),
-      direct("/direct", 200, "directly"), direct("/direct-204", 204, "hello"), direct("/direct-grpc", 403, "a\nb\0c%"),
-      direct("/direct-large", 200, String(repeating: "x", count: 4_000)),
-      Route(match: RouteMatch(.exact("/redirect")), action: .redirect(redirect)),
-      forward("/bad-h1", "bad-h1"), forward("/bad-h2", "bad-h2"), forward("/bad-like", "bad-like"),
-      forward("/retry-h1", "bad-h1", retries: true), forward("/retry-h2", "bad-h2", retries: true),
-      forward("/raw", "raw"), forward("/dead", "dead", retries: true), forward("/nobody", "nobody"),
-      forward("/gone", "no-such-cluster"),
-      Route(match: RouteMatch(.prefix("/stranger")), action: .forward(innocent)),
-      Route(match: RouteMatch(.prefix("/plain")), action: .forward(innocent)),
-      forward("/", "bad-h1"),
-    ]
-    for i in 0..<world.pick(0...2) { host.routes.insert(forward("/unused-\(i)", "svc"), at: 0) }
-    var routes = RouteConfiguration(name: "routes")
-    routes.virtualHosts = [host]
-    return routes
-  }
-
-  private func manager(_ prefix: String) -> HTTPConnectionManager {
-    var manager = HTTPConnectionManager(statPrefix: prefix, routes: .inline(routes))
-    manager.accessLogs = [edge.accessLog]
-    manager.serverName = "weft"
-    manager.idleTimeout = .seconds(60)
-    manager.requestHeadersTimeout = .seconds(20)
-    manager.http2.initialStreamWindowBytes = openWindow
-    manager.http2.allowConnect = true
-    manager.upgrades = [UpgradeConfiguration(type: "CONNECT")]
-    return manager
-  }
-
-  private func listener(_ name: String, _ port: UInt16, _ filter: ConfiguredNetworkFilter) -> Listener {
-    var listener = Listener(name: name, address: .socket(host: "127.0.0.1", port: port))
-    var chain = FilterChain(name: "chain")
-    chain.filters = [filter]
-    listener.filterChains = [chain]
-    listener.listenerFiltersTimeout = .seconds(1)
-    return listener
-  }
-
-  /// A manager with every limit near.
-  private func tight(_ prefix: String) -> HTTPConnectionManager {
-    var manager = manager(prefix)
-    manager.streamIdleTimeout = .milliseconds(world.pick([300, 5_000]))
-    manager.requestHeadersTimeout = .milliseconds(world.pick([200, 3_000]))
-    manager.requestTimeout = world.pick([nil, .milliseconds(500)])
-    manager.idleTimeout = .seconds(world.pick([1, 5]))
-    manager.delayedCloseTimeout = world.pick([nil, .milliseconds(200)])
-    manager.maxRequestsPerConnection = world.pick([nil, 1, 7])
-    manager.maxConnectionDuration = world.pick([nil, .milliseconds(900)])
-    manager.http2.maxConcurrentStreams = world.pick([1, 10, 1_024])
-    manager.http2.initialStreamWindowBytes = 65_535
-    manager.http2.allowConnect = world.chance(1, in: 2)
-    if world.chance(1, in: 3) {
-      manager.http2.keepalive = .init(interval: .milliseconds(700), timeout: .milliseconds(300))
-    }
-    if world.chance(1, in: 4) { manager.codec = world.pick([.http1, .http2]) }
-    manager.proxy100Continue = world.chance(1, in: 2)
-    return manager
-  }
-
-  private var listeners: [Listener] {
-    var open = listener("open", Self.openPort, .httpConnectionManager(manager("open")))
-    open.perConnectionBufferLimitBytes = openBuffer
-    var list = [open]
-    if world.chance(3, in: 4) {
-      var near = listener("tight", Self.tightPort, .httpConnectionManager(tight("tight")))
-      near.perConnectionBufferLimitBytes = world.pick([1_024, 32_768])
-      near.maxConnections = world.pick([nil, nil, 3])
-      list.append(near)
-    }
-    if world.chance(3, in: 4) {
-      var proxy = TCPProxy(statPrefix: "tcp", cluster: .single(world.pick(["raw", "bad-h1", "dead"])))
-      proxy.idleTimeout = .seconds(world.pick([1, 20]))
-      proxy.maxConnectAttempts = world.pick([1, 3])
-      list.append(listener("tcp", Self.tcpPort, .tcpProxy(proxy)))
-    }
-    if world.chance(3, in: 4) {
-      var moving = listener("moving", world.pick(Self.movingPorts), .httpConnectionManager(tight("moving")))
-      if world.chance(1, in: 2) {
-        moving.listenerFilters = [
-          ConfiguredListenerFilter(ExtensionConfig(typeName: HTTPInspector.message, message: []))
-        ]
-      }
-      list.append(moving)
-    }
-    if world.chance(3, in: 4) {
-      var secure = listener("secure", Self.securePort, .httpConnectionManager(tight("secure")))
-      secure.filterChains[0].tls = DownstreamTLSContext()
-      secure.filterChains[0].transportSocketConnectTimeout = world.chance(1, in: 2) ? nil : .milliseconds(400)
-      list.append(secure)
-    }
-    for i in list.indices { list.swapAt(i, i + world.random.next(below: list.count - i)) }
-    return list
-  }
-
   private func change() {
     if world.chance(1, in: 2) || edge.config.clusters.isEmpty { edge.config.clusters = clusters }
+    changeSecrets()
     let before = Set(edge.config.listeners.map(\.name))
     edge.config.listeners = listeners
     if !before.isSubset(of: edge.config.listeners.map(\.name)) { probes.reached("listener removed") }
-    edge.apply()
+    if edge.apply(mayWarm: true) { probes.reached("listener or cluster waits for a secret or a table") }
     world.tell("changed: \(edge.config.listeners.map(\.name))")
+  }
+
+  /// Secrets come, change and go; some are waited for in vain.
+  private func changeSecrets() {
+    for name in Self.secretNames where world.chance(1, in: 3) {
+      let key = SecretKey(name, .stream)
+      edge.config.absentSecrets.remove(key)
+      switch world.pick(0...3) {
+      case 0: edge.config.secrets[key] = nil
+      case 1:
+        edge.config.secrets[key] = nil
+        edge.config.absentSecrets.insert(key)
+        probes.reached("secret waited for in vain")
+      default:
+        if edge.config.secrets[key] != nil { probes.reached("secret changed") }
+        let word = DataSource.inline([UInt8(world.pick(0...255))])
+        edge.config.secrets[key] = Secret(
+          name: name, content: .certificate(TLSCertificate(chain: word, privateKey: word)))
+      }
+    }
   }
 
   // MARK: Load
@@ -296,6 +147,13 @@ final class HostileMesh {
           : SimUserH1(traffic, clients, address, list, depth: world.pick(1...3), old: false))
     }
     for user in users { world.after(world.milliseconds(0...2_000)) { user.connect() } }
+    for number in 0..<world.pick(0...3) {
+      let caller = DubboUser(clients, number)
+      callers.append(caller)
+      world.after(world.milliseconds(0...2_000)) { [self] in
+        clients.connect(caller, to: SocketAddress(.loopback4, port: Self.dubboPort))
+      }
+    }
   }
 
   private func addAttackers(_ count: Int, within span: Int) {
@@ -303,14 +161,19 @@ final class HostileMesh {
       world.after(world.milliseconds(0...span)) { [self] in
         let port = world.pick(
           [Self.openPort, Self.openPort, Self.tightPort, Self.tcpPort, Self.securePort, Self.securePort]
-            + Self.movingPorts)
-        let client = HostileClient(attackers, probes, isSecure: port == Self.securePort)
+            + Self.movingPorts + [Self.dubboPort, Self.tightDubboPort, Self.tightDubboPort])
+        let speaksDubbo = [Self.dubboPort, Self.tightDubboPort].contains(port) != world.chance(1, in: 40)
+        let client =
+          speaksDubbo
+          ? HostileDubboClient(attackers, probes)
+          : HostileClient(attackers, probes, isSecure: port == Self.securePort)
         attackers.connect(client, to: SocketAddress(.loopback4, port: port))
       }
     }
     for _ in 0..<count / 8 {
       world.after(world.milliseconds(0...span)) { [self] in
-        let port = world.pick(Self.badHTTP1Ports + Self.badHTTP2Ports + [Self.tightPort, Self.tcpPort])
+        let port = world.pick(
+          Self.badHTTP1Ports + Self.badHTTP2Ports + Self.badDubboPorts + [Self.tightPort, Self.tcpPort])
         if world.network.breakConnection({ $0.port == port }) { probes.reached("connection broken by the network") }
       }
     }
@@ -333,11 +196,12 @@ final class HostileMesh {
       watch()
     }
     if !world.run(
-      for: .seconds(600), until: { traffic.isDone && world.age > .milliseconds(span) || world.failures.count > 20 })
+      for: .seconds(600), until: { isDone && world.age > .milliseconds(span) || world.failures.count > 20 })
     {
       for exchange in traffic.exchanges where !exchange.isFinal {
         world.fail("an innocent's #\(exchange.id) \(exchange.method.text) \(exchange.path) hangs: \(exchange.outcome)")
       }
+      for caller in callers where !caller.isDone { world.fail("calls of the innocent \(caller.number) hang") }
     }
     if world.failures.isEmpty {
       for user in users where user.connections > 1 {
@@ -355,6 +219,8 @@ final class HostileMesh {
     world.end()
   }
 
+  private var isDone: Bool { traffic.isDone && callers.allSatisfy(\.isDone) }
+
   /// Places that leave no trace in the statistics.
   private func watch() {
     if edge.hasEndedBehindBlockedClient {
@@ -362,6 +228,21 @@ final class HostileMesh {
     }
     if edge.engine.drainingListeners > 0 { probes.reached("listener gone, its connections still there") }
     if edge.hasCopy { probes.reached("copy of a request that still comes") }
+    let engine = edge.engine
+    if !engine.paces[].isEmpty { probes.reached("answer on a pace") }
+    if !engine.turn[].networkHolds.isEmpty { probes.reached("connection held by a network filter") }
+    if !engine.inspections[].isEmpty { probes.reached("connection before its chain is known") }
+    engine.streams.forEach { s in
+      switch engine.streams[s].frame.phase {
+      case .held: probes.reached(engine.streams[s].asked.isNone ? "request held" : "request held for an answer")
+      case .responseHeld: probes.reached("answer held")
+      case .running: break
+      }
+    }
+    if edge.value(.lbTableBytes, "svc") > 0 { probes.reached("innocents' hosts chosen by a table") }
+    if ["bad-h1", "bad-h2", "bad-rpc"].contains(where: { edge.value(.lbTableBytes, $0) > 0 }) {
+      probes.reached("attackers' hosts chosen by a table")
+    }
     if edge.engine.snapshotsInUse > 2 { probes.reached("three configurations in use") }
   }
 
@@ -396,5 +277,50 @@ final class HostileMesh {
     upstream("connect refused", .upstreamCxConnectFail)
     upstream("stream reset by a server", .upstreamRqRxReset)
     probes.reached("direct answer that no field can hold", edge.logCount("/direct-grpc"))
+    countFilters()
+    clients("clients' half messages over their limit", .downstreamCxHalfMessageOverflow)
+    upstream("endpoints' half messages over their limit", .upstreamCxHalfMessageOverflow)
+    probes.reached("Dubbo calls", Int(edge.value(.downstreamRqTotal, "rpc")))
+    probes.reached("Dubbo breaks its protocol", Int(edge.value(.downstreamCxProtocolError, "rpc-tight")))
+    probes.reached("Dubbo endpoint breaks its protocol", Int(edge.value(.upstreamCxProtocolError, "bad-rpc")))
+    probes.reached("Dubbo retry", Int(edge.value(.upstreamRqRetry, "bad-rpc")))
+    probes.reached("TLS to a server", Int(edge.value(.upstreamRqTotal, "bad-tls")))
+  }
+
+  private func countFilters() {
+    func count<M: Metric>(_ name: String, _ metric: M, _ scope: ScopeKey) {
+      probes.reached(name, Int(edge.registry.value(metric, edge.registry.scope(scope, of: M.self))))
+    }
+    for scope in Self.scopes {
+      func http<M: Metric>(_ name: String, _ metric: M, _ filter: String) {
+        count(name, metric, ScopeKey(.filter, scope, "http.*.\(filter)."))
+      }
+      http("fault: aborted", FaultMetric.abortsInjected, "fault")
+      http("fault: delayed", FaultMetric.delaysInjected, "fault")
+      http("fault: slowed down", FaultMetric.responseRlInjected, "fault")
+      http("fault: too many", FaultMetric.faultsOverflow, "fault")
+      http("authorization: admitted", ExtAuthzMetric.ok, "ext_authz")
+      http("authorization: refused", ExtAuthzMetric.denied, "ext_authz")
+      http("authorization: no usable answer", ExtAuthzMetric.error, "ext_authz")
+      http("authorization: changes no message can hold", ExtAuthzMetric.invalid, "ext_authz")
+      http("authorization: admitted without an answer", ExtAuthzMetric.failureModeAllowed, "ext_authz")
+    }
+    count(
+      "local rate limit: refused", WeftHTTPFilters.LocalRateLimitMetric.enforced,
+      ScopeKey(.filter, "lim", "*.http_local_rate_limit."))
+    count(
+      "connection limit: refused", ConnectionLimitMetric.limitedConnections,
+      ScopeKey(.filter, "cl", "connection_limit.*."))
+    count(
+      "connections over their rate", WeftNetworkFilters.LocalRateLimitMetric.rateLimited,
+      ScopeKey(.filter, "nl", "local_rate_limit.*."))
+    count("PROXY header taken", ProxyProtocolMetric.v1Found, ScopeKey(.proxyProtocol))
+    count("PROXY header of version 2 taken", ProxyProtocolMetric.v2Found, ScopeKey(.proxyProtocol))
+    count("PROXY header refused", ProxyProtocolMetric.v1Error, ScopeKey(.proxyProtocol))
+    count("PROXY header of version 2 refused", ProxyProtocolMetric.v2Error, ScopeKey(.proxyProtocol))
+    count("no PROXY header", ProxyProtocolMetric.notFoundDisallowed, ScopeKey(.proxyProtocol))
+    count("HTTP found", HTTPInspectorMetric.http11Found, ScopeKey(.httpInspector))
+    count("no HTTP found", HTTPInspectorMetric.httpNotFound, ScopeKey(.httpInspector))
+    count("TLS found", TLSInspectorMetric.tlsFound, ScopeKey(.tlsInspector))
   }
 }

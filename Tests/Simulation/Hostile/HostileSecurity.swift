@@ -8,18 +8,33 @@ import WeftUpstream
 @testable import WeftProxy
 
 /// The handshake is one exclamation mark each way; after it bytes pass as they are. Half a close is told by `alert`.
+///
+/// A context is told from others by the secrets that it names, as a real one is.
 final class HostileSecurity: SecurityFactory, DownstreamSecurity, UpstreamSecurity {
   static let alert: UInt8 = 0x15
 
+  let identity: UInt64
   var isReady: Bool { true }
-  var identity: UInt64 { 1 }
+
+  init(identity: UInt64 = 1) { self.identity = identity }
 
   func downstream(_ context: DownstreamTLSContext, secrets: [SecretKey: Secret]) throws(ConfigError)
     -> any DownstreamSecurity
-  { self }
+  { HostileSecurity(identity: Self.identity(context.common, secrets)) }
 
   func upstream(_ context: UpstreamTLSContext, secrets: [SecretKey: Secret]) throws(ConfigError) -> any UpstreamSecurity
-  { self }
+  { HostileSecurity(identity: Self.identity(context.common, secrets)) }
+
+  private static func identity(_ context: CommonTLSContext, _ secrets: [SecretKey: Secret]) -> UInt64 {
+    var identity: UInt64 = 1
+    for reference in context.certificateSecrets {
+      guard case .certificate(let certificate) = secrets[reference.key]?.content,
+        case .inline(let bytes) = certificate.chain
+      else { preconditionFailure("a context without its secret is never made") }
+      identity = RandomSource.mix(identity, UInt64(bytes.first ?? 0))
+    }
+    return identity
+  }
 
   func makeSession(serverName: String, expecting expected: String?, protocols: UpstreamProtocols)
     -> any TransportSession

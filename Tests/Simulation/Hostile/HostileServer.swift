@@ -5,7 +5,8 @@ import WeftRuntime
 import WeftTestKit
 
 final class HostileServer: HostilePeer {
-  enum Kind { case http1, http2, raw }
+  /// `secure`: HTTP/1 behind the toy handshake.
+  enum Kind { case http1, http2, raw, secure }
 
   private let kind: Kind
   private var input: [UInt8] = []
@@ -28,6 +29,7 @@ final class HostileServer: HostilePeer {
     if bytes.chance(5) { loop.pauseReading(c) }
     switch kind {
     case .http1: if bytes.chance(4) { write(bytes.response().bytes) }
+    case .secure: if bytes.chance(90) { write("!") }
     case .http2:
       let choices: [[(UInt16, UInt32)]] = [
         [], [], [(3, 1)], [(3, 0)], [(4, 0)], [(4, 10)], [(5, 16_384), (4, 1 << 31 - 1)], [(1, 0)],
@@ -44,7 +46,7 @@ final class HostileServer: HostilePeer {
     input += view.array
     if input.count > 200_000 { input = Array(input.suffix(64)) }
     switch kind {
-    case .http1: http1()
+    case .http1, .secure: http1()
     case .http2: http2()
     case .raw: break
     }
@@ -154,7 +156,8 @@ final class HostileServer: HostilePeer {
     let nasty = bytes.chance(30) ? [bytes.responseField()] : []
     let body = bytes.noise(world.pick([0, 10, 2_000]))
     let ok = [(":status", "200")]
-    switch world.pick(0...16) {
+    switch world.pick(0...19) {
+    case 17...19: verdict(i)
     case 0...3:
       head([status] + nasty)
       write(bytes.frame(0, 1, i, body))
@@ -196,5 +199,25 @@ final class HostileServer: HostilePeer {
       head(ok)
       write(bytes.make(.muchData, i))
     }
+  }
+
+  /// What an authorization service answers: it admits, refuses, or asks for changes, some of which no message can hold.
+  private func verdict(_ i: UInt32) {
+    func option(_ name: String, _ value: String) -> [UInt8] {
+      let header = [0x0a, UInt8(name.utf8.count)] + name.utf8 + [0x12, UInt8(value.utf8.count)] + value.utf8
+      let option = [0x0a, UInt8(header.count)] + header
+      return [0x12, UInt8(option.count)] + option
+    }
+    let changes = option("x-a", "b") + option("x-nul", "a\0b") + option(":path", "/direct") + option("host", "")
+    let answers: [[UInt8]] = [
+      [0x0a, 0, 0x1a, 0], [0x0a, 2, 8, 7, 0x12, 0],
+      [0x0a, 0, 0x1a, UInt8(option("x-a", "b").count)] + option("x-a", "b"),
+      [0x0a, 0, 0x1a, UInt8(changes.count)] + changes, [0x0a, 0], bytes.noise(30),
+    ]
+    let answer = world.pick(answers)
+    write(
+      bytes.frame(1, 4, i, bytes.block([(":status", "200"), ("content-type", "application/grpc")]))
+        + bytes.frame(0, 0, i, [0, 0, 0, 0, UInt8(answer.count)] + answer)
+        + bytes.frame(1, 5, i, bytes.block([("grpc-status", world.pick(["0", "0", "0", "13"]))])))
   }
 }

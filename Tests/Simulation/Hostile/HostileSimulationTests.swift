@@ -18,6 +18,17 @@ struct HostileSimulationTests {
       "server broke its protocol", "retry", "attempt timed out", "request timed out", "breaker refused", "host ejected",
       "reading from a server paused", "request held back", "connect refused", "stream reset by a server",
       "direct answer that no field can hold", "copy of a request that still comes",
+      "secret waited for in vain", "secret changed", "listener or cluster waits for a secret or a table",
+      "half a Dubbo message", "answer on a pace", "connection held by a network filter",
+      "connection before its chain is known", "request held", "request held for an answer",
+      "innocents' hosts chosen by a table", "attackers' hosts chosen by a table",
+      "clients' half messages over their limit", "endpoints' half messages over their limit", "Dubbo calls",
+      "Dubbo breaks its protocol", "Dubbo endpoint breaks its protocol", "Dubbo retry", "TLS to a server",
+      "fault: aborted", "fault: delayed", "fault: slowed down", "fault: too many", "authorization: admitted",
+      "authorization: refused", "authorization: no usable answer", "authorization: changes no message can hold",
+      "authorization: admitted without an answer", "local rate limit: refused", "connection limit: refused",
+      "connections over their rate", "PROXY header taken", "PROXY header of version 2 taken", "PROXY header refused",
+      "PROXY header of version 2 refused", "no PROXY header", "HTTP found", "no HTTP found", "TLS found",
     ], others: DataPlaneSimulationTests.probes.names)
 
   static func world(_ seed: UInt64) -> SimSeeds.Outcome {

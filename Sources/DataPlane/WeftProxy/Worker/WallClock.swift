@@ -11,6 +11,8 @@ struct WallClock: ~Copyable {
   var readAt = MonotonicInstant.zero
   /// The second that `date` shows.
   var second: Int64 = -1
+  /// What the clock shows at the loop's zero, in a world whose time is its own; nil: the system knows the time.
+  var origin: Int64?
   var date = ByteBuffer(capacity: 64)
 
   init() {}
@@ -18,10 +20,14 @@ struct WallClock: ~Copyable {
   mutating func read(now: MonotonicInstant) -> Int64 {
     let age = now.nanoseconds &- readAt.nanoseconds
     if unix != 0, age < 1_000_000_000 { return unix &+ Int64(age) }
+    readAt = now
+    if let origin {
+      unix = origin &+ Int64(now.nanoseconds)
+      return unix
+    }
     var time = timespec()
     unsafe clock_gettime(CLOCK_REALTIME, &time)
     unix = Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
-    readAt = now
     return unix
   }
 
