@@ -343,6 +343,71 @@ struct DubboTests {
     world.expectClean()
   }
 
+  @Test(
+    "a call whose answer is late is sent once more, and the first good answer is the client's",
+    arguments: [1, 2], [0, 1])
+  func backup(hosts: Int, winner: Int) {
+    var policy = RetryPolicy(retryOn: [.serverError])
+    policy.perTryTimeout = .milliseconds(100)
+    policy.backoffBase = .milliseconds(1)
+    let world = ProtocolWorld.make(
+      ports: Array(([8080, 8081] as [UInt16]).prefix(hosts)),
+      route: {
+        $0.retryPolicy = policy
+        $0.hedgesOnPerTryTimeout = true
+      })
+    let servers = DubboServers(world)
+    servers.answer = { _, _ in [] }
+    let client = world.connect()
+    client.send(DubboFrames.request(id: 7))
+    #expect(world.run { servers.requests.count == 2 })
+    #expect(world.server.accepted.count == hosts)
+    var seen: [DubboAnswer] = []
+    for attempt in [winner, 1 - winner] {
+      let (peer, frame) = servers.requests[attempt]
+      peer.send(DubboFrames.answer(id: DubboFrames.id(frame), .text("\(attempt)")))
+      world.advance(by: .milliseconds(300))
+      seen += answers(client)
+    }
+    #expect(seen == [DubboAnswer(id: 7, 20, "\(winner)")])
+    // Neither connection was lost for it.
+    servers.answer = { _, frame in DubboFrames.answer(id: DubboFrames.id(frame), .text("next")) }
+    client.send(DubboFrames.request(id: 8))
+    world.run {
+      seen += answers(client)
+      return seen.count == 2
+    }
+    #expect(seen.last == DubboAnswer(id: 8, 20, "next") && world.server.accepted.count == hosts)
+    world.expectClean()
+  }
+
+  @Test("a call without answer has no backup, however long its connection takes nothing")
+  func oneWayBackup() {
+    var policy = RetryPolicy(retryOn: [.serverError])
+    policy.perTryTimeout = .milliseconds(100)
+    let world = ProtocolWorld.make(
+      ports: [8080, 8081], window: 2_048,
+      route: {
+        $0.retryPolicy = policy
+        $0.hedgesOnPerTryTimeout = true
+      })
+    let servers = DubboServers(world)
+    world.server.onAccept = { $0.pause() }
+    let client = world.connect()
+    for id in 1...4 as ClosedRange<UInt64> {
+      client.send(
+        DubboFrames.request(
+          id: id, types: "[B", arguments: [.bytes([UInt8](repeating: 1, count: 20_000))], isOneWay: true))
+    }
+    world.advance(by: .milliseconds(500))
+    for peer in world.server.accepted { peer.resume() }
+    world.advance(by: .seconds(1))
+    #expect(servers.requests.count <= 4)
+    client.reset()
+    world.advance(by: .seconds(20))
+    world.expectClean()
+  }
+
   @Test("a host that answers with server errors is ejected")
   func outlier() {
     let world = ProtocolWorld.make(

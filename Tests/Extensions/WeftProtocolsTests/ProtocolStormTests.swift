@@ -24,7 +24,8 @@ struct ProtocolStormTests {
       var random = RandomSource(seed: seed)
       func draw(_ n: UInt64) -> UInt64 { random.next() % n }
       var policy = RetryPolicy(retryOn: [.reset, .connectFailure, .serverError])
-      policy.perTryTimeout = .milliseconds(300)
+      let hedges = seed % 2 == 0
+      policy.perTryTimeout = .milliseconds(hedges ? 40 : 300)
       isLines = draw(4) == 0
       var limits = WorkerEngine.Limits()
       if draw(3) == 0 { limits.queuedAnswerBytes = 20_000 }
@@ -36,6 +37,7 @@ struct ProtocolStormTests {
         route: { action in
           action.timeout = .milliseconds(800)
           action.retryPolicy = policy
+          action.hedgesOnPerTryTimeout = hedges
         },
         cluster: { cluster in
           if draw(2) == 0 { cluster.circuitBreakers.standard.maxRequests = UInt32(1 + draw(4)) }

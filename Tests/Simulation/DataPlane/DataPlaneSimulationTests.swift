@@ -17,7 +17,7 @@ struct DataPlaneSimulationTests {
     "partition", "server down", "process suspended", "retry", "retry that succeeded", "attempt timed out",
     "request timed out", "connect timed out", "connect refused", "request waited for a connection", "breaker refused",
     "retries at their breaker", "connection at its number of requests", "connection at its age", "host ejected",
-    "request held back", "response held back", "copy of a request", "copy cut",
+    "request held back", "response held back", "copy of a request", "copy cut", "several attempts at once",
   ])
 
   /// One world. Every fourth is calm: there nothing may go wrong.

@@ -23,8 +23,11 @@ final class SimMesh {
   let servers: SimEnds
   let outbound: SimProxy
   let inbound: SimProxy
-  /// A world in which requests are copied. Chosen beside the other draws, so that a seed's other choices stay as they were.
+  /// Worlds in which requests are copied, and in which attempts go on when their time is over; and that time elsewhere. Chosen beside the other
+  /// draws, so that a seed's other choices stay as they were.
   let hasCopies: Bool
+  let hedges: Bool
+  private let shortTry: Duration
   /// What the servers speak.
   let serversSpeak: Cluster.UpstreamProtocol
   private(set) var users: [SimUser] = []
@@ -39,7 +42,10 @@ final class SimMesh {
       [
         .zero ... .zero, .microseconds(50) ... .microseconds(400), .milliseconds(1) ... .milliseconds(40),
       ][chance.next(below: 3)]
-    hasCopies = !calm && RandomSource.mix(seed, 0xc0b1) % 2 == 0
+    var beside = RandomSource(seed: RandomSource.mix(seed, 0xbac4))
+    hasCopies = !calm && beside.chance(1, in: 2)
+    hedges = !calm && beside.chance(1, in: 2)
+    shortTry = .milliseconds([400, 2_000][beside.next(below: 2)])
     world = SimWorld(seed: seed, behaviour: behaviour)
     knobs = SimKnobs(world, calm: calm)
     traffic = SimTraffic(world, knobs: knobs, probes: probes)
@@ -117,9 +123,13 @@ final class SimMesh {
         if !retry { return }
         var policy = RetryPolicy(retryOn: [.serverError, .reset, .connectFailure, .refusedStream])
         policy.maxRetries = UInt32(world.pick(1...3))
-        policy.perTryTimeout = world.chance(1, in: 2) ? .seconds(2) : nil
+        policy.perTryTimeout = world.chance(1, in: 2) ? shortTry : nil
         policy.avoidPreviousHosts = world.chance(1, in: 2)
         policy.hostSelectionMaxAttempts = 3
+        if hedges {
+          policy.perTryTimeout = world.milliseconds(1...world.pick([30, 300, 2_000]))
+          action.hedgesOnPerTryTimeout = true
+        }
         action.retryPolicy = policy
       },
       forward("/split") {
@@ -263,6 +273,7 @@ final class SimMesh {
       if round % 16 == 0 {
         outbound.checkBounds()
         inbound.checkBounds()
+        if outbound.hasRace { traffic.probes.reached("several attempts at once") }
       }
     }
     if !world.run(for: .seconds(600), until: { traffic.isDone || world.failures.count > 20 }) {

@@ -114,7 +114,16 @@ final class SimProxy {
   /// Whether some request that still comes in is copied at this moment.
   var hasCopy: Bool {
     var found = false
-    engine.streams.forEach { if !engine.streams[$0].companions.isNone { found = true } }
+    engine.streams.forEach {
+      if !engine.streams[$0].companions.isNone, engine.streams[$0].race == .none { found = true }
+    }
+    return found
+  }
+
+  /// Whether some request has several attempts at this moment.
+  var hasRace: Bool {
+    var found = false
+    engine.streams.forEach { if engine.streams[$0].race == .backup { found = true } }
     return found
   }
 

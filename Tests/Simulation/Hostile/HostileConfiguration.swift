@@ -103,6 +103,11 @@ extension HostileMesh {
         var policy = RetryPolicy(retryOn: [.serverError, .reset, .connectFailure, .refusedStream])
         policy.maxRetries = world.pick([1, 3])
         policy.perTryTimeout = world.chance(1, in: 2) ? .milliseconds(200) : nil
+        if beside.chance(1, in: 2) {
+          policy.perTryTimeout = .milliseconds(1 + beside.next(below: [20, 200][beside.next(below: 2)]))
+          policy.avoidPreviousHosts = beside.chance(1, in: 2)
+          action.hedgesOnPerTryTimeout = true
+        }
         action.retryPolicy = policy
       }
       action.mirrors = mirrors()

@@ -227,6 +227,7 @@ final class HostileMesh {
       probes.reached("answer over at its server, kept for a client that does not read")
     }
     if edge.engine.drainingListeners > 0 { probes.reached("listener gone, its connections still there") }
+    if edge.hasRace { probes.reached("several attempts at once") }
     if edge.hasCopy { probes.reached("copy of a request that still comes") }
     let engine = edge.engine
     if !engine.paces[].isEmpty { probes.reached("answer on a pace") }

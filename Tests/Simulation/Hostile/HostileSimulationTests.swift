@@ -29,6 +29,7 @@ struct HostileSimulationTests {
       "authorization: admitted without an answer", "local rate limit: refused", "connection limit: refused",
       "connections over their rate", "PROXY header taken", "PROXY header of version 2 taken", "PROXY header refused",
       "PROXY header of version 2 refused", "no PROXY header", "HTTP found", "no HTTP found", "TLS found",
+      "several attempts at once",
     ], others: DataPlaneSimulationTests.probes.names)
 
   static func world(_ seed: UInt64) -> SimSeeds.Outcome {

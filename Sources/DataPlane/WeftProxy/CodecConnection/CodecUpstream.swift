@@ -88,7 +88,7 @@ extension WorkerEngine {
       // An answer to a request that has ended meanwhile is nobody's.
       case .refused(_, let id, _, _), .oversize(_, let id, _, _):
         guard let s = answered(u, id) else { continue }
-        streams[s].responseFlags.insert(.upstreamProtocolError)
+        if streams[s].race == .none { streams[s].responseFlags.insert(.upstreamProtocolError) }
         upstreamReset(s, .protocolError)
       case .control(_, let wantsAnswer):
         slot[].ping.answered()

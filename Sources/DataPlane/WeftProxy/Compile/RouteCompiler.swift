@@ -238,6 +238,7 @@ struct RouteCompiler {
       }
     }
 
+    compiled.hedgesOnTryTimeout = action.hedgesOnPerTryTimeout ?? host.hedgesOnPerTryTimeout
     if let policy = action.retryPolicy ?? host.retryPolicy {
       compiled.retry = policy
       compiled.retryRules = RetryRules(policy)
@@ -256,7 +257,9 @@ struct RouteCompiler {
         })
     }
     compiled.expectedTimeout = compiled.timeout
-    if let perTry = compiled.retryRules?.perTryTimeout, perTry > 0, perTry < compiled.timeout || compiled.timeout == 0 {
+    if let perTry = compiled.retryRules?.perTryTimeout, perTry > 0, perTry < compiled.timeout || compiled.timeout == 0,
+      !compiled.hedgesOnTryTimeout
+    {
       compiled.expectedTimeout = perTry
     }
     compiled.expectedTimeoutText = storage.text(String(max(1, compiled.expectedTimeout / 1_000_000)))

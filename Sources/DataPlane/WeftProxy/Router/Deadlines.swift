@@ -138,7 +138,7 @@ extension WorkerEngine {
   /// Acts on whichever deadline of the stream has passed. May end the stream.
   private func expire(_ s: StreamIndex) {
     let stream = streams.ref(s)
-    if stream[].retryAt <= now { return again(s) }
+    if stream[].retryAt <= now { return retryDue(s) }
     if stream[].frame.until <= now {
       if stream[].frame.phase != .running { return resume(HoldToken(stream: s, hold: stream[].frame.hold), .time) }
       stream[].frame.until = .distantFuture
@@ -169,12 +169,14 @@ extension WorkerEngine {
   private func totalTimedOut(_ s: StreamIndex) {
     let stream = streams.ref(s)
     stream[].totalDeadline = .distantFuture
+    if stream[].race == .backup { return }
     // A default time-out is for answers that do not come; a stream that has begun to answer is not cut.
     if stream[].response.hasStarted, stream[].boundsAnswerOnly { return }
     clusters[stream[].cluster].stats.add(.upstreamRqTimeout)
     countTimeout(s)
     countFailure(s)
-    if clusters[stream[].cluster].hasOutlierDetection { report(s, .localFailure) }
+    if clusters[stream[].cluster].hasOutlierDetection, stream[].attemptTime == .running { report(s, .localFailure) }
+    if stream[].race == .owner { backupsTimedOut(s) }
     stream[].responseFlags.insert(.upstreamRequestTimeout)
     if stream[].response.hasStarted {
       stream[].details = ByteView("response_timeout")
@@ -188,6 +190,7 @@ extension WorkerEngine {
   private func tryTimedOut(_ s: StreamIndex) {
     let stream = streams.ref(s)
     stream[].tryDeadline = .distantFuture
+    if hedges(s) { return attemptIsLate(s) }
     clusters[stream[].cluster].stats.add(.upstreamRqPerTryTimeout)
     countTimeout(s)
     upstreamReset(s, .perTryTimeout)

@@ -14,6 +14,7 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     let d = stream[].downstream
     let slot = downstreams.ref(d)
+    if stream[].race == .owner { endRace(s) }
     let (request, response, client) = (stream[].request, stream[].response, stream[].client)
     let tunnel = stream[].tunnel
     if stream[].place == .waiting { clusters[stream[].cluster].stats.add(.upstreamRqCancelled) }
@@ -196,6 +197,8 @@ extension WorkerEngine {
       state[].stats.add(.upstreamRqRxReset)
     }
     detach(s, reusable: false)
+    // Who was given the connection may have been another attempt of the same request, and have failed for good.
+    if !streams.contains(s) { return }
 
     if stream[].response.hasStarted {
       stream[].responseFlags.insert(reason.words.flag)
@@ -204,19 +207,27 @@ extension WorkerEngine {
     }
     uncount(s)
     giveRetry(s)
-    // A connection that had been idle died before it answered: the request was not processed, or may safely be repeated.
+    // A connection that had been idle died before it answered: the request was not processed, or may safely be repeated. A policy that speaks
+    // of such an end decides alone.
     let unprocessed = reason == .remoteRefusedStream
     let died = reused && !answered && reason == .connectionTermination && stream[].flags.contains(.idempotent)
-    if unprocessed || died, canReplay(s), stream[].automaticRetry != .spent {
+    if unprocessed || died, canReplay(s), stream[].automaticRetry != .spent, stream[].race != .owner,
+      !isRuled(owner(of: s), reason, requestStarted: started)
+    {
       stream[].automaticRetry.spend()
       state[].stats.add(.upstreamRqRetry)
       return again(s)
     }
-    if retryInsteadOf(s, reason, requestStarted: started) { return }
+    attemptFailed(s, reason, requestStarted: started)
+  }
+
+  /// Tells the client why there is no answer. Ends the stream.
+  func upstreamFailed(_ s: StreamIndex, _ reason: UpstreamResetReason) {
+    let stream = streams.ref(s)
     let words = reason.words
     stream[].responseFlags.insert(words.flag)
     localReply(
-      s, reason.status, ByteView(words.body), details: words.details, overloaded: reason == .overflow)
+      s, reason.status, words.body(after: stream[].attempts), details: words.details, overloaded: reason == .overflow)
   }
 
   /// Tells outlier detection what an attempt came to.

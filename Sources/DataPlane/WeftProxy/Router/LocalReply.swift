@@ -21,10 +21,15 @@ extension WorkerEngine {
     letGo(s)
     stream[].details = ByteView(details)
     stream[].flags.insert(.localReply)
+    if stream[].race == .owner { endRace(s) }
     leaveWaiting(s)
     detach(s, reusable: false)
     if stream[].client == .gone { return finish(s) }
-    if downstreams[stream[].downstream].kind == .inside { return insideFailed(s) }
+    if downstreams[stream[].downstream].kind == .inside {
+      if stream[].race == .backup { return backupRefused(s, status, body, details: details, overloaded: overloaded) }
+      return insideFailed(s)
+    }
+    if !stream[].companions.isNone { endCompanions(s) }
     if stream[].response.hasStarted { return abort(s, byClient: false) }
     // A tunnel that was granted, and whose client is told otherwise, is none.
     stream[].tunnel.refused()

@@ -15,10 +15,9 @@ import WeftUpstream
 struct RouterFields {
   let timeouts = HeaderNameSet(
     .envoyUpstreamTimeout, .envoyPerTryTimeout, .envoyExpectedTimeout, .envoyTimeoutAltResponse,
-    .envoyUpstreamAltStatName)
+    .envoyUpstreamAltStatName, .envoyHedgeOnTimeout)
   let retries = HeaderNameSet(
-    .envoyRetryOn, .envoyRetryGRPCOn, .envoyMaxRetries, .envoyRetriableStatusCodes, .envoyRetriableHeaderNames,
-    .envoyHedgeOnTimeout)
+    .envoyRetryOn, .envoyRetryGRPCOn, .envoyMaxRetries, .envoyRetriableStatusCodes, .envoyRetriableHeaderNames)
   /// What nobody but a trusted client may say, and what not even those in front of the mesh's edge may.
   let untrusted = HeaderNameSet(
     .envoyInternal, .envoyRetriableStatusCodes, .envoyRetriableHeaderNames, .envoyRetryOn, .envoyRetryGRPCOn,
@@ -41,6 +40,7 @@ extension WorkerEngine {
       stream[].tryTimeout = rules.perTryTimeout
       stream[].tryIdleTimeout = rules.perTryIdleTimeout
     }
+    if route[].hedgesOnTryTimeout { stream[].flags.insert(.hedges) }
     if route[].grpcTimeoutMax != .max { applyGRPCTimeout(s, head, route) }
     if head.mayContain(anyOf: fields.timeouts) { takeTimeouts(s, head) }
     // A try that may last as long as all of them together needs no time-out of its own.
@@ -62,6 +62,11 @@ extension WorkerEngine {
       stream[].timeoutIsClients = false
     }
     if let perTry = milliseconds(head, .envoyPerTryTimeout) { stream[].tryTimeout = perTry }
+    if let text = head.first(.envoyHedgeOnTimeout) {
+      if text.equals("true") { stream[].flags.insert(.hedges) }
+      if text.equals("false") { stream[].flags.remove(.hedges) }
+    }
+    head.remove(.envoyHedgeOnTimeout)
     head.remove(.envoyUpstreamTimeout)
     head.remove(.envoyPerTryTimeout)
     head.remove(.envoyTimeoutAltResponse)
@@ -90,7 +95,8 @@ extension WorkerEngine {
   private func announceTimeout(_ s: StreamIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
     let stream = streams.ref(s)
     guard !(downstreams[stream[].downstream].manager?[].suppressesEnvoyHeaders ?? false) else { return }
-    let expected = stream[].tryTimeout > 0 ? stream[].tryTimeout : stream[].timeout
+    // An attempt that goes on when its time is over may take as long as all.
+    let expected = stream[].tryTimeout > 0 && !stream[].flags.contains(.hedges) ? stream[].tryTimeout : stream[].timeout
     if expected == 0 { return }
     if expected == route[].expectedTimeout {
       head.set(.envoyExpectedTimeout, route[].expectedTimeoutText)
@@ -107,7 +113,8 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     guard stream[].totalDeadline != .distantFuture, head.contains(.envoyExpectedTimeout) else { return }
     let left = stream[].totalDeadline > now ? stream[].totalDeadline.nanoseconds &- now.nanoseconds : 0
-    let expected = stream[].tryTimeout > 0 ? min(stream[].tryTimeout, left) : left
+    let expected =
+      stream[].tryTimeout > 0 && !stream[].flags.contains(.hedges) ? min(stream[].tryTimeout, left) : left
     head.set(.envoyExpectedTimeout, head.decimal(max(1, expected / 1_000_000)))
   }
 
@@ -149,7 +156,6 @@ extension WorkerEngine {
     head.remove(.envoyMaxRetries)
     head.remove(.envoyRetriableStatusCodes)
     head.remove(.envoyRetriableHeaderNames)
-    head.remove(.envoyHedgeOnTimeout)
   }
 
   /// The rules that hold for this request; nil when there are none.

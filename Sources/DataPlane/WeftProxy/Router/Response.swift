@@ -29,7 +29,27 @@ extension WorkerEngine {
     state[].stats.countStatus(status)
     if state[].hasOutlierDetection { report(s, .response(outcomeStatus(stream, status))) }
     countOutcome(s, status, end: end)
-    if stream[].flags.contains(.hasRetryPolicy), filtered == .go, retryInsteadOf(s, head, end: end) { return }
+    if stream[].race != .none { return raceHead(s, head, filtered, end: end) }
+    if stream[].flags.contains(.hasRetryPolicy), filtered == .go, losesAnswer(s, head, end: end) { return }
+    answer(s, head, filtered, end: end)
+  }
+
+  /// The head of an answer to one of several attempts. May end the stream.
+  @inline(never)
+  private func raceHead(_ a: StreamIndex, _ head: MessageHead, _ filtered: FilterVerdict, end: Bool) {
+    if filtered == .go, losesAnswer(a, head, end: end) { return }
+    let s = winner(a)
+    answer(s, head, filtered, end: end)
+    // Not before the head has been passed on: connections that are freed serve others, and they use the same scratch.
+    if streams.contains(s), !streams[s].companions.isNone { endCompanions(s) }
+  }
+
+  /// The answer is the client's. May end the stream.
+  @inline(__always)
+  private func answer(_ s: StreamIndex, _ head: MessageHead, _ filtered: FilterVerdict, end: Bool) {
+    let stream = streams.ref(s)
+    let state = clusters.ref(stream[].cluster)
+    let status = head.status
     if stream[].retryPermit == .held {
       giveRetry(s)
       if status < 500 { state[].stats.add(.upstreamRqRetrySuccess) }
@@ -53,6 +73,8 @@ extension WorkerEngine {
   private func informational(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     clusters[stream[].cluster].stats.add(.upstreamRq1xx)
+    // Whose answer will be the client's is not known yet.
+    if stream[].race != .none { return }
     if stream[].flags.contains(.clientHTTP10) || stream[].client == .gone { return }
     // 100 was answered here unless it is proxied.
     if head.status == 100, !(downstreams[stream[].downstream].manager?[].proxiesContinue ?? false) { return }

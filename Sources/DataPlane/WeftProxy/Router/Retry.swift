@@ -18,33 +18,72 @@ extension WorkerEngine {
     return stream[].bodyCopy == .kept || stream[].bytesReceived == UInt64(stream[].requestBody.unsent)
   }
 
-  /// Asks the policy about a response head. True: the response is dropped and another attempt made (or scheduled).
-  func retryInsteadOf(_ s: StreamIndex, _ head: MessageHead, end: Bool) -> Bool {
-    let stream = streams.ref(s)
-    guard let route = stream[].route, let rules = retryRules(s) else { return false }
-    let limited = head.contains(.envoyRateLimited)
-    let matches = route[].matchesRetriableHeader(head) || (stream[].ownRetry?.matches(head) ?? false)
-    let wanted =
-      rules.wantsRetry(
-        status: head.status, grpcStatus: stream[].grpcStatus, rateLimited: limited,
-        matchesRetriableHeader: matches)
-    guard wanted, canReplay(s) else { return false }
-    let interval = route[].resetHeaders.isEmpty ? nil : askedInterval(head, route, rules)
-    guard let wait = decide(s, rules, interval: interval) else { return false }
-    // The rest of this response is of no interest; a complete one leaves its connection usable.
-    detach(s, reusable: end && stream[].request.isSent)
-    uncount(s)
-    schedule(s, after: wait)
+  /// Asks the policy about the head of an answer to an attempt. True: the answer is dropped; another attempt is made or scheduled in its stead, or
+  /// one that runs is waited for. May end the stream.
+  func losesAnswer(_ a: StreamIndex, _ head: MessageHead, end: Bool) -> Bool {
+    let o = owner(of: a)
+    guard let route = streams[o].route, let rules = retryRules(o), wantsRetry(o, a, head, rules) else { return false }
+    if mayTryAgain(a, o), let wait = decide(o, rules, interval: askedInterval(head, route, rules)) {
+      lose(a, end: end)
+      if streams.contains(o) { schedule(next: o, after: wait) }
+      return true
+    }
+    guard hasRivals(o, besides: a) else { return false }
+    lose(a, end: end)
     return true
   }
 
-  /// Asks the policy about a reset.
-  func retryInsteadOf(_ s: StreamIndex, _ reason: UpstreamResetReason, requestStarted: Bool) -> Bool {
-    let stream = streams.ref(s)
-    guard stream[].flags.contains(.hasRetryPolicy), let rules = retryRules(s), canReplay(s) else { return false }
-    guard rules.wantsRetry(reason, requestStarted: requestStarted), let wait = decide(s, rules) else { return false }
-    schedule(s, after: wait)
-    return true
+  /// An attempt ended without a complete answer, and is off its connection and the books: asks the policy. The last attempt's failure is the client's.
+  /// May end the stream.
+  func attemptFailed(_ a: StreamIndex, _ reason: UpstreamResetReason, requestStarted: Bool) {
+    let o = owner(of: a)
+    // One of a request that is being answered or ends already.
+    if a != o, streams[o].race != .owner { return drop(a) }
+    if isRuled(o, reason, requestStarted: requestStarted), mayTryAgain(a, o), let rules = retryRules(o),
+      let wait = decide(o, rules)
+    {
+      drop(a)
+      if streams.contains(o) { schedule(next: o, after: wait) }
+      return
+    }
+    let isLast = !hasRivals(o, besides: a)
+    if !isLast || a != o { drop(a) }
+    if isLast, streams.contains(o) { upstreamFailed(o, reason) }
+  }
+
+  /// Whether the policy of `s` speaks of such an end: it decides alone about it.
+  func isRuled(_ s: StreamIndex, _ reason: UpstreamResetReason, requestStarted: Bool) -> Bool {
+    guard streams[s].flags.contains(.hasRetryPolicy), let rules = retryRules(s) else { return false }
+    return rules.wantsRetry(reason, requestStarted: requestStarted)
+  }
+
+  /// Whether another attempt may take the place of `a`, which failed: none has yet.
+  private func mayTryAgain(_ a: StreamIndex, _ o: StreamIndex) -> Bool {
+    streams[a].attemptTime != .replaced && streams[o].retryAt == .distantFuture && canReplay(o)
+  }
+
+  /// The answer that has come to `a` is not the client's. A complete one leaves its connection usable. May end the stream.
+  private func lose(_ a: StreamIndex, end: Bool) {
+    let stream = streams.ref(a)
+    if stream[].race == .backup {
+      if end { stream[].response.endArrived() }
+      return drop(a)
+    }
+    // The rest of this response is of no interest.
+    detach(a, reusable: end && stream[].request.isSent)
+    guard streams.contains(a) else { return }
+    uncount(a)
+    drop(a)
+  }
+
+  /// Whether the policy of `o` calls the answer to its attempt `a` worth another try.
+  private func wantsRetry(_ o: StreamIndex, _ a: StreamIndex, _ head: MessageHead, _ rules: RetryRules) -> Bool {
+    let stream = streams.ref(o)
+    let limited = head.contains(.envoyRateLimited)
+    let matches =
+      (stream[].route?[].matchesRetriableHeader(head) ?? false) || (stream[].ownRetry?.matches(head) ?? false)
+    return rules.wantsRetry(
+      status: head.status, grpcStatus: streams[a].grpcStatus, rateLimited: limited, matchesRetriableHeader: matches)
   }
 
   /// The time an upstream asked for in one of the headers the policy names (`Retry-After` and the like), in nanoseconds. The first that
@@ -64,7 +103,7 @@ extension WorkerEngine {
     return nil
   }
 
-  private func decide(_ s: StreamIndex, _ rules: RetryRules, interval: UInt64? = nil) -> UInt64? {
+  func decide(_ s: StreamIndex, _ rules: RetryRules, interval: UInt64? = nil) -> UInt64? {
     let stream = streams.ref(s)
     let state = clusters.ref(stream[].cluster)
     let highPriority = stream[].route?[].highPriority ?? false
@@ -96,25 +135,29 @@ extension WorkerEngine {
     clusters[stream[].cluster].breaker(stream[].route?[].highPriority ?? false).give(.retries)
   }
 
-  private func schedule(_ s: StreamIndex, after wait: UInt64) {
+  /// Lets the next attempt of `s` begin after `wait`, whatever of it still runs. May end the stream.
+  func schedule(next s: StreamIndex, after wait: UInt64) {
+    if wait == 0 { return retryDue(s) }
+    streams[s].retryAt = now.advanced(nanoseconds: Int64(clamping: wait))
+    armStream(s)
+  }
+
+  /// The attempt is over: what was kept of the request has not been sent.
+  func forgetAttempt(_ s: StreamIndex) {
     let stream = streams.ref(s)
     stream[].request.takenBack()
     stream[].response.awaitedAnew()
     stream[].tryDeadline = .distantFuture
+    stream[].attemptTime.began()
     stream[].requestBody.rewind()
-    if wait == 0 { return again(s) }
-    stream[].retryAt = now.advanced(nanoseconds: Int64(clamping: wait))
-    armStream(s)
   }
 
   /// Makes another attempt at once. May end the stream.
   func again(_ s: StreamIndex) {
     let stream = streams.ref(s)
-    stream[].retryAt = .distantFuture
-    stream[].tryDeadline = .distantFuture
-    stream[].request.takenBack()
-    stream[].response.awaitedAnew()
-    stream[].requestBody.rewind()
+    // In a race it is the next one's time, not this one's.
+    if stream[].race != .owner { stream[].retryAt = .distantFuture }
+    forgetAttempt(s)
     guard let head = stream[].head else { return localReply(s, 503, .empty, details: "retry_without_request") }
     head.view(in: replayHead)
     attempt(s, replayHead)

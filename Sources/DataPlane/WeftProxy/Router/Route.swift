@@ -207,7 +207,7 @@ extension WorkerEngine {
   }
 
   private func suppressesEnvoyHeaders(_ s: StreamIndex) -> Bool {
-    downstreams[streams[s].downstream].manager?[].suppressesEnvoyHeaders ?? false
+    downstreams[streams[owner(of: s)].downstream].manager?[].suppressesEnvoyHeaders ?? false
   }
 
   private func changeRequest(_ s: StreamIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
@@ -268,28 +268,27 @@ extension WorkerEngine {
     let state = clusters.ref(stream[].cluster)
     if state[].config[].filters != nil { stream[].flags.insert(.filtersAttempts) }
     if state[].hasOutlierDetection { refreshEjections(stream[].cluster) }
-    let avoid = stream[].attempts > 0 && stream[].route?[].retryRules?.avoidsPreviousHosts ?? false
+    // A backup at the host that does not answer would be of no use.
+    let avoid =
+      stream[].attempts > 0
+      && (stream[].race == .backup || stream[].route?[].retryRules?.avoidsPreviousHosts ?? false)
     var h: HostIndex
     if state[].config[].isOriginalDestination {
       let d = stream[].downstream
       guard let host = originalDestinationHost(stream[].cluster, downstreams[d].local) else {
         state[].stats.add(.originalDestinationHostInvalid)
-        stream[].attempts += 1
-        stream[].responseFlags.insert(.noHealthyUpstream)
-        return localReply(s, 503, ByteView("no healthy upstream"), details: "no_healthy_upstream")
+        return noHost(s)
       }
       h = host
     } else {
       let pick = state[].balancer[].pick(
         hash: stream[].hash.value, random: &turn[].random,
         avoiding: avoid ? stream[].tried.positions(in: hosts) : TriedHosts(),
-        attempts: Int(stream[].route?[].retryRules?.hostAttempts ?? 1)
+        attempts: avoid ? hostAttempts(stream) : 1
       )
       guard case .host(let position, let panicking) = pick else {
         state[].stats.add(.upstreamCxNoneHealthy)
-        stream[].attempts += 1
-        stream[].responseFlags.insert(.noHealthyUpstream)
-        return localReply(s, 503, ByteView("no healthy upstream"), details: "no_healthy_upstream")
+        return noHost(s)
       }
       if panicking { state[].stats.add(.lbHealthyPanic) }
       state[].balancer[].started(position)
@@ -338,6 +337,20 @@ extension WorkerEngine {
     }
   }
 
+  /// How many draws of the balancer may go to find a host that was not tried yet.
+  private func hostAttempts(_ stream: SlotRef<Stream>) -> Int {
+    max(stream[].race == .backup ? 3 : 1, Int(stream[].route?[].retryRules?.hostAttempts ?? 1))
+  }
+
+  /// There is nobody to send the attempt to. May end the stream.
+  private func noHost(_ s: StreamIndex) {
+    let stream = streams.ref(s)
+    if stream[].attempts < .max { stream[].attempts += 1 }
+    if leavesToRivals(s) { return }
+    stream[].responseFlags.insert(.noHealthyUpstream)
+    localReply(s, 503, ByteView("no healthy upstream"), details: "no_healthy_upstream")
+  }
+
   /// A connection is there for the request, which counts as running from now on. False, and off the books, when too many run already.
   func takeRequest(_ s: StreamIndex) -> Bool {
     let stream = streams.ref(s)
@@ -383,10 +396,11 @@ extension WorkerEngine {
 
   /// A breaker of our own refused the attempt. Never retried.
   func overflow(_ s: StreamIndex) {
+    if leavesToRivals(s) { return }
     let stream = streams.ref(s)
     let words = UpstreamResetReason.overflow.words
     stream[].responseFlags.insert(words.flag)
-    localReply(s, 503, ByteView(words.body), details: words.details, overloaded: true)
+    localReply(s, 503, words.body(after: stream[].attempts), details: words.details, overloaded: true)
   }
 
   /// Passes the request's head, and what is there of its body, to a connection.

@@ -16,6 +16,8 @@ enum InsidePurpose: UInt8, BitwiseCopyable {
   case ask
   /// The copy of a request, for whose answer nobody waits.
   case mirror
+  /// A further attempt of a client's request beside the first (`Router/Backup.swift`).
+  case backup
 }
 
 extension WorkerEngine {
@@ -124,7 +126,11 @@ extension WorkerEngine {
 
   /// No answer is to be had: ends the stream, and tells the one that waits for it.
   func insideFailed(_ s: StreamIndex) {
-    if downstreams[streams[s].downstream].purpose == .mirror { return finish(s) }
+    switch downstreams[streams[s].downstream].purpose {
+    case .ask: break
+    case .mirror: return finish(s)
+    case .backup: return backupRefused(s, 503, .empty, details: "backup_failed", overloaded: false)
+    }
     let token = downstreams[streams[s].downstream].token
     forgetAsked(token)
     finish(s)

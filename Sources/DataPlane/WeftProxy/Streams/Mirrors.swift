@@ -36,16 +36,8 @@ extension WorkerEngine {
     let snapshot = owner[].snapshot
     let state = clusterState(
       snapshot, ClusterPositions.position(of: name, in: configuration[].uses[Int(snapshot)].names))
-    guard !state.isNone, let m = openInside(snapshot, .mirror, HoldToken(stream: s, hold: 0)) else { return }
-    join(m, s)
+    guard !state.isNone, let m = accompany(s, .mirror, state, body.unsentView) else { return }
     let copy = streams.ref(m)
-    copy[].cluster = state
-    clusters[state].activeRequests += 1
-    copy[].flags = owner[].flags.intersection([.isHEAD, .isGRPC, .idempotent])
-    if owner[].request.hasArrived { copy[].request.endArrived() }
-    copy[].requestBody.append(body.unsentView, pool: pool)
-    copy[].bytesReceived = UInt64(body.unsent)
-    copyTrailers(of: s, to: m)
     copy[].timeout = owner[].timeout
     copy[].boundsAnswerOnly = owner[].boundsAnswerOnly
     // Without a time-out of the route, silence ends it.
@@ -74,12 +66,6 @@ extension WorkerEngine {
     copy[].head = StoredHead(head, pool: pool)
     attempt(m, head)
     if streams.contains(m) { armStream(m) }
-  }
-
-  private func copyTrailers(of s: StreamIndex, to m: StreamIndex) {
-    guard let trailers = streams[s].requestTrailers else { return }
-    trailers.view(in: trailerHead)
-    streams[m].requestTrailers = StoredHead(trailerHead, pool: pool)
   }
 
   /// Content of a request has come: its copies get it, too. One that cannot take what comes is cut. May end the stream.

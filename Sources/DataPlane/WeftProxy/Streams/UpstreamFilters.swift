@@ -12,9 +12,9 @@ import WeftTelemetry
 import WeftUpstream
 
 extension WorkerEngine {
-  private func upstreamChain(_ stream: SlotRef<Stream>) -> ConfigRef<HTTPFilterChain>? {
+  private func upstreamChain(_ s: StreamIndex, _ stream: SlotRef<Stream>) -> ConfigRef<HTTPFilterChain>? {
     if let own = clusters[stream[].cluster].config[].filters { return own }
-    return downstreams[stream[].downstream].manager?[].upstreamFilters
+    return downstreams[streams[owner(of: s)].downstream].manager?[].upstreamFilters
   }
 
   /// Calls the filters of one event, until one answers or resets. A verdict to hold counts as *go*: nothing would resume it.
@@ -46,7 +46,7 @@ extension WorkerEngine {
   @inline(never)
   func filterAttempt(_ s: StreamIndex, _ head: MessageHead) -> FilterVerdict {
     let stream = streams.ref(s)
-    guard let chain = upstreamChain(stream) else { return .go }
+    guard let chain = upstreamChain(s, stream) else { return .go }
     let end = !head.hasContent && head.framing != .tunnel
     return walk(chain[].requestHead, chain, s, stream) { code, at in code._requestHead(at, head, end) }
   }
@@ -55,14 +55,14 @@ extension WorkerEngine {
   @inline(never)
   func filterAnswer(_ s: StreamIndex, _ head: MessageHead, end: Bool) -> FilterVerdict {
     let stream = streams.ref(s)
-    guard let chain = upstreamChain(stream) else { return .go }
+    guard let chain = upstreamChain(s, stream) else { return .go }
     return walk(chain[].responseHead, chain, s, stream) { code, at in code._responseHead(at, head, end) }
   }
 
   @inline(never)
   func filterAttempt(_ s: StreamIndex, trailers: MessageHead) {
     let stream = streams.ref(s)
-    guard let chain = upstreamChain(stream) else { return }
+    guard let chain = upstreamChain(s, stream) else { return }
     _ = walk(chain[].requestTrailers, chain, s, stream) { code, at in
       code._requestTrailers(at, trailers)
       return .go
@@ -72,7 +72,7 @@ extension WorkerEngine {
   @inline(never)
   func filterAnswer(_ s: StreamIndex, trailers: MessageHead) {
     let stream = streams.ref(s)
-    guard let chain = upstreamChain(stream) else { return }
+    guard let chain = upstreamChain(s, stream) else { return }
     _ = walk(chain[].responseTrailers, chain, s, stream) { code, at in
       code._responseTrailers(at, trailers)
       return .go
@@ -80,7 +80,8 @@ extension WorkerEngine {
   }
 
   /// A filter answers in the endpoint's place, or resets. It is the last word: no other attempt is made. Ends the stream.
-  func stopAttempt(_ s: StreamIndex, _ verdict: FilterVerdict) {
+  func stopAttempt(_ a: StreamIndex, _ verdict: FilterVerdict) {
+    let s = owner(of: a)
     if verdict == .reset { resetByFilter(s) } else { replyOfFilter(s) }
   }
 }

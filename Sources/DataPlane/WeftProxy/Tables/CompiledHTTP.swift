@@ -139,6 +139,8 @@ package struct CompiledRoute {
   package var retry: RetryPolicy?
   /// `retry` in the form that is asked per request; nil with it.
   package var retryRules: RetryRules?
+  /// An attempt whose time is over goes on beside the next one.
+  package var hedgesOnTryTimeout = false
   /// Response headers worth another try, and request headers without which there is none.
   var retriableHeaders = ConstantTable<CompiledHeaderMatcher>()
   var retriableRequestHeaders = ConstantTable<CompiledHeaderMatcher>()

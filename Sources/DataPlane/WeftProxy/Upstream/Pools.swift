@@ -26,7 +26,7 @@ extension WorkerEngine {
     case .http1: return .http1
     case .http2: return .http2
     case .automatic: return .any
-    case .useDownstream: return downstreams[stream[].downstream].kind == .http2 ? .http2 : .http1
+    case .useDownstream: return downstreams[streams[owner(of: s)].downstream].kind == .http2 ? .http2 : .http1
     }
   }
 

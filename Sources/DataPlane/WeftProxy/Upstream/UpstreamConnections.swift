@@ -207,14 +207,15 @@ extension WorkerEngine {
     let s = slot[].stream
     guard !s.isNone else { return close(upstream: u, .reset) }
     let stream = streams.ref(s)
+    if stream[].race != .none { return upstreamReset(s, .protocolError) }
     stream[].responseFlags.insert(.upstreamProtocolError)
     if stream[].response.hasStarted { return upstreamReset(s, .protocolError) }
     if !stream[].host.isNone { hosts[stream[].host].numbers.requestsFailed &+= 1 }
     if clusters[stream[].cluster].hasOutlierDetection { report(s, .localFailure) }
     // Not worth another try: who answers so once does so again.
     localReply(
-      s, UpstreamResetReason.protocolError.status, ByteView(UpstreamResetReason.protocolError.words.body),
-      details: error.detail)
+      s, UpstreamResetReason.protocolError.status,
+      UpstreamResetReason.protocolError.words.body(after: stream[].attempts), details: error.detail)
   }
 
   func upstreamReadEnded(_ u: UpstreamIndex) {

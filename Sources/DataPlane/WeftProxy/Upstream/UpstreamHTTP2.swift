@@ -31,7 +31,7 @@ extension WorkerEngine {
         if let s = stream(u, id) { upstreamReset(s, .protocolError) }
       case .reset(let id, let code, let byPeer):
         guard let s = stream(u, id) else { continue }
-        if !byPeer { streams[s].responseFlags.insert(.upstreamProtocolError) }
+        if !byPeer, streams[s].race == .none { streams[s].responseFlags.insert(.upstreamProtocolError) }
         if code == .noError, streams[s].response.hasArrived {
           tunnelStopped(s)
           continue

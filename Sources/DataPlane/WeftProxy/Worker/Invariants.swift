@@ -130,7 +130,7 @@ extension WorkerEngine {
       stream.requestPermit == .none || stream.place != .nowhere,
       "stream \(s.index) holds a request it is not counted for")
     found.expect(
-      stream.retryAt == .distantFuture || (stream.upstream.isNone && !isWaiting),
+      stream.retryAt == .distantFuture || (stream.upstream.isNone && !isWaiting) || stream.race == .owner,
       "stream \(s.index) has an attempt under way and another one coming")
     check(companionsOf: s, &found)
     if d.isOpen, d.kind == .http1 || d.kind.hasMany || d.kind == .inside {
@@ -207,6 +207,9 @@ extension WorkerEngine {
       found.expect(
         slot.kind == .inside && slot.purpose != .ask && slot.token.stream == s,
         "stream \(s.index) is accompanied by stream \(c.index), which does not know it")
+      found.expect(
+        (slot.purpose == .backup) == (streams[s].race == .owner),
+        "stream \(s.index) has a \(slot.purpose) while it has one attempt, or several")
       guard streams[c].siblings.previous == previous else {
         return found.add("the companions of stream \(s.index) do not lead back")
       }
@@ -214,9 +217,11 @@ extension WorkerEngine {
       c = streams[c].siblings.next
     }
     let slot = downstreams[streams[s].downstream]
+    check(raceOf: s, slot, &found)
     guard slot.kind == .inside, slot.purpose != .ask else { return }
     let owner = slot.token.stream
     if owner.isNone {
+      found.expect(slot.purpose == .mirror, "stream \(s.index) is an attempt at nobody's request")
       found.expect(streams[s].request.hasArrived, "stream \(s.index) is fed by nobody and not whole")
     } else if streams.contains(owner) {
       var c = streams[owner].companions
@@ -224,6 +229,35 @@ extension WorkerEngine {
       found.expect(c == s, "stream \(s.index) accompanies stream \(owner.index), which does not know it")
     } else {
       found.add("stream \(s.index) outlives the one it accompanies")
+    }
+  }
+
+  /// A request with several attempts has something to wait for, and no answer yet; each further attempt is under way in a slot of its own.
+  private func check(raceOf s: StreamIndex, _ slot: DownstreamConnection, _ found: inout Violations) {
+    let stream = streams[s]
+    let isBackup = slot.kind == .inside && slot.purpose == .backup
+    found.expect(
+      (stream.race == .backup) == isBackup, "stream \(s.index) is a backup without its slot, or the other way")
+    switch stream.race {
+    case .none: found.expect(stream.attemptTime != .replaced, "stream \(s.index) has an attempt too few")
+    case .owner:
+      found.expect(
+        stream.isUnderWay || stream.retryAt != .distantFuture || !stream.companions.isNone,
+        "stream \(s.index) waits for none of its attempts")
+      found.expect(
+        stream.request.hasArrived && !stream.response.hasStarted,
+        "stream \(s.index) has several attempts before its request or after its answer")
+    case .backup:
+      found.expect(
+        stream.isUnderWay && stream.retryAt == .distantFuture && stream.companions.isNone,
+        "backup \(s.index) is no single attempt")
+      found.expect(
+        stream.request.hasArrived && stream.response.arrival != .whole && !stream.response.hasStarted
+          && stream.retryPermit == .none && stream.filters == nil,
+        "backup \(s.index) is more than an attempt")
+      let owner = slot.token.stream
+      found.expect(
+        streams.contains(owner) && streams[owner].cluster == stream.cluster, "backup \(s.index) is of another cluster")
     }
   }
 

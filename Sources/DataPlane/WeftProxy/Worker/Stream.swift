@@ -52,6 +52,8 @@ package struct Stream: Linked {
     package static let responseChunked = Flags(rawValue: 1 << 10)
     /// Its attempts have filters, those of the cluster or of the router.
     package static let filtersAttempts = Flags(rawValue: 1 << 11)
+    /// An attempt goes on when its time is over, beside the next one.
+    package static let hedges = Flags(rawValue: 1 << 12)
   }
 
   package var downstream: DownstreamIndex
@@ -77,12 +79,14 @@ package struct Stream: Linked {
   package var requestPermit = Permit.none
   package var retryPermit = Permit.none
   package var automaticRetry = AutomaticRetry.unspent
+  package var race = Race.none
+  package var attemptTime = AttemptTime.running
   package var responseFlags = ResponseFlags()
   /// In its host's waiting list; later, where that speaks HTTP/2, among the streams of its upstream connection.
   package var links = SlotLinks<StreamSlot>()
   /// Among the streams of its HTTP/2 client; among the companions of the stream it accompanies.
   package var siblings = SlotLinks<StreamSlot>()
-  /// The first of the streams of our own that accompany it: copies of a request that is still coming in.
+  /// The first of the streams of our own that accompany it: copies of a request that is still coming in, later attempts beside its own.
   package var companions = StreamIndex.none
 
   package var snapshot: UInt32

@@ -28,6 +28,12 @@ package struct StreamBuffer: BitwiseCopyable {
     return unsafe ByteView(block.base + sent, count: end - sent)
   }
 
+  /// All bytes held, valid until the next mutation.
+  package var view: ByteView {
+    guard let block else { return .empty }
+    return unsafe ByteView(block.base + start, count: end - start)
+  }
+
   package mutating func append(_ view: ByteView, pool: BufferPool) {
     if view.isEmpty { return }
     if (block?.capacity ?? 0) - end < view.count { makeRoom(view.count, pool) }

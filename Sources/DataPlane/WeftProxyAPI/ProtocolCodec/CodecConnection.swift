@@ -156,6 +156,11 @@ package struct CodecConnection: ~Copyable {
     return numbers.remove(number)
   }
 
+  /// Request `number`, if it is under way, is another stream's from now on.
+  package mutating func give(_ number: UInt32, to user: UInt64) {
+    if numbers.remove(number) != nil { numbers.insert(number, user) }
+  }
+
   /// The only request there is, where answers name none.
   package mutating func closeOnly() -> UInt64? { numbers.only.flatMap { numbers.remove($0) } }
 

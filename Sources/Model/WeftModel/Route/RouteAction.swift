@@ -28,6 +28,8 @@ package struct RouteAction: Hashable, Sendable {
   package var grpcTimeoutHeaderMax: Duration?
   package var grpcTimeoutHeaderOffset: Duration = .zero
   package var retryPolicy: RetryPolicy?
+  /// An attempt whose time (`RetryPolicy.perTryTimeout`) is over goes on beside the next one; `nil`: as the virtual host says.
+  package var hedgesOnPerTryTimeout: Bool?
   package var priority: Priority = .standard
   package var hashPolicies: [HashPolicy] = []
   package var mirrors: [MirrorPolicy] = []

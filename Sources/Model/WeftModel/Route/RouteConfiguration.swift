@@ -28,6 +28,8 @@ package struct VirtualHost: Hashable, Sendable {
   package var tlsRequirement: TLSRequirement = .none
   package var headers = HeaderPolicies()
   package var retryPolicy: RetryPolicy?
+  /// For routes that say nothing of it.
+  package var hedgesOnPerTryTimeout = false
   /// For requests whose route names none.
   package var mirrors: [MirrorPolicy] = []
   package var includeRequestAttemptCount = false

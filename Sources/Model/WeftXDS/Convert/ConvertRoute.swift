@@ -82,7 +82,8 @@ extension Converter {
       value.requestBodyBufferLimit.map { UInt32(clamping: $0.value) } ?? value.perRequestBufferLimitBytes?.value
     unsupported(!value.virtualClusters.isEmpty, at, "virtual_clusters")
     out.filters = try filterOverrides(value.typedPerFilterConfig, at)
-    unsupported(value.hedgePolicy != nil, at, "hedge_policy")
+    out.hedgesOnPerTryTimeout =
+      try value.hedgePolicy.map { (p) throws(ConfigError) in try hedges(p, at.field("hedge_policy")) } ?? false
     unsupported(value.retryPolicyTypedConfig != nil, at, "retry_policy_typed_config")
     out.mirrors = try mirrors(value.requestMirrorPolicies, at)
     unsupported(value.includeIsTimeoutRetryHeader, at, "include_is_timeout_retry_header")
@@ -234,12 +235,24 @@ extension Converter {
     }
     out.mirrors = try mirrors(value.requestMirrorPolicies, at)
     unsupported(value.metadataMatch != nil, at, "metadata_match")
-    unsupported(value.hedgePolicy != nil, at, "hedge_policy")
+    out.hedgesOnPerTryTimeout = try value.hedgePolicy.map { (p) throws(ConfigError) in
+      try hedges(p, at.field("hedge_policy"))
+    }
     unsupported(value.internalRedirectPolicy != nil, at, "internal_redirect_policy")
     unsupported(value.retryPolicyTypedConfig != nil, at, "retry_policy_typed_config")
     unsupported(value.flushTimeout != nil, at, "flush_timeout")
     unsupported(!value.pathRewrite.isEmpty, at, "path_rewrite")
     return out
+  }
+
+  /// Whether an attempt goes on beside the next one. What else a policy may say Envoy does not carry out either.
+  private func hedges(_ value: Envoy_Config_Route_V3_HedgePolicy, _ at: FieldPath) throws(ConfigError) -> Bool {
+    if let count = value.initialRequests?.value {
+      guard count >= 1 else { throw fail(at.field("initial_requests"), "must be at least 1, is \(count)") }
+      unsupported(count > 1, at, "initial_requests")
+    }
+    unsupported((value.additionalRequestChance?.numerator ?? 0) > 0, at, "additional_request_chance")
+    return value.hedgeOnPerTryTimeout
   }
 
   /// Where copies of requests go.

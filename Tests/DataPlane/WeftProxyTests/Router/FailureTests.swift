@@ -279,6 +279,44 @@ struct FailureTests {
     world.expectClean()
   }
 
+  @Test("after several attempts the client reads that there were some")
+  func retriedWords() {
+    let world = ProxyWorld()
+    world.simple(route: { $0.retryPolicy = RetryPolicy(retryOn: [.connectFailure]) })
+    world.server.stopListening(8080)
+    let client = world.connect()
+    client.send(get())
+    #expect(world.run { HTTP1Text(client.received) != nil })
+    #expect(
+      HTTP1Text(client.received)?.text
+        == "upstream connect error or disconnect/reset before headers. retried and the latest reset reason: "
+        + "remote connection failure")
+    world.settle()
+    world.expectClean()
+  }
+
+  @Test("where a retry policy speaks of resets, a kept connection that died costs one of its retries")
+  func policyDecidesAlone() {
+    let world = ProxyWorld()
+    world.simple(route: { $0.retryPolicy = RetryPolicy(retryOn: [.reset]) })
+    var asked = 0
+    world.server.onBytes = { peer in
+      asked += 1
+      peer.received = []
+      if asked == 1 { peer.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n") } else { peer.reset() }
+    }
+    let client = world.connect()
+    for expected in [200, 503] {
+      client.received = []
+      client.send(get())
+      #expect(world.run { HTTP1Text(client.received) != nil })
+      #expect(HTTP1Text(client.received)?.status == expected)
+    }
+    #expect(asked == 3, "one retry, and none beside it")
+    world.settle()
+    world.expectClean()
+  }
+
   @Test("a request on a kept connection that died is sent again unless it may have had an effect")
   func deadConnection() {
     for (method, expected) in [("GET", 200), ("POST", 503)] {

@@ -60,6 +60,24 @@ struct StreamStateTests {
     #expect(first && !second)
   }
 
+  @Test("several attempts are a race until there is an answer, and an attempt of another stream is never its own race")
+  func race() {
+    expectTransitions(
+      of: Race.allCases,
+      [
+        Transition("began", { $0.began() }, [.owner, .owner, .backup]),
+        Transition("joined", { $0.joined() }, [.backup, .owner, .backup]),
+        Transition("ended", { $0.ended() }, [.none, .none, .backup]),
+      ])
+    expectTransitions(
+      of: AttemptTime.allCases,
+      [
+        Transition("began", { $0.began() }, [.running, .running, .running]),
+        Transition("ranOut", { $0.ranOut() }, [.over, .over, .replaced]),
+        Transition("succeeded", { $0.succeeded() }, [.replaced, .replaced, .replaced]),
+      ])
+  }
+
   @Test("a tunnel is granted only when it was asked for, and keeps its kind")
   func tunnel() {
     expectTransitions(
