@@ -303,7 +303,6 @@ final class HostileMesh {
       http("authorization: admitted", ExtAuthzMetric.ok, "ext_authz")
       http("authorization: refused", ExtAuthzMetric.denied, "ext_authz")
       http("authorization: no usable answer", ExtAuthzMetric.error, "ext_authz")
-      http("authorization: changes no message can hold", ExtAuthzMetric.invalid, "ext_authz")
       http("authorization: admitted without an answer", ExtAuthzMetric.failureModeAllowed, "ext_authz")
     }
     count(

@@ -25,7 +25,7 @@ struct HostileSimulationTests {
       "clients' half messages over their limit", "endpoints' half messages over their limit", "Dubbo calls",
       "Dubbo breaks its protocol", "Dubbo endpoint breaks its protocol", "Dubbo retry", "TLS to a server",
       "fault: aborted", "fault: delayed", "fault: slowed down", "fault: too many", "authorization: admitted",
-      "authorization: refused", "authorization: no usable answer", "authorization: changes no message can hold",
+      "authorization: refused", "authorization: no usable answer",
       "authorization: admitted without an answer", "local rate limit: refused", "connection limit: refused",
       "connections over their rate", "PROXY header taken", "PROXY header of version 2 taken", "PROXY header refused",
       "PROXY header of version 2 refused", "no PROXY header", "HTTP found", "no HTTP found", "TLS found",
