@@ -102,7 +102,17 @@ enum WeftProxyProgram {
     // Nothing has been served: there is nothing to end in order.
     if let reason = control.startFailure { return failed(reason) }
     Logger(log, .main).info("serving", ("workers", .number(concurrency)))
+    let watchdog = try Watchdog(
+      [
+        Watchdog.Pack("main_thread", [("main_thread", loop.mailbox)], loaded.bootstrap.mainWatchdog),
+        Watchdog.Pack("workers", proxy.watched, loaded.bootstrap.workerWatchdog),
+      ], metrics: registry, log: log,
+      kill: { reason in
+        complain("weft-proxy: ended by its watchdog: \(reason)\n")
+        abort()
+      })
     loop.run()
+    watchdog.stop()
     if let reason = control.startFailure { return failed(reason) }
     signals.stop()
     services.stop()

@@ -27,6 +27,21 @@ package enum ServerMetric: Int, Metric {
   }
 }
 
+/// `main_thread.…` and `workers.…`, of all their threads; `server.worker_0.…`, of one.
+package enum WatchdogMetric: Int, Metric {
+  case miss, megaMiss
+
+  package static var scopeKind: ScopeKind { .watchdog }
+  @inlinable package static var firstHistogram: Int { 2 }
+
+  package var definition: MetricDefinition {
+    switch self {
+    case .miss: .counter("watchdog_miss", "Times a thread did not answer for a short while")
+    case .megaMiss: .counter("watchdog_mega_miss", "Times a thread did not answer for a long while")
+    }
+  }
+}
+
 /// `cluster_manager.…`
 package enum ClusterManagerMetric: Int, Metric {
   case clusterAdded, clusterModified, clusterRemoved, clusterUpdated

@@ -59,7 +59,7 @@ extension Metric {
 /// What a group of numbers belongs to.
 @usableFromInline
 package enum ScopeKind: UInt8, CaseIterable, Sendable {
-  case server, clusterManager, listenerManager, controlPlane, accessLogFile
+  case server, watchdog, clusterManager, listenerManager, controlPlane, accessLogFile
   case cds, lds, rds
   case cluster, http, listener, listenerHTTP, tcp
   case tlsInspector, httpInspector, proxyProtocol, root

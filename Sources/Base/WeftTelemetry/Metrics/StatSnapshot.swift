@@ -22,6 +22,7 @@ package struct StatSnapshot: Sendable {
       let touched = registry.isTouched(id)
       switch key.kind {
       case .server: read(ServerMetric.self, id, key, touched, registry)
+      case .watchdog: read(WatchdogMetric.self, id, key, touched, registry)
       case .clusterManager: read(ClusterManagerMetric.self, id, key, touched, registry)
       case .listenerManager: read(ListenerManagerMetric.self, id, key, touched, registry)
       case .controlPlane: read(ControlPlaneMetric.self, id, key, touched, registry)
@@ -110,6 +111,7 @@ extension ScopeKey {
     let name = Self.sanitized(name), second = Self.sanitized(secondName)
     return switch kind {
     case .server: "server."
+    case .watchdog: secondName.isEmpty ? "\(name)." : "\(name).\(second)."
     case .clusterManager: "cluster_manager."
     case .listenerManager: "listener_manager."
     case .controlPlane: "control_plane."
@@ -134,6 +136,7 @@ extension ScopeKey {
   package var familyPrefix: String {
     switch kind {
     case .server: "envoy_server_"
+    case .watchdog: "envoy_\(name)_" + (secondName.isEmpty ? "" : watchedWorker == nil ? "\(secondName)_" : "worker_")
     case .clusterManager: "envoy_cluster_manager_"
     case .listenerManager: "envoy_listener_manager_"
     case .controlPlane: "envoy_control_plane_"
@@ -154,12 +157,18 @@ extension ScopeKey {
     }
   }
 
+  /// The number of the worker that a watchdog's count is of.
+  private var watchedWorker: String? {
+    secondName.hasPrefix("worker_") ? String(secondName.dropFirst("worker_".count)) : nil
+  }
+
   /// The labels that Envoy's tag extraction takes out of the name.
   package var labels: [(name: String, value: String)] {
     switch kind {
     case .server, .clusterManager, .listenerManager, .controlPlane, .accessLogFile, .cds, .lds, .tlsInspector,
       .httpInspector, .root:
       []
+    case .watchdog: watchedWorker.map { [("envoy_worker_id", $0)] } ?? []
     case .proxyProtocol: name.isEmpty ? [] : [("envoy_proxy_protocol_prefix", Self.sanitized(name))]
     case .rds:
       [

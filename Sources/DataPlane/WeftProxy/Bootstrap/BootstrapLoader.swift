@@ -97,7 +97,7 @@ package enum BootstrapLoader {
   /// the proxy serves. By field, and the field it is in (empty: any).
   private static let withoutEffect: [(parent: String, field: String)] = [
     ("tracing", "provider"), ("tracing", "http"), ("", "stats_sinks"), ("", "bootstrap_extensions"),
-    ("", "overload_manager"), ("", "watchdogs"), ("", "watchdog"),
+    ("", "overload_manager"),
   ]
 
   /// The document without those; `leftOut` says which.

@@ -48,6 +48,8 @@ package final class ProxyServer: Sendable {
   }
 
   package var concurrency: Int { workers.count }
+  /// The workers, as a watchdog knows them.
+  package var watched: [(name: String, mailbox: Mailbox)] { mailboxes.enumerated().map { ("worker_\($0)", $1) } }
 
   /// Hands a snapshot to every worker, which takes it over between two turns.
   package func apply(_ snapshot: Snapshot) {

@@ -36,7 +36,24 @@ package struct Bootstrap: Hashable, Sendable {
     }
   }
 
+  /// When a thread that does not answer is counted, and when that ends the process.
+  package struct Watchdog: Hashable, Sendable {
+    package var miss: Duration = .milliseconds(200)
+    package var megaMiss: Duration = .seconds(1)
+    /// One thread for so long; nil: never.
+    package var kill: Duration?
+    /// `kill` is up to so much longer, by lot.
+    package var killJitter: Duration = .zero
+    /// So many threads at once for so long; nil: never.
+    package var multiKill: Duration?
+    /// *Units*: percent of the threads; two are needed at least.
+    package var multiKillThreshold = 0.0
+    package init() {}
+  }
+
   package var node = Node()
+  package var mainWatchdog = Watchdog()
+  package var workerWatchdog = Watchdog()
   package var admin: Admin?
   package var listeners: [Listener] = []
   package var clusters: [Cluster] = []

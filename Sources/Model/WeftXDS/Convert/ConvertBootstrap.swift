@@ -119,8 +119,7 @@ extension Converter {
     unsupported(value.statsConfig != nil, .root, "stats_config")
     unsupported(value.overloadManager != nil, .root, "overload_manager")
     unsupported(!value.bootstrapExtensions.isEmpty, .root, "bootstrap_extensions")
-    unsupported(value.watchdogs != nil, .root, "watchdogs")
-    unsupported(value.watchdog != nil, .root, "watchdog")
+    try watchdogs(value, &out)
     if let resolver = value.typedDnsResolverConfig {
       let converted = try dnsResolver(resolver, FieldPath().field("typed_dns_resolver_config"))
       for i in out.clusters.indices where out.clusters[i].dnsResolver == nil { out.clusters[i].dnsResolver = converted }
@@ -130,6 +129,45 @@ extension Converter {
     unsupported(!value.headerPrefix.isEmpty, .root, "header_prefix")
     unsupported(!value.inlineHeaders.isEmpty, .root, "inline_headers")
     try checkReferences(out)
+    return out
+  }
+
+  private func watchdogs(_ value: Envoy_Config_Bootstrap_V3_Bootstrap, _ out: inout Bootstrap) throws(ConfigError) {
+    if let both = value.watchdog {
+      let at = FieldPath().field("watchdog")
+      guard value.watchdogs == nil else { throw fail(at, "cannot be set beside watchdogs") }
+      out.mainWatchdog = try watchdog(both, at)
+      out.workerWatchdog = out.mainWatchdog
+    }
+    let at = FieldPath().field("watchdogs")
+    if let main = value.watchdogs?.mainThreadWatchdog {
+      out.mainWatchdog = try watchdog(main, at.field("main_thread_watchdog"))
+    }
+    if let worker = value.watchdogs?.workerWatchdog {
+      out.workerWatchdog = try watchdog(worker, at.field("worker_watchdog"))
+    }
+  }
+
+  /// *Source*: Envoy's `Watchdog`; a time of zero is none, of a miss the default.
+  private func watchdog(_ value: Envoy_Config_Bootstrap_V3_Watchdog, _ at: FieldPath) throws(ConfigError)
+    -> Bootstrap.Watchdog
+  {
+    func time(_ time: Google_Protobuf_Duration?, _ name: String) throws(ConfigError) -> Duration? {
+      guard let time = try duration(time, at.field(name)), time > .zero else { return nil }
+      return time
+    }
+    var out = Bootstrap.Watchdog()
+    out.miss = try time(value.missTimeout, "miss_timeout") ?? out.miss
+    out.megaMiss = try time(value.megamissTimeout, "megamiss_timeout") ?? out.megaMiss
+    out.kill = try time(value.killTimeout, "kill_timeout")
+    out.killJitter = try time(value.maxKillTimeoutJitter, "max_kill_timeout_jitter") ?? .zero
+    out.multiKill = try time(value.multikillTimeout, "multikill_timeout")
+    if let threshold = value.multikillThreshold?.value {
+      guard (0...100).contains(threshold) else {
+        throw fail(at.field("multikill_threshold").field("value"), "must be 0 to 100")
+      }
+      out.multiKillThreshold = threshold
+    }
     return out
   }
 

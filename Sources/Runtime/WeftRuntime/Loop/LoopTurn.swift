@@ -25,8 +25,11 @@ extension EventLoop {
   @discardableResult
   package func turn(until deadline: MonotonicInstant? = nil) -> Bool {
     let owed = !consequences.isEmpty || !unread.isEmpty || !turnTokens.isEmpty
+    mailbox.turns(since: 0)
     let count = unsafe driver.wait(until: owed ? .zero : wakeTime(deadline), events: events)
-    unsafe state.pointee.now = driver.now()
+    let began = driver.now()
+    mailbox.turns(since: began.nanoseconds)
+    unsafe state.pointee.now = began
     unsafe state.pointee.statistics.turns += 1
     unsafe state.pointee.statistics.events += UInt64(count)
     guard let handler else { preconditionFailure("a loop turns only with a handler") }

@@ -19,6 +19,7 @@ package final class Mailbox: Sendable {
   /// Read by the loop every turn without the lock.
   private let filled = Atomic<Bool>(false)
   private let wake: @Sendable () -> Void
+  private let turnBegan = Atomic<UInt64>(0)
 
   init(wake: @escaping @Sendable () -> Void) { self.wake = wake }
 
@@ -40,6 +41,12 @@ package final class Mailbox: Sendable {
     }
     return accepted
   }
+
+  /// When the loop began the turn it is in, in nanoseconds of its clock; 0: it waits for events. From any thread.
+  package var busySince: UInt64 { turnBegan.load(ordering: .relaxed) }
+
+  /// The loop's: it begins a turn, or waits (0).
+  func turns(since nanoseconds: UInt64) { turnBegan.store(nanoseconds, ordering: .relaxed) }
 
   var isFilled: Bool { filled.load(ordering: .acquiring) }
 
