@@ -103,6 +103,44 @@ struct HTTP2UpstreamTests {
     world.expectClean()
   }
 
+  @Test(
+    "no connection has more streams at once than its cluster allows, whatever the server would take",
+    arguments: [1, 2, 3] as [UInt32])
+  func streamLimit(limit: UInt32) {
+    let world = ProxyWorld()
+    world.simple(upstream: .two, cluster: { $0.http2.maxConcurrentStreams = limit })
+    var open: [Int] = []
+    var held: [(number: Int, h2: H2Peer, id: H2StreamID)] = []
+    world.server.onAccept = { peer in
+      let h2 = H2Peer(.server, peer)
+      let number = open.count
+      open.append(0)
+      h2.onRequest = { [unowned h2] id, _ in
+        open[number] += 1
+        #expect(open[number] <= Int(limit))
+        held.append((number, h2, id))
+      }
+    }
+    let clients = (0..<7).map { _ in world.connect() }
+    for round in 1...2 {
+      for client in clients {
+        client.received = []
+        client.send(get())
+      }
+      // All at once, on as many connections as that takes; the second time on the same ones.
+      #expect(world.run { held.count == clients.count }, "round \(round): \(open)")
+      for stream in held {
+        open[stream.number] -= 1
+        stream.h2.respond(stream.id, 200, body: [1])
+      }
+      held = []
+      #expect(world.run { clients.allSatisfy { HTTP1Text($0.received)?.status == 200 } })
+    }
+    #expect(open.count == (clients.count + Int(limit) - 1) / Int(limit))
+    world.settle()
+    world.expectClean()
+  }
+
   @Test("no connection carries more requests than it may, however many come at once", arguments: [1, 2, 5] as [UInt32])
   func requestLimit(limit: UInt32) {
     let world = ProxyWorld()

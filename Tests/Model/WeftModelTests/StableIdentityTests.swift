@@ -9,8 +9,7 @@ struct StableIdentityTests {
     func fields(_ value: Any) -> Int { Mirror(reflecting: value).children.count }
     #expect(fields(TCPKeepalive()) == 3)
     #expect(fields(SocketOption(level: 0, name: 0, value: .integer(0))) == 4)
-    #expect(fields(HTTP1Options()) == 6)
-    #expect(fields(HTTP2Options()) == 9)
+    #expect(fields(HTTP2Options()) == 7)
     #expect(fields(HTTP2Options.Keepalive(timeout: .zero)) == 4)
     #expect(fields(FilterChainMatch()) == 9)
     #expect(fields(CIDRRange(bytes: [], prefixLength: 0)) == 2)
@@ -30,7 +29,7 @@ struct StableIdentityTests {
     var hashes = [hash(HTTP2Options())]
     for change in [
       { $0.hpackTableBytes = 1 }, { $0.maxConcurrentStreams = 1 }, { $0.initialStreamWindowBytes = 1 },
-      { $0.initialConnectionWindowBytes = 1 }, { $0.allowConnect = true }, { $0.maxOutboundFrames = 1 },
+      { $0.initialConnectionWindowBytes = 1 },
       { $0.maxOutboundControlFrames = 1 }, { $0.maxConsecutiveEmptyFrames = 7 },
       { $0.keepalive = HTTP2Options.Keepalive(timeout: .seconds(1)) },
       { $0.keepalive = HTTP2Options.Keepalive(interval: .seconds(1), timeout: .seconds(1)) },

@@ -38,6 +38,28 @@ struct ConverterTests {
     #expect(converter.warnings.count == 1)
   }
 
+  @Test("what a cluster says of requests that come in, and of health checks, is reported by path")
+  func clusterOptions() throws {
+    let converter = Converter()
+    let options = """
+      {"@type":"type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions","explicit_http_config":{"http_protocol_options":
+      {"accept_http_10":true,"default_host_for_http_10":"a","allow_absolute_url":false,"enable_trailers":true}}}
+      """
+    _ = converter.clusters([
+      try Self.cluster(
+        """
+        {"name":"a","typed_extension_protocol_options":{"x":\(options)},
+        "outlier_detection":{"successful_active_health_check_uneject_host":false}}
+        """)
+    ])
+    let http1 = #"typed_extension_protocol_options["x"].explicit_http_config.http_protocol_options."#
+    #expect(
+      Set(converter.warnings.map(\.path.description)) == [
+        http1 + "accept_http_10", http1 + "default_host_for_http_10", http1 + "allow_absolute_url",
+        "outlier_detection.successful_active_health_check_uneject_host",
+      ])
+  }
+
   @Test("a field that only a newer Envoy knows is reported by path and number, wherever it stands")
   func newerFields() throws {
     var message = try Self.cluster(#"{"name":"a","outlier_detection":{},"lb_policy":"RANDOM"}"#)
@@ -117,7 +139,6 @@ struct ConverterTests {
     let cluster = try Converter().cluster(try Self.cluster(#"{"name":"a","outlier_detection":{}}"#))
     #expect(cluster.connectTimeout == .seconds(5) && cluster.discovery == .fixed)
     #expect(cluster.outlierDetection == OutlierDetection())
-    #expect(cluster.http1.headerCase == .preserve)
   }
 
   @Test("a route table keeps what it was told")

@@ -17,7 +17,7 @@ struct H2OpeningTests {
     }
   }
 
-  @Test("a client opens a hundred streams until the server says how many it takes; one that names no limit has none")
+  @Test("a client opens a hundred streams until the server says how many it takes, and never more than its own limit")
   func streams() {
     var client = H2Connection(role: .client, limits: HTTPLimits())
     #expect(client.availableStreams == 100)
@@ -27,6 +27,14 @@ struct H2OpeningTests {
     #expect(client.availableStreams == 7)
     var unlimited = H2Connection(role: .client, limits: HTTPLimits())
     settle(&unlimited, [])
-    #expect(unlimited.availableStreams == Int(UInt32.max))
+    #expect(unlimited.availableStreams == 1024)
+    var limits = HTTPLimits()
+    limits.http2.maxConcurrentStreams = 2
+    var bounded = H2Connection(role: .client, limits: limits)
+    #expect(bounded.availableStreams == 2)
+    settle(&bounded, [0, 3, 0, 0, 0, 7])
+    #expect(bounded.availableStreams == 2)
+    settle(&bounded, [0, 3, 0, 0, 0, 1])
+    #expect(bounded.availableStreams == 1)
   }
 }

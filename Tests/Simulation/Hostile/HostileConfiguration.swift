@@ -177,7 +177,7 @@ extension HostileMesh {
     manager.idleTimeout = .seconds(60)
     manager.requestHeadersTimeout = .seconds(20)
     manager.http2.initialStreamWindowBytes = openWindow
-    manager.http2.allowConnect = true
+    manager.allowConnect = true
     manager.upgrades = [UpgradeConfiguration(type: "CONNECT")]
     return manager
   }
@@ -192,7 +192,7 @@ extension HostileMesh {
   func dubbo(_ prefix: String, _ filters: [ConfiguredFilter]) -> HTTPConnectionManager {
     var manager = manager(prefix, filters)
     manager.protocolCodec = ExtensionConfig(typeName: DubboCodec.messages[0], message: [])
-    manager.http2.allowConnect = false
+    manager.allowConnect = false
     manager.upgrades = []
     func forward(_ service: String, _ cluster: String, retries: Bool = false) -> Route {
       var action = RouteAction(cluster: .cluster(cluster))
@@ -248,7 +248,7 @@ extension HostileMesh {
     manager.maxConnectionDuration = world.pick([nil, .milliseconds(900)])
     manager.http2.maxConcurrentStreams = world.pick([1, 10, 1_024])
     manager.http2.initialStreamWindowBytes = 65_535
-    manager.http2.allowConnect = world.chance(1, in: 2)
+    manager.allowConnect = world.chance(1, in: 2)
     if world.chance(1, in: 3) {
       manager.http2.keepalive = .init(interval: .milliseconds(700), timeout: .milliseconds(300))
     }

@@ -284,6 +284,7 @@ struct ListenerCompiler {
     compiled.underscores = manager.underscores
     compiled.portStripping = manager.portStripping
     compiled.stripsTrailingDot = manager.stripTrailingHostDot
+    compiled.refusesAbsoluteForm = !manager.http1.allowAbsoluteURL
     compiled.forwardsTrailersToHTTP1 = manager.http1.enableTrailers
     let enabled = manager.upgrades.filter(\.enabled).map { $0.type.lowercased() }
     compiled.upgrades = storage.arena.table(enabled.map { storage.text($0) })
@@ -314,7 +315,7 @@ extension HTTPLimits {
     acceptsHTTP10 = manager.http1.acceptHTTP10
     http2 = HTTP2Limits(manager.http2)
     // An upgrade that is allowed over HTTP/1 is so over HTTP/2, too.
-    if manager.upgrades.contains(where: \.enabled) { http2.allowsExtendedConnect = true }
+    http2.allowsExtendedConnect = manager.allowConnect || manager.upgrades.contains(where: \.enabled)
   }
 
   init(upstreamOf cluster: Cluster) {
@@ -332,7 +333,6 @@ extension HTTP2Limits {
     initialConnectionWindow = options.initialConnectionWindowBytes
     decoderTableSize = options.hpackTableBytes
     encoderTableSize = options.hpackTableBytes
-    allowsExtendedConnect = options.allowConnect
     maxOutboundControlFrames = Int(options.maxOutboundControlFrames)
     maxEmptyFrames = Int(options.maxConsecutiveEmptyFrames)
   }

@@ -572,7 +572,6 @@ package final class SnapshotCompiler {
     case .automatic: hasher.combine(2)
     case .useDownstream: hasher.combine(3)
     }
-    hasher.combine(c.http1)
     hasher.combine(c.http2)
     hasher.combine(security)
     hasher.combine(c.autoSNI)
@@ -580,7 +579,6 @@ package final class SnapshotCompiler {
     hasher.combine(c.autoSNIHeader)
     hasher.combine(c.bindAddress)
     hasher.combine(c.tcpKeepalive)
-    hasher.combine(c.socketOptions)
     hasher.combine(c.perConnectionBufferLimitBytes)
     hasher.combine(c.maxResponseHeadersBytes)
     return hasher.finish()

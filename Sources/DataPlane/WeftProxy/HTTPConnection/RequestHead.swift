@@ -12,6 +12,8 @@ import WeftUpstream
 struct RequestRefusal {
   var status: UInt16
   var details: StaticString
+  /// Who asks for what may not be asked for gets no second question on an HTTP/1 connection.
+  var closes = true
 }
 
 extension WorkerEngine {
@@ -29,6 +31,10 @@ extension WorkerEngine {
       }
     }
     if head.method != .connect || head.flags.contains(.extendedConnect) {
+      if head.flags.contains(.absoluteForm), manager[].refusesAbsoluteForm {
+        slot[].stats?.add(.downstreamRqNonRelativePath)
+        return RequestRefusal(status: 404, details: "absolute_path_rejected", closes: false)
+      }
       guard !head.path.isEmpty else { return RequestRefusal(status: 400, details: "missing_path_rejected") }
       guard let path = manager[].paths.apply(to: head.path, scratch: head) else {
         slot[].stats?.add(.downstreamRqNonRelativePath)

@@ -68,8 +68,7 @@ extension WorkerEngine {
 
     if let refusal = normalise(head, s, d) {
       keepForLog(s, head)
-      // Who asks for what may not be asked for gets no second question on an HTTP/1 connection.
-      stream[].flags.insert(.clientCloses)
+      if refusal.closes { stream[].flags.insert(.clientCloses) }
       return localReply(s, refusal.status, .empty, details: refusal.details)
     }
     if head.flags.contains(.expectsContinue), !manager[].proxiesContinue {

@@ -60,6 +60,7 @@ package struct CompiledHTTPManager {
   package var underscores = HTTPConnectionManager.Underscores.allow
   package var portStripping = HTTPConnectionManager.PortStripping.none
   package var stripsTrailingDot = false
+  package var refusesAbsoluteForm = false
   package var forwardsTrailersToHTTP1 = false
   /// Lower-case names of upgrades that are allowed for every route which says nothing of them (`websocket`, `connect`).
   package var upgrades = ConstantTable<ByteView>()

@@ -120,7 +120,8 @@ extension WorkerEngine {
     guard let u = connect(h, breaker: breaker, speaking: protocols) else { return breaker.give(.connections) }
     let slot = upstreams.ref(u)
     slot[].highPriority = highPriority
-    slot[].expectedCapacity = wanted == .http2 ? min(100, slot[].mostServed) : 1
+    slot[].expectedCapacity =
+      wanted == .http2 ? min(100, slot[].mostServed, state[].config[].limits.http2.maxConcurrentStreams) : 1
     slot[].kind = wanted == .http1 ? .http1 : wanted == .http2 ? .http2 : .undecided
     if wanted == .http2 { host[].http2Connections += 1 }
     if let codec {

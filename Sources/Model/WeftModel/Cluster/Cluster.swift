@@ -37,7 +37,6 @@ package struct Cluster: Hashable, Sendable {
   package var outlierDetection: OutlierDetection?
   package var tls: UpstreamTLSContext?
   package var upstreamProtocol: UpstreamProtocol = .http1
-  package var http1 = HTTP1Options()
   package var http2 = HTTP2Options()
   /// Where copies of its requests go, whatever their routes say; empty: as those say.
   package var mirrors: [MirrorPolicy] = []
@@ -63,7 +62,6 @@ package struct Cluster: Hashable, Sendable {
 
   package var bindAddress: Address?
   package var tcpKeepalive: TCPKeepalive?
-  package var socketOptions: [SocketOption] = []
   package var healthChecks: [HealthCheck] = []
   package var trackTimeoutBudgets = false
 

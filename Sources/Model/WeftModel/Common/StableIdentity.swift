@@ -64,29 +64,12 @@ extension SocketOption: StablyHashable {
   }
 }
 
-extension HTTP1Options: StablyHashable {
-  package func hash(into hasher: inout StableHasher) {
-    hasher.combine(allowAbsoluteURL)
-    hasher.combine(acceptHTTP10)
-    hasher.combine(defaultHostForHTTP10)
-    switch headerCase {
-    case .lower: hasher.combine(0)
-    case .properCaseWords: hasher.combine(1)
-    case .preserve: hasher.combine(2)
-    }
-    hasher.combine(enableTrailers)
-    hasher.combine(allowChunkedLength)
-  }
-}
-
 extension HTTP2Options: StablyHashable {
   package func hash(into hasher: inout StableHasher) {
     hasher.combine(hpackTableBytes)
     hasher.combine(maxConcurrentStreams)
     hasher.combine(initialStreamWindowBytes)
     hasher.combine(initialConnectionWindowBytes)
-    hasher.combine(allowConnect)
-    hasher.combine(maxOutboundFrames)
     hasher.combine(maxOutboundControlFrames)
     hasher.combine(maxConsecutiveEmptyFrames)
     hasher.combine(keepalive)

@@ -23,6 +23,8 @@ package struct HTTPConnectionManager: Hashable, Sendable {
   package var filters: [ConfiguredFilter] = []
   package var http1 = HTTP1Options()
   package var http2 = HTTP2Options()
+  /// CONNECT with a protocol (RFC 8441) is announced and taken.
+  package var allowConnect = false
 
   // Time-outs; `nil` means none.
   package var streamIdleTimeout: Duration? = .seconds(300)
@@ -128,28 +130,22 @@ package struct RouterOptions: Hashable, Sendable {
   package init() {}
 }
 
-/// HTTP/1 settings of one side.
+/// HTTP/1 settings of a listener. To clusters none of them means anything.
 package struct HTTP1Options: Hashable, Sendable {
-  package enum HeaderCase: Hashable, Sendable { case lower, properCaseWords, preserve }
   package var allowAbsoluteURL = true
   /// Weft answers HTTP/1.0 unless told otherwise.
   package var acceptHTTP10 = true
   package var defaultHostForHTTP10 = ""
-  /// Weft keeps the case of names unless told otherwise.
-  package var headerCase: HeaderCase = .preserve
   package var enableTrailers = false
-  package var allowChunkedLength = false
   package init() {}
 }
 
-/// HTTP/2 settings of one side.
+/// HTTP/2 settings of one side: both sides read each of them.
 package struct HTTP2Options: Hashable, Sendable {
   package var hpackTableBytes: UInt32 = 4096
   package var maxConcurrentStreams: UInt32 = 1024
   package var initialStreamWindowBytes: UInt32 = 16 << 20
   package var initialConnectionWindowBytes: UInt32 = 24 << 20
-  package var allowConnect = false
-  package var maxOutboundFrames: UInt32 = 10_000
   package var maxOutboundControlFrames: UInt32 = 1_000
   package var maxConsecutiveEmptyFrames: UInt32 = 1
   package var keepalive: Keepalive?

@@ -26,6 +26,5 @@ package struct OutlierDetection: Hashable, Sendable {
   package var enforcingFailurePercentage: UInt32 = 0
   package var failurePercentageMinimumHosts: UInt32 = 5
   package var failurePercentageRequestVolume: UInt32 = 50
-  package var successfulActiveHealthCheckUnejects = true
   package init() {}
 }

@@ -286,7 +286,7 @@ extension Converter {
       out.http2 = try http2(options, at.field("http2_protocol_options"))
     }
     if value.protocolSelection == .useDownstreamProtocol { out.upstreamProtocol = .useDownstream }
-    out.http1 = try http1(value.httpProtocolOptions, at.field("http_protocol_options"))
+    try clientHTTP1(value.httpProtocolOptions, at.field("http_protocol_options"))
     if let common = value.commonHttpProtocolOptions {
       try commonOptions(common, &out, at.field("common_http_protocol_options"))
     }
@@ -319,7 +319,7 @@ extension Converter {
       switch config.protocolConfig {
       case .httpProtocolOptions(let options):
         out.upstreamProtocol = .http1
-        out.http1 = try http1(options, path.field("http_protocol_options"))
+        try clientHTTP1(options, path.field("http_protocol_options"))
       case .http2ProtocolOptions(let options):
         out.upstreamProtocol = .http2
         out.http2 = try http2(options, path.field("http2_protocol_options"))
@@ -328,7 +328,7 @@ extension Converter {
     case .useDownstreamProtocolConfig(let config):
       out.upstreamProtocol = .useDownstream
       let path = at.field("use_downstream_protocol_config")
-      out.http1 = try http1(config.httpProtocolOptions, path.field("http_protocol_options"))
+      try clientHTTP1(config.httpProtocolOptions, path.field("http_protocol_options"))
       out.http2 = try http2(config.http2ProtocolOptions, path.field("http2_protocol_options"))
     case .autoConfig(let config):
       let path = at.field("auto_config")
@@ -336,7 +336,7 @@ extension Converter {
       guard out.tls != nil else {
         throw fail(path, "auto_config is only for clusters with a transport socket that speaks ALPN (TLS)")
       }
-      out.http1 = try http1(config.httpProtocolOptions, path.field("http_protocol_options"))
+      try clientHTTP1(config.httpProtocolOptions, path.field("http_protocol_options"))
       out.http2 = try http2(config.http2ProtocolOptions, path.field("http2_protocol_options"))
     case nil: throw fail(at, "needs one of explicit_http_config, use_downstream_protocol_config, auto_config")
     }
@@ -505,7 +505,8 @@ extension Converter {
     if let n = value.successRateStdevFactor?.value { out.successRateStdevFactor = n }
     if let n = value.failurePercentageMinimumHosts?.value { out.failurePercentageMinimumHosts = n }
     if let n = value.failurePercentageRequestVolume?.value { out.failurePercentageRequestVolume = n }
-    out.successfulActiveHealthCheckUnejects = value.successfulActiveHealthCheckUnejectHost?.value ?? true
+    unsupported(
+      value.successfulActiveHealthCheckUnejectHost != nil, at, "successful_active_health_check_uneject_host")
     return out
   }
 

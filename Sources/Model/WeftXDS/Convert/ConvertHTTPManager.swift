@@ -29,6 +29,7 @@ extension Converter {
     out.filters = try httpFilters(value.httpFilters, at.field("http_filters"))
     out.http1 = try http1(value.httpProtocolOptions, at.field("http_protocol_options"))
     out.http2 = try http2(value.http2ProtocolOptions, at.field("http2_protocol_options"))
+    out.allowConnect = value.http2ProtocolOptions?.allowConnect ?? false
     try limits(value, &out, at)
     try identity(value, &out, at)
     try paths(value, &out, at)
@@ -279,32 +280,50 @@ extension Converter {
     return out
   }
 
-  /// Absent options mean Weft's own defaults: HTTP/1.0 accepted, header case kept. Present ones mean what they say.
-  func http1(_ value: Envoy_Config_Core_V3_Http1ProtocolOptions?, _ at: FieldPath) throws(ConfigError) -> HTTP1Options {
+  /// Absent options mean Weft's own defaults: HTTP/1.0 accepted. Present ones mean what they say.
+  private func http1(
+    _ value: Envoy_Config_Core_V3_Http1ProtocolOptions?, _ at: FieldPath
+  ) throws(ConfigError) -> HTTP1Options {
     var out = HTTP1Options()
     guard let value else { return out }
     out.allowAbsoluteURL = value.allowAbsoluteUrl?.value ?? true
     out.acceptHTTP10 = value.acceptHttp10 || value.serialized().isEmpty
     out.defaultHostForHTTP10 = value.defaultHostForHttp10
     out.enableTrailers = value.enableTrailers
-    out.allowChunkedLength = value.allowChunkedLength
+    try withoutEffect(value, at)
+    return out
+  }
+
+  /// A cluster's options: nothing is left of them but what is said about them.
+  func clientHTTP1(_ value: Envoy_Config_Core_V3_Http1ProtocolOptions?, _ at: FieldPath) throws(ConfigError) {
+    guard let value else { return }
+    for (isSet, field) in [
+      (value.allowAbsoluteUrl != nil, "allow_absolute_url"), (value.acceptHttp10, "accept_http_10"),
+      (!value.defaultHostForHttp10.isEmpty, "default_host_for_http_10"),
+    ] where isSet {
+      warn(at.field(field), "has no effect: it is about requests that a listener takes")
+    }
+    try withoutEffect(value, at)
+  }
+
+  /// What neither side can do. The case of names is kept by both, as `preserve_case` asks.
+  private func withoutEffect(_ value: Envoy_Config_Core_V3_Http1ProtocolOptions, _ at: FieldPath) throws(ConfigError) {
     let path = at.field("header_key_format")
     switch value.headerKeyFormat?.headerFormat {
     case nil: break
-    case .properCaseWords: out.headerCase = .properCaseWords
+    case .properCaseWords: unsupported(true, path, "proper_case_words")
     case .statefulFormatter(let formatter):
       let url = formatter.typedConfig?.typeUrl ?? ""
       guard
         Self.typeName(url) == "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"
       else { throw unregistered(formatter.name, url, path.field("stateful_formatter").field("typed_config")) }
       if let any = formatter.typedConfig { nameOnly(any, path.field("stateful_formatter").field("typed_config")) }
-      out.headerCase = .preserve
     }
-    unsupported(out.headerCase == .properCaseWords, path, "proper_case_words")
     unsupported(value.sendFullyQualifiedUrl, at, "send_fully_qualified_url")
     unsupported(value.allowChunkedLength, at, "allow_chunked_length")
     unsupported(!value.ignoreHttp11Upgrade.isEmpty, at, "ignore_http_11_upgrade")
-    return out
+    unsupported(
+      value.overrideStreamErrorOnInvalidHttpMessage != nil, at, "override_stream_error_on_invalid_http_message")
   }
 
   func http2(_ value: Envoy_Config_Core_V3_Http2ProtocolOptions?, _ at: FieldPath) throws(ConfigError) -> HTTP2Options {
@@ -329,8 +348,6 @@ extension Converter {
       }
       out.initialConnectionWindowBytes = window
     }
-    out.allowConnect = value.allowConnect
-    if let frames = value.maxOutboundFrames?.value { out.maxOutboundFrames = frames }
     if let frames = value.maxOutboundControlFrames?.value { out.maxOutboundControlFrames = frames }
     if let frames = value.maxConsecutiveInboundFramesWithEmptyPayload?.value { out.maxConsecutiveEmptyFrames = frames }
     if let keepalive = value.connectionKeepalive {

@@ -93,10 +93,10 @@ package struct H2Connection: ~Copyable {
 
   /// Streams that are open or half-closed.
   package var activeStreams: Int { active }
-  /// Client: how many more streams may be opened now.
+  /// Client: how many more streams may be opened now, by the peer's word and by our own limit.
   package var availableStreams: Int {
     if role == .server || failure != nil || peerGoAway != nil || nextStreamID > 0x7fff_ffff { return 0 }
-    return max(0, Int(peerMaxConcurrent) - active)
+    return max(0, Int(min(peerMaxConcurrent, limits.http2.maxConcurrentStreams)) - active)
   }
   package var hasReceivedGoAway: Bool { peerGoAway != nil }
   package var hasReceivedSettings: Bool { settingsReceived }

@@ -28,6 +28,7 @@ package struct HTTPLimits: Equatable, Sendable {
 
 /// HTTP/2 settings we announce and flood limits we enforce.
 package struct HTTP2Limits: Equatable, Sendable {
+  /// Streams open at once: of a server, what the peer may open, of a client, what it opens itself.
   package var maxConcurrentStreams: UInt32 = 1024
   /// Receive window of a stream, and of the connection.
   package var initialStreamWindow: UInt32 = 16 << 20

@@ -29,6 +29,20 @@ struct ConnectionOptionTests {
     world.registry.value(metric, world.registry.scope(ScopeKey(.listener, world.config.listeners[0].statName)))
   }
 
+  @Test(
+    "a target in absolute form is 404 where it is not allowed, and the connection goes on", arguments: [true, false])
+  func absoluteForm(isAllowed: Bool) {
+    let world = world { $0.http1.allowAbsoluteURL = isAllowed }
+    let client = world.connect()
+    client.send("GET http://a.test/x HTTP/1.1\r\nHost: a.test\r\n\r\n" + get)
+    world.run { client.text.split(separator: "HTTP/1.1 ").count == 2 && client.text.hasSuffix("ok") }
+    #expect(client.text.hasPrefix(isAllowed ? "HTTP/1.1 200" : "HTTP/1.1 404"))
+    #expect(client.text.hasSuffix("ok") && !client.isOver)
+    #expect(world.value(.downstreamRqNonRelativePath) == (isAllowed ? 0 : 1))
+    world.settle()
+    world.expectClean()
+  }
+
   // MARK: 421
 
   @Test(
