@@ -265,7 +265,8 @@ let package = Package(
       name: "CoverageTests",
       dependencies: [
         "WeftBase", "WeftProtobuf", "WeftModel", "WeftXDS", "WeftXDSMessages", "WeftTelemetry", "WeftProxyAPI",
-        "WeftHTTPFilters", "WeftLoadBalancers", "WeftKinds", "WeftControlAPI", "WeftConfig", "WeftTranslation",
+        "WeftHTTPFilters", "WeftLoadBalancers", "WeftNetworkFilters", "WeftProtocols", "WeftListenerFilters",
+        "WeftAccessLogs", "WeftKinds", "WeftControlAPI", "WeftConfig", "WeftTranslation",
         "WeftControl", "WeftTestKit",
       ], path: "Tests/Coverage", swiftSettings: strict),
     .testTarget(name: "TidyTests", dependencies: ["WeftTestKit"], path: "Tests/Tidy", swiftSettings: strict),

@@ -59,6 +59,10 @@ struct CoveragePage: Sendable {
       body += "| field | what becomes of it |\n|---|---|\n"
       for (field, row) in fields.sorted(by: { $0.key < $1.key }) {
         let (kind, words) = Self.words(row.fates)
+        guard !field.isEmpty else {
+          body += "| (it has none) | \(words) |\n"
+          continue
+        }
         counts[kind, default: 0] += 1
         body += "| `\(field)` | \(words) |\n"
       }

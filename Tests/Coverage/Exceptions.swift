@@ -9,13 +9,12 @@ extension ProbeTables {
   private static let runtime = "layers of runtime are warned about; without one the default value holds"
   private static let node = "told to the control plane as it stands"
 
-  /// By field; or by root and path where the same message is read elsewhere.
+  /// By field; or by root and field, or root and path, where the same message is read elsewhere.
   static let silent: [String: String] = [
     "envoy.config.endpoint.v3.ClusterLoadAssignment: endpoints[0].lb_endpoints[0].metadata.filter_metadata": label,
     "envoy.config.accesslog.v3.AccessLog.name": name,
     "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz.validate_mutations":
       "done for every answer, whatever this says",
-    "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz: deny_at_disable.runtime_key": runtime,
     "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz: http_service.server_uri.uri":
       "a name for people: `cluster` says where the service is",
     "envoy.extensions.filters.network.dubbo_proxy.v3.DubboProxy.protocol_type": only,
@@ -28,6 +27,13 @@ extension ProbeTables {
     #"envoy.config.cluster.v3.Cluster: typed_extension_protocol_options["1"].http_filters[0].name"#: name,
     "envoy.config.core.v3.ApiConfigSource.set_node_on_first_message_only":
       "the node is told once a stream, which the protocol allows whatever this says",
+    "envoy.config.core.v3.Http1ProtocolOptions.allow_custom_methods":
+      "every method that is a token is passed on, whatever this says",
+    "envoy.config.core.v3.Http1ProtocolOptions.use_balsa_parser": "chooses between parsers; there is one",
+    "envoy.config.cluster.v3.Cluster: envoy.config.core.v3.Http1ProtocolOptions.enable_trailers":
+      "asks for what is done: trailers are passed on to and from upstreams",
+    "envoy.config.cluster.v3.Cluster: envoy.config.core.v3.Http2ProtocolOptions.allow_connect":
+      "asks for what is done: upgrades go to every upstream that allows them in its SETTINGS",
     "envoy.config.core.v3.Node.client_features": "written by the proxy itself",
     "envoy.config.core.v3.Node.dynamic_parameters": node,
     "envoy.config.core.v3.Node.extensions": node,
@@ -36,6 +42,16 @@ extension ProbeTables {
     "envoy.config.core.v3.Node.user_agent_build_version": node,
     "envoy.config.core.v3.Node.user_agent_name": "written by the proxy itself",
     "envoy.config.core.v3.Node.user_agent_version": node,
+    "envoy.config.accesslog.v3.RuntimeFilter.runtime_key": runtime,
+    #"envoy.config.cluster.v3.Cluster: typed_extension_protocol_options["1"].request_mirror_policies[0].runtime_fraction.runtime_key"#:
+      runtime,
+    "envoy.config.route.v3.RouteConfiguration: request_mirror_policies[0].runtime_fraction.runtime_key": runtime,
+    "envoy.config.route.v3.RouteConfiguration: virtual_hosts[0].request_mirror_policies[0].runtime_fraction.runtime_key":
+      runtime,
+    "envoy.config.route.v3.RouteConfiguration: virtual_hosts[0].routes[0].match.runtime_fraction.runtime_key": runtime,
+    "envoy.config.route.v3.RouteConfiguration: virtual_hosts[0].routes[0].route.request_mirror_policies[0].runtime_fraction.runtime_key":
+      runtime,
+    "envoy.config.core.v3.RuntimeFeatureFlag.runtime_key": runtime,
     "envoy.config.core.v3.RuntimeDouble.runtime_key": runtime,
     "envoy.config.core.v3.RuntimeUInt32.runtime_key": runtime,
     "envoy.config.core.v3.SocketOption.description": "a note for people",

@@ -3,7 +3,9 @@ import WeftBase
 import WeftHTTPFilters
 import WeftLoadBalancers
 import WeftModel
+import WeftNetworkFilters
 import WeftProtobuf
+import WeftProtocols
 import WeftProxyAPI
 @testable import WeftTelemetry
 
@@ -27,6 +29,28 @@ extension CoverageRoot {
       guard let type = ProbeTables.registry.type(forURL: policy.message) else { return nil }
       return CoverageRoot(type: type, base: ProbeTables.seeds[policy.message] ?? [:], stops: sharedMessages) {
         compiled(policy, type, $0)
+      }
+    }
+  }
+
+  /// What every network filter is configured with, but those that end a chain: these are read with the listener.
+  static var networkFilters: [CoverageRoot] {
+    NetworkFilters.all.compactMap { filter in
+      guard let type = ProbeTables.registry.type(forURL: filter.message) else { return nil }
+      return CoverageRoot(type: type, base: ProbeTables.seeds[filter.message] ?? [:], stops: sharedMessages) {
+        compiled(filter, type, $0)
+      }
+    }
+  }
+
+  /// What every protocol is configured with.
+  static var protocols: [CoverageRoot] {
+    Protocols.all.flatMap { codec in
+      codec.messages.compactMap { name in
+        guard let type = ProbeTables.registry.type(forURL: name) else { return nil }
+        return CoverageRoot(type: type, base: ProbeTables.seeds[name] ?? [:], stops: sharedMessages) {
+          compiled(codec, type, $0)
+        }
       }
     }
   }
@@ -66,6 +90,36 @@ extension CoverageRoot {
     } catch { return .refused(error.path, error.message) }
   }
 
+  /// Compiled twice, as for two chains of a configuration, so that what they share shows.
+  private static func compiled<F: NetworkFilter, M: Message>(
+    _ filter: F.Type, _ type: M.Type, _ document: JSONValue
+  ) -> Result {
+    let config: ExtensionConfig
+    do throws(ProtobufError) { config = try probe(type, document) } catch {
+      return .refused(error.path, "the probe is no such message: \(error.message)")
+    }
+    let metrics = MetricsRegistry(workers: 1)
+    let context = NetworkFilterContext(storage: SnapshotStorage(), metrics: metrics)
+    do throws(ConfigError) {
+      let chains = [try F.compile(config, context), try F.compile(config, context)]
+      return .made(
+        AnyHashableValue([Shape.text(of: chains)] + metrics.contents().keys.map { "\($0)" }.sorted()),
+        CoverageRoot.Told())
+    } catch { return .refused(error.path, error.message) }
+  }
+
+  private static func compiled<C: ProtocolCodec, M: Message>(
+    _ codec: C.Type, _ type: M.Type, _ document: JSONValue
+  ) -> Result {
+    let config: ExtensionConfig
+    do throws(ProtobufError) { config = try probe(type, document) } catch {
+      return .refused(error.path, "the probe is no such message: \(error.message)")
+    }
+    do throws(ConfigError) {
+      return .made(AnyHashableValue(Shape.text(of: try C.compile(CodecSource(config)))), CoverageRoot.Told())
+    } catch { return .refused(error.path, error.message) }
+  }
+
   private static func probe<M: Message>(_: M.Type, _ document: JSONValue) throws(ProtobufError) -> ExtensionConfig {
     let message = try M(json: document, options: JSONDecodingOptions(registry: ProbeTables.registry))
     return ExtensionConfig(typeName: M.schema.name, message: message.serialized())
@@ -96,32 +150,37 @@ extension CoverageRoot {
   }
 }
 
-/// What a compiled value holds, whatever memory it lies in.
+/// What a compiled value holds, whatever memory it lies in. Pointers are numbered as they come: what is shared shows, where it lies does not.
 enum Shape {
   static func text(of value: Any) -> String {
     var out = ""
-    write(value, &out)
+    var pointers: [String] = []
+    write(value, &out, &pointers)
     return out
   }
 
-  private static func write(_ value: Any, _ out: inout String) {
+  private static func write(_ value: Any, _ out: inout String, _ pointers: inout [String]) {
     if let view = value as? ByteView { return out += "\"\(unsafe String(decoding: view.raw, as: UTF8.self))\"" }
     if let table = value as? any Table {
       out += "["
       for element in table.elements {
-        write(element, &out)
+        write(element, &out, &pointers)
         out += ","
       }
       return out += "]"
     }
     let type = String(describing: Swift.type(of: value))
-    if type.hasPrefix("Unsafe") { return out += "&" }
+    if type.hasPrefix("Unsafe") {
+      let pointer = "\(value)"
+      if !pointers.contains(pointer) { pointers.append(pointer) }
+      return out += "&\(pointers.firstIndex(of: pointer) ?? 0)"
+    }
     let mirror = Mirror(reflecting: value)
     if mirror.children.isEmpty { return out += "\(value)" }
     out += "\(type){"
     for child in mirror.children {
       out += "\(child.label ?? ""):"
-      write(child.value, &out)
+      write(child.value, &out, &pointers)
       out += ";"
     }
     out += "}"

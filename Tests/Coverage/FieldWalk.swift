@@ -77,13 +77,14 @@ struct Finding: Sendable {
   var path: FieldPath
   var fate: Fate
 
-  var name: String { "\(message).\(field)" }
+  var name: String { field.isEmpty ? message : "\(message).\(field)" }
 }
 
 /// Walks every field below a root.
 struct FieldWalk: Sendable {
   private let root: CoverageRoot
   private let exceptions: [String: String]
+  private let unread: Unread
   private(set) var findings: [Finding] = []
   private(set) var conversions = 0
   /// Exceptions that were met.
@@ -91,9 +92,10 @@ struct FieldWalk: Sendable {
   private var made: [JSONValue: CoverageRoot.Result] = [:]
 
   /// *Parameter* `exceptions`: why fields change nothing, by field, or by root and path.
-  init(_ root: CoverageRoot, exceptions: [String: String]) {
+  init(_ root: CoverageRoot, exceptions: [String: String], unread: Unread) {
     self.root = root
     self.exceptions = exceptions
+    self.unread = unread
   }
 
   mutating func run() {
@@ -104,6 +106,12 @@ struct FieldWalk: Sendable {
       return
     }
     _ = visit(root.type, FieldPath(), root.base, [])
+    if findings.isEmpty { withoutFields(root.type, FieldPath(), .carriedOut) }
+  }
+
+  /// An extension whose message says all by its name.
+  private mutating func withoutFields(_ type: any Message.Type, _ path: FieldPath, _ fate: Fate) {
+    findings.append(Finding(message: type.schema.name, field: "", path: path, fate: fate))
   }
 
   private mutating func convert(_ document: JSONValue) -> CoverageRoot.Result {
@@ -151,8 +159,10 @@ struct FieldWalk: Sendable {
       if root.isCamelCase, case .refused(let text) = fate, !Self.isMeant(text) {
         fate = .unknown("refused, with everything that was tried: \(text)")
       }
-      if let reason = exceptions[name] ?? exceptions["\(root): \(at)"] {
-        used.insert(exceptions[name] == nil ? "\(root): \(at)" : name)
+      if let key = [name, "\(root): \(name)", "\(root): \(at)"].first(where: { exceptions[$0] != nil }),
+        let reason = exceptions[key]
+      {
+        used.insert(key)
         fate = fate == .silent ? .excused(reason) : .unknown("it is told now: take it off the exceptions")
       }
       if fate.isTold { isTold = true }
@@ -216,6 +226,9 @@ struct FieldWalk: Sendable {
       let with = document.setting(inner.elements, to: seed)
       fates.append(
         type.hasCustomJSON ? compare(before, convert(with), at) : descend(type, at, inner, with, before, outer))
+      if let fate = fates.last, fate != .again, fate != .silent, type.schema.fields.isEmpty {
+        withoutFields(type, at, fate)
+      }
     }
     return fates.min() ?? .unknown("no extension to try")
   }
@@ -258,7 +271,7 @@ struct FieldWalk: Sendable {
       // What was odd before about more than this place is no answer.
       let same = known.hints.filter { $0.key == at || told.hints[$0.key] == nil }
       let hints = told.hints.filter { known.hints[$0.key] == nil || $0.key == at }
-      if old == new { return Self.told(at, same, hints).map(Fate.warned) ?? .silent }
+      if !unread.hears(old, new) { return Self.told(at, same, hints).map(Fate.warned) ?? .silent }
       return Self.told(at, known.partly, told.partly).map(Fate.partly) ?? .carriedOut
     case (.refused, .made(_, let told)):
       // A rule without it is no rule, and with it one without effect.

@@ -14,18 +14,21 @@ struct FieldWalkTests {
   @Test("changes what is made, is warned about by path, or is refused; docs/reference/coverage.md says which")
   func told() async throws {
     try await walk(
-      CoverageRoot.envoy + CoverageRoot.httpFilters + CoverageRoot.loadBalancers, .proxy, "coverage.md", atLeast: 1500,
-      exceptions: ProbeTables.silent)
+      CoverageRoot.envoy + CoverageRoot.httpFilters + CoverageRoot.loadBalancers + CoverageRoot.networkFilters
+        + CoverageRoot.protocols, .proxy, "coverage.md", atLeast: 1500,
+      exceptions: ProbeTables.silent, unread: Unread.ofModel())
   }
 
   @Test("of a rule changes what a proxy is sent, or is told by path; docs/reference/coverage-rules.md says which")
   func rules() async throws {
     try await walk(
-      CoverageRoot.rules, .rules, "coverage-rules.md", atLeast: 500, exceptions: ProbeTables.silentInRules)
+      CoverageRoot.rules, .rules, "coverage-rules.md", atLeast: 500, exceptions: ProbeTables.silentInRules,
+      unread: Unread([]))
   }
 
   private func walk(
-    _ roots: [CoverageRoot], _ empty: CoveragePage, _ file: String, atLeast: Int, exceptions: [String: String]
+    _ roots: [CoverageRoot], _ empty: CoveragePage, _ file: String, atLeast: Int, exceptions: [String: String],
+    unread: Unread
   ) async throws {
     var page = empty
     var used: Set<String> = []
@@ -36,7 +39,7 @@ struct FieldWalkTests {
           // On threads of their own: the pool's few are for tests that wait for a peer.
           await withCheckedContinuation { done in
             DispatchQueue(label: "walk").async {
-              var walk = FieldWalk(root, exceptions: exceptions)
+              var walk = FieldWalk(root, exceptions: exceptions, unread: unread)
               walk.run()
               done.resume(returning: (index, walk))
             }
@@ -68,20 +71,38 @@ struct FieldWalkTests {
     #expect(try Golden.expected("../../docs/reference/\(file)", for: text) == text, "out of date: make docs")
   }
 
-  @Test("a field that is read nowhere is found")
-  func planted() {
-    let cluster = CoverageRoot.envoy.first { $0.description == "envoy.config.cluster.v3.Cluster" }
-    guard let cluster else {
-      Issue.record("no such root")
-      return
-    }
+  private func root(_ name: String) throws -> CoverageRoot {
+    try #require(CoverageRoot.envoy.first { $0.description == name })
+  }
+
+  private func findings(_ root: CoverageRoot, _ unread: Unread) -> [Finding] {
+    var walk = FieldWalk(root, exceptions: [:], unread: unread)
+    walk.run()
+    return walk.findings
+  }
+
+  @Test("a field that no converter reads is found")
+  func planted() throws {
+    let cluster = try root("envoy.config.cluster.v3.Cluster")
     // As if `connect_timeout` were read by nobody.
     let deaf = CoverageRoot(type: cluster.type, base: cluster.base, stops: Set(FieldShape.messages(of: cluster.type))) {
       cluster.convert($0.setting([FieldPath.Element.field("connect_timeout")], to: nil))
     }
-    var walk = FieldWalk(deaf, exceptions: [:])
-    walk.run()
-    #expect(walk.findings.first { $0.field == "connect_timeout" }?.fate == .silent)
-    #expect(walk.findings.first { $0.field == "respect_dns_ttl" }?.fate == .carriedOut)
+    let findings = findings(deaf, Unread([]))
+    #expect(findings.first { $0.field == "connect_timeout" }?.fate == .silent)
+    #expect(findings.first { $0.field == "respect_dns_ttl" }?.fate == .carriedOut)
+  }
+
+  @Test("a field that a converter reads and nothing behind it is found, also where the other side reads it")
+  func unheard() throws {
+    func fates(_ root: CoverageRoot, _ field: String, _ unread: Set<String>) -> Set<Fate> {
+      Set(findings(root, Unread(unread)).filter { $0.field == field }.map(\.fate))
+    }
+    let cluster = try root("envoy.config.cluster.v3.Cluster")
+    #expect(fates(cluster, "connect_timeout", []) == [.carriedOut])
+    #expect(fates(cluster, "connect_timeout", ["Cluster.connectTimeout"]) == [.silent])
+    let place: Set = ["Cluster.http2.hpackTableBytes"]
+    #expect(fates(cluster, "hpack_table_size", place) == [.silent])
+    #expect(fates(try root("envoy.config.listener.v3.Listener"), "hpack_table_size", place) == [.carriedOut])
   }
 }

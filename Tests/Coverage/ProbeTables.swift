@@ -81,8 +81,15 @@ extension ProbeTables {
     "envoy.extensions.filters.network.dubbo_proxy.v3.MultipleRouteConfiguration": [
       "name": "m", "route_config": [["interface": "a", "routes": [["match": [:], "route": ["cluster": "c"]]]]],
     ],
+    "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit": ["stat_prefix": "p", "max_connections": 5],
+    "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit": [
+      "stat_prefix": "p", "token_bucket": ["max_tokens": 5, "fill_interval": "1s"],
+    ],
+    "envoy.config.core.v3.RuntimeFeatureFlag": ["default_value": false],
     "envoy.config.bootstrap.v3.Bootstrap.typed_dns_resolver_config": cares,
     "envoy.config.cluster.v3.Cluster.typed_dns_resolver_config": cares,
+    // Empty options are as good as none.
+    "envoy.config.core.v3.Http1ProtocolOptions": ["accept_http_10": true],
     "envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat.stateful_formatter": [
       "name": "preserve_case",
       "typed_config": [
@@ -331,6 +338,11 @@ extension ProbeTables {
   static let extensions: [String: [JSONValue]] = [
     "envoy.config.listener.v3.Filter.typed_config": [
       tcpProxy,
+      [
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.direct_response.v3.Config",
+        "response": ["inline_string": "x"],
+      ],
+      ["@type": "type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo"],
       [
         "@type": "type.googleapis.com/envoy.extensions.filters.network.dubbo_proxy.v3.DubboProxy", "stat_prefix": "d",
         "route_config": [["interface": "a", "routes": [["match": [:], "route": ["cluster": "c"]]]]],

@@ -190,19 +190,55 @@ struct LifeCycleTests {
 struct UnreadFieldTests {
   static let list = "Tests/Golden/coverage/unread.txt"
 
-  /// What `Tools/unread-fields.py` prints; nil when this build has no index of the data plane (a bundle built alone).
-  static func unread() throws -> [String]? {
+  /// What `Tools/unread-fields.py` prints, of this build or of another index; nil when the build has no index of the data
+  /// plane (a bundle built alone).
+  static func unread(store: [String] = []) throws -> [String]? {
+    let (status, output) = try run(
+      ["python3", Repository.root.appendingPathComponent("Tools/unread-fields.py").path] + store)
+    if status == 3 { return nil }
+    try #require(status == 0)
+    return output.split(separator: "\n").map(String.init)
+  }
+
+  private static func run(_ words: [String]) throws -> (status: Int32, output: String) {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = ["python3", Repository.root.appendingPathComponent("Tools/unread-fields.py").path]
+    process.arguments = words
     let pipe = Pipe()
     process.standardOutput = pipe
     try process.run()
     let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     process.waitUntilExit()
-    if process.terminationStatus == 3 { return nil }
-    try #require(process.terminationStatus == 0)
-    return output.split(separator: "\n").map(String.init)
+    return (process.terminationStatus, output)
+  }
+
+  @Test("a property that is only hashed or compared counts as unread")
+  func hashedOnly() throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("weft-unread-\(UUID().uuidString)")
+    let room = folder.appendingPathComponent("Sources/Model/WeftModel")
+    try FileManager.default.createDirectory(at: room, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let source = room.appendingPathComponent("Planted.swift")
+    try """
+    struct Planted: Hashable {
+      var isRead = 1, isHashed = 2, isCompared = 3, isFed = 4, isForgotten = 5
+      static func == (a: Planted, b: Planted) -> Bool { a.isCompared == b.isCompared }
+      func hash(into hasher: inout Hasher) { hasher.combine(isHashed) }
+      var identity: Int {
+        var hasher = Hasher()
+        hasher.combine(isFed)
+        return hasher.finalize() + isRead
+      }
+    }
+    """.write(to: source, atomically: true, encoding: .utf8)
+    let store = folder.appendingPathComponent("index").path
+    let compiled = try Self.run([
+      "swiftc", "-c", "-parse-as-library", "-module-name", "WeftModel", "-index-store-path", store, source.path, "-o",
+      folder.appendingPathComponent("Planted.o").path,
+    ])
+    try #require(compiled.status == 0)
+    let unread = try Self.unread(store: [store])?.filter { $0.hasPrefix("Planted.") && $0 != "Planted.identity" }
+    #expect(unread == ["isCompared", "isFed", "isForgotten", "isHashed"].map { "Planted.\($0)" })
   }
 
   @Test("no property of the model and no field of a rule is read by nobody but those listed")
