@@ -127,6 +127,62 @@ struct HeaderMutationTests {
     #expect(seen.fields.filter { $0.name.lowercased() == "x-all" }.map(\.value) == order)
   }
 
+  /// Where something may be said of a filter, from the least specific place to the most.
+  enum Level: CaseIterable { case table, host, route, weightedCluster }
+
+  /// The route of the table leads to a cluster of a weight.
+  static func say(_ override: FilterOverride, at level: Level, _ table: inout RouteConfiguration) {
+    var entry = WeightedClusters.Entry(name: "backend", weight: 1)
+    switch level {
+    case .table: table.filters["hm"] = override
+    case .host: table.virtualHosts[0].filters["hm"] = override
+    case .route: table.virtualHosts[0].routes[0].filters["hm"] = override
+    case .weightedCluster: entry.filters["hm"] = override
+    }
+    guard case .forward(var action) = table.virtualHosts[0].routes[0].action else { return }
+    if case .weighted(let clusters) = action.cluster, level != .weightedCluster { entry = clusters.entries[0] }
+    action.cluster = .weighted(WeightedClusters([entry]))
+    table.virtualHosts[0].routes[0].action = .forward(action)
+  }
+
+  @Test("every level configures the filter, alone and over those above it", arguments: Level.allCases)
+  func eachLevel(level: Level) throws {
+    let set = { (value: String) in
+      #"{"request_mutations": [\#(Self.add("x-who", value, "OVERWRITE_IF_EXISTS_OR_ADD"))]}"#
+    }
+    let chain = try Self.chain(
+      #"{"mutations": \#(set("chain")), "most_specific_header_mutations_wins": true}"#)
+    let override = try Self.route(set("\(level)"))
+    let alone = FilterWorld.make([chain], table: { Self.say(override, at: level, &$0) })
+    #expect(try Self.exchange(alone).0.first("x-who") == "\(level)")
+    let overrides = try Level.allCases.map { ($0, try Self.route(set("\($0)"))) }
+    let all = FilterWorld.make(
+      [chain],
+      table: { table in
+        for (at, override) in overrides.prefix(while: { $0.0 != level }) { Self.say(override, at: at, &table) }
+        Self.say(override, at: level, &table)
+      })
+    #expect(try Self.exchange(all).0.first("x-who") == "\(level)")
+  }
+
+  @Test("every level switches the filter off, and one below it on again", arguments: Level.allCases)
+  func disabledAtEachLevel(level: Level) throws {
+    let chain = try Self.chain(#"{"mutations": {"request_mutations": [\#(Self.add("x-on", "1"))]}}"#)
+    let off = FilterOverride(config: nil, isDisabled: true)
+    let on = FilterOverride(config: nil)
+    let world = FilterWorld.make([chain], table: { Self.say(off, at: level, &$0) })
+    #expect(try Self.exchange(world).0.first("x-on") == nil)
+    for below in Level.allCases.drop(while: { $0 != level }).dropFirst() {
+      let world = FilterWorld.make(
+        [chain],
+        table: {
+          Self.say(off, at: level, &$0)
+          Self.say(on, at: below, &$0)
+        })
+      #expect(try Self.exchange(world).0.first("x-on") == "1", "off at \(level), on at \(below)")
+    }
+  }
+
   @Test("a route switches the filter off, or on where the chain has it off", arguments: [false, true])
   func disabled(inChain: Bool) throws {
     var filter = try Self.chain(#"{"mutations": {"request_mutations": [\#(Self.add("x-on", "1"))]}}"#)

@@ -37,6 +37,43 @@ struct DubboTests {
     world.expectClean()
   }
 
+  @Test("routes come by discovery: the listener waits for its table, and calls go where the newest says")
+  func discoveredRoutes() {
+    var table = RouteConfiguration(name: "routes")
+    let world = ProtocolWorld.make(manager: { manager in
+      if case .inline(let inline) = manager.routes { table = inline }
+      manager.routes = .discovered(name: "routes", source: ConfigSource(.ads))
+    })
+    let servers = DubboServers(world)
+    let early = world.connect()
+    early.send(DubboFrames.request(id: 1))
+    world.settle()
+    #expect(early.isOver && servers.requests.isEmpty)
+    world.config.routes["routes"] = table
+    world.apply()
+    let client = world.connect()
+    func answer() -> DubboAnswer? {
+      client.send(DubboFrames.request(id: 1))
+      var seen: [DubboAnswer] = []
+      world.run {
+        seen += answers(client)
+        return !seen.isEmpty
+      }
+      return seen.first
+    }
+    #expect(answer()?.status == 20 && servers.requests.count == 1)
+    // The table names a method that is not this one any more.
+    table.virtualHosts[0].routes[0].match = RouteMatch(.exact("/another"))
+    world.config.routes["routes"] = table
+    world.apply()
+    #expect(answer()?.status != 20 && servers.requests.count == 1)
+    table.virtualHosts[0].routes[0].match = RouteMatch(.prefix("/"))
+    world.config.routes["routes"] = table
+    world.apply()
+    #expect(answer()?.status == 20 && servers.requests.count == 2)
+    world.expectClean()
+  }
+
   @Test("clients share one connection, and get their own answers in whatever order those come")
   func multiplexes() {
     let world = ProtocolWorld.make()

@@ -357,12 +357,137 @@ struct BalancingConversionTests {
   @Test(
     "what a policy cannot be is refused by the field's path",
     arguments: [
+@Suite("HTTP filters of connection managers and routes")
+struct HTTPFilterConversionTests {
+  private static func typed(_ type: String, _ value: String = "{}") -> String {
+    var fields = value.dropFirst().dropLast()
+    if !fields.isEmpty { fields = "," + fields }
+    return #"{"@type":"type.googleapis.com/\#(type)"\#(fields)}"#
+  }
+  private static func structure(_ type: String, _ value: String = "{}", form: String = "xds.type.v3.TypedStruct")
+    -> String
+  {
+    #"{"@type":"type.googleapis.com/\#(form)","type_url":"type.googleapis.com/\#(type)","value":\#(value)}"#
+  }
+  private static let fault = "envoy.extensions.filters.http.fault.v3.HTTPFault"
+  private static let router = "envoy.extensions.filters.http.router.v3.Router"
+
+  /// The filters of a manager, by their JSON, and what was warned about.
+  private func filters(_ filters: String) throws -> (filters: [ConfiguredFilter], warnings: [String]) {
+    let manager = """
+      {"@type":"type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+      "stat_prefix":"x","route_config":{"name":"r"},"http_filters":[\(filters)]}
+      """
+    let message = try Envoy_Config_Listener_V3_Listener(
+      json: try JSONValue(
+        parsing: """
+          {"name":"a","address":{"socket_address":{"address":"127.0.0.1","port_value":1}},
+          "filter_chains":[{"filters":[{"name":"http","typed_config":\(manager)}]}]}
+          """), options: JSONDecodingOptions(registry: TypeRegistry(EnvoyTypes.all)))
+    let converter = Converter(extensions: .shipped)
+    let listener = try converter.listener(message)
+    guard case .httpConnectionManager(let converted) = listener.filterChains[0].filters[0] else { return ([], []) }
+    return (converted.filters, converter.warnings.map { "\($0.path): \($0.message)" })
+  }
+
+  private static let end = #"{"name":"router","typed_config":\#(typed(router))}"#
+  private static let place = "filter_chains[0].filters[0].typed_config.http_filters[0]"
+
+  @Test(
+    "a filter is the same typed and as a structure, under either name of that",
+    arguments: [
+      "xds.type.v3.TypedStruct", "udpa.type.v1.TypedStruct",
+    ])
+  func structures(form: String) throws {
+    let value = #"{"max_active_faults":7}"#
+    let filter = #"{"name":"f","typed_config":\#(Self.typed(Self.fault, value))}"#
+    let free = #"{"name":"f","typed_config":\#(Self.structure(Self.fault, value, form: form))}"#
+    let expected = try filters("\(filter),\(Self.end)").filters
+    #expect(expected.count == 2)
+    #expect(try filters("\(free),\(Self.end)").filters == expected)
+  }
+
+  @Test("the router is the same typed and as a structure; what it does not know is told by path")
+  func router() throws {
+    let value = #"{"suppress_envoy_headers":true}"#
+    let expected = try filters(#"{"name":"router","typed_config":\#(Self.typed(Self.router, value))}"#)
+    #expect(expected.warnings.isEmpty)
+    guard case .router(let options)? = expected.filters.first?.configuration else { return #expect(Bool(false)) }
+    #expect(options.suppressEnvoyHeaders)
+    let free = try filters(#"{"name":"router","typed_config":\#(Self.structure(Self.router, value))}"#)
+    #expect(free.filters == expected.filters && free.warnings.isEmpty)
+    let newer = try filters(#"{"name":"router","typed_config":\#(Self.structure(Self.router, #"{"newer":1}"#))}"#)
+    #expect(newer.warnings == ["\(Self.place).typed_config.value.newer: is an unknown field and has no effect"])
+  }
+
+  @Test("an optional filter that nobody knows is left out and told; another one is refused")
+  func optional() throws {
+    let message = "optional filter f is not supported and left out"
+    // A message that exists and configures no filter.
+    let known = Self.typed("envoy.config.core.v3.Node")
+    let result = try filters(#"{"name":"f","is_optional":true,"typed_config":\#(known)},\#(Self.end)"#)
+    #expect(result.filters.map(\.name) == ["router"] && result.warnings == ["\(Self.place): \(message)"])
+    #expect(throws: ConfigError.self) { try filters(#"{"name":"f","typed_config":\#(known)},\#(Self.end)"#) }
+    let empty = try filters(#"{"name":"f","is_optional":true},\#(Self.end)"#)
+    #expect(empty.filters.map(\.name) == ["router"])
+    #expect(empty.warnings == ["\(Self.place): optional filter f has no typed_config and is left out"])
+    #expect(throws: ConfigError.self) { try filters(#"{"name":"f"},\#(Self.end)"#) }
+  }
+
+  @Test("what a route says optionally of a filter that nobody knows is left out and told, at every level")
+  func optionalOnRoutes() throws {
+    func table(_ isOptional: Bool) throws -> (RouteConfiguration, [String]) {
+      let says = """
+        "typed_per_filter_config":{"f":{"@type":"type.googleapis.com/envoy.config.route.v3.FilterConfig",
+        "is_optional":\(isOptional),"config":\(Self.typed("envoy.config.core.v3.Node"))}}
+        """
+      let message = try Envoy_Config_Route_V3_RouteConfiguration(
+        json: try JSONValue(
+          parsing: """
+            {"name":"r",\(says),"virtual_hosts":[{"name":"v","domains":["*"],\(says),"routes":[{"match":{"prefix":"/"},\(says),
+            "route":{"weighted_clusters":{"clusters":[{"name":"c","weight":1,\(says)}]}}}]}]}
+            """), options: JSONDecodingOptions(registry: TypeRegistry(EnvoyTypes.all)))
+      let converter = Converter(extensions: .shipped)
+      return (try converter.routeConfiguration(message), converter.warnings.map { "\($0.path): \($0.message)" })
+    }
+    let (routes, warnings) = try table(true)
+    #expect(routes.filters.isEmpty && routes.virtualHosts[0].filters.isEmpty)
+    #expect(routes.virtualHosts[0].routes[0].filters.isEmpty)
+    let says = #"typed_per_filter_config["f"]: optional configuration of filter f is not supported and left out"#
+    #expect(
+      Set(warnings)
+        == Set(
+          [
+            "", "virtual_hosts[0].", "virtual_hosts[0].routes[0].",
+            "virtual_hosts[0].routes[0].route.weighted_clusters.clusters[0].",
+          ].map { $0 + says }))
+    #expect(throws: ConfigError.self) { try table(false) }
+  }
+}
+
       (
         #""lb_policy":"RING_HASH","ring_hash_lb_config":{"minimum_ring_size":"8388609"}"#,
         "ring_hash_lb_config.minimum_ring_size: must be at most 8388608, is 8388609"
       ),
       (
         #""lb_policy":"RING_HASH","ring_hash_lb_config":{"maximum_ring_size":"12"}"#,
+  @Test("a policy is the same typed and as a structure")
+  func structures() throws {
+    func policy(_ config: String) throws -> LoadBalancing {
+      try Self.balancing(
+        """
+        {"name":"a","load_balancing_policy":{"policies":[{"typed_extension_config":{"name":"p","typed_config":\(config)}}]}}
+        """)
+    }
+    let type = "type.googleapis.com/envoy.extensions.load_balancing_policies.maglev.v3.Maglev"
+    let typed = try policy(#"{"@type":"\#(type)","table_size":"7"}"#)
+    let free = try policy(
+      #"{"@type":"type.googleapis.com/xds.type.v3.TypedStruct","type_url":"\#(type)","value":{"table_size":"7"}}"#)
+    guard case .balancer(let config) = typed.policy else { return #expect(Bool(false), "no policy") }
+    #expect(config.typeName.hasSuffix("maglev.v3.Maglev") && !config.message.isEmpty)
+    #expect(free == typed)
+  }
+
         "ring_hash_lb_config.minimum_ring_size: must be at most maximum_ring_size (12), is 1024"
       ),
       (

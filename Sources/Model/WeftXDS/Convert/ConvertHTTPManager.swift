@@ -179,14 +179,13 @@ extension Converter {
     var out: [ConfiguredFilter] = []
     for (i, filter) in values.enumerated() {
       let path = at.index(i)
-      guard let (name, any) = try typed(filter, known: extensions.httpFilters, path) else { continue }
-      if any.holds(Envoy_Extensions_Filters_Http_Router_V3_Router.self) {
-        let router = try unpack(any, Envoy_Extensions_Filters_Http_Router_V3_Router.self, path.field("typed_config"))
+      guard let (name, config) = try configured(filter, known: extensions.httpFilters, path) else { continue }
+      if let router = try terminal(config, Envoy_Extensions_Filters_Http_Router_V3_Router.self, path) {
         try checkTerminal(filter, isLast: i == values.count - 1, path)
         out.append(ConfiguredFilter(name: name, .router(try self.router(router, path.field("typed_config")))))
         continue
       }
-      try add(filter, any, to: &out, known: extensions.httpFilters, path)
+      try add(filter, config, to: &out, known: extensions.httpFilters, path)
     }
     guard out.contains(where: { if case .router = $0.configuration { true } else { false } }) else {
       throw fail(
@@ -204,15 +203,13 @@ extension Converter {
     var ends = false
     for (i, filter) in values.enumerated() {
       let path = at.index(i)
-      guard let (_, any) = try typed(filter, known: extensions.upstreamFilters, path) else { continue }
-      if any.holds(Envoy_Extensions_Filters_Http_UpstreamCodec_V3_UpstreamCodec.self) {
-        _ = try unpack(
-          any, Envoy_Extensions_Filters_Http_UpstreamCodec_V3_UpstreamCodec.self, path.field("typed_config"))
+      guard let (_, config) = try configured(filter, known: extensions.upstreamFilters, path) else { continue }
+      if try terminal(config, Envoy_Extensions_Filters_Http_UpstreamCodec_V3_UpstreamCodec.self, path) != nil {
         try checkTerminal(filter, isLast: i == values.count - 1, path)
         ends = true
         continue
       }
-      try add(filter, any, to: &out, known: extensions.upstreamFilters, path)
+      try add(filter, config, to: &out, known: extensions.upstreamFilters, path)
     }
     guard ends else {
       throw fail(
@@ -224,16 +221,26 @@ extension Converter {
   }
 
   /// A filter's name and configuration; nil for an optional one that has none.
-  private func typed(
+  private func configured(
     _ filter: Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpFilter, known: [String: String],
     _ path: FieldPath
-  ) throws(ConfigError) -> (name: String, config: Google_Protobuf_Any)? {
+  ) throws(ConfigError) -> (name: String, config: ExtensionConfig)? {
     let name = try required(filter.name, path.field("name"))
     if case .configDiscovery? = filter.configType { throw fail(path.field("config_discovery"), "is not supported") }
-    if case .typedConfig(let any)? = filter.configType { return (name, any) }
+    if case .typedConfig(let any)? = filter.configType {
+      return (name, try extensionConfig(any, path.field("typed_config")))
+    }
     guard filter.isOptional else { throw unregistered(name, "", known: known.values, path.field("typed_config")) }
     warn(path, "optional filter \(name) has no typed_config and is left out")
     return nil
+  }
+
+  /// The message of a filter that ends a chain, typed or as a structure; nil when it is another one's.
+  private func terminal<M: Message>(_ config: ExtensionConfig, _: M.Type, _ path: FieldPath) throws(ConfigError) -> M? {
+    guard config.typeName == M.schema.name else { return nil }
+    do throws(ProtobufError) { return try M(serialized: config.message) } catch {
+      throw fail(path.field("typed_config"), "is not a valid \(M.schema.name): \(error.message)")
+    }
   }
 
   private func checkTerminal(
@@ -248,10 +255,9 @@ extension Converter {
   }
 
   private func add(
-    _ filter: Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpFilter, _ any: Google_Protobuf_Any,
+    _ filter: Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpFilter, _ config: ExtensionConfig,
     to out: inout [ConfiguredFilter], known: [String: String], _ path: FieldPath
   ) throws(ConfigError) {
-    let config = try extensionConfig(any, path.field("typed_config"))
     guard extensions.takesOthers || known[config.typeName] != nil else {
       guard filter.isOptional else {
         throw unregistered(filter.name, config.typeName, known: known.values, path.field("typed_config"))
