@@ -256,6 +256,30 @@ struct ConverterTests {
           """), options: JSONDecodingOptions(registry: TypeRegistry(EnvoyTypes.all)))
   }
 
+  @Test(
+    "a matcher or rewriter of paths that is no field but an extension is refused by its name",
+    arguments: [
+      (#""match":{"path_match_policy":POLICY},"route":{"cluster":"c"}"#, "match.path_match_policy"),
+      (#""match":{"prefix":"/"},"route":{"cluster":"c","path_rewrite_policy":POLICY}"#, "route.path_rewrite_policy"),
+    ])
+  func pathPolicies(route: String, path: String) throws {
+    let policy =
+      #"{"name":"template","typed_config":{"@type":"type.googleapis.com/google.protobuf.StringValue","value":"/{x}"}}"#
+    let message = try Envoy_Config_Route_V3_RouteConfiguration(
+      json: try JSONValue(
+        parsing: """
+          {"name":"r","virtual_hosts":[{"name":"v","domains":["*"],"routes":[{\(route.replacing("POLICY", with: policy))}]}]}
+          """), options: JSONDecodingOptions(registry: TypeRegistry(EnvoyTypes.all)))
+    do throws(ConfigError) {
+      _ = try Converter().routeConfiguration(message)
+      Issue.record("taken")
+    } catch {
+      #expect(error.path.description == "virtual_hosts[0].routes[0].\(path)")
+      #expect(error.message.contains("'template'") && error.message.contains("google.protobuf.StringValue"))
+      #expect(error.message.contains("prefix"))
+    }
+  }
+
   // MARK: Protocols
 
   private static let dubbo = "envoy.extensions.filters.network.generic_proxy.codecs.dubbo.v3.DubboCodecConfig"
@@ -333,30 +357,6 @@ struct ConverterTests {
   }
 }
 
-@Suite("balancing policies of clusters")
-struct BalancingConversionTests {
-  static func balancing(_ json: String, known: KnownExtensions = .shipped) throws -> LoadBalancing {
-    try Converter(extensions: known).cluster(try ConverterTests.cluster(json)).loadBalancing
-  }
-
-  @Test("the policy's name and its settings become the policy's own message")
-  func named() throws {
-    let ring = try Self.balancing(
-      #"""
-      {"name":"a","lb_policy":"RING_HASH","ring_hash_lb_config":{"minimum_ring_size":"7","hash_function":"MURMUR_HASH_2"},
-       "common_lb_config":{"consistent_hashing_lb_config":{"use_hostname_for_hashing":true,"hash_balance_factor":120}}}
-      """#)
-    guard case .balancer(let config) = ring.policy else { return #expect(Bool(false), "no policy") }
-    let message = try Envoy_Extensions_LoadBalancingPolicies_RingHash_V3_RingHash(serialized: config.message)
-    #expect(config.typeName.hasSuffix("ring_hash.v3.RingHash"))
-    #expect(message.minimumRingSize?.value == 7 && message.hashFunction == .murmurHash2)
-    #expect(message.consistentHashingLbConfig?.useHostnameForHashing == true)
-    #expect(message.consistentHashingLbConfig?.hashBalanceFactor?.value == 120)
-  }
-
-  @Test(
-    "what a policy cannot be is refused by the field's path",
-    arguments: [
 @Suite("HTTP filters of connection managers and routes")
 struct HTTPFilterConversionTests {
   private static func typed(_ type: String, _ value: String = "{}") -> String {
@@ -465,12 +465,12 @@ struct HTTPFilterConversionTests {
   }
 }
 
-      (
-        #""lb_policy":"RING_HASH","ring_hash_lb_config":{"minimum_ring_size":"8388609"}"#,
-        "ring_hash_lb_config.minimum_ring_size: must be at most 8388608, is 8388609"
-      ),
-      (
-        #""lb_policy":"RING_HASH","ring_hash_lb_config":{"maximum_ring_size":"12"}"#,
+@Suite("balancing policies of clusters")
+struct BalancingConversionTests {
+  static func balancing(_ json: String, known: KnownExtensions = .shipped) throws -> LoadBalancing {
+    try Converter(extensions: known).cluster(try ConverterTests.cluster(json)).loadBalancing
+  }
+
   @Test("a policy is the same typed and as a structure")
   func structures() throws {
     func policy(_ config: String) throws -> LoadBalancing {
@@ -488,6 +488,30 @@ struct HTTPFilterConversionTests {
     #expect(free == typed)
   }
 
+  @Test("the policy's name and its settings become the policy's own message")
+  func named() throws {
+    let ring = try Self.balancing(
+      #"""
+      {"name":"a","lb_policy":"RING_HASH","ring_hash_lb_config":{"minimum_ring_size":"7","hash_function":"MURMUR_HASH_2"},
+       "common_lb_config":{"consistent_hashing_lb_config":{"use_hostname_for_hashing":true,"hash_balance_factor":120}}}
+      """#)
+    guard case .balancer(let config) = ring.policy else { return #expect(Bool(false), "no policy") }
+    let message = try Envoy_Extensions_LoadBalancingPolicies_RingHash_V3_RingHash(serialized: config.message)
+    #expect(config.typeName.hasSuffix("ring_hash.v3.RingHash"))
+    #expect(message.minimumRingSize?.value == 7 && message.hashFunction == .murmurHash2)
+    #expect(message.consistentHashingLbConfig?.useHostnameForHashing == true)
+    #expect(message.consistentHashingLbConfig?.hashBalanceFactor?.value == 120)
+  }
+
+  @Test(
+    "what a policy cannot be is refused by the field's path",
+    arguments: [
+      (
+        #""lb_policy":"RING_HASH","ring_hash_lb_config":{"minimum_ring_size":"8388609"}"#,
+        "ring_hash_lb_config.minimum_ring_size: must be at most 8388608, is 8388609"
+      ),
+      (
+        #""lb_policy":"RING_HASH","ring_hash_lb_config":{"maximum_ring_size":"12"}"#,
         "ring_hash_lb_config.minimum_ring_size: must be at most maximum_ring_size (12), is 1024"
       ),
       (

@@ -124,6 +124,7 @@ struct OutboundClusters {
       }
       cluster.clusterDiscoveryType = .type(service.resolution == .dns ? .strictDns : .logicalDns)
       cluster.dnsLookupFamily = .v4Preferred
+      // Deprecated for `cluster_type` with a DNS cluster's message, as Envoy's log says; that one gRPC clients, weft-proxy and older Envoys do not know.
       cluster.dnsRefreshRate = Google_Protobuf_Duration(seconds: 60)
       cluster.respectDnsTtl = true
       cluster.loadAssignment = assignment

@@ -137,6 +137,11 @@ extension Converter {
       path = .separatedPrefix(text)
     case .safeRegex(let pattern): path = .regex(try regex(pattern, at.field("safe_regex")))
     case .connectMatcher: path = .connect
+    case .pathMatchPolicy(let policy):
+      throw unregistered(
+        policy.name, policy.typedConfig?.typeUrl ?? "",
+        known: ["connect_matcher", "path", "path_separated_prefix", "prefix", "safe_regex"],
+        at.field("path_match_policy"))
     case nil: throw fail(at, "needs one of prefix, path, safe_regex, path_separated_prefix, connect_matcher")
     }
     var out = RouteMatch(path)
@@ -242,6 +247,11 @@ extension Converter {
     unsupported(value.retryPolicyTypedConfig != nil, at, "retry_policy_typed_config")
     unsupported(value.flushTimeout != nil, at, "flush_timeout")
     unsupported(!value.pathRewrite.isEmpty, at, "path_rewrite")
+    if let policy = value.pathRewritePolicy {
+      throw unregistered(
+        policy.name, policy.typedConfig?.typeUrl ?? "", known: ["prefix_rewrite", "regex_rewrite"],
+        at.field("path_rewrite_policy"))
+    }
     return out
   }
 

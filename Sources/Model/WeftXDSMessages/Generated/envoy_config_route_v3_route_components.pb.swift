@@ -327,6 +327,7 @@ package struct Envoy_Config_Route_V3_RouteMatch: Message {
     case safeRegex(Envoy_Type_Matcher_V3_RegexMatcher)
     case connectMatcher(Envoy_Config_Route_V3_RouteMatch.ConnectMatcher)
     case pathSeparatedPrefix(String)
+    case pathMatchPolicy(Envoy_Config_Core_V3_TypedExtensionConfig)
   }
 
   package var pathSpecifier: PathSpecifierOneOf?
@@ -339,7 +340,7 @@ package struct Envoy_Config_Route_V3_RouteMatch: Message {
   package var dynamicMetadata: [Envoy_Type_Matcher_V3_MetadataMatcher] = []
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.route.v3.RouteMatch", "1:prefix@0 2:path@0 4:case_sensitive 6:headers 7:query_parameters 8:grpc 9:runtime_fraction 10:safe_regex@0 11:tls_context 12:connect_matcher@0 13:dynamic_metadata 14:path_separated_prefix@0")
+  package static let schema = MessageSchema("envoy.config.route.v3.RouteMatch", "1:prefix@0 2:path@0 4:case_sensitive 6:headers 7:query_parameters 8:grpc 9:runtime_fraction 10:safe_regex@0 11:tls_context 12:connect_matcher@0 13:dynamic_metadata 14:path_separated_prefix@0 15:path_match_policy@0")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -372,6 +373,11 @@ package struct Envoy_Config_Route_V3_RouteMatch: Message {
       var v: String?
       try decoder.optional(StringField.self, &v)
       if let v { self.pathSpecifier = .pathSeparatedPrefix(v) }
+    case 15:
+      var v: Envoy_Config_Core_V3_TypedExtensionConfig?
+      if case .pathMatchPolicy(let old)? = self.pathSpecifier { v = old }
+      try decoder.optional(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, &v)
+      if let v { self.pathSpecifier = .pathMatchPolicy(v) }
     default: decoder.unknown()
     }
   }
@@ -389,6 +395,7 @@ package struct Envoy_Config_Route_V3_RouteMatch: Message {
     if case .connectMatcher(let v)? = self.pathSpecifier { visitor.present(MessageField<Envoy_Config_Route_V3_RouteMatch.ConnectMatcher>.self, 12, v) }
     visitor.repeated(MessageField<Envoy_Type_Matcher_V3_MetadataMatcher>.self, 13, self.dynamicMetadata)
     if case .pathSeparatedPrefix(let v)? = self.pathSpecifier { visitor.present(StringField.self, 14, v) }
+    if case .pathMatchPolicy(let v)? = self.pathSpecifier { visitor.present(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, 15, v) }
     visitor.unknown(unknownFields)
   }
 }
@@ -793,11 +800,13 @@ package struct Envoy_Config_Route_V3_RouteAction: Message {
   @Boxed package var internalRedirectPolicy: Envoy_Config_Route_V3_InternalRedirectPolicy? = nil
   @Boxed package var maxStreamDuration: Envoy_Config_Route_V3_RouteAction.MaxStreamDuration? = nil
   package var appendXForwardedHost: Bool = false
+  /// Refused by name.
+  @Boxed package var pathRewritePolicy: Envoy_Config_Core_V3_TypedExtensionConfig? = nil
   @Boxed package var flushTimeout: Google_Protobuf_Duration? = nil
   package var pathRewrite: String = ""
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.route.v3.RouteAction", "1:cluster@0 2:cluster_header@0 3:weighted_clusters@0 4:metadata_match 5:prefix_rewrite 6:host_rewrite_literal@1 7:auto_host_rewrite@1 8:timeout 9:retry_policy 11:priority 15:hash_policy 20:cluster_not_found_response_code 23:max_grpc_timeout 24:idle_timeout 25:upgrade_configs 27:hedge_policy 28:grpc_timeout_offset 29:host_rewrite_header@1 30:request_mirror_policies 32:regex_rewrite 33:retry_policy_typed_config 34:internal_redirect_policy 35:host_rewrite_path_regex@1 36:max_stream_duration 37:cluster_specifier_plugin@0 38:append_x_forwarded_host 42:flush_timeout 44:host_rewrite@1 45:path_rewrite")
+  package static let schema = MessageSchema("envoy.config.route.v3.RouteAction", "1:cluster@0 2:cluster_header@0 3:weighted_clusters@0 4:metadata_match 5:prefix_rewrite 6:host_rewrite_literal@1 7:auto_host_rewrite@1 8:timeout 9:retry_policy 11:priority 15:hash_policy 20:cluster_not_found_response_code 23:max_grpc_timeout 24:idle_timeout 25:upgrade_configs 27:hedge_policy 28:grpc_timeout_offset 29:host_rewrite_header@1 30:request_mirror_policies 32:regex_rewrite 33:retry_policy_typed_config 34:internal_redirect_policy 35:host_rewrite_path_regex@1 36:max_stream_duration 37:cluster_specifier_plugin@0 38:append_x_forwarded_host 41:path_rewrite_policy 42:flush_timeout 44:host_rewrite@1 45:path_rewrite")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
@@ -854,6 +863,7 @@ package struct Envoy_Config_Route_V3_RouteAction: Message {
       try decoder.optional(StringField.self, &v)
       if let v { self.clusterSpecifier = .clusterSpecifierPlugin(v) }
     case 38: try decoder.singular(BoolField.self, &self.appendXForwardedHost)
+    case 41: try decoder.optional(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, &self.pathRewritePolicy)
     case 42: try decoder.optional(MessageField<Google_Protobuf_Duration>.self, &self.flushTimeout)
     case 44:
       var v: String?
@@ -891,6 +901,7 @@ package struct Envoy_Config_Route_V3_RouteAction: Message {
     visitor.optional(MessageField<Envoy_Config_Route_V3_RouteAction.MaxStreamDuration>.self, 36, self.maxStreamDuration)
     if case .clusterSpecifierPlugin(let v)? = self.clusterSpecifier { visitor.present(StringField.self, 37, v) }
     visitor.singular(BoolField.self, 38, self.appendXForwardedHost)
+    visitor.optional(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, 41, self.pathRewritePolicy)
     visitor.optional(MessageField<Google_Protobuf_Duration>.self, 42, self.flushTimeout)
     if case .hostRewrite(let v)? = self.hostRewriteSpecifier { visitor.present(StringField.self, 44, v) }
     visitor.singular(StringField.self, 45, self.pathRewrite)
