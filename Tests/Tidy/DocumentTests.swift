@@ -100,6 +100,20 @@ struct DocumentTests {
     return found
   }
 
+  @Test(
+    "a worked example is what is compiled, line for line",
+    arguments: [("http-filter", "Tests/Extensions/WeftHTTPFiltersTests/ExampleFilterTests.swift")])
+  func examplesAreCompiled(page: String, test: String) throws {
+    func bare(_ line: String) -> String { line.replacing("package ", with: "").trimmingCharacters(in: .whitespaces) }
+    let text = Repository.text("docs/adding/\(page).md")
+    let start = try #require(text.range(of: "```swift\n"))
+    let end = try #require(text.range(of: "```", range: start.upperBound..<text.endIndex))
+    let shown = text[start.upperBound..<end.lowerBound].split(separator: "\n").map { bare(String($0)) }
+    let compiled = Set(Repository.text(test).split(separator: "\n").map { bare(String($0)) })
+    #expect(shown.count > 5)
+    for line in shown where !compiled.contains(line) { Issue.record("docs/adding/\(page).md: \(line)") }
+  }
+
   @Test("every text of response code details is explained")
   func detailsAreExplained() {
     let details = Self.details()

@@ -2,19 +2,7 @@
 //
 // A filter is a struct: its fields are its state for one stream, its `Config` is what its configuration compiled to. It conforms to one protocol
 // per event it takes; events it does not take cost nothing. Both types are `BitwiseCopyable`, so the compiler refuses a class, array, string or
-// closure in them: no request can retain, release, or meet an exclusivity check. A worked example stands in docs/adding/http-filter.md:
-//
-//     package struct Greeting: RequestHeadFilter {
-//       package static var name: StaticString { "envoy.filters.http.greeting" }
-//       package static var messages: FilterMessages { FilterMessages(chain: Example_Greeting.schema.name) }
-//       package struct Config: BitwiseCopyable { var text: ByteView }
-//       package static func compile(_ source: FilterSource, _ context: FilterContext) throws(ConfigError) -> Config { … }
-//       package init(_ config: Config) {}
-//       package mutating func requestHead(_ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>) -> FilterVerdict {
-//         head.append(named: ByteView("x-greeting"), x.config.text)
-//         return .go
-//       }
-//     }
+// closure in them: no request can retain, release, or meet an exclusivity check. A worked example stands in docs/adding/http-filter.md.
 //
 // *Order*: request events run the chain from the first filter to the last, response events from the last to the first. *Threads*: the worker's.
 

@@ -66,45 +66,4 @@ package struct KnownExtensions: Hashable, Sendable {
     known.takesOthers = true
     return known
   }()
-
-  /// Those that weft-proxy comes with, for whoever writes configuration for it and cannot ask it.
-  package static let shipped: KnownExtensions = {
-    let cors = "envoy.extensions.filters.http.cors.v3.Cors"
-    let extAuthz = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz"
-    let fault = "envoy.extensions.filters.http.fault.v3.HTTPFault"
-    let mutation = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"
-    let localRateLimit = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
-    var known = KnownExtensions()
-    known.httpFilters = [
-      cors: "envoy.filters.http.cors", extAuthz: "envoy.filters.http.ext_authz", fault: "envoy.filters.http.fault",
-      mutation: "envoy.filters.http.header_mutation",
-      localRateLimit: "envoy.filters.http.local_ratelimit",
-    ]
-    known.upstreamFilters = [mutation: "envoy.filters.http.header_mutation"]
-    known.routeFilters = [cors + "Policy", extAuthz + "PerRoute", fault, mutation + "PerRoute", localRateLimit]
-    known.listenerFilters = [
-      "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector": "envoy.filters.listener.http_inspector",
-      "envoy.extensions.filters.listener.original_dst.v3.OriginalDst": "envoy.filters.listener.original_dst",
-      "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol": "envoy.filters.listener.proxy_protocol",
-      "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector": "envoy.filters.listener.tls_inspector",
-    ]
-    known.networkFilters["envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit"] =
-      "envoy.filters.network.connection_limit"
-    known.networkFilters["envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit"] =
-      "envoy.filters.network.local_ratelimit"
-    known.accessLogs = [
-      "envoy.extensions.access_loggers.file.v3.FileAccessLog": "envoy.access_loggers.file",
-      "envoy.extensions.access_loggers.stream.v3.StderrAccessLog": "envoy.access_loggers.stderr",
-      "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog": "envoy.access_loggers.stdout",
-    ]
-    known.protocols = ["envoy.extensions.filters.network.generic_proxy.codecs.dubbo.v3.DubboCodecConfig": "Dubbo"]
-    known.loadBalancers = Dictionary(
-      uniqueKeysWithValues: [
-        ("least_request", "LeastRequest"), ("maglev", "Maglev"), ("random", "Random"), ("ring_hash", "RingHash"),
-        ("round_robin", "RoundRobin"),
-      ].map {
-        ("envoy.extensions.load_balancing_policies.\($0).v3.\($1)", "envoy.load_balancing_policies.\($0)")
-      })
-    return known
-  }()
 }
