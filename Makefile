@@ -44,7 +44,7 @@ release: setup ## build the programs as shipped: optimised, Swift runtime linked
 release-tools: setup ## the same, and the tools and examples that demonstration, benchmark and partner cases start
 	@WEFT_ONLY=tools $(optimised)
 
-fuzz: setup ## fuzz one parser: make fuzz T=http1|http2|hpack|preamble|hello|dubbo|protobuf|yaml S=60
+fuzz: setup ## fuzz one parser: make fuzz T=http1|http2|hpack|preamble|hello|dubbo|authz|protobuf|yaml S=60
 	@Fuzz/run.sh "$(T)" "$(S)"
 
 sim: $(if $(FAST),sim-bundle,debug) ## simulated meshes: SEED=7 one seed aloud, N=1000 many (from SEED on), W=Hostile|DataPlane|ConfigStorm|ControlPlane one world, FAST=1 optimised

@@ -9,10 +9,12 @@ seconds=${2:-60}
 case "$target" in
   http1 | http2 | hpack | preamble) modules="Base/WeftBase Protocol/WeftHTTP" ;;
   hello) modules="Base/WeftBase WeftTLS=Runtime/WeftTLS/Handshake/ClientHello.swift" ;;
+  authz) modules="Base/WeftBase Protocol/WeftHTTP
+    WeftHTTPFilters=Extensions/WeftHTTPFilters/Wire.swift,Extensions/WeftHTTPFilters/ExtAuthz/CheckAnswer.swift" ;;
   dubbo) modules="Base/WeftBase Protocol/WeftHTTP Protocol/WeftDubbo" ;;
   protobuf) modules="Base/WeftBase Protocol/WeftProtobuf" ;;
   yaml) modules="Base/WeftBase Base/WeftYAML" ;;
-  *) echo "usage: Fuzz/run.sh http1|http2|hpack|preamble|hello|dubbo|protobuf|yaml [SECONDS]" >&2; exit 2 ;;
+  *) echo "usage: Fuzz/run.sh http1|http2|hpack|preamble|hello|dubbo|authz|protobuf|yaml [SECONDS]" >&2; exit 2 ;;
 esac
 
 out=.build/fuzz/$target
@@ -28,9 +30,10 @@ done
 objects=()
 for module in $modules; do
   name=${module%%=*} name=${name##*/}
+  IFS=, read -ra paths <<<"${module#*=}"
   # A sanitized library module has no main of its own: libFuzzer brings it at the final link.
   swiftc "${flags[@]}" -module-name "$name" -emit-module -emit-module-path "$out/$name.swiftmodule" \
-    -c -o "$out/$name.o" $(find "Sources/${module#*=}" -name '*.swift' | sort)
+    -c -o "$out/$name.o" $(find "${paths[@]/#/Sources/}" -name '*.swift' | sort)
   objects+=("$out/$name.o")
 done
 swiftc "${flags[@]}" -module-name "Fuzz_$target" "Fuzz/$target.swift" "${objects[@]}" -o "$out/fuzz"

@@ -54,6 +54,43 @@ struct HashPolicyTests {
     return nil
   }
 
+  @Test("a cookie is found or not, whatever a client sends in its place")
+  func anyCookies() throws {
+    let storage = SnapshotStorage()
+    let policy = try CompiledHashPolicy(
+      HashPolicy(.cookie(name: "id", path: "", ttl: nil, attributes: [])), storage)
+    func expected(_ text: String) -> String? {
+      for pair in text.split(separator: ";") {
+        guard let equals = pair.firstIndex(of: "="), pair[..<equals].drop(while: { $0 == " " }) == "id" else {
+          continue
+        }
+        let value = pair[pair.index(after: equals)...]
+        let isQuoted = value.count >= 2 && value.first == "\"" && value.last == "\""
+        let bare = isQuoted ? value.dropFirst().dropLast() : value
+        return bare.isEmpty ? nil : String(bare)
+      }
+      return nil
+    }
+    // Every text of up to five of these.
+    let pieces = ["id", "=", ";", " ", "\"", "x"]
+    var texts = [""]
+    var longest = texts
+    for _ in 1...5 {
+      longest = longest.flatMap { text in pieces.map { text + $0 } }
+      texts += longest
+    }
+    let scratch = HeadScratch()
+    var wrong: [String] = []
+    for text in texts {
+      Array(text.utf8).withByteView { value in
+        scratch.head.startRequest(.get, scheme: ByteView("http"), authority: ByteView("a"), path: ByteView("/"))
+        scratch.head.append(named: ByteView("cookie"), value)
+        if policy.cookie(in: scratch.head)?.string != expected(text) { wrong.append(text) }
+      }
+    }
+    #expect(wrong == [])
+  }
+
   static func header(_ name: String, terminal: Bool = false) -> HashPolicy {
     HashPolicy(.header(name: name, rewrite: nil), terminal: terminal)
   }

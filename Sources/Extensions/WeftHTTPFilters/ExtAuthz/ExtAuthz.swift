@@ -176,34 +176,3 @@ struct ContextExtension: BitwiseCopyable {
   var key: ByteView
   var value: ByteView
 }
-
-/// A change of the response as it is kept until that comes: what to do, lengths, name, value.
-enum ResponseChange {
-  enum Action: UInt8 { case append, addIfAbsent, overwrite, overwriteIfExists }
-
-  static func write(_ action: Action, _ name: ByteView, _ value: ByteView, to buffer: inout ByteBuffer) {
-    buffer.append(action.rawValue)
-    buffer.appendBigEndian(UInt32(clamping: name.count))
-    buffer.appendBigEndian(UInt32(clamping: value.count))
-    buffer.append(name)
-    buffer.append(value)
-  }
-
-  static func apply(_ changes: ByteView, to head: MessageHead) {
-    var rest = changes
-    while rest.count >= 9, let action = Action(rawValue: rest[0]) {
-      let (names, values) = (Int(rest.loadBigEndianUInt32(at: 1)), Int(rest.loadBigEndianUInt32(at: 5)))
-      guard rest.count >= 9 + names + values else { return }
-      let name = rest[9..<9 + names]
-      let value = rest[9 + names..<9 + names + values]
-      rest = rest.dropFirst(9 + names + values)
-      let isThere = head.first(named: name) != nil
-      switch action {
-      case .addIfAbsent where isThere, .overwriteIfExists where !isThere: continue
-      case .append, .addIfAbsent: break
-      case .overwrite, .overwriteIfExists: head.remove(named: name)
-      }
-      head.append(named: head.copy(name), head.copy(value))
-    }
-  }
-}

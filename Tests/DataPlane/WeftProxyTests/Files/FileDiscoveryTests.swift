@@ -56,6 +56,64 @@ struct FileDiscoveryTests {
     #expect(metrics.value(ServerMetric.dynamicUnknownFields, server) == 2)
   }
 
+  @Test("a file that is cut anywhere, or has any byte another, is read or refused by itself")
+  func damage() throws {
+    let cluster = """
+      {"resources": [{"@type": "\(type)config.cluster.v3.Cluster", "name": "a", "connect_timeout": "0.5s",
+      "load_assignment": {"cluster_name": "a", "endpoints": [{"priority": 1}]}}, {"@type": "\(type)config.cluster.v3.Cluster", "name": "é"}]}
+      """
+    let secret = """
+      resources:
+      - "@type": \(type)extensions.transport_sockets.tls.v3.Secret
+        name: s
+        tls_certificate:
+          certificate_chain: { inline_string: "a\\nb" }
+          private_key: { filename: /k }
+      """
+    for (text, kind) in [(cluster, XDSType.clusters), (secret, .secrets)] {
+      let bytes = Array(text.utf8)
+      func names(_ bytes: [UInt8]) -> [String]? {
+        var warnings: [ConfigError] = []
+        return (try? FileDiscovery.parse(bytes, kind, XDSModel.decode, &warnings))?.map(\.name)
+      }
+      let whole = try #require(names(bytes))
+      for count in bytes.indices { #expect((names(Array(bytes[..<count])) ?? []).count <= whole.count) }
+      // JSON ends where it ends; half of it is nothing.
+      if kind == .clusters {
+        for count in 0..<bytes.count - 1 { #expect(names(Array(bytes[..<count]))?.isEmpty != false) }
+      }
+      for i in bytes.indices {
+        for byte: UInt8 in [0, 0x0a, 0x22, 0x3a, 0x80, 0xff] {
+          var other = bytes
+          other[i] = byte
+          #expect((names(other) ?? []).count <= whole.count)
+        }
+      }
+    }
+  }
+
+  @Test("a key that is cut anywhere is refused, and so is a certificate without its end")
+  func damagedPEM() throws {
+    let issued = try TLSWorld().certificate(SubjectAltName(.dns, "a.test"))
+    guard case .inline(let chain) = issued.chain, case .inline(let key) = issued.privateKey else { return }
+    let security = TLSSecurity()
+    func isTaken(_ chain: [UInt8], _ key: [UInt8]) -> Bool {
+      var tls = UpstreamTLSContext()
+      var pair = issued
+      pair.chain = .inline(chain)
+      pair.privateKey = .inline(key)
+      tls.common.certificates = [pair]
+      return (try? security.upstream(tls, secrets: [:])) != nil
+    }
+    #expect(isTaken(chain, key))
+    let lineEnd = "-----\n".utf8.count
+    for count in stride(from: 0, to: key.count - lineEnd, by: 5) {
+      #expect(!isTaken(chain, Array(key[..<count])), "\(count)")
+    }
+    // Well before the end of the first one.
+    for count in stride(from: 0, to: 200, by: 5) { #expect(!isTaken(Array(chain[..<count]), key), "\(count)") }
+  }
+
   @Test("clusters and listeners with their endpoints and routes, each from a file")
   func everything() throws {
     let endpoints = write(

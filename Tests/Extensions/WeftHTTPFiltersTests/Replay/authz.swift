@@ -1,0 +1,1 @@
+../../../../Fuzz/authz.swift
