@@ -103,10 +103,7 @@ enum WeftProxyProgram {
     if let reason = control.startFailure { return failed(reason) }
     Logger(log, .main).info("serving", ("workers", .number(concurrency)))
     let watchdog = try Watchdog(
-      [
-        Watchdog.Pack("main_thread", [("main_thread", loop.mailbox)], loaded.bootstrap.mainWatchdog),
-        Watchdog.Pack("workers", proxy.watched, loaded.bootstrap.workerWatchdog),
-      ], metrics: registry, log: log,
+      Watchdog.packs(loaded.bootstrap, control: loop, proxy), metrics: registry, log: log,
       kill: { reason in
         complain("weft-proxy: ended by its watchdog: \(reason)\n")
         abort()

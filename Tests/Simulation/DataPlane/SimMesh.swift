@@ -90,7 +90,7 @@ final class SimMesh {
     for port in ports { endpoints.endpoints.append(Endpoint(address: .socket(host: "127.0.0.1", port: port))) }
     cluster.loadAssignment.localities = [endpoints]
     cluster.upstreamProtocol = speaks
-    cluster.connectTimeout = .seconds(2)
+    cluster.connectTimeout = .milliseconds(700)
     cluster.idleTimeout = .seconds(30)
     return cluster
   }

@@ -88,6 +88,14 @@ package final class Watchdog: Sendable {
     }
   }
 
+  /// The control loop and the workers, as the bootstrap wants them looked after.
+  package static func packs(_ bootstrap: Bootstrap, control: EventLoop, _ server: ProxyServer) -> [Pack] {
+    [
+      Pack("main_thread", [("main_thread", control.mailbox)], bootstrap.mainWatchdog),
+      Pack("workers", server.watched, bootstrap.workerWatchdog),
+    ]
+  }
+
   private let isOver = Atomic(false)
   private let worker = Mutex<Worker?>(nil)
 

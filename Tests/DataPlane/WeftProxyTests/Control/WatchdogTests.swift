@@ -153,7 +153,7 @@ struct WatchdogTests {
         })
     let old = try load("watchdog: { miss_timeout: 1s }")
     #expect(old.mainWatchdog.miss == .seconds(1) && old.mainWatchdog == old.workerWatchdog)
-    let both = #expect(throws: ConfigError.self) { try load("{watchdog: {}, watchdogs: {}}") }
+    let both = #expect(throws: ConfigError.self) { try load("watchdog: {}\nwatchdogs: {}") }
     #expect(both?.description.contains("watchdog: cannot be set beside watchdogs") == true)
     let over = #expect(throws: ConfigError.self) {
       try load("watchdogs: {worker_watchdog: {multikill_threshold: {value: 101}}}")
