@@ -10,7 +10,8 @@ package struct ExtensionRegistry<Member: Sendable>: Sendable {
 
   /// `engine`: what of the family the engine serves itself.
   private init(
-    _ members: [Member], engine: [String: String] = [:], _ describe: (Member) -> (name: StaticString, messages: [String])
+    _ members: [Member], engine: [String: String] = [:],
+    _ describe: (Member) -> (name: StaticString, messages: [String])
   ) {
     var byMessage: [String: Member] = [:]
     var known = engine
