@@ -260,7 +260,7 @@ let package = Package(
         "WeftUpstream", "WeftProxy", "WeftProxyAPI", "WeftAccessLogs", "WeftHTTPFilters", "WeftListenerFilters",
         "WeftLoadBalancers", "WeftNetworkFilters", "WeftProtocols", "WeftXDS", "WeftControlAPI", "WeftTranslation",
         "WeftDiscovery", "WeftTestKit",
-      ], path: "Tests/Simulation", swiftSettings: strict),
+      ], path: "Tests/Simulation", exclude: ["run.py"], swiftSettings: strict),
     .testTarget(
       name: "CoverageTests",
       dependencies: [
