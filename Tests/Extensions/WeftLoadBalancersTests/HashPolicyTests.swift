@@ -285,7 +285,12 @@ struct HashPolicyTests {
         .maglev, [[1], [4_294_967_295, 1]], [nil, nil],
         ".endpoints[1].lb_endpoints: make the weights of hosts 4294967297"
       ),
-      (.ringHash, [[4_294_967_294, 1]], [nil], ""), (.ringHash, [[4_294_967_295], [4_294_967_295]], [1, 1], ""),
+      (.ringHash, [[4_294_967_294, 1]], [nil], ""),
+      (
+        // Weights of localities that nobody asks for divide nothing.
+        .ringHash, [[4_294_967_295], [4_294_967_295]], [1, 1],
+        ".endpoints[1].lb_endpoints: make the weights of hosts 8589934590"
+      ),
       (
         .ringHash, [[4_294_967_295], [1]], [nil, nil],
         ".endpoints[1].lb_endpoints: make the weights of hosts 4294967296"

@@ -372,7 +372,11 @@ package final class SnapshotCompiler {
     let cluster = model.cluster
     let balancer = try balancer(of: cluster, storage)
     let hashes = balancer?.traits.hashes ?? .none
-    if hashes != .none { try checkWeights(model.assignment) }
+    if let balancer, hashes != .none {
+      try checkWeights(
+        model.assignment,
+        weighsLocalities: cluster.loadBalancing.localityWeighted || balancer.traits.weighsLocalities)
+    }
     var endpoints: [CompiledEndpoint] = []
     var weights: [UInt32: UInt32] = [:]
     for (l, locality) in model.assignment.localities.enumerated() {
@@ -455,9 +459,9 @@ package final class SnapshotCompiler {
 
   /// Policies that hash make shares of the weights. *Errors*: weights of hosts, of a locality that has one itself or else of a priority, or of the
   /// localities of a priority, that come to more than Envoy takes.
-  private func checkWeights(_ assignment: LoadAssignment) throws(ConfigError) {
+  private func checkWeights(_ assignment: LoadAssignment, weighsLocalities: Bool) throws(ConfigError) {
     let at = FieldPath().field("load_assignment").field("endpoints")
-    let weighted = Set(assignment.localities.filter { $0.weight != nil }.map(\.priority))
+    let weighted = Set(assignment.localities.filter { weighsLocalities && $0.weight != nil }.map(\.priority))
     var hosts: [UInt32: UInt64] = [:]
     var localities: [UInt32: UInt64] = [:]
     for (l, locality) in assignment.localities.enumerated() {
