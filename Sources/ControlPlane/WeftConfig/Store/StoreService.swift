@@ -173,10 +173,9 @@ package final class StoreService: Sendable {
     for operation in batch.dropFirst(answers.count) {
       operation.refuse(failure ?? StoreError.failed("no transaction"))
     }
+    // Who begins to watch once its write is answered is told by its own turn in the queue, not of that write again.
+    let signals = after != before ? watchers.withLock { Array($0.signals.values) } : []
     for answer in answers { answer(failure) }
-    if after != before {
-      let signals = watchers.withLock { Array($0.signals.values) }
-      for signal in signals { signal.yield(after) }
-    }
+    for signal in signals { signal.yield(after) }
   }
 }
