@@ -172,10 +172,18 @@ async def play_case(case, group):
         out.append((row, *results))
     for side, proxy in enumerate(group.places, 1):
         lines = await log_lines(group.places[proxy][case["name"]], case)
-        for entry in out:
-            port = entry[side].pop("client")
-            entry[side]["log"] = [{k: v for k, v in line.items() if k != "client"} for line in lines if line["client"] == str(port)]
+        ports = [str(entry[side].pop("client")) for entry in out]
+        for i, (entry, port) in enumerate(zip(out, ports)):
+            own = [line for line in lines if line["client"] == port]
+            if port in ports[i + 1:]:  # the system gave the port again: what is left is a later row's
+                own = own[:expected_lines(entry[0])]
+            lines = [line for line in lines if not any(line is mine for mine in own)]
+            entry[side]["log"] = [{k: v for k, v in line.items() if k != "client"} for line in own]
     return out
+
+
+def expected_lines(row):
+    return len(row["do"]) if isinstance(row.get("do"), list) else row.get("responses", 1)
 
 
 async def play_row(place, row, case):
@@ -235,7 +243,7 @@ def joined(lines):
 
 async def log_lines(place, case):
     """What the proxy has logged, as maps. Lines come a moment after the response."""
-    wanted, known = sum(len(row["do"]) if isinstance(row.get("do"), list) else row.get("responses", 1) for row in case["rows"]), -1
+    wanted, known = sum(map(expected_lines, case["rows"])), -1
     for _ in range(40):
         lines = place.log.read_text(errors="replace").splitlines() if place.log.exists() else []
         if len(lines) >= wanted or (len(lines) == known and _ > 8):
