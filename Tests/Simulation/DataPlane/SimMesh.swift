@@ -85,13 +85,8 @@ final class SimMesh {
   }
 
   func cluster(_ name: String, _ ports: [UInt16], _ speaks: Cluster.UpstreamProtocol) -> Cluster {
-    var cluster = Cluster(name: name)
-    var endpoints = LocalityEndpoints()
-    for port in ports { endpoints.endpoints.append(Endpoint(address: .socket(host: "127.0.0.1", port: port))) }
-    cluster.loadAssignment.localities = [endpoints]
-    cluster.upstreamProtocol = speaks
+    var cluster = Cluster(simulated: name, ports, speaks)
     cluster.connectTimeout = .milliseconds(700)
-    cluster.idleTimeout = .seconds(30)
     return cluster
   }
 

@@ -11,13 +11,8 @@ extension HostileMesh {
   static let secretNames = ["key-0", "key-1", "key-2"]
 
   func cluster(_ name: String, _ ports: [UInt16], _ speaks: Cluster.UpstreamProtocol) -> Cluster {
-    var cluster = Cluster(name: name)
-    var endpoints = LocalityEndpoints()
-    for port in ports { endpoints.endpoints.append(Endpoint(address: .socket(host: "127.0.0.1", port: port))) }
-    cluster.loadAssignment.localities = [endpoints]
-    cluster.upstreamProtocol = speaks
+    var cluster = Cluster(simulated: name, ports, speaks)
     cluster.connectTimeout = .seconds(2)
-    cluster.idleTimeout = .seconds(30)
     return cluster
   }
 
