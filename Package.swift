@@ -160,8 +160,9 @@ let package = Package(
     program(
       "weft-proxy",
       [
-        "WeftBase", "WeftModel", "WeftRuntime", "WeftTelemetry", "WeftProxyAPI", "WeftProxy", "WeftHTTPFilters",
-        "WeftAccessLogs", "WeftListenerFilters", "WeftLoadBalancers", "WeftNetworkFilters", "WeftProtocols",
+        "WeftBase", "WeftModel", "WeftRuntime", "WeftTelemetry", "WeftProxyAPI", "WeftUpstream", "WeftProxy",
+        "WeftHTTPFilters", "WeftAccessLogs", "WeftListenerFilters", "WeftLoadBalancers", "WeftNetworkFilters",
+        "WeftProtocols",
       ]),
     program("weft-control", ["WeftBase", "WeftTelemetry", "WeftService", "WeftConfig", "WeftControl"]),
     program("weft-agent", ["WeftCLI"]),

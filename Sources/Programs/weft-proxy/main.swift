@@ -13,6 +13,7 @@ import WeftProxy
 import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
+import WeftUpstream
 
 exit(WeftProxyProgram.run(Array(CommandLine.arguments.dropFirst())))
 
@@ -79,7 +80,9 @@ enum WeftProxyProgram {
     let loop = EventLoop(driver: EpollDriver())
     let control = ProxyControl(
       loop: loop, server: proxy,
-      compiler: SnapshotCompiler(metrics: registry, logs: files, security: TLSSecurity(), extensions: extensions),
+      compiler: SnapshotCompiler(
+        metrics: registry, logs: files, security: TLSSecurity(), extensions: extensions,
+        tables: BalancerTables(.thread)),
       state: ConfigState(loaded.bootstrap), log: log, drainTime: .seconds(options.drainSeconds),
       files: FileDiscovery(
         loaded.bootstrap, metrics: registry, log: log,

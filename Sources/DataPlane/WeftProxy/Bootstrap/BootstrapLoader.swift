@@ -3,6 +3,7 @@ package import WeftModel
 import WeftProtobuf
 package import WeftProxyAPI
 import WeftTelemetry
+import WeftUpstream
 import WeftXDS
 import WeftXDSMessages
 import WeftYAML
@@ -72,7 +73,7 @@ package enum BootstrapLoader {
     state.addresses = [:]
     let compiler = SnapshotCompiler(
       metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false), makesSecurity: false,
-      extensions: extensions)
+      extensions: extensions, tables: BalancerTables(.none))
     let compilation = compiler.compile(state)
     if let first = compilation.rejections.first { throw locate(first, in: loaded.bootstrap) }
     return loaded

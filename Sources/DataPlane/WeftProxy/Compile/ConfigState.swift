@@ -1,5 +1,6 @@
 package import WeftBase
 package import WeftModel
+package import WeftProxyAPI
 package import WeftRuntime
 package import WeftUpstream
 
@@ -36,6 +37,14 @@ package struct Compilation: Sendable {
   package var warming: [String] = []
   /// Secrets that something waits for, and how long it does at most; nil: for ever.
   package var missingSecrets: [SecretKey: Duration?] = [:]
+  /// Balancers' tables that have to be made before `snapshot` may be handed out.
+  package var tables: [TableOrder] = []
   /// When changes of hosts that were held back are due; nil when there are none. Compile again then.
   package var heldUntil: MonotonicInstant?
+}
+
+/// The tables that one cluster's balancer needs, and what keeps them when they are there.
+package struct TableOrder: Sendable {
+  package var jobs: [BalancerTableJob]
+  var storage: SnapshotStorage
 }

@@ -4,6 +4,7 @@ package import WeftBase
 import WeftModel
 package import WeftProxyAPI
 package import WeftTelemetry
+import WeftUpstream
 
 /// Compiles single resources for the sake of their errors: patterns, certificate files, clusters that must exist.
 ///
@@ -73,7 +74,7 @@ package struct ResourceCheck: Sendable {
   private func compile(_ state: ConfigState, _ field: String) throws(ConfigError) {
     let compiler = SnapshotCompiler(
       metrics: MetricsRegistry(workers: 0), logs: logs, security: security, random: RandomSource(seed: 1),
-      extensions: extensions)
+      extensions: extensions, tables: BalancerTables(.none))
     guard var error = compiler.compile(state).rejections.first else { return }
     if case .field(field)? = error.path.elements.first {
       error.path = FieldPath(Array(error.path.elements.dropFirst()))

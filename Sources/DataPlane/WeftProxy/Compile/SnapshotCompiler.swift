@@ -72,6 +72,9 @@ package final class SnapshotCompiler {
   /// False for validation: contexts are checked for form, no certificate is loaded.
   private let makesSecurity: Bool
   private let extensions: ProxyExtensions
+  private let tables: BalancerTables
+  /// What has to be made before a snapshot of what is compiled now may be handed out, by cluster.
+  private var orders: [String: TableOrder] = [:]
   private var random: RandomSource
   private var version: UInt64 = 0
   private var routeVersion: UInt64 = 0
@@ -108,8 +111,10 @@ package final class SnapshotCompiler {
 
   package init(
     metrics: MetricsRegistry, logs: AccessLogFiles, security: (any SecurityFactory)? = nil,
-    makesSecurity: Bool = true, random: RandomSource = .fromSystem(), extensions: ProxyExtensions = .none
+    makesSecurity: Bool = true, random: RandomSource = .fromSystem(), extensions: ProxyExtensions = .none,
+    tables: BalancerTables = BalancerTables()
   ) {
+    self.tables = tables
     self.makesSecurity = makesSecurity
     self.extensions = extensions
     chains = FilterChains(extensions.httpFilters, metrics: metrics)
@@ -129,6 +134,31 @@ package final class SnapshotCompiler {
 
   /// The clusters in force, by name.
   var compiledClusters: [(String, ConfigRef<CompiledCluster>)] { clusters.map { ($0.key, $0.value.value) } }
+
+  /// Has the tables of a compilation made on another thread; `done` is told there, and hands them to `keep` on this one.
+  func order(_ list: [TableOrder], done: @escaping @Sendable ([BalancerTable]) -> Void) {
+    tables.order(list.flatMap(\.jobs)) { made in
+      done(made)
+      // They keep what the policies are configured with.
+      withExtendedLifetime(list) {}
+    }
+  }
+
+  /// Takes tables in keeping that were ordered.
+  func keep(_ made: [BalancerTable], of list: [TableOrder]) {
+    var rest = made[...]
+    for order in list {
+      for table in rest.prefix(order.jobs.count) { order.storage.retain(table) }
+      rest = rest.dropFirst(order.jobs.count)
+    }
+    // What was compiled meanwhile may need the same ones.
+    for (name, order) in orders {
+      let found = order.jobs.compactMap { tables.find($0) }
+      guard found.count == order.jobs.count else { continue }
+      for table in found { order.storage.retain(table) }
+      orders[name] = nil
+    }
+  }
 
   /// Whether it is in force, be it in its last good form.
   func hasCluster(_ name: String) -> Bool { clusters[name] != nil }
@@ -193,6 +223,7 @@ package final class SnapshotCompiler {
     var result = Compilation(snapshot: snapshot, rejections: rejections, warming: warming)
     result.missingSecrets = missingSecrets
     result.heldUntil = heldUntil
+    result.tables = orders.sorted { $0.key < $1.key }.map(\.value)
     return result
   }
 
@@ -282,6 +313,7 @@ package final class SnapshotCompiler {
     if !removed.isEmpty { metrics.add(ClusterManagerMetric.clusterRemoved, manager, UInt64(removed.count)) }
     for name in removed {
       clusters[name] = nil
+      orders[name] = nil
       outliers[name] = nil
       hostsChanged[name] = nil
       guard let position = positions.removeValue(forKey: name) else { continue }
@@ -408,6 +440,8 @@ package final class SnapshotCompiler {
     compiled.config.loadAssignment = model.assignment
     compiled.localityWeights = weights
     compiled.balancer = balancer
+    compiled.tables = tables
+    prepareTables(of: compiled, storage)
     compiled.metadata = storage.arena.metadata(cluster.metadata)
     compiled.mirrors = storage.mirrors(cluster.mirrors)
     compiled.options = ConnectionOptions(cluster)
@@ -487,6 +521,28 @@ package final class SnapshotCompiler {
     let context = BalancerContext(storage: storage, metrics: metrics, cluster: cluster.statName)
     do throws(ConfigError) { return try loadBalancers.compile(config, context) } catch {
       throw error.inside(cluster.loadBalancing.policyPath)
+    }
+  }
+
+  /// Sees to the tables that the cluster's hosts need as they are configured: they come with the hosts. As Envoy, which makes them before a cluster
+  /// is warm.
+  private func prepareTables(of cluster: CompiledCluster, _ storage: SnapshotStorage) {
+    orders[cluster.config.name] = nil
+    guard let balancer = cluster.balancer, balancer.traits.hasTable, tables.builder != .none else { return }
+    let lists = BalancerLists(
+      cluster.config.loadBalancing, balancer,
+      overprovisioning: Int(cluster.config.loadAssignment.overprovisioningPercent),
+      cluster.endpoints.map(BalancerHost.init), cluster.localityWeights)
+    let wanted = lists.jobs(balancer)
+    if tables.builder == .asker {
+      for job in wanted { storage.retain(tables.make(job)) }
+      return
+    }
+    let known = wanted.compactMap { tables.find($0) }
+    if known.count == wanted.count {
+      for table in known { storage.retain(table) }
+    } else {
+      orders[cluster.config.name] = TableOrder(jobs: wanted, storage: storage)
     }
   }
 

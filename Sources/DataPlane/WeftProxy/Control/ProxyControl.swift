@@ -149,6 +149,10 @@ package final class ProxyControl: LoopHandler {
   private static let secretsDue: UInt64 = 6
   private static let hostsDue: UInt64 = 7
   private var hasApplied = false
+  /// Compiled, and not handed out yet.
+  private var newest: Compilation?
+  /// A snapshot waits for tables.
+  private var awaitsTables = false
 
   @discardableResult
   private func apply() -> [ConfigError] {
@@ -167,8 +171,34 @@ package final class ProxyControl: LoopHandler {
       startFailed("\(error)")
       return result.rejections
     }
-    server.apply(result.snapshot)
+    newest = result
     compiled(result)
+    handOut()
+    return result.rejections
+  }
+
+  /// Hands out what was compiled last. Where balancers need tables that are not there, they are made first, on a thread of their own, and the
+  /// snapshot in force serves meanwhile: what comes in that time is handed out behind it, the last one only.
+  private func handOut() {
+    guard !awaitsTables, let result = newest else { return }
+    newest = nil
+    if result.tables.isEmpty { return handOut(result.snapshot) }
+    awaitsTables = true
+    let mailbox = loop.mailbox
+    compiler.order(result.tables) { made in
+      mailbox.post { loop in
+        guard let control = loop.handler as? ProxyControl else { return }
+        control.awaitsTables = false
+        control.compiler.keep(made, of: result.tables)
+        control.handOut(result.snapshot)
+        control.handOut()
+      }
+    }
+  }
+
+  private func handOut(_ snapshot: Snapshot) {
+    let isStarting = !server.isConfigured
+    server.apply(snapshot)
     for failure in server.takeListenerFailures() {
       log.error("cannot listen", ("listener", .text(failure.name)), ("reason", .text(failure.reason)))
       // What the bootstrap fixes has to be had; what discovery brings may be corrected there.
@@ -176,7 +206,6 @@ package final class ProxyControl: LoopHandler {
         startFailed("listener \(failure.name): \(failure.reason)")
       }
     }
-    return result.rejections
   }
 
   /// What the bootstrap says and cannot be, whatever files and discovery bring beside it: its resources that were not compiled, be it that they

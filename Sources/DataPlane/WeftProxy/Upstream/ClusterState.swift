@@ -111,7 +111,7 @@ extension WorkerEngine {
   ) -> LoadBalancer {
     LoadBalancer(
       config[].config.loadBalancing, config[].balancer, overprovisioningPercent: overprovisioning(config),
-      stats: stats)
+      stats: stats, shared: config[].tables, countsShared: number == 0)
   }
 
   /// Replaces the hosts of a cluster; those that stay keep their connections and counts.
@@ -157,18 +157,21 @@ extension WorkerEngine {
       var requests = hosts[host].activeRequests
       forEachPart(host) { requests += hosts[$0].activeRequests }
       active.append(requests)
-      balanced.append(
-        BalancerHost(
-          weight: endpoint.weight, priority: endpoint.priority, locality: endpoint.locality,
-          availability: availability, key: endpoint.hashKey))
+      balanced.append(BalancerHost(endpoint))
     }
     state[].members[].cells = endpoints.prefix(list.count).map(\.outlier)
-    for position in list.indices where state[].members[].cells[position]?.isEjected ?? false {
+    // The tables that came with the hosts are of those as configured.
+    let hasTables = state[].config[].balancer?.traits.hasTable ?? false
+    for position in list.indices where !hasTables && state[].members[].cells[position]?.isEjected ?? false {
       balanced[position].availability = .unhealthy
     }
     state[].members[].hosts = list
     state[].balancer[].setHosts(
       balanced, active: active, localityWeights: state[].config[].localityWeights, random: &turn[].random)
+    if hasTables {
+      state[].ejectionVersion = .max
+      refreshEjections(i)
+    }
     let stats = state[].stats
     if number == 0 {
       if !known.isEmpty || twins.values.contains(where: { !$0.isEmpty }) { isChanged = true }
@@ -282,6 +285,25 @@ extension WorkerEngine {
       let ejected = state[].members[].cells[position]?.isEjected ?? false
       return ejected ? .unhealthy : hosts[state[].members[].hosts[position]].availability
     }
+    orderTables(i)
+  }
+
+  /// Has the tables made that a change of health needs; until they come, those that are there serve.
+  private func orderTables(_ i: ClusterIndex) {
+    let state = clusters.ref(i)
+    guard let jobs = state[].balancer[].order() else { return }
+    let mailbox = loop.mailbox
+    let owner = state[].members[].owner
+    state[].config[].tables.order(jobs) { made in
+      mailbox.post { loop in (loop.handler as? WorkerEngine)?.take(made, of: i) }
+      _ = owner
+    }
+  }
+
+  private func take(_ tables: [BalancerTable], of i: ClusterIndex) {
+    guard clusters.contains(i) else { return }
+    clusters[i].balancer[].take(tables, random: &turn[].random)
+    orderTables(i)
   }
 }
 

@@ -394,6 +394,9 @@ extension WorkerEngine {
     found.expect(cluster.hostSlots == there.hosts, "cluster \(i.index): \(cluster.hostSlots) of \(there.hosts) hosts")
     let list = cluster.members[].hosts
     for h in list { found.expect(hosts.contains(h), "cluster \(i.index) names a host that is gone") }
+    found.expect(
+      !cluster.balancer[].awaitsTables || cluster.config[].balancer?.traits.hasTable ?? false,
+      "cluster \(i.index): waits for tables its policy does not have")
     // What the balancer believes to run is what runs.
     found.expect(
       cluster.balancer[].hostCount == list.count,

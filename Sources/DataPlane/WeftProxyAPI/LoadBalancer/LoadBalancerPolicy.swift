@@ -35,6 +35,8 @@ package struct BalancerTraits: BitwiseCopyable, Sendable {
   @usableFromInline package var hashes = HashedName.none
   /// The policy's own message asks for weights of localities. With hashes they are part of the hosts' weights.
   @usableFromInline package var weighsLocalities = false
+  /// The policy has a `table`.
+  @usableFromInline package var hasTable = false
   @inlinable package init() {}
 }
 
@@ -49,15 +51,21 @@ package protocol LoadBalancerPolicy: BitwiseCopyable, SendableMetatype {
   /// Cold: checks and compiles what was configured. *Errors*: the field's path inside the message that is wrong, and what is allowed there.
   static func compile(_ config: ExtensionConfig, _ context: BalancerContext) throws(ConfigError) -> Config
   static func traits(_ config: Config) -> BalancerTraits
-  /// The state for a list, which has at least one member. What it needs of the list it copies.
+  /// What is costly to make and the same for all equal lists: asked for with `hasTable` only, on a thread that serves nobody. It outlives its lists: it
+  /// may hold nothing that points into one.
+  static func table(_ config: Config, _ list: borrowing BalancerList) -> BalancerTable
+  /// The state for a list, which has at least one member and, with `hasTable`, its table. What it needs of the list it copies.
   init(_ config: Config, _ list: borrowing BalancerList)
-  /// Chooses one: its `position`. Never allocates but when a table is made that is used for the first time.
+  /// Chooses one: its `position`. Never allocates.
   mutating func pick(_ x: borrowing BalancerPick) -> Int32
   static func _pick(_ state: UnsafeMutableRawPointer, _ x: borrowing BalancerPick) -> Int32
 }
 
 extension LoadBalancerPolicy {
   package static func traits(_ config: Config) -> BalancerTraits { BalancerTraits() }
+  package static func table(_ config: Config, _ list: borrowing BalancerList) -> BalancerTable {
+    BalancerTable { _ in 0 }
+  }
 
   // The engine's way in: see HTTPFilter.
   @inlinable package static func _pick(_ state: UnsafeMutableRawPointer, _ x: borrowing BalancerPick) -> Int32 {
@@ -88,11 +96,14 @@ package struct BalancerList: ~Copyable {
   @usableFromInline package let memory: BalancerMemory
   package let hasEqualWeights: Bool
   private let random: UnsafeMutablePointer<RandomSource>
+  private let table: BalancerTable?
 
   package init(
-    _ candidates: [BalancerCandidate], _ memory: BalancerMemory, _ random: UnsafeMutablePointer<RandomSource>
+    _ candidates: [BalancerCandidate], _ memory: BalancerMemory, _ random: UnsafeMutablePointer<RandomSource>,
+    table: BalancerTable? = nil
   ) {
     self.candidates = candidates
+    self.table = table
     self.memory = memory
     hasEqualWeights = candidates.allSatisfy { $0.weight == candidates[0].weight }
     unsafe self.random = random
@@ -109,6 +120,12 @@ package struct BalancerList: ~Copyable {
   }
 
   package func draw(below bound: Int) -> Int { unsafe random.pointee.next(below: bound) }
+
+  /// What the policy's `table` made for this list.
+  package func table<Root: BitwiseCopyable>(as root: Root.Type) -> Root {
+    guard let table else { preconditionFailure("a list without its table") }
+    return table.root(as: root)
+  }
 }
 
 /// What a pick may look at. Lent: it cannot be kept.
@@ -155,7 +172,7 @@ package struct BalancerContext {
     self.cluster = cluster
   }
 
-  /// Gauges of the policy below `cluster.<name>.<prefix>`. Whoever made a table last sets them, as tables of all workers are alike.
+  /// Gauges of the policy below `cluster.<name>.<prefix>`. Whoever made a table last sets them.
   package func gauges<M: Metric>(_ metric: M.Type, _ prefix: String) -> StatBlock<M> {
     metrics.sharedGauges(metric, metrics.scope(ScopeKey(.filter, cluster, "cluster.*." + prefix), of: metric))
   }
@@ -169,6 +186,8 @@ package struct CompiledBalancer: BitwiseCopyable, @unchecked Sendable {  // a me
   package let traits: BalancerTraits
   package let stateSize: Int
   package let stateAlignment: Int
+  /// The cluster and the message: where they differ, so may tables.
+  package let mark: ByteView
 
   /// *Errors*: what the policy says of its message.
   package init<P: LoadBalancerPolicy>(
@@ -180,6 +199,17 @@ package struct CompiledBalancer: BitwiseCopyable, @unchecked Sendable {  // a me
     traits = P.traits(compiled)
     stateSize = MemoryLayout<P>.stride
     stateAlignment = MemoryLayout<P>.alignment
+    mark = context.storage.bytes(Array(context.cluster.utf8) + [0] + config.message)
+  }
+
+  package func makeTable(_ list: borrowing BalancerList) -> BalancerTable {
+    unsafe Self.table(policy, config, list)
+  }
+
+  private static func table<P: LoadBalancerPolicy>(
+    _ policy: P.Type, _ config: UnsafeRawPointer, _ list: borrowing BalancerList
+  ) -> BalancerTable {
+    unsafe P.table(config.assumingMemoryBound(to: P.Config.self).pointee, list)
   }
 
   /// Makes a state of `stateSize` bytes at `place`.

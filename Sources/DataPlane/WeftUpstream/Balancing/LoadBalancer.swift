@@ -64,6 +64,9 @@ package enum HostPick: BitwiseCopyable, Sendable, Equatable {
 /// A priority has a list of its healthy hosts, of its degraded ones, and, in panic, of all. Where a policy without hashes balances by locality, such a
 /// list holds localities, each of which is a list again.
 ///
+/// Lists are made anew when hosts or their health change. Where the policy has tables, lists wait for theirs: new hosts bring them along (`jobs`), or
+/// they are made at once; a change of health goes on with what is there until the tables that `order` asks for have come.
+///
 /// *Shape*: flat tables; `pick` allocates nothing. *Cost*: 20 instructions more than the policy's own. *Threads*: one worker. Time does not matter;
 /// randomness is passed in.
 /// Why sound: states lie in `memory` as long as `lists`, which says how many there are; both are made anew together.
@@ -75,15 +78,14 @@ package struct LoadBalancer: ~Copyable {
     var localities = EarliestDeadline()
   }
 
-  private enum Source: Int { case healthy, degraded, all }
-  private static let sources = 3
+  private typealias Source = BalancerLists.Source
+  private static var sources: Int { BalancerLists.sources }
 
   private let settings: LoadBalancing
   private let overprovisioning: Int
   /// Nil where hosts come with connections.
   private var balancer: CompiledBalancer?
   private let hashes: Bool
-  private let weighsLocalities: Bool
   private var hosts = MutableTable<BalancerHost>()
   private var active = MutableTable<UInt32>()
   private var running = FlatTable<UInt32>()
@@ -95,27 +97,49 @@ package struct LoadBalancer: ~Copyable {
   private var shares = MutableTable<PriorityLoad.Share>()
   private var localityWeights: [UInt32: UInt32] = [:]
   private let memory: BalancerMemory
+  private let shared: BalancerTables
+  /// Where what is shared is counted, too; nil: by another worker.
+  private let sharedStats: StatBlock<ClusterMetric>?
+  /// Those that `states` read from.
+  private var tables: [BalancerTable] = []
+  /// Those that have come for lists that are not there yet.
+  private var arrived: [BalancerTable] = []
+  private var ordering = Ordering.nothing
 
-  /// What it holds is counted in `stats`.
+  private enum Ordering {
+    case nothing
+    /// To be asked for.
+    case wanted([BalancerTableJob])
+    /// Asked for. What changes meanwhile is looked at when they come.
+    case awaited
+  }
+
+  /// What it holds is counted in `stats`; so is what it shares, where `countsShared`.
   package init(
     _ settings: LoadBalancing, _ balancer: CompiledBalancer?, overprovisioningPercent: UInt32 = 140,
-    stats: StatBlock<ClusterMetric>? = nil
+    stats: StatBlock<ClusterMetric>? = nil, shared: BalancerTables = BalancerTables(), countsShared: Bool = true
   ) {
+    self.shared = shared
+    sharedStats = countsShared ? stats : nil
     self.settings = settings
     self.balancer = balancer
     overprovisioning = Int(overprovisioningPercent)
     hashes = balancer.map { $0.traits.hashes != .none } ?? false
-    weighsLocalities = settings.localityWeighted || balancer?.traits.weighsLocalities ?? false
     unsafe states = nil
     memory = BalancerMemory(stats)
   }
 
-  deinit { memory.free() }
+  deinit {
+    count(shared: tables, isThere: false)
+    memory.free()
+  }
 
   /// Number of hosts.
   package var hostCount: Int { hosts.count }
   /// Bytes of its tables.
-  package var tableBytes: Int { memory.byteCount }
+  package var tableBytes: Int { memory.byteCount + tables.reduce(0) { $0 + $1.byteCount } }
+  /// Tables are on their way.
+  package var awaitsTables: Bool { if case .nothing = ordering { false } else { true } }
 
   /// The same policy, compiled anew with the hosts that are set next.
   package mutating func renew(_ balancer: CompiledBalancer?) { self.balancer = balancer }
@@ -136,7 +160,23 @@ package struct LoadBalancer: ~Copyable {
     }
     running = active.flat
     localityWeights = weights
-    rebuild(&random)
+    rebuild(&random, mayWait: false)
+  }
+
+  /// The tables it waits for, which whoever calls has to order; they come with `take`.
+  package mutating func order() -> [BalancerTableJob]? {
+    guard case .wanted(let jobs) = ordering else { return nil }
+    ordering = .awaited
+    return jobs
+  }
+
+  /// Tables that were ordered have been made.
+  package mutating func take(_ made: [BalancerTable], random: inout RandomSource) {
+    guard case .awaited = ordering else { return }
+    ordering = .nothing
+    arrived = made
+    rebuild(&random, mayWait: true)
+    arrived = []
   }
 
   /// Notes that a host may or may not be chosen from now on.
@@ -153,7 +193,7 @@ package struct LoadBalancer: ~Copyable {
       hosts[i].availability = new
       isChanged = true
     }
-    if isChanged { rebuild(&random) }
+    if isChanged { rebuild(&random, mayWait: true) }
   }
 
   /// A request went to the host; call `finished` when it ends.
@@ -232,113 +272,69 @@ package struct LoadBalancer: ~Copyable {
 // MARK: - Building
 
 extension LoadBalancer {
-  /// What the lists are made of, by their number: hosts, or localities by the numbers of their own lists.
-  private struct Contents {
-    var hosts: [[BalancerCandidate]]
-    var localities: [Int: [BalancerCandidate]] = [:]
+  /// `mayWait`: hosts are where they were, so that the lists that are there may serve until new ones have their tables.
+  private mutating func rebuild(_ random: inout RandomSource, mayWait: Bool) {
+    guard let balancer, hosts.count > 0 else {
+      clear()
+      return
+    }
+    let lists = BalancerLists(
+      settings, balancer, overprovisioning: overprovisioning, (0..<hosts.count).map { hosts[$0] }, localityWeights)
+    var made: [Int: BalancerTable] = [:]
+    if balancer.traits.hasTable {
+      var missing: [BalancerTableJob] = []
+      for i in lists.hosts.indices where !lists.hosts[i].isEmpty {
+        let job = BalancerTableJob(balancer, lists.hosts[i])
+        if let known = shared.find(job) {
+          made[i] = known
+        } else if !mayWait || shared.builder == .asker {
+          made[i] = shared.make(job)
+        } else {
+          missing.append(job)
+        }
+      }
+      if !missing.isEmpty {
+        if case .nothing = ordering { ordering = .wanted(missing) }
+        return
+      }
+      if case .wanted = ordering { ordering = .nothing }
+    }
+    install(lists, made, balancer, &random)
   }
 
-  private mutating func rebuild(_ random: inout RandomSource) {
+  private mutating func clear() {
     memory.removeAll()
     unsafe states = nil
     lists.removeAll()
     shares.removeAll()
-    guard let balancer, hosts.count > 0 else { return }
-    var priorities = 0
-    for i in 0..<hosts.count { priorities = max(priorities, Int(hosts[i].priority) + 1) }
-    var census = Array(repeating: PriorityLoad.Census(), count: priorities)
-    for i in 0..<hosts.count {
-      let p = Int(hosts[i].priority)
-      census[p].total += 1
-      switch hosts[i].availability {
-      case .healthy: census[p].healthy += 1
-      case .degraded: census[p].degraded += 1
-      case .excluded: census[p].excluded += 1
-      case .unhealthy: break
-      }
+    count(shared: tables, isThere: false)
+    tables = []
+  }
+
+  private func count(shared tables: [BalancerTable], isThere: Bool) {
+    for table in tables {
+      sharedStats?.add(.lbTableBytes, isThere ? UInt64(table.byteCount) : 0 &- UInt64(table.byteCount))
     }
-    let load = PriorityLoad(
-      census, overprovisioningPercent: overprovisioning, panicThresholdPercent: settings.panicThresholdPercent)
-    var contents = Contents(hosts: Array(repeating: [], count: priorities * Self.sources))
-    for (priority, share) in load.shares.enumerated() {
-      shares.append(share)
-      // Lists that no request can come to are not made.
-      if share.inPanic {
-        fill(&contents, priority, .all)
-      } else {
-        if share.healthy > 0 { fill(&contents, priority, .healthy) }
-        if share.degraded > 0 { fill(&contents, priority, .degraded) }
-      }
-    }
-    unsafe states = memory.allocate(balancer.stateSize * contents.hosts.count)
-    for (i, members) in contents.hosts.enumerated() {
+  }
+
+  private mutating func install(
+    _ new: BalancerLists, _ made: [Int: BalancerTable], _ balancer: CompiledBalancer, _ random: inout RandomSource
+  ) {
+    clear()
+    tables = made.sorted { $0.key < $1.key }.map(\.value)
+    count(shared: tables, isThere: true)
+    for share in new.shares { shares.append(share) }
+    unsafe states = memory.allocate(balancer.stateSize * new.hosts.count)
+    for (i, members) in new.hosts.enumerated() {
       lists.append(List())
-      let turns = contents.localities[i]
+      let turns = new.localities[i]
       lists[i].isEmpty = members.isEmpty && turns == nil
       unsafe withUnsafeMutablePointer(to: &random) { random in
         if let turns { lists[i].localities = unsafe EarliestDeadline(BalancerList(turns, memory, random)) }
         if members.isEmpty { return }
-        let list = unsafe BalancerList(members, memory, random)
+        let list = unsafe BalancerList(members, memory, random, table: made[i])
         unsafe balancer.makeState(list, at: states.unsafelyUnwrapped + i * balancer.stateSize)
       }
-    }
-  }
-
-  private func takes(_ host: BalancerHost, _ source: Source) -> Bool {
-    switch source {
-    case .healthy: host.availability == .healthy
-    case .degraded: host.availability == .degraded
-    case .all: true
-    }
-  }
-
-  private func fill(_ contents: inout Contents, _ priority: Int, _ source: Source) {
-    var everyone: [Int] = []
-    var groups: [UInt32: [Int]] = [:]
-    var order: [UInt32] = []
-    var totals: [UInt32: Int] = [:]
-    for i in 0..<hosts.count where Int(hosts[i].priority) == priority {
-      totals[hosts[i].locality, default: 0] += 1
-      guard takes(hosts[i], source) else { continue }
-      everyone.append(i)
-      if groups[hosts[i].locality] == nil { order.append(hosts[i].locality) }
-      groups[hosts[i].locality, default: []].append(i)
-    }
-    let list = priority * Self.sources + source.rawValue
-    let weighted = weighsLocalities && order.contains { localityWeights[$0] ?? 0 > 0 }
-    guard weighted, order.count > 1 || hashes else {
-      contents.hosts[list] = candidates(everyone, of: 1)
-      return
-    }
-    if hashes {
-      // All that have hosts count, whether or not those are healthy.
-      let sum = totals.keys.reduce(0.0) { $0 + Double(localityWeights[$1] ?? 0) }
-      for locality in order {
-        guard let weight = localityWeights[locality], weight > 0, let members = groups[locality] else { continue }
-        contents.hosts[list] += candidates(members, of: Double(weight) / sum)
-      }
-      return
-    }
-    var turns: [BalancerCandidate] = []
-    for locality in order {
-      guard let weight = localityWeights[locality], weight > 0, let members = groups[locality] else { continue }
-      // A locality that lost hosts gives load away once overprovisioning no longer covers the loss.
-      let share = min(100, overprovisioning * members.count / max(1, totals[locality] ?? 1))
-      turns.append(
-        BalancerCandidate(position: Int32(contents.hosts.count), weight: Double(weight) * Double(max(1, share))))
-      contents.hosts.append(candidates(members, of: 1))
-    }
-    contents.localities[list] = turns
-  }
-
-  /// Hosts with their weights. To a policy that hashes, these are shares of `whole`.
-  private func candidates(_ members: [Int], of whole: Double) -> [BalancerCandidate] {
-    guard hashes else {
-      return members.map { BalancerCandidate(position: Int32($0), weight: Double(hosts[$0].weight)) }
-    }
-    let sum = members.reduce(0.0) { $0 + Double(hosts[$1].weight) }
-    return members.map {
-      BalancerCandidate(position: Int32($0), weight: Double(hosts[$0].weight) * whole / sum, key: hosts[$0].key)
     }
   }
 }

@@ -60,6 +60,8 @@ package struct CompiledCluster {
   package var balancer: CompiledBalancer?
   /// In front of the endpoints; nil: those of the request's router, if it has any.
   package var filters: ConfigRef<HTTPFilterChain>?
+  /// Where the balancer's tables are found.
+  package var tables = BalancerTables()
   /// Weights by locality number, for locality-weighted balancing.
   package var localityWeights: [UInt32: UInt32] = [:]
 
@@ -76,6 +78,15 @@ package struct CompiledCluster {
     self.upstreamProtocol = config.upstreamProtocol
     self.limits = limits
     self.connectTimeout = connectTimeout
+  }
+}
+
+extension BalancerHost {
+  /// As it is configured.
+  package init(_ endpoint: CompiledEndpoint) {
+    self.init(
+      weight: endpoint.weight, priority: endpoint.priority, locality: endpoint.locality,
+      availability: endpoint.availability, key: endpoint.hashKey)
   }
 }
 

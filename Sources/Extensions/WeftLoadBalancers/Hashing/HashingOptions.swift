@@ -27,5 +27,6 @@ struct HashingOptions: BitwiseCopyable {
     self.balanceFactor = balanceFactor
     traits.hashes = hostnames ? .hostname : .address
     traits.weighsLocalities = weighsLocalities
+    traits.hasTable = true
   }
 }

@@ -5,24 +5,24 @@ import WeftTelemetry
 /// Gives each key the host in the key's entry of a table, which all hosts have filled in turn, each in an order of its own: the shares are nearly exact,
 /// and a host that comes or goes moves few keys but its own.
 ///
-/// The table is made at the first request after a change of hosts. *Shape*: an entry is as wide as the number of hosts needs, one byte up to 256 of
+/// All workers have one table between them. *Shape*: an entry is as wide as the number of hosts needs, one byte up to 256 of
 /// them. *Cost*: one look-up a pick; to make, O(entries · log hosts), whatever the weights.
 /// *Source*: Eisenbud et al., Maglev: A Fast and Reliable Software Network Load Balancer (NSDI 2016); weights as Envoy has them, to whose tables ours are
 /// the same.
 package struct Maglev: LoadBalancerPolicy {
   private let config: Config
   private let hosts: HashedHosts
-  private var table = EntryTable()
+  private let table: EntryTable
   private var bound: LoadBound
 
   package init(_ config: Config, _ list: borrowing BalancerList) {
     self.config = config
     hosts = HashedHosts(list)
+    table = list.table(as: EntryTable.self)
     bound = LoadBound(config.hashing.balanceFactor, hosts: list.count, list.memory)
   }
 
   package mutating func pick(_ x: borrowing BalancerPick) -> Int32 {
-    if table.isEmpty { build(x.memory) }
     // Further attempts look elsewhere.
     let hash = x.attempt == 0 ? x.hash : x.hash ^ (0 &- UInt64(x.attempt))
     let entry = table[Int(hash % UInt64(config.size))]
@@ -47,7 +47,12 @@ package struct Maglev: LoadBalancerPolicy {
     var filler: Int
   }
 
-  private mutating func build(_ memory: BalancerMemory) {
+  package static func table(_ config: Config, _ list: borrowing BalancerList) -> BalancerTable {
+    let hosts = HashedHosts(list)
+    return BalancerTable { entries(config, hosts, $0) }
+  }
+
+  private static func entries(_ config: Config, _ hosts: HashedHosts, _ memory: BalancerMemory) -> EntryTable {
     let size = config.size
     // In an order that is the same everywhere.
     let order = hosts.indices.sorted {
@@ -65,18 +70,18 @@ package struct Maglev: LoadBalancerPolicy {
     for _ in 0..<size {
       let turn = turns[0]
       var filler = fillers[turn.filler]
-      while entries[filler.entry] >= 0 { filler.entry = Self.after(filler, size) }
+      while entries[filler.entry] >= 0 { filler.entry = after(filler, size) }
       entries[filler.entry] = Int32(filler.host)
-      filler.entry = Self.after(filler, size)
+      filler.entry = after(filler, size)
       filler.count += 1
       filler.target += hosts.largestShare
       fillers[turn.filler] = filler
-      turns[0].round = Self.round(after: turn.round, filler)
-      Self.sink(&turns)
+      turns[0].round = round(after: turn.round, filler)
+      sink(&turns)
     }
-    table = EntryTable(entries, hosts: hosts.count, memory)
     config.gauges.set(.minEntriesPerHost, UInt64(fillers.lazy.map(\.count).min() ?? 0))
     config.gauges.set(.maxEntriesPerHost, UInt64(fillers.lazy.map(\.count).max() ?? 0))
+    return EntryTable(entries, hosts: hosts.count, memory)
   }
 
   @inline(__always)
@@ -124,8 +129,6 @@ private struct EntryTable: BitwiseCopyable {
   }
   private let entries: Entries
 
-  init() { entries = .bytes(FlatTable()) }
-
   init(_ numbers: [Int32], hosts: Int, _ memory: BalancerMemory) {
     if hosts <= 1 << 8 {
       let table = memory.table(0 as UInt8, count: numbers.count)
@@ -139,14 +142,6 @@ private struct EntryTable: BitwiseCopyable {
       let table = memory.table(0 as UInt32, count: numbers.count)
       for i in table.indices { table[i] = UInt32(numbers[i]) }
       entries = .words(table)
-    }
-  }
-
-  var isEmpty: Bool {
-    switch entries {
-    case .bytes(let table): table.isEmpty
-    case .halves(let table): table.isEmpty
-    case .words(let table): table.isEmpty
     }
   }
 

@@ -4,8 +4,8 @@ import WeftTelemetry
 
 /// Gives each key the host whose point on a ring comes next after the key's hash, so that a host that comes or goes moves its own keys only.
 ///
-/// Every host has points in proportion to its weight, at the hashes of its name and a number. The ring is made at the first request after a change of
-/// hosts. *Shape*: 16 bytes a point. *Cost*: O(log points) a pick; O(points · log points) to make.
+/// Every host has points in proportion to its weight, at the hashes of its name and a number. All workers have one ring
+/// between them. *Shape*: 16 bytes a point. *Cost*: O(log points) a pick; O(points · log points) to make.
 /// *Source*: ketama; Envoy's documentation of `minimum_ring_size`, to whose rings ours are the same.
 package struct RingHash: LoadBalancerPolicy {
   private struct Point: BitwiseCopyable {
@@ -15,17 +15,17 @@ package struct RingHash: LoadBalancerPolicy {
 
   private let config: Config
   private let hosts: HashedHosts
-  private var ring = FlatTable<Point>()
+  private let ring: FlatTable<Point>
   private var bound: LoadBound
 
   package init(_ config: Config, _ list: borrowing BalancerList) {
     self.config = config
     hosts = HashedHosts(list)
+    ring = list.table(as: FlatTable<Point>.self)
     bound = LoadBound(config.hashing.balanceFactor, hosts: list.count, list.memory)
   }
 
   package mutating func pick(_ x: borrowing BalancerPick) -> Int32 {
-    if ring.isEmpty { build(x.memory) }
     var low = 0
     var high = ring.count
     while low < high {
@@ -38,7 +38,12 @@ package struct RingHash: LoadBalancerPolicy {
   }
 
   /// So many points that the lightest host has a whole number of them; the others' fractions are carried from host to host.
-  private mutating func build(_ memory: BalancerMemory) {
+  package static func table(_ config: Config, _ list: borrowing BalancerList) -> BalancerTable {
+    let hosts = HashedHosts(list)
+    return BalancerTable { ring(config, hosts, $0) }
+  }
+
+  private static func ring(_ config: Config, _ hosts: HashedHosts, _ memory: BalancerMemory) -> FlatTable<Point> {
     let least = hosts.smallestShare
     let scale = min((least * Double(config.minimumSize)).rounded(.up) / least, Double(config.maximumSize))
     let size = Int(scale.rounded(.up))
@@ -64,10 +69,11 @@ package struct RingHash: LoadBalancerPolicy {
       }
       (fewest, most) = (min(fewest, count - first), max(most, count - first))
     }
-    ring = points.prefix(count)
+    let ring = points.prefix(count)
     ring.sort { $0.hash != $1.hash ? $0.hash < $1.hash : $0.host < $1.host }
     config.gauges.set(.size, UInt64(size))
     config.gauges.set(.minHashesPerHost, UInt64(fewest))
     config.gauges.set(.maxHashesPerHost, UInt64(most))
+    return ring
   }
 }

@@ -7,6 +7,7 @@ import WeftModel
 import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
+import WeftUpstream
 
 @testable import WeftProxy
 
@@ -30,7 +31,7 @@ final class ProxyWorld {
   init(
     seed: UInt64 = 1, splits: Bool = false, window: Int = 64 << 10, security: (any SecurityFactory)? = nil,
     limits: WorkerEngine.Limits = WorkerEngine.Limits(),
-    extensions: ProxyExtensions = .basics
+    extensions: ProxyExtensions = .basics, tables: BalancerTables = BalancerTables()
   ) {
     var behaviour = MemoryBehaviour()
     behaviour.splits = splits
@@ -45,7 +46,7 @@ final class ProxyWorld {
     engine = WorkerEngine(loop: proxyLoop, number: 0, registry: registry, limits: limits, seed: seed &+ 3)
     compiler = SnapshotCompiler(
       metrics: registry, logs: logs, security: security, random: RandomSource(seed: seed),
-      extensions: extensions.withBasics)
+      extensions: extensions.withBasics, tables: tables)
     clientLoop.handler = client
     proxyLoop.handler = engine
     serverLoop.handler = server
