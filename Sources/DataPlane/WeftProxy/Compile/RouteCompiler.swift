@@ -210,6 +210,7 @@ struct RouteCompiler {
     if let longest = action.maxStreamDuration { compiled.maxStreamDuration = longest.wholeNanoseconds }
     if let limit = action.grpcTimeoutHeaderMax { compiled.grpcTimeoutMax = limit.wholeNanoseconds }
     compiled.grpcTimeoutOffset = action.grpcTimeoutHeaderOffset.wholeNanoseconds
+    compiled.grpcTimeoutBounds = action.grpcTimeoutBounds
 
     compiled.matchedPrefix = matchedLength(route.match)
     compiled.ignoresParameters = table.ignorePathParameters

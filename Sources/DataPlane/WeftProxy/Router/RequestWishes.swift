@@ -41,7 +41,7 @@ extension WorkerEngine {
       stream[].tryIdleTimeout = rules.perTryIdleTimeout
     }
     if route[].hedgesOnTryTimeout { stream[].flags.insert(.hedges) }
-    if route[].grpcTimeoutMax != .max { applyGRPCTimeout(s, head, route) }
+    if route[].grpcTimeoutMax != .max { takeGRPCTimeout(s, head, route) }
     if head.mayContain(anyOf: fields.timeouts) { takeTimeouts(s, head) }
     // A try that may last as long as all of them together needs no time-out of its own.
     if stream[].timeout != 0, stream[].tryTimeout >= stream[].timeout { stream[].tryTimeout = 0 }
@@ -80,15 +80,27 @@ extension WorkerEngine {
     return overflow ? UInt64(Int64.max) : value
   }
 
-  /// The client's `grpc-timeout` as the request's time-out, within the route's bounds.
-  private func applyGRPCTimeout(_ s: StreamIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
-    guard let text = head.first(.grpcTimeout), let asked = GRPCTimeoutText.nanoseconds(text) else { return }
-    var timeout = asked
-    if route[].grpcTimeoutMax > 0 { timeout = min(timeout, route[].grpcTimeoutMax) }
-    timeout = timeout > route[].grpcTimeoutOffset ? timeout - route[].grpcTimeoutOffset : 1
-    streams[s].timeout = timeout
-    streams[s].boundsAnswerOnly = false
-    streams[s].timeoutIsClients = true
+  /// The client's `grpc-timeout` within the route's bounds. For a stream it counts from its beginning; a request without one has the route's bound.
+  @inline(never)
+  private func takeGRPCTimeout(_ s: StreamIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
+    let asked = head.first(.grpcTimeout).flatMap(GRPCTimeoutText.nanoseconds)
+    let (most, offset) = (route[].grpcTimeoutMax, route[].grpcTimeoutOffset)
+    switch route[].grpcTimeoutBounds {
+    case .request:
+      guard streams[s].flags.contains(.isGRPC) else { return }
+      var timeout = asked ?? 0
+      if offset < timeout { timeout -= offset }
+      if most > 0, timeout == 0 || timeout > most { timeout = most }
+      streams[s].timeout = timeout
+      streams[s].boundsAnswerOnly = false
+      streams[s].timeoutIsClients = asked != nil
+    case .stream:
+      guard var timeout = asked else { return }
+      if most > 0 { timeout = min(timeout, most) }
+      timeout = offset < timeout ? timeout - offset : 0
+      streams[s].lifeDeadline = streams[s].started.advanced(nanoseconds: Int64(clamping: timeout))
+      if timeout > 0 { head.set(.grpcTimeout, GRPCTimeoutText.text(nanoseconds: timeout, scratch: head)) }
+    }
   }
 
   /// `x-envoy-expected-rq-timeout-ms`: how long the upstream's answer will be waited for.
@@ -103,8 +115,8 @@ extension WorkerEngine {
     } else {
       head.set(.envoyExpectedTimeout, head.decimal(max(1, expected / 1_000_000)))
     }
-    if route[].grpcTimeoutMax != .max, stream[].flags.contains(.isGRPC) {
-      head.set(.grpcTimeout, GRPCTimeoutText.text(milliseconds: max(1, expected / 1_000_000), scratch: head))
+    if route[].grpcTimeoutMax != .max, route[].grpcTimeoutBounds == .request, stream[].flags.contains(.isGRPC) {
+      head.set(.grpcTimeout, GRPCTimeoutText.text(nanoseconds: expected, scratch: head))
     }
   }
 
@@ -220,8 +232,9 @@ enum GRPCTimeoutText {
     return overflow ? .max : value
   }
 
-  /// In the finest unit from milliseconds on whose value has eight digits at most.
-  static func text(milliseconds: UInt64, scratch head: MessageHead) -> ByteView {
+  /// In the finest unit from milliseconds on whose value has eight digits at most; what is less than one is one.
+  static func text(nanoseconds: UInt64, scratch head: MessageHead) -> ByteView {
+    let milliseconds = max(1, nanoseconds / 1_000_000)
     let units: [4 of (UInt64, StaticString)] = [(1, "m"), (1000, "S"), (60_000, "M"), (3_600_000, "H")]
     for i in 0..<4 where milliseconds / units[i].0 <= 99_999_999 {
       return head.concatenate(head.decimal(milliseconds / units[i].0), ByteView(units[i].1))

@@ -158,16 +158,14 @@ extension WorkerEngine {
     stream[].cluster = state
     clusters[state].activeRequests += 1
 
-    setTimeouts(s, head, route)
     if route[].idleTimeout != .max { stream[].idleTimeout = route[].idleTimeout }
     if route[].maxStreamDuration != .max {
       stream[].lifeDeadline =
         route[].maxStreamDuration == 0
         ? .distantFuture : stream[].started.advanced(nanoseconds: Int64(clamping: route[].maxStreamDuration))
     }
-    // What is added may name path and host as they came; an entry's host counts as that.
-    if !entryHost.isEmpty { head.authority = entryHost }
-    changeRequest(s, head, route)
+    setTimeouts(s, head, route)
+    changeRequest(s, head, route, entryHost: entryHost)
     rewrite(head, route, s)
     // Of the request as the route has changed it.
     if clusters[state].hashes { takeHash(s, head, route) }
@@ -210,9 +208,13 @@ extension WorkerEngine {
     downstreams[streams[owner(of: s)].downstream].manager?[].suppressesEnvoyHeaders ?? false
   }
 
-  private func changeRequest(_ s: StreamIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
+  /// What is added may name path and host as they came; to what the route adds, a weighted entry's host counts as that.
+  private func changeRequest(
+    _ s: StreamIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>, entryHost: ByteView
+  ) {
     let entry = Int(streams[s].weightedCluster)
     if entry >= 0, !route[].entryChangesLast { apply(route[].weighted[entry].requestChanges, to: head, s) }
+    if !entryHost.isEmpty { head.authority = entryHost }
     apply(route[].requestChanges, to: head, s)
     if entry >= 0, route[].entryChangesLast { apply(route[].weighted[entry].requestChanges, to: head, s) }
   }
@@ -223,11 +225,13 @@ extension WorkerEngine {
     return ClusterPositions.position(of: name, in: configuration[].uses[Int(snapshot)].names)
   }
 
-  /// The endpoint's own name as the authority, where the route asks for it.
+  /// The name of the last attempt's endpoint as the authority, where the route asks for it.
   func rewriteHostAutomatically(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
-    guard let route = stream[].route, route[].hostRewrite == .automatic, !stream[].host.isNone else { return }
-    let position = Int(hosts[stream[].host].position)
+    guard let route = stream[].route, route[].hostRewrite == .automatic else { return }
+    let host = stream[].host.isNone ? stream[].tried.last : stream[].host
+    guard !host.isNone, hosts.contains(host) else { return }
+    let position = Int(hosts[host].position)
     let config = clusters[stream[].cluster].config
     guard position >= 0, position < config[].endpoints.count else { return }
     let name = config[].endpoints[position].hostname

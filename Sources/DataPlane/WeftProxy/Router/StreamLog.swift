@@ -154,6 +154,7 @@ extension WorkerEngine {
     var trailers: MessageHead?
     if let head = stream[].head {
       head.view(in: requestHead)
+      rewriteHostAutomatically(s, requestHead)
       request = requestHead
     }
     if let head = stream[].responseHead {

@@ -46,6 +46,9 @@ extension WorkerEngine {
     if timeoutNanoseconds > 0 {
       stream[].totalDeadline = now.advanced(nanoseconds: Int64(clamping: timeoutNanoseconds))
     }
+    // As a router tells every endpoint.
+    head.set(.envoyInternal, ByteView("true"))
+    if timeoutNanoseconds > 0 { head.set(.envoyExpectedTimeout, head.decimal(max(1, timeoutNanoseconds / 1_000_000))) }
     stream[].head = StoredHead(head, pool: pool)
     attempt(s, head)
     if streams.contains(s) { armStream(s) }

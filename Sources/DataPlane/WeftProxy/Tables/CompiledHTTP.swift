@@ -125,8 +125,10 @@ package struct CompiledRoute {
   /// `.max`: not set, the connection manager's holds.
   package var idleTimeout: UInt64 = .max
   package var maxStreamDuration: UInt64 = .max
+  /// `.max`: the client's `grpc-timeout` means nothing here.
   package var grpcTimeoutMax: UInt64 = .max
   package var grpcTimeoutOffset: UInt64 = 0
+  package var grpcTimeoutBounds = GRPCTimeoutBounds.stream
   package var pathRewrite = PathRewrite.none
   package var matchedPrefix: Int = 0
   /// The prefix was matched without `;parameters`.

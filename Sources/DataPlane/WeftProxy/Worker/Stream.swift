@@ -17,6 +17,9 @@ struct TriedSlots: BitwiseCopyable {
     next &+= 1
   }
 
+  /// That of the last attempt.
+  var last: HostIndex { next == 0 ? .none : slots[(next &- 1) & 7] }
+
   /// Where those of them that are still members stand now.
   func positions(in hosts: borrowing SlotTable<HostSlot, Host>) -> TriedHosts {
     var tried = TriedHosts()

@@ -27,6 +27,7 @@ package struct RouteAction: Hashable, Sendable {
   /// Upper bound for the client's `grpc-timeout`, which is ignored when this is `nil`; zero honours it as it is.
   package var grpcTimeoutHeaderMax: Duration?
   package var grpcTimeoutHeaderOffset: Duration = .zero
+  package var grpcTimeoutBounds = GRPCTimeoutBounds.stream
   package var retryPolicy: RetryPolicy?
   /// An attempt whose time (`RetryPolicy.perTryTimeout`) is over goes on beside the next one; `nil`: as the virtual host says.
   package var hedgesOnPerTryTimeout: Bool?
@@ -137,4 +138,12 @@ package struct MirrorPolicy: Hashable, Sendable {
     self.cluster = cluster
     self.fraction = fraction
   }
+}
+
+/// What a client's `grpc-timeout` limits.
+package enum GRPCTimeoutBounds: Sendable, Hashable {
+  /// The request, as the route's time-out, which it replaces (`max_grpc_timeout`).
+  case request
+  /// The stream, as its longest life (`grpc_timeout_header_max`).
+  case stream
 }

@@ -207,17 +207,16 @@ extension Converter {
     out.idleTimeout = try duration(value.idleTimeout, at.field("idle_timeout"))
     out.grpcTimeoutHeaderMax = try duration(value.maxGrpcTimeout, at.field("max_grpc_timeout"))
     out.grpcTimeoutHeaderOffset = try duration(value.grpcTimeoutOffset, at.field("grpc_timeout_offset")) ?? .zero
+    out.grpcTimeoutBounds = .request
     if let limits = value.maxStreamDuration {
-      // Beside it neither the route's own time-out nor the default one counts.
+      // Beside it none of the route's own time-outs counts, nor the default one.
       out.timeout = .zero
       let path = at.field("max_stream_duration")
       out.maxStreamDuration = try duration(limits.maxStreamDuration, path.field("max_stream_duration"))
-      if let limit = try duration(limits.grpcTimeoutHeaderMax, path.field("grpc_timeout_header_max")) {
-        out.grpcTimeoutHeaderMax = limit
-      }
-      if let offset = try duration(limits.grpcTimeoutHeaderOffset, path.field("grpc_timeout_header_offset")) {
-        out.grpcTimeoutHeaderOffset = offset
-      }
+      out.grpcTimeoutHeaderMax = try duration(limits.grpcTimeoutHeaderMax, path.field("grpc_timeout_header_max"))
+      out.grpcTimeoutHeaderOffset =
+        try duration(limits.grpcTimeoutHeaderOffset, path.field("grpc_timeout_header_offset")) ?? .zero
+      out.grpcTimeoutBounds = .stream
     }
     out.retryPolicy = try value.retryPolicy.map { (p) throws(ConfigError) in
       try retryPolicy(p, at.field("retry_policy"))

@@ -227,10 +227,11 @@ struct RequestWishesTests {
     #expect((5_900...6_000).contains(left ?? 0), "\(left ?? -1)")
   }
 
-  @Test("a gRPC request's own time-out goes on as what is left of it")
-  func grpcTimeout() {
+  @Test("a gRPC request's own time-out goes on as what is left of it", arguments: [GRPCTimeoutBounds.stream, .request])
+  func grpcTimeout(_ bounds: GRPCTimeoutBounds) {
     let world = ProxyWorld()
     world.simple(route: {
+      $0.grpcTimeoutBounds = bounds
       $0.grpcTimeoutHeaderMax = .seconds(3)
       $0.grpcTimeoutHeaderOffset = .milliseconds(50)
     })
@@ -239,12 +240,12 @@ struct RequestWishesTests {
     #expect(world.run { world.server.accepted.first?.text.hasSuffix("\r\n\r\n") ?? false })
     let head = HTTP1Text(world.server.accepted[0].received)
     #expect(head?.first("grpc-timeout") == "1950m")
-    #expect(head?.first("x-envoy-expected-rq-timeout-ms") == "1950")
+    #expect(head?.first("x-envoy-expected-rq-timeout-ms") == (bounds == .request ? "1950" : "15000"))
     let scratch = HeadScratch()
     for (milliseconds, text) in [
-      (1, "1m"), (99_999_999, "99999999m"), (100_000_000, "100000S"), (UInt64.max, "99999999H"),
+      (0, "1m"), (1, "1m"), (99_999_999, "99999999m"), (100_000_000, "100000S"), (UInt64.max / 1_000_000, "5124095H"),
     ] as [(UInt64, String)] {
-      #expect(GRPCTimeoutText.text(milliseconds: milliseconds, scratch: scratch.head).string == text)
+      #expect(GRPCTimeoutText.text(nanoseconds: milliseconds * 1_000_000, scratch: scratch.head).string == text)
     }
   }
 

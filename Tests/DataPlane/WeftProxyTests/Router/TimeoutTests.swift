@@ -105,19 +105,37 @@ struct TimeoutTests {
     world.expectClean()
   }
 
-  @Test("the client's own deadline ends as gRPC's DEADLINE_EXCEEDED, the route's as UNAVAILABLE")
-  func grpcDeadline() {
-    for (field, status) in [("grpc-timeout: 100m\r\n", "4"), ("", "14")] {
-      let world = ProxyWorld()
-      world.simple(route: {
-        $0.timeout = .seconds(2)
-        $0.grpcTimeoutHeaderMax = .zero
-      })
-      let client = world.connect()
-      client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\n\(field)content-length: 0\r\n\r\n")
-      world.advance(by: .seconds(3))
-      #expect(HTTP1Text(client.received)?.first("grpc-status") == status)
-    }
+  struct GRPCEnd: CustomTestStringConvertible, Sendable {
+    var bounds: GRPCTimeoutBounds
+    var field = ""
+    var after: Duration
+    var status: String
+    var testDescription: String { "\(bounds) \(field)" }
+  }
+
+  @Test(
+    "a client's deadline is the end of its stream, or one of the route's time-outs",
+    arguments: [
+      GRPCEnd(bounds: .stream, field: "grpc-timeout: 100m\r\n", after: .milliseconds(100), status: "4"),
+      GRPCEnd(bounds: .stream, after: .seconds(2), status: "14"),
+      GRPCEnd(bounds: .request, field: "grpc-timeout: 100m\r\n", after: .milliseconds(100), status: "4"),
+      // Without one of the client's it is the route's bound.
+      GRPCEnd(bounds: .request, after: .seconds(1), status: "14"),
+    ])
+  func grpcDeadline(_ end: GRPCEnd) {
+    let world = ProxyWorld()
+    world.simple(route: {
+      $0.timeout = .seconds(2)
+      $0.grpcTimeoutHeaderMax = .seconds(1)
+      $0.grpcTimeoutBounds = end.bounds
+    })
+    let client = world.connect()
+    client.send(
+      "POST / HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\n\(end.field)content-length: 0\r\n\r\n")
+    world.advance(by: end.after - .milliseconds(10))
+    #expect(client.received.isEmpty)
+    world.advance(by: .milliseconds(20))
+    #expect(HTTP1Text(client.received)?.first("grpc-status") == end.status)
   }
 
   @Test("the end of a stream's longest life is DEADLINE_EXCEEDED to gRPC")
