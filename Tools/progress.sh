@@ -7,7 +7,7 @@ while IFS= read -r line; do
   printf '%s\n' "$line" >>"$log"
   case $line in
     *error:*|*warning:*) printf '%s\n' "$line" ;;
-    *'Build complete!'*) failed=0; printf '%s\n' "$line" ;;
+    *'Build complete!'* | "Build of product "*' complete!'*) failed=0; printf '%s\n' "$line" ;;
     '['*) now=$SECONDS; if [ $((now - last)) -ge 10 ]; then last=$now; printf '%s\n' "${line:0:100}"; fi ;;
   esac
 done

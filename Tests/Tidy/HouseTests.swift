@@ -30,6 +30,26 @@ struct HouseTests {
     #expect(seen > 10, "the pattern finds no quoted paths any more")
   }
 
+  @Test(
+    "the verdict of a build is that of its log, of all products or of one",
+    arguments: [
+      ("[1/1] Linking a\nBuild complete! (1.0s)", 0), ("Build of product 'a' complete! (1.0s)", 0),
+      ("a.swift:1:1: error: no", 1), ("", 1),
+    ])
+  func buildVerdict(log: String, status: Int32) throws {
+    let process = Process()
+    process.executableURL = Repository.root.appendingPathComponent("Tools/progress.sh")
+    let (input, output) = (Pipe(), Pipe())
+    process.standardInput = input
+    process.standardOutput = output
+    try process.run()
+    input.fileHandleForWriting.write(Data((log + "\n").utf8))
+    try input.fileHandleForWriting.close()
+    _ = output.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    #expect(process.terminationStatus == status)
+  }
+
   @Test("open ends name their issue")
   func openEndsNameTheirIssue() {
     let marker = #/\b(?:TODO|FIXME|XXX)\b(?<issue>\(#\d+\))?/#
