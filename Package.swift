@@ -33,7 +33,7 @@ func tests(of name: String, in room: String, _ more: [String] = [], exclude: [St
 /// The bundle `WeftProxy<folder>Tests`.
 func proxyTests(_ folder: String) -> Target {
   .testTarget(
-    name: "WeftProxy\(folder)Tests", dependencies: (["WeftProxy"] + proxyTestsNeed).map { .byName(name: $0) },
+    name: "WeftProxy\(folder)Tests", dependencies: proxyTestsNeed.map { .byName(name: $0) },
     path: "Tests/DataPlane/WeftProxyTests/\(folder)", swiftSettings: strict)
 }
 
@@ -43,6 +43,7 @@ func system(_ name: String, pkgConfig: String, apt: String) -> Target {
 
 let proxyWorldNeeds = [
   "WeftBase", "WeftModel", "WeftRuntime", "WeftHTTP", "WeftTLS", "WeftTelemetry", "WeftProxyAPI", "WeftUpstream",
+  "WeftTables", "WeftCompile", "WeftProxy",
 ]
 let proxyTestsNeed =
   [
@@ -95,10 +96,32 @@ let package = Package(
       "WeftUpstream", in: "DataPlane",
       ["WeftBase", "WeftTelemetry", "WeftModel", "WeftRuntime", "WeftTLS", "WeftHTTP", "WeftProxyAPI", "CAtomics"]),
     library(
+      "WeftTables", in: "DataPlane",
+      ["WeftBase", "WeftTelemetry", "WeftModel", "WeftRuntime", "WeftHTTP", "WeftProxyAPI", "WeftUpstream"]),
+    library(
+      "WeftCompile", in: "DataPlane",
+      [
+        "WeftBase", "WeftTelemetry", "WeftModel", "WeftRuntime", "WeftTLS", "WeftHTTP", "WeftProxyAPI", "WeftUpstream",
+        "WeftTables",
+      ]),
+    library(
+      "WeftXDSClient", in: "DataPlane",
+      [
+        "WeftBase", "WeftTelemetry", "WeftModel", "WeftRuntime", "WeftGRPC", "WeftProtobuf", "WeftXDS",
+        "WeftXDSMessages", "WeftService", "WeftCompile",
+      ]),
+    library(
       "WeftProxy", in: "DataPlane",
       [
-        "WeftBase", "WeftYAML", "WeftTelemetry", "WeftModel", "WeftRuntime", "WeftTLS", "WeftHTTP", "WeftGRPC",
-        "WeftProtobuf", "WeftXDS", "WeftXDSMessages", "WeftService", "WeftProxyAPI", "WeftUpstream",
+        "WeftBase", "WeftTelemetry", "WeftModel", "WeftRuntime", "WeftTLS", "WeftHTTP", "WeftProxyAPI", "WeftUpstream",
+        "WeftTables",
+      ]),
+    library(
+      "WeftProxyControl", in: "DataPlane",
+      [
+        "WeftBase", "WeftYAML", "WeftTelemetry", "WeftModel", "WeftRuntime", "WeftProtobuf", "WeftXDS",
+        "WeftXDSMessages", "WeftService", "WeftProxyAPI", "WeftUpstream", "WeftTables", "WeftCompile", "WeftXDSClient",
+        "WeftProxy",
       ]),
 
     // Extensions: what programs bring along beside the engine.
@@ -160,9 +183,9 @@ let package = Package(
     program(
       "weft-proxy",
       [
-        "WeftBase", "WeftModel", "WeftRuntime", "WeftTelemetry", "WeftProxyAPI", "WeftUpstream", "WeftProxy",
-        "WeftHTTPFilters", "WeftAccessLogs", "WeftListenerFilters", "WeftLoadBalancers", "WeftNetworkFilters",
-        "WeftProtocols",
+        "WeftBase", "WeftModel", "WeftRuntime", "WeftTelemetry", "WeftProxyAPI", "WeftUpstream", "WeftCompile",
+        "WeftXDSClient", "WeftProxy", "WeftProxyControl", "WeftHTTPFilters", "WeftAccessLogs", "WeftListenerFilters",
+        "WeftLoadBalancers", "WeftNetworkFilters", "WeftProtocols",
       ]),
     program("weft-control", ["WeftBase", "WeftTelemetry", "WeftService", "WeftConfig", "WeftControl"]),
     program("weft-agent", ["WeftCLI"]),
@@ -213,24 +236,28 @@ let package = Package(
     .target(
       name: "WeftProxyTestKit",
       dependencies: ([
-        "WeftProxy", "WeftAccessLogs", "WeftListenerFilters", "WeftLoadBalancers", "WeftProtobuf", "WeftXDSMessages",
+        "WeftAccessLogs", "WeftListenerFilters", "WeftLoadBalancers", "WeftProtobuf", "WeftXDSMessages",
       ] + proxyWorldNeeds).map { .byName(name: $0) },
       path: "Tests/DataPlane/WeftProxyTests/World", swiftSettings: strict),
+    tests(of: "WeftTables", in: "DataPlane", ["WeftBase", "WeftModel", "WeftRuntime", "WeftProxyAPI"]),
+    tests(of: "WeftCompile", in: "DataPlane", proxyTestsNeed.filter { $0 != "WeftCompile" }),
     tests(
-      of: "WeftProxy", in: "DataPlane", proxyTestsNeed, exclude: ["World", "Router", "Listeners", "XDS", "Compile"]),
-    tests(of: "WeftHTTPFilters", in: "Extensions", ["WeftProxy"] + proxyTestsNeed),
+      of: "WeftXDSClient", in: "DataPlane",
+      ["WeftBase", "WeftModel", "WeftTelemetry", "WeftCompile", "WeftTestKit"]),
+    tests(of: "WeftProxyControl", in: "DataPlane", ["WeftXDSClient"] + proxyTestsNeed),
     tests(
-      of: "WeftLoadBalancers", in: "Extensions", ["WeftProxy"] + proxyTestsNeed.filter { $0 != "WeftLoadBalancers" }),
-    tests(of: "WeftProtocols", in: "Extensions", ["WeftProxy", "WeftDubbo", "WeftHTTPFilters"] + proxyTestsNeed),
+      of: "WeftProxy", in: "DataPlane", proxyTestsNeed.filter { $0 != "WeftProxy" },
+      exclude: ["World", "Router", "Listeners"]),
+    tests(of: "WeftHTTPFilters", in: "Extensions", proxyTestsNeed),
     tests(
-      of: "WeftListenerFilters", in: "Extensions",
-      ["WeftProxy"] + proxyTestsNeed.filter { $0 != "WeftListenerFilters" }),
-    tests(of: "WeftAccessLogs", in: "Extensions", ["WeftProxy"] + proxyTestsNeed.filter { $0 != "WeftAccessLogs" }),
-    tests(of: "WeftNetworkFilters", in: "Extensions", ["WeftProxy"] + proxyTestsNeed),
+      of: "WeftLoadBalancers", in: "Extensions",
+      ["WeftProxyControl"] + proxyTestsNeed.filter { $0 != "WeftLoadBalancers" }),
+    tests(of: "WeftProtocols", in: "Extensions", ["WeftDubbo", "WeftHTTPFilters"] + proxyTestsNeed),
+    tests(of: "WeftListenerFilters", in: "Extensions", proxyTestsNeed.filter { $0 != "WeftListenerFilters" }),
+    tests(of: "WeftAccessLogs", in: "Extensions", proxyTestsNeed.filter { $0 != "WeftAccessLogs" }),
+    tests(of: "WeftNetworkFilters", in: "Extensions", proxyTestsNeed),
     proxyTests("Router"),
     proxyTests("Listeners"),
-    proxyTests("XDS"),
-    proxyTests("Compile"),
     tests(of: "WeftConfig", in: "ControlPlane", ["WeftBase", "WeftKinds", "WeftControlAPI", "WeftTestKit"]),
     tests(
       of: "WeftTranslation", in: "ControlPlane",
@@ -258,7 +285,8 @@ let package = Package(
       dependencies: [
         "WeftBase", "WeftHTTP", "WeftProtobuf", "WeftRuntime", "WeftTelemetry", "WeftModel", "WeftKinds",
         "WeftXDSMessages",
-        "WeftUpstream", "WeftProxy", "WeftProxyAPI", "WeftAccessLogs", "WeftHTTPFilters", "WeftListenerFilters",
+        "WeftUpstream", "WeftTables", "WeftCompile", "WeftXDSClient", "WeftProxy", "WeftProxyAPI", "WeftAccessLogs",
+        "WeftHTTPFilters", "WeftListenerFilters",
         "WeftLoadBalancers", "WeftNetworkFilters", "WeftProtocols", "WeftXDS", "WeftControlAPI", "WeftTranslation",
         "WeftDiscovery", "WeftTestKit",
       ], path: "Tests/Simulation", exclude: ["run.py"], swiftSettings: strict),

@@ -16,9 +16,10 @@ struct ArrowTests {
     "WeftProtocols": 5, "WeftAccessLogs": 5,
     "WeftConfig": 5,
     "WeftTranslation": 5,
-    "WeftProxy": 6, "WeftDiscovery": 6, "WeftAgent": 6,
-    "WeftControl": 7, "WeftCLI": 7,
-    "weft": 8, "weft-agent": 8, "weft-control": 8, "weft-proxy": 8,
+    "WeftTables": 6, "WeftDiscovery": 6, "WeftAgent": 6,
+    "WeftCompile": 7, "WeftProxy": 7, "WeftControl": 7, "WeftCLI": 7,
+    "WeftXDSClient": 8, "WeftProxyControl": 9,
+    "weft": 10, "weft-agent": 10, "weft-control": 10, "weft-proxy": 10,
   ]
 
   static let targets = DeclaredTarget.all()
@@ -82,6 +83,16 @@ struct ArrowTests {
       let known = extensions.intersection(target.dependencies)
       #expect(known.isEmpty, "\(target.name) depends on \(known.sorted())")
     }
+  }
+
+  @Test("the engine reads tables: neither does it compile them, nor does it know where configuration comes from")
+  func engineKnowsTablesOnly() throws {
+    let engine = try #require(Self.targets.first { $0.name == "WeftProxy" })
+    #expect(engine.dependencies.contains("WeftTables"))
+    let cold = [
+      "WeftCompile", "WeftXDSClient", "WeftProxyControl", "WeftXDS", "WeftXDSMessages", "WeftProtobuf", "WeftService",
+    ]
+    #expect(Set(cold).isDisjoint(with: engine.dependencies))
   }
 
   @Test("the test kit is imported by tests only")

@@ -44,7 +44,7 @@ struct SizeTests {
       if let bundle = parts.dropFirst().dropLast().first(where: { $0.hasSuffix("Tests") }) { name = bundle }
       // WeftProxyTests is several bundles over one world.
       if name == "WeftProxyTests", let folder = parts.dropLast().last,
-        ["World", "Router", "Listeners", "XDS", "Compile"].contains(folder)
+        ["World", "Router", "Listeners"].contains(folder)
       {
         name = "WeftProxy\(folder)"
       }

@@ -3,6 +3,7 @@
 import Glibc
 import WeftAccessLogs
 import WeftBase
+import WeftCompile
 import WeftHTTPFilters
 import WeftListenerFilters
 import WeftLoadBalancers
@@ -11,9 +12,11 @@ import WeftNetworkFilters
 import WeftProtocols
 import WeftProxy
 import WeftProxyAPI
+import WeftProxyControl
 import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
+import WeftXDSClient
 
 exit(WeftProxyProgram.run(Array(CommandLine.arguments.dropFirst())))
 

@@ -7,6 +7,7 @@ import WeftTestKit
 import WeftXDSMessages
 
 @testable import WeftAccessLogs
+@testable import WeftCompile
 @testable import WeftProxy
 @testable import WeftProxyTestKit
 @testable import WeftTelemetry

@@ -5,6 +5,7 @@ import WeftModel
 import WeftProxyAPI
 import WeftXDSMessages
 
+@testable import WeftCompile
 @testable import WeftHTTPFilters
 @testable import WeftProxy
 @testable import WeftProxyTestKit

@@ -7,6 +7,7 @@ import WeftRuntime
 import WeftTelemetry
 import WeftXDSMessages
 
+@testable import WeftCompile
 @testable import WeftHTTPFilters
 @testable import WeftProxy
 @testable import WeftProxyTestKit

@@ -6,6 +6,7 @@ import WeftProxyAPI
 import WeftTelemetry
 import WeftXDSMessages
 
+@testable import WeftCompile
 @testable import WeftHTTPFilters
 @testable import WeftProxy
 @testable import WeftProxyTestKit

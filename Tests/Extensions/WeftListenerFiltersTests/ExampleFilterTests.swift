@@ -8,6 +8,7 @@ import WeftTelemetry
 import WeftXDS
 import WeftXDSMessages
 
+@testable import WeftCompile
 @testable import WeftProxy
 @testable import WeftProxyTestKit
 

@@ -6,8 +6,11 @@ import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 
+@testable import WeftCompile
 @testable import WeftProxy
+@testable import WeftProxyControl
 @testable import WeftProxyTestKit
+@testable import WeftTables
 @testable import WeftUpstream
 
 /// Gives every key to the host that its table says, and counts the tables that are made.

@@ -5,6 +5,7 @@ import WeftProxyAPI
 import WeftTelemetry
 import WeftXDSMessages
 
+@testable import WeftCompile
 @testable import WeftNetworkFilters
 @testable import WeftProxy
 @testable import WeftProxyTestKit

@@ -6,6 +6,7 @@ import WeftRuntime
 import WeftTelemetry
 import WeftXDSMessages
 
+@testable import WeftCompile
 @testable import WeftNetworkFilters
 @testable import WeftProxy
 @testable import WeftProxyTestKit

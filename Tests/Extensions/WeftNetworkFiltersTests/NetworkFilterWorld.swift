@@ -7,6 +7,7 @@ import WeftTelemetry
 import WeftXDS
 import WeftXDSMessages
 
+@testable import WeftCompile
 @testable import WeftNetworkFilters
 @testable import WeftProxy
 @testable import WeftProxyTestKit

@@ -7,6 +7,7 @@ import WeftTestKit
 import WeftXDS
 import WeftXDSMessages
 
+@testable import WeftCompile
 @testable import WeftProxy
 @testable import WeftProxyTestKit
 

@@ -14,8 +14,10 @@ import WeftTestKit
 import WeftTranslation
 import WeftXDSMessages
 
+@testable import WeftCompile
 @testable import WeftDiscovery
 @testable import WeftProxy
+@testable import WeftXDSClient
 
 final class SimSubscriber {
   let world: SimWorld

@@ -5,6 +5,7 @@ import WeftModel
 import WeftRuntime
 import WeftTestKit
 
+@testable import WeftCompile
 @testable import WeftProxy
 
 /// Replaces the outbound sidecar's configuration again and again. Each version marks requests and responses with its number, so that a

@@ -7,6 +7,7 @@ import WeftRuntime
 import WeftTelemetry
 import WeftTestKit
 
+@testable import WeftCompile
 @testable import WeftProxy
 
 final class SimMesh {

@@ -17,8 +17,10 @@ import WeftTestKit
 import WeftUpstream
 import WeftXDSMessages
 
+@testable import WeftCompile
 @testable import WeftProxy
 @testable import WeftRuntime
+@testable import WeftTables
 
 final class SimProxy {
   let world: SimWorld

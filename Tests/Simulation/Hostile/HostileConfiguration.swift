@@ -5,6 +5,7 @@ import WeftModel
 import WeftProtocols
 import WeftTestKit
 
+@testable import WeftCompile
 @testable import WeftProxy
 
 extension HostileMesh {

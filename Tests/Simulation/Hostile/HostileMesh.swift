@@ -11,6 +11,7 @@ import WeftTelemetry
 import WeftTestKit
 import WeftUpstream
 
+@testable import WeftCompile
 @testable import WeftProxy
 
 /// Innocents and honest servers are those of the calm worlds: every request of theirs must be answered as the script says. They share the

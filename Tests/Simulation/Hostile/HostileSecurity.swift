@@ -5,7 +5,9 @@ import WeftModel
 import WeftRuntime
 import WeftUpstream
 
+@testable import WeftCompile
 @testable import WeftProxy
+@testable import WeftTables
 
 /// The handshake is one exclamation mark each way; after it bytes pass as they are. Half a close is told by `alert`.
 ///

@@ -5,6 +5,7 @@ import WeftHTTP
 import WeftModel
 import WeftRuntime
 import WeftTLS
+import WeftTables
 import WeftTelemetry
 import WeftUpstream
 

@@ -6,6 +6,7 @@ import WeftModel
 import WeftProxyAPI
 import WeftRuntime
 import WeftTLS
+import WeftTables
 import WeftTelemetry
 import WeftUpstream
 

@@ -4,6 +4,7 @@ import Synchronization
 import WeftBase
 import WeftModel
 package import WeftRuntime
+import WeftTables
 import WeftTelemetry
 import WeftUpstream
 

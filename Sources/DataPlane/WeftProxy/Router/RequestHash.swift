@@ -4,6 +4,7 @@ import WeftBase
 import WeftHTTP
 import WeftProxyAPI
 import WeftRuntime
+import WeftTables
 import WeftTelemetry
 import WeftUpstream
 

@@ -8,6 +8,7 @@ import WeftHTTP
 import WeftModel
 import WeftProxyAPI
 import WeftRuntime
+import WeftTables
 import WeftTelemetry
 import WeftUpstream
 

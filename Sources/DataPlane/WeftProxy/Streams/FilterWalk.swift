@@ -9,6 +9,7 @@ import WeftModel
 package import WeftProxyAPI
 import WeftRuntime
 import WeftTLS
+import WeftTables
 package import WeftTelemetry
 import WeftUpstream
 

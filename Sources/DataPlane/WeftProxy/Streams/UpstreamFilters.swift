@@ -8,6 +8,7 @@
 import WeftBase
 import WeftHTTP
 import WeftProxyAPI
+import WeftTables
 import WeftTelemetry
 import WeftUpstream
 

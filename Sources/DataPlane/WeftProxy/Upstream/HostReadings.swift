@@ -3,6 +3,7 @@
 import WeftBase
 import WeftProxyAPI
 package import WeftRuntime
+package import WeftTables
 package import WeftUpstream
 
 /// A host's numbers on one worker.

@@ -3,6 +3,7 @@
 package import WeftBase
 package import WeftHTTP
 package import WeftProxyAPI
+import WeftTables
 import WeftTelemetry
 package import WeftRuntime
 package import WeftUpstream

@@ -7,6 +7,7 @@ import WeftBase
 import WeftHTTP
 import WeftProxyAPI
 import WeftRuntime
+import WeftTables
 import WeftUpstream
 
 /// Who lists what, and how many there are: filled by one walk over all slots.

@@ -3,6 +3,7 @@
 import Synchronization
 package import WeftBase
 package import WeftRuntime
+package import WeftTables
 package import WeftTelemetry
 import WeftUpstream
 

@@ -4,6 +4,7 @@ package import WeftBase
 package import WeftHTTP
 package import WeftProxyAPI
 package import WeftRuntime
+import WeftTables
 package import WeftTelemetry
 package import WeftUpstream
 

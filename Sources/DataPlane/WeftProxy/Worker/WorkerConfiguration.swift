@@ -2,6 +2,7 @@
 
 import WeftBase
 import WeftProxyAPI
+package import WeftTables
 import WeftTelemetry
 import WeftUpstream
 

@@ -4,6 +4,7 @@ import WeftModel
 import WeftRuntime
 import WeftTelemetry
 
+@testable import WeftCompile
 @testable import WeftProxy
 @testable import WeftProxyTestKit
 

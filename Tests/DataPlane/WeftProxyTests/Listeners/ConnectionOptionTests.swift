@@ -7,6 +7,7 @@ import WeftRuntime
 import WeftTLS
 import WeftTelemetry
 
+@testable import WeftCompile
 @testable import WeftProxy
 @testable import WeftProxyTestKit
 

@@ -3,6 +3,7 @@ import WeftBase
 import WeftModel
 import WeftRuntime
 
+@testable import WeftCompile
 @testable import WeftProxy
 @testable import WeftProxyTestKit
 

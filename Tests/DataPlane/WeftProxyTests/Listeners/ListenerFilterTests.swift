@@ -8,6 +8,7 @@ import WeftTLS
 import WeftTelemetry
 import WeftXDSMessages
 
+@testable import WeftCompile
 @testable import WeftProxy
 @testable import WeftProxyTestKit
 

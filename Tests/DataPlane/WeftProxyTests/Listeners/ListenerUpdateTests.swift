@@ -6,6 +6,7 @@ import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 
+@testable import WeftCompile
 @testable import WeftProxy
 @testable import WeftProxyTestKit
 

@@ -7,6 +7,7 @@ import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
 
+@testable import WeftCompile
 @testable import WeftProxy
 @testable import WeftProxyTestKit
 

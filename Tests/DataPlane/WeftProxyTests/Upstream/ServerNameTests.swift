@@ -7,6 +7,7 @@ import WeftTLS
 import WeftTelemetry
 import WeftUpstream
 
+@testable import WeftCompile
 @testable import WeftProxy
 @testable import WeftProxyTestKit
 
@@ -51,8 +52,7 @@ struct ServerNameTests {
   /// What `/clusters` says of the one endpoint.
   private func numbers(_ world: ProxyWorld) throws -> HostNumbers {
     let worker = try #require(world.engine.readHosts())
-    let host = ClusterReport.clusters([worker], fixed: []).first?.hosts.first
-    return try #require(host).numbers
+    return try #require(worker.hosts.first).numbers
   }
 
   @Test("each authority has connections of its own that carry its name, whatever its port and case")

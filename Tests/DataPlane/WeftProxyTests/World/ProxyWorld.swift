@@ -9,6 +9,7 @@ import WeftRuntime
 import WeftTelemetry
 import WeftUpstream
 
+@testable import WeftCompile
 @testable import WeftProxy
 
 final class ProxyWorld {

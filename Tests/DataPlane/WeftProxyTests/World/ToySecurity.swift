@@ -6,7 +6,9 @@ import WeftModel
 import WeftRuntime
 import WeftUpstream
 
+@testable import WeftCompile
 @testable import WeftProxy
+@testable import WeftTables
 
 /// The handshake ends with an exclamation mark; after it bytes pass as they are, until `closeNotify` ends a read.
 final class ToySecurity: SecurityFactory, DownstreamSecurity, UpstreamSecurity {

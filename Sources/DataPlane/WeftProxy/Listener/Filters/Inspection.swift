@@ -4,17 +4,9 @@ import WeftBase
 import WeftModel
 import WeftProxyAPI
 import WeftRuntime
+import WeftTables
 import WeftTelemetry
 import WeftUpstream
-
-/// A filter in its place in a listener.
-struct CompiledListenerFilter {
-  let filter: any ListenerFilter
-  /// Connections it has no part in.
-  let disabled: ConfiguredListenerFilter.Predicate?
-
-  func isDisabled(for facts: ConnectionFacts) -> Bool { disabled?.matches(port: facts.destination.port) ?? false }
-}
 
 /// What a connection's listener filters are at.
 struct Inspection {

@@ -1,0 +1,51 @@
+package import WeftBase
+package import WeftModel
+package import WeftProxyAPI
+package import WeftRuntime
+package import WeftTables
+package import WeftUpstream
+
+/// All configuration in force, from wherever it came: what a snapshot is compiled from.
+package struct ConfigState: Sendable, Equatable {
+  package var listeners: [Listener] = []
+  package var clusters: [Cluster] = []
+  /// Route configurations that connection managers name.
+  package var routes: [String: RouteConfiguration] = [:]
+  /// Endpoints of EDS clusters by service name.
+  package var endpoints: [String: LoadAssignment] = [:]
+  package var secrets: [SecretKey: Secret] = [:]
+  /// Secrets that were waited for in vain: what needs them is there without, and its connections fail.
+  package var absentSecrets: Set<SecretKey> = []
+  /// What names of DNS clusters resolve to, in the order of the newest answer.
+  package var addresses: [DNSQuestion: [IPAddress]] = [:]
+
+  package init() {}
+}
+
+/// Makes TLS out of contexts and secrets. Lives beside WeftTLS; a compiler without one refuses resources that want TLS.
+package protocol SecurityFactory: Sendable {
+  func downstream(_ context: DownstreamTLSContext, secrets: [SecretKey: Secret]) throws(ConfigError)
+    -> any DownstreamSecurity
+  func upstream(_ context: UpstreamTLSContext, secrets: [SecretKey: Secret]) throws(ConfigError) -> any UpstreamSecurity
+}
+
+/// What a compilation came to.
+package struct Compilation: Sendable {
+  package var snapshot: Snapshot
+  /// Resources that could not be taken; for each the last good form stays in force, if there was one.
+  package var rejections: [ConfigError] = []
+  /// Listeners that wait for a route configuration or a secret, by name.
+  package var warming: [String] = []
+  /// Secrets that something waits for, and how long it does at most; nil: for ever.
+  package var missingSecrets: [SecretKey: Duration?] = [:]
+  /// Balancers' tables that have to be made before `snapshot` may be handed out.
+  package var tables: [TableOrder] = []
+  /// When changes of hosts that were held back are due; nil when there are none. Compile again then.
+  package var heldUntil: MonotonicInstant?
+}
+
+/// The tables that one cluster's balancer needs, and what keeps them when they are there.
+package struct TableOrder: Sendable {
+  package var jobs: [BalancerTableJob]
+  var storage: SnapshotStorage
+}

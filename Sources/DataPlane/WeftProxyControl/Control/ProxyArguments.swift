@@ -1,0 +1,138 @@
+// ProxyArguments: the command line of weft-proxy, in Envoy's words.
+
+package import WeftBase
+import WeftCompile
+import WeftModel
+package import WeftTelemetry
+
+/// What the command line asks for.
+package struct ProxyArguments: Sendable {
+  package enum Mode: Sendable { case serve, validate }
+
+  package var configPath: String?
+  /// A document that is merged over the file's; alone, it is the configuration.
+  package var configText: String?
+  package var mode = Mode.serve
+  package var concurrency: Int?
+  package var logLevel: LogLevel?
+  package var logFormatJSON = false
+  package var drainSeconds = 600
+  /// When access logs are written.
+  package var accessLogs = AccessLogFiles.Options()
+  package var serviceNode: String?
+  package var serviceCluster: String?
+  package var serviceZone: String?
+  package var pinsWorkers = false
+  /// Where the last good configuration from discovery is kept.
+  package var lastGoodPath: String?
+  package var asksForHelp = false
+  package var asksForVersion = false
+  /// Options that Envoy knows and that change nothing here.
+  package var ignored: [String] = []
+
+  /// What is wrong with a command line, for the user.
+  package struct Problem: Error {
+    package let message: String
+  }
+
+  /// Parses the arguments behind the program's name.
+  package init(_ arguments: [String]) throws(Problem) {
+    var i = 0
+    func value(_ name: String, _ inline: String?) throws(Problem) -> String {
+      if let inline { return inline }
+      i += 1
+      guard i < arguments.count else { throw Problem(message: "\(name) needs a value") }
+      return arguments[i]
+    }
+    func number(_ name: String, _ inline: String?, atLeast least: Int) throws(Problem) -> Int {
+      let text = try value(name, inline)
+      guard let n = Int(text), n >= least else {
+        throw Problem(message: "\(name): \"\(text)\" is not a number of at least \(least)")
+      }
+      return n
+    }
+    while i < arguments.count {
+      var name = arguments[i]
+      var inline: String?
+      if name.hasPrefix("--"), let mark = name.firstIndex(of: "=") {
+        inline = String(name[name.index(after: mark)...])
+        name = String(name[..<mark])
+      }
+      switch name {
+      case "-c", "--config-path": configPath = try value(name, inline)
+      case "--config-yaml": configText = try value(name, inline)
+      case "--mode":
+        let text = try value(name, inline)
+        switch text {
+        case "serve": mode = .serve
+        case "validate": mode = .validate
+        default: throw Problem(message: "--mode: \"\(text)\" is neither serve nor validate")
+        }
+      case "--concurrency": concurrency = try number(name, inline, atLeast: 0)
+      case "-l", "--log-level":
+        let text = try value(name, inline)
+        guard let level = LogLevel(text) else { throw Problem(message: "--log-level: \"\(text)\" is not a level") }
+        logLevel = level
+      case "--log-format":
+        logFormatJSON = try value(name, inline) == "json"
+      case "--drain-time-s": drainSeconds = try number(name, inline, atLeast: 0)
+      case "--file-flush-interval-msec":
+        accessLogs.interval = .milliseconds(try number(name, inline, atLeast: 1))
+      case "--file-flush-min-size-kb":
+        accessLogs.chunkBytes = min(1024, try number(name, inline, atLeast: 4)) << 10
+      case "--service-node": serviceNode = try value(name, inline)
+      case "--service-cluster": serviceCluster = try value(name, inline)
+      case "--service-zone": serviceZone = try value(name, inline)
+      case "--cpuset-threads": pinsWorkers = true
+      case "--last-good": lastGoodPath = try value(name, inline)
+      case "-h", "--help": asksForHelp = true
+      case "--version": asksForVersion = true
+      case "--base-id", "--restart-epoch", "--parent-shutdown-time-s", "--component-log-level", "--drain-strategy",
+        "--base-id-path", "--admin-address-path",
+        "--log-path",
+        "--local-address-ip-version", "--socket-path", "--socket-mode", "--stats-tag":
+        _ = try value(name, inline)
+        ignored.append(name)
+      case "--use-dynamic-base-id", "--disable-hot-restart", "--allow-unknown-static-fields", "--enable-mutex-tracing",
+        "--reject-unknown-dynamic-fields", "--ignore-unknown-dynamic-fields", "--allow-unknown-fields",
+        "--log-format-escaped", "--enable-fine-grain-logging", "--enable-core-dump", "--skip-hot-restart-on-no-parent",
+        "--skip-hot-restart-parent-stats":
+        ignored.append(name)
+      default: throw Problem(message: "unknown option \(arguments[i]); see --help")
+      }
+      i += 1
+    }
+  }
+
+  /// The bootstrap document that the options name.
+  package func document(kind: String) throws(ConfigError) -> [UInt8] {
+    if let configText { return Array(configText.utf8) }
+    guard let configPath else {
+      throw ConfigError(kind: kind, "no configuration: give -c FILE or --config-yaml TEXT")
+    }
+    do throws(ConfigError) { return try DataSource.file(path: configPath).load() } catch {
+      throw ConfigError(kind: kind, error.message)
+    }
+  }
+
+  package static let help = """
+    usage: weft-proxy -c FILE [options]
+
+      -c, --config-path FILE      bootstrap, Envoy v3, YAML or JSON
+          --config-yaml TEXT      bootstrap in place
+          --mode serve|validate   validate checks the configuration and exits (0: it is good, 1: it is not)
+          --concurrency N         workers; default: the processors this process may use
+          --last-good FILE        keeps the last good configuration from discovery, and starts from it
+      -l, --log-level LEVEL       trace, debug, info, warning, error, critical, off
+          --drain-time-s N        longest time a graceful stop takes (600)
+          --file-flush-interval-msec N   how long an access-log line may wait (1000)
+          --file-flush-min-size-kb N     access-log lines of a worker that are written at once (64)
+          --service-node ID       node id, over the bootstrap's
+          --service-cluster NAME  node cluster, over the bootstrap's
+          --cpuset-threads        pins each worker to one processor
+          --version, -h, --help
+
+    SIGTERM stops gracefully: listeners close, clients are told, requests in flight end. SIGINT stops at once.
+
+    """
+}

@@ -1,0 +1,39 @@
+// The compiled TCP proxy.
+
+package import WeftModel
+package import WeftTelemetry
+
+/// A TCP proxy. *Units*: time-outs in nanoseconds, 0 is off.
+package struct CompiledTCPProxy {
+  package struct Choice: BitwiseCopyable {
+    /// Position in `Snapshot.clusters`; -1 names a cluster that does not exist.
+    package var cluster: Int32
+    package var upTo: UInt64
+    package init(cluster: Int32, upTo: UInt64) {
+      self.cluster = cluster
+      self.upTo = upTo
+    }
+  }
+  package var config: TCPProxy
+  package var scope: ScopeID
+  package var choices: ConstantTable<Choice>
+  package var totalWeight: UInt64
+  package var idleTimeout: UInt64 = 0
+  package var maxConnectionDuration: UInt64 = 0
+  package var maxConnectAttempts: UInt32 = 1
+  package var hashesSource = false
+  package var accessLogs: [CompiledAccessLog] = []
+
+  package init(config: TCPProxy, scope: ScopeID, choices: ConstantTable<Choice>, totalWeight: UInt64) {
+    self.config = config
+    self.scope = scope
+    self.choices = choices
+    self.totalWeight = totalWeight
+  }
+
+  /// The cluster that `draw`, below `totalWeight`, falls to: -1 when that one does not exist. Its share goes to nobody else.
+  package func choose(_ draw: UInt64) -> Int32 {
+    for i in choices.indices where draw < choices[i].upTo { return choices[i].cluster }
+    return -1
+  }
+}

@@ -1,0 +1,379 @@
+// Everything the control plane has said and we have taken, and which part of it requests may see.
+package import WeftBase
+package import WeftCompile
+package import WeftModel
+
+/// A resource that has been understood.
+package enum XDSModel: Sendable, Hashable {
+  case cluster(Cluster)
+  case endpoints(LoadAssignment)
+  case listener(Listener)
+  case routes(RouteConfiguration)
+  case secret(Secret)
+
+  /// The name the resource carries inside.
+  package var name: String {
+    switch self {
+    case .cluster(let cluster): cluster.name
+    case .endpoints(let assignment): assignment.clusterName
+    case .listener(let listener): listener.name
+    case .routes(let routes): routes.name
+    case .secret(let secret): secret.name
+    }
+  }
+}
+
+/// Turns a packed resource into a model, or says what is wrong with it. What it holds that has no effect is added to the warnings.
+package typealias XDSDecoder = @Sendable (XDSType, XDSResource, inout [ConfigError]) throws(ConfigError) -> XDSModel
+
+/// Says what is wrong with a model that was understood and cannot be used beside what has been accepted.
+package typealias XDSCheck = @Sendable (XDSModel, XDSStore) throws(ConfigError) -> Void
+
+/// A first answer that did not come in time: for one resource, or (with an empty name) for a whole type.
+package struct XDSExpiry: Sendable, Hashable {
+  package var type: XDSType
+  package var name: String
+}
+
+/// The accepted resources, and their warming: a change becomes visible only together with what it needs.
+///
+/// A cluster that takes its endpoints from the control plane is visible once they are there, or once its source's time for the first answer
+/// is over; a route configuration once none of the clusters it names is still waiting; routes that never came are empty when the time of
+/// the listener that wants them is over. A removed cluster stays while a visible route names it. Listeners are held back by the
+/// compiler until their routes are visible.
+package struct XDSStore: Sendable {
+  package struct Entry: Sendable {
+    package var model: XDSModel
+    package var resource: XDSResource
+  }
+
+  /// What is subscribed to for another resource's sake.
+  package private(set) var entries: [XDSType: [String: Entry]] = [:]
+
+  private var visibleClusters: [String: Cluster] = [:]
+  private var visibleRoutes: [String: RouteConfiguration] = [:]
+  /// When a cluster began to wait for endpoints, a route configuration for clusters, a listener for a route configuration.
+  private var waitingClusters: [String: MonotonicInstant] = [:]
+  private var waitingRoutes: [String: MonotonicInstant] = [:]
+  private var missingRoutes: [String: MonotonicInstant] = [:]
+  /// Route configurations that never came and are visible as empty ones.
+  private var emptyRoutes: Set<String> = []
+  /// Secrets that were waited for in vain.
+  private var absentSecrets: Set<String> = []
+  private var leavingClusters: [String: MonotonicInstant] = [:]
+  private var expired: [XDSExpiry] = []
+
+  /// What the bootstrap's own clusters and listeners take from the stream.
+  private let fixed: XDSNeeds
+
+  package init(fixed: XDSNeeds = XDSNeeds()) { self.fixed = fixed }
+
+  package var isEmpty: Bool { entries.values.allSatisfy(\.isEmpty) }
+
+  package func resources(_ type: XDSType) -> [String: Entry] { entries[type] ?? [:] }
+
+  /// Takes one resource. *Returns*: whether it differs from what was there.
+  package mutating func set(_ type: XDSType, _ name: String, _ entry: Entry) -> Bool {
+    let old = entries[type, default: [:]].updateValue(entry, forKey: name)
+    return old?.model != entry.model
+  }
+
+  /// Forgets one resource. *Returns*: whether it was there.
+  package mutating func remove(_ type: XDSType, _ name: String) -> Bool {
+    entries[type]?.removeValue(forKey: name) != nil
+  }
+
+  // MARK: - References
+
+  /// Names of assignments that the accepted clusters need, sorted.
+  package var neededEndpoints: [String] {
+    fixed.endpoints.union(
+      resources(.clusters).values.compactMap { entry in
+        guard case .cluster(let cluster) = entry.model else { return nil }
+        return Self.endpointsName(of: cluster)
+      }
+    ).sorted()
+  }
+
+  /// Names of secrets that the accepted clusters and listeners need, sorted.
+  package var neededSecrets: [String] {
+    var names = fixed.secrets
+    for case .cluster(let cluster) in resources(.clusters).values.map(\.model) {
+      names.formUnion(XDSNeeds.secretNames(of: cluster.tls.map { [$0.common] } ?? []))
+    }
+    for case .listener(let listener) in resources(.listeners).values.map(\.model) {
+      names.formUnion(XDSNeeds.secretNames(of: listener.allChains.compactMap { $0.tls?.common }))
+    }
+    return names.sorted()
+  }
+
+  /// Names of assignments that nobody asks for any more and that clusters still use which were removed and stay for a while.
+  var heldEndpoints: Set<String> {
+    let accepted = resources(.clusters)
+    var held: Set<String> = []
+    for cluster in visibleClusters.values where accepted[cluster.name] == nil {
+      if let name = Self.endpointsName(of: cluster) { held.insert(name) }
+    }
+    return held
+  }
+
+  /// Names of route configurations that the accepted listeners need, sorted.
+  package var neededRoutes: [String] {
+    fixed.routes.union(
+      resources(.listeners).values.flatMap { entry -> [String] in
+        guard case .listener(let listener) = entry.model else { return [] }
+        return Self.routeNames(of: listener)
+      }
+    ).sorted()
+  }
+
+  package static func endpointsName(of cluster: Cluster) -> String? {
+    guard case .eds(let service, let source) = cluster.discovery, source.isStream else { return nil }
+    return service.isEmpty ? cluster.name : service
+  }
+
+  package static func routeNames(of listener: Listener) -> [String] {
+    (listener.filterChains + (listener.defaultFilterChain.map { [$0] } ?? [])).flatMap { chain in
+      chain.filters.compactMap { filter in
+        guard case .httpConnectionManager(let manager) = filter,
+          case .discovered(let name, let source) = manager.routes,
+          source.isStream
+        else { return nil }
+        return name
+      }
+    }
+  }
+
+  /// Clusters a route configuration names outright; those named by request headers are not known before.
+  package static func clusterNames(of routes: RouteConfiguration) -> Set<String> {
+    var names: Set<String> = []
+    for route in routes.virtualHosts.flatMap(\.routes) {
+      guard case .forward(let action) = route.action else { continue }
+      switch action.cluster {
+      case .cluster(let name): names.insert(name)
+      case .weighted(let split): names.formUnion(split.entries.map(\.name).filter { !$0.isEmpty })
+      case .header: break
+      }
+    }
+    return names
+  }
+
+  /// Clusters that the TCP proxies of the accepted listeners name.
+  private var clustersOfListeners: Set<String> {
+    var names: Set<String> = []
+    for case .listener(let listener) in resources(.listeners).values.map(\.model) {
+      for chain in listener.filterChains + (listener.defaultFilterChain.map { [$0] } ?? []) {
+        for case .tcpProxy(let proxy) in chain.filters {
+          switch proxy.cluster {
+          case .single(let name): names.insert(name)
+          case .weighted(let parts): names.formUnion(parts.map(\.name))
+          }
+        }
+      }
+    }
+    return names
+  }
+
+  // MARK: - Warming
+
+  /// Whether anything still waits for something else.
+  package var isWarming: Bool {
+    !waitingClusters.isEmpty || !waitingRoutes.isEmpty
+      || neededRoutes.contains { resources(.routes)[$0] == nil && !emptyRoutes.contains($0) }
+  }
+
+  /// Clusters that are not visible yet.
+  package var warmingClusters: Int { waitingClusters.count }
+
+  /// When something that waits stops being waited for; nil when nothing does.
+  package var nextDeadline: MonotonicInstant? {
+    var deadlines = leavingClusters.values.map { $0 + Self.leaveTime }
+    deadlines += waitingRoutes.values.map { $0 + Self.routeHold }
+    for (name, since) in waitingClusters {
+      if case .cluster(let cluster)? = resources(.clusters)[name]?.model, let limit = fetchTimeout(of: cluster) {
+        deadlines.append(since + limit)
+      }
+    }
+    if !missingRoutes.isEmpty {
+      let limits = routeFetchTimeouts
+      for (name, since) in missingRoutes {
+        if let limit = limits[name] ?? nil { deadlines.append(since + limit) }
+      }
+    }
+    return deadlines.min()
+  }
+
+  /// What has been waited for in vain since the last call.
+  package mutating func takeExpired() -> [XDSExpiry] {
+    defer { expired = [] }
+    return expired
+  }
+
+  /// A removed cluster stays at most this long for the sake of routes that still name it.
+  private static let leaveTime = Duration.seconds(30)
+  /// A route configuration is held back at most this long for the sake of clusters it names.
+  private static let routeHold = Duration.seconds(15)
+
+  /// How long a cluster waits for what it lacks: the longest of its sources; nil: for ever.
+  private func fetchTimeout(of cluster: Cluster) -> Duration? {
+    var longest = Duration.zero
+    if case .eds(_, let source) = cluster.discovery, let name = Self.endpointsName(of: cluster),
+      resources(.endpoints)[name] == nil
+    {
+      guard let limit = source.initialFetchTimeout else { return nil }
+      longest = max(longest, limit)
+    }
+    for secret in missingSecrets(of: cluster) {
+      guard let limit = secret.source?.initialFetchTimeout else { return nil }
+      longest = max(longest, limit)
+    }
+    return longest
+  }
+
+  /// The secrets of the stream that a cluster waits for.
+  private func missingSecrets(of cluster: Cluster) -> [SecretReference] {
+    let known = resources(.secrets)
+    return (cluster.tls?.common.secrets ?? []).filter {
+      $0.key.origin == .stream && known[$0.name] == nil && !absentSecrets.contains($0.name)
+    }
+  }
+
+  /// How long listeners wait for each route configuration they name: the longest where they differ; nil: for ever.
+  private var routeFetchTimeouts: [String: Duration?] {
+    var limits: [String: Duration?] = [:]
+    for case .listener(let listener) in resources(.listeners).values.map(\.model) {
+      for case .httpConnectionManager(let manager) in listener.allChains.flatMap(\.filters) {
+        guard case .discovered(let name, let source) = manager.routes, source.isStream else { continue }
+        guard let known = limits[name] else {
+          limits.updateValue(source.initialFetchTimeout, forKey: name)
+          continue
+        }
+        let longest: Duration? =
+          if let known, let own = source.initialFetchTimeout { max(known, own) } else { nil }
+        limits.updateValue(longest, forKey: name)
+      }
+    }
+    return limits
+  }
+
+  /// Moves what is complete into view. *Returns*: what requests may see from now on.
+  package mutating func settle(now: MonotonicInstant) -> ConfigState {
+    var accepted: [String: Cluster] = [:]
+    for case .cluster(let cluster) in resources(.clusters).values.map(\.model) { accepted[cluster.name] = cluster }
+
+    for (name, cluster) in accepted {
+      leavingClusters[name] = nil
+      let old = visibleClusters[name]
+      // A visible cluster that changed its service name goes on with the old form until the new endpoints are there.
+      let isReady =
+        isComplete(cluster) || (old != nil && old.flatMap(Self.endpointsName) == Self.endpointsName(of: cluster))
+      if !isReady {
+        guard hasWaited(since: &waitingClusters[name], fetchTimeout(of: cluster), now) else { continue }
+        if let endpoints = Self.endpointsName(of: cluster), resources(.endpoints)[endpoints] == nil {
+          expired.append(XDSExpiry(type: .endpoints, name: endpoints))
+        }
+        for secret in missingSecrets(of: cluster) {
+          expired.append(XDSExpiry(type: .secrets, name: secret.name))
+          absentSecrets.insert(secret.name)
+        }
+      }
+      visibleClusters[name] = cluster
+      waitingClusters[name] = nil
+    }
+    waitingClusters = waitingClusters.filter { accepted[$0.key] != nil }
+    if !absentSecrets.isEmpty {
+      let known = resources(.secrets)
+      absentSecrets = absentSecrets.intersection(neededSecrets).filter { known[$0] == nil }
+    }
+    settleRoutes(accepted, now)
+    settleRemovals(accepted, now)
+    return visible
+  }
+
+  private mutating func settleRoutes(_ accepted: [String: Cluster], _ now: MonotonicInstant) {
+    let wanted = Set(neededRoutes)
+    for case .routes(let routes) in resources(.routes).values.map(\.model) {
+      if visibleRoutes[routes.name] == routes {
+        // Back to what is visible before the change in between was: nothing is waited for any more.
+        waitingRoutes[routes.name] = nil
+        continue
+      }
+      let waits = Self.clusterNames(of: routes).contains { accepted[$0] != nil && visibleClusters[$0] == nil }
+      if !waits || hasWaited(since: &waitingRoutes[routes.name], Self.routeHold, now) {
+        visibleRoutes[routes.name] = routes
+        waitingRoutes[routes.name] = nil
+        emptyRoutes.remove(routes.name)
+      }
+    }
+    let known = resources(.routes)
+    visibleRoutes = visibleRoutes.filter {
+      wanted.contains($0.key) && (known[$0.key] != nil || emptyRoutes.contains($0.key))
+    }
+    waitingRoutes = waitingRoutes.filter { known[$0.key] != nil }
+    emptyRoutes.formIntersection(wanted)
+    settleMissing(wanted.filter { known[$0] == nil && !emptyRoutes.contains($0) }, now)
+  }
+
+  /// Listeners do not wait for routes for ever: these become visible without any.
+  private mutating func settleMissing(_ missing: Set<String>, _ now: MonotonicInstant) {
+    missingRoutes = missingRoutes.filter { missing.contains($0.key) }
+    if missing.isEmpty { return }
+    let limits = routeFetchTimeouts
+    for name in missing where hasWaited(since: &missingRoutes[name], limits[name] ?? nil, now) {
+      missingRoutes[name] = nil
+      emptyRoutes.insert(name)
+      visibleRoutes[name] = RouteConfiguration(name: name)
+      expired.append(XDSExpiry(type: .routes, name: name))
+    }
+  }
+
+  private mutating func settleRemovals(_ accepted: [String: Cluster], _ now: MonotonicInstant) {
+    let named = visibleRoutes.values.reduce(into: clustersOfListeners) { $0.formUnion(Self.clusterNames(of: $1)) }
+    var left: Set<String> = []
+    for name in visibleClusters.keys.sorted() where accepted[name] == nil {
+      let since = leavingClusters[name] ?? now
+      if named.contains(name), since + Self.leaveTime > now {
+        leavingClusters[name] = since
+      } else {
+        leavingClusters[name] = nil
+        if let endpoints = visibleClusters.removeValue(forKey: name).flatMap(Self.endpointsName) {
+          left.insert(endpoints)
+        }
+      }
+    }
+    if left.isEmpty { return }
+    for name in left.subtracting(neededEndpoints).subtracting(heldEndpoints) {
+      entries[.endpoints]?.removeValue(forKey: name)
+    }
+  }
+
+  private func isComplete(_ cluster: Cluster) -> Bool {
+    guard missingSecrets(of: cluster).isEmpty else { return false }
+    guard let name = Self.endpointsName(of: cluster) else { return true }
+    return resources(.endpoints)[name] != nil
+  }
+
+  private func hasWaited(since: inout MonotonicInstant?, _ limit: Duration?, _ now: MonotonicInstant) -> Bool {
+    let start = since ?? now
+    since = start
+    guard let limit else { return false }
+    return start + limit <= now
+  }
+
+  private var visible: ConfigState {
+    var state = ConfigState()
+    state.absentSecrets = Set(
+      absentSecrets.lazy.filter { resources(.secrets)[$0] == nil }.map { SecretKey($0, .stream) })
+    state.clusters = visibleClusters.values.sorted { $0.name < $1.name }
+    state.routes = visibleRoutes
+    for case .listener(let listener) in resources(.listeners).values.map(\.model) { state.listeners.append(listener) }
+    state.listeners.sort { $0.name < $1.name }
+    for (name, entry) in resources(.endpoints) {
+      if case .endpoints(let assignment) = entry.model { state.endpoints[name] = assignment }
+    }
+    for (name, entry) in resources(.secrets) {
+      if case .secret(let secret) = entry.model { state.secrets[SecretKey(name, .stream)] = secret }
+    }
+    return state
+  }
+}
