@@ -45,9 +45,8 @@ struct DeclaredTarget {
 
   var folder: String { room == "Tools" ? "Tools/\(name)" : "Sources/\(room)/\(name)" }
 
-  /// Reads the `library(…)` and `program(…)` lines of Package.swift.
-  static func all() -> [DeclaredTarget] {
-    let manifest = Repository.text("Package.swift")
+  /// Reads the `library(…)` and `program(…)` lines of a manifest.
+  static func all(in manifest: String = Repository.text("Package.swift")) -> [DeclaredTarget] {
     let library = #/library\(\s*"(?<name>\w+)",\s*in:\s*"(?<room>\w+)",\s*\[(?<list>[^\]]*)\]/#
     let program = #/program\(\s*"(?<name>[\w-]+)",(?:\s*in:\s*"(?<room>\w+)",)?\s*\[(?<list>[^\]]*)\]/#
     func names(_ list: Substring) -> [String] {
