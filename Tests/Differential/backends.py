@@ -1,11 +1,15 @@
 """Servers that answer as a case says, and remember what they were sent.
 
-An answer is a status (`503`), one of the words `close`, `reset`, `hang`, an HTTP/1 message as text (`HTTP/1.1 200 OK …`), or a map of
+An answer is a status (`503`), one of the words `close`, `reset`, `hang`, `going`, an error of HTTP/2 (`REFUSED_STREAM`: the stream is reset by it), an HTTP/1 message as text (`HTTP/1.1 200 OK …`), or a map of
   status, headers, body, trailers   the response
   framing                           length (default), chunked, close (HTTP/1)
   early                             list of informational statuses sent before it
   delay                             seconds before it
-  then                              keep (default), close, reset: what becomes of the connection (HTTP/2: of the stream)
+  pieces, pause                     content in frames of their own, with this many seconds before each (HTTP/2)
+  echo                              what the request's content is, piece by piece, in place of content (HTTP/2)
+  then                              keep (default), close, reset: what becomes of the connection (HTTP/2: of the stream);
+                                    HTTP/2 also: going (GOAWAY behind the answer), early (before the request is whole), and a list of frames,
+                                    `data TEXT`, `head NAME: VALUE`, `reset ERROR`, `going ERROR`, that follow the answer
   raw                               bytes instead of all that
 A list of answers is given one after the other, the last one again and again."""
 import asyncio, socket, ssl, struct
@@ -41,6 +45,7 @@ class Answer:
     def __init__(self, form, name):
         self.status, self.headers, self.body, self.trailers, self.framing = 200, [], b"ok", [], "length"
         self.early, self.delay, self.then, self.raw, self.word = [], 0, "keep", None, None
+        self.pieces, self.pause, self.echo = [], 0.05, False
         if form is None:
             self.headers = [("x-backend", name)]
         elif isinstance(form, int):
@@ -49,10 +54,10 @@ class Answer:
         elif isinstance(form, str) and form.startswith("HTTP/"):
             self.raw = lines(form)
         elif isinstance(form, str):
-            assert form in ("close", "reset", "hang"), f"no such answer: {form}"
+            assert form in ("close", "reset", "hang", "going", *h2.ERRORS), f"no such answer: {form}"
             self.word = form
         else:
-            unknown = set(form) - {"status", "headers", "body", "trailers", "framing", "early", "delay", "then", "raw"}
+            unknown = set(form) - {"status", "headers", "body", "trailers", "framing", "early", "delay", "then", "raw", "pieces", "pause", "echo"}
             assert not unknown, f"no such part of an answer: {unknown}"
             self.status = form.get("status", 200)
             self.headers = fields(form.get("headers"))
@@ -61,6 +66,7 @@ class Answer:
             self.trailers = fields(form.get("trailers"))
             self.framing = form.get("framing", "chunked" if self.trailers else "length")
             self.early, self.delay, self.then = form.get("early", []), form.get("delay", 0), form.get("then", "keep")
+            self.pieces, self.pause, self.echo = form.get("pieces", []), form.get("pause", 0.05), form.get("echo", False)
             self.raw = form["raw"].encode("latin-1") if "raw" in form else None
 
     def http1(self, method):
@@ -90,11 +96,13 @@ def cut(writer):
 
 
 class Backend:
-    """One endpoint. *kind*: http1, http2, tcp, none (the port refuses); with `tls`, a directory that holds a certificate."""
+    """One endpoint. *kind*: http1, http2, tcp, none (the port refuses); with `tls`, a directory that holds a certificate.
+    A tcp backend says its `greeting`, echoes unless `echo: false`, and `ends` half (its own side, behind the greeting), close or reset (behind the
+    first bytes)."""
 
     def __init__(self, name, form, certs):
         form = form or {}
-        unknown = set(form) - {"kind", "tls", "answer", "answers", "greeting", "echo", "alpn"}
+        unknown = set(form) - {"kind", "tls", "answer", "answers", "greeting", "echo", "alpn", "ends"}
         assert not unknown, f"no such part of a backend: {unknown}"
         self.name, self.kind, self.form = name, form.get("kind", "http1"), form
         self.tls = certs if form.get("tls") else None
@@ -210,7 +218,7 @@ class Backend:
         self.seen.append(entry)
         answer = self.next_answer()
         connects = (":method", "CONNECT") in head
-        if answer.word != "hang" and not connects and answer.then != "early":
+        if answer.word != "hang" and not connects and answer.then != "early" and not answer.echo:
             await connection.until(lambda: stream.ended or stream.reset, 5)
         entry["body"] = stream.data
         entry["trailers"] = stream.heads[1] if len(stream.heads) > 1 else []
@@ -222,29 +230,50 @@ class Backend:
             return connection.writer.close()
         if answer.word == "reset":
             return connection.send_reset(number, "INTERNAL_ERROR")
+        if answer.word == "going":  # this stream was not worked at
+            return connection.send_goaway(number - 2, "NO_ERROR")
+        if answer.word:
+            return connection.send_reset(number, answer.word)
         for status in answer.early:
             connection.send_head(number, [(":status", str(status))], False)
         if (":method", "HEAD") in head:
             answer.body = b""
-        bare = not answer.body and not answer.trailers and answer.then == "keep" and not connects
+        streams = connects and answer.status < 300 or answer.echo
+        goes_on = answer.then in ("close", "reset") or isinstance(answer.then, list)
+        bare = not answer.body and not answer.trailers and not answer.pieces and not goes_on and not connects and not answer.echo
         connection.send_head(number, [(":status", str(answer.status))] + [(n.lower(), v) for n, v in answer.headers], bare)
-        if connects and answer.status < 300:
+        if streams:
             passed = 0
             while not (stream.ended or stream.reset or connection.closed):
                 await connection.until(lambda: len(stream.data) > passed or stream.ended or stream.reset, 5)
                 piece, passed = stream.data[passed:], len(stream.data)
                 entry["body"] = stream.data
-                connection.send_data(number, piece, False)
-            return connection.send_data(number, b"", True)
-        if bare:
-            return
-        ends = answer.then == "keep" and not answer.trailers
-        if answer.body or ends:
-            connection.send_data(number, answer.body, ends)
+                if piece:
+                    connection.send_data(number, piece, False)
+            if connects or not answer.trailers:
+                return connection.send_data(number, b"", True)
+            return connection.send_head(number, answer.trailers, True)
+        for piece in answer.pieces:
+            await asyncio.sleep(answer.pause)
+            connection.send_data(number, piece.encode("latin-1"), False)
+        ends = not goes_on and not answer.trailers and not bare
+        if not answer.pieces and answer.body or ends:
+            connection.send_data(number, b"" if answer.pieces else answer.body, ends)
         if answer.trailers:
             connection.send_head(number, answer.trailers, True)
         if answer.then == "reset":
             connection.send_reset(number, "INTERNAL_ERROR")
+        if answer.then == "going":
+            connection.send_goaway(number, "NO_ERROR")
+        for what, _, rest in (one.partition(" ") for one in answer.then if isinstance(answer.then, list)):
+            if what == "data":
+                connection.send_data(number, rest.encode("latin-1"), False)
+            elif what == "head":
+                connection.send_head(number, fields([rest]), True)
+            elif what == "reset":
+                connection.send_reset(number, rest)
+            elif what == "going":
+                connection.send_goaway(number, rest)
         if answer.then == "close":
             await connection.writer.drain()
             connection.writer.close()
@@ -255,8 +284,14 @@ class Backend:
         entry = {"line": "TCP", "headers": [], "body": b"", "trailers": []}
         self.seen.append(entry)
         writer.write(self.form.get("greeting", "").encode("latin-1"))
+        ends = self.form.get("ends")
+        if ends == "half":
+            writer.write_eof()
         while data := await reader.read(65536):
             entry["body"] += data
-            if self.form.get("echo", True):
+            if self.form.get("echo", True) and ends != "half":
                 writer.write(data)
+            if ends in ("close", "reset"):
+                await writer.drain()
+                return cut(writer) if ends == "reset" else None
         await writer.drain()

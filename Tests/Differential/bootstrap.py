@@ -1,5 +1,5 @@
 """From cases to one bootstrap: each case has a listener and clusters of its own in it."""
-import copy, re
+import copy, json, pathlib, re
 
 HTTP = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 TCP = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
@@ -45,13 +45,19 @@ class Place:
         return f"{self.prefix}.{name}"
 
     def words(self):
-        out = {"port": self.port, "certs": str(self.certs), "log": str(self.log), "line": SEPARATOR.join(LOG.values()) + "\n"}
+        out = {"port": self.port, "certs": str(self.certs), "log": str(self.log), "files": str(self.log) + ".files", "line": SEPARATOR.join(LOG.values()) + "\n"}
         for name, endpoints in self.backends.items():
             out["cluster." + name] = self.cluster(name)
             out["backend." + name] = endpoints[0].port
             for i, one in enumerate(endpoints):
                 out[f"backend.{name}.{i}"] = one.port
         return out
+
+    def write_files(self):
+        """What the case has as files, in `${files}`."""
+        for name, content in self.case.get("files", {}).items():
+            pathlib.Path(self.words()["files"]).mkdir(parents=True, exist_ok=True)
+            (pathlib.Path(self.words()["files"]) / name).write_text(self.fill(content) if isinstance(content, str) else json.dumps(self.fill(content)))
 
     def fill(self, value):
         """`${…}` in all strings; a string of nothing else keeps the type of what it stands for."""

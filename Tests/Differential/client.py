@@ -1,7 +1,7 @@
 """The clients of the cases: one request or a script of bytes on a connection of its own, and all that came back.
 
 A result is a dictionary of plain values; two of them are compared field by field."""
-import asyncio, ssl
+import asyncio, socket, ssl
 import h2
 from backends import cut, fields, lines
 
@@ -46,7 +46,7 @@ class HTTP1:
             await asyncio.wait_for(self.read_response(method, out), longest)
         except asyncio.TimeoutError:
             out["end"] = "silent"
-        except (asyncio.IncompleteReadError, ConnectionError, ValueError) as error:
+        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError, ValueError) as error:
             out["end"] = "cut off" if out["status"] else "closed"
             if isinstance(error, asyncio.IncompleteReadError) and error.partial and not out["status"]:
                 out["body"] = error.partial
@@ -80,7 +80,7 @@ class HTTP1:
             more = await asyncio.wait_for(self.reader.read(65536), SETTLE)
         except asyncio.TimeoutError:
             return "kept"
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLError):
             return "closed"
         return f"more: {more!r}" if more else "closed"
 
@@ -96,7 +96,7 @@ async def bytes_until_silence(reader, longest=LONGEST):
             data += piece
     except asyncio.TimeoutError:
         return data, "kept"
-    except ConnectionError:
+    except (ConnectionError, ssl.SSLError):
         return data, "closed"
 
 
@@ -122,9 +122,16 @@ async def connect(port, row, case, certs, own):
     over = row["over"]
     tls = tls_context(row, certs, over) if case.get("tls") else None
     try:
-        reader, writer = await asyncio.wait_for(
-            asyncio.open_connection("127.0.0.1", port, limit=1 << 22, local_addr=(CLIENT, 0)), LONGEST)
-        own.append(writer.get_extra_info("sockname")[1])
+        sock = socket.socket()
+        sock.setblocking(False)
+        sock.bind((CLIENT, 0))
+        own.append(sock.getsockname()[1])
+        try:
+            await asyncio.wait_for(asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port)), LONGEST)
+            reader, writer = await asyncio.open_connection(sock=sock, limit=1 << 22)
+        except ConnectionResetError:
+            sock.close()
+            return [{"body": b"", "end": "closed"}]  # taken, and ended before we could look
         for text in row.get("first", []):  # bytes before TLS: a PROXY header
             writer.write(text.encode("latin-1"))
         if tls:
@@ -155,7 +162,7 @@ async def play_bytes(reader, writer, row):
                 writer.write_eof()
             piece, end = await bytes_until_silence(reader, row.get("longest", 1.5))
             data += piece
-    except ConnectionError:
+    except (ConnectionError, ssl.SSLError):
         end = "closed"
     return [{"body": data, "end": end}]
 
@@ -222,12 +229,20 @@ async def exchange(connection, number, text, row, longest):
         head = fields(row["head"])
     trailers = fields(row.get("trailers"))
     tunnel = method == "CONNECT" or "then" in row
-    connection.send_head(number, head, not content and not trailers and not tunnel and not row.get("open"))
+    shape = row.get("frames", {})
+    connection.send_head(number, head, not content and not trailers and not tunnel and not row.get("open"),
+                         shape.get("head", 1), shape.get("padding"), shape.get("priority", False))
     if content:
-        connection.send_data(number, content, not trailers and not tunnel and not row.get("open"))
+        connection.send_data(number, content, not trailers and not tunnel and not row.get("open"), shape.get("padding"))
     if trailers:
-        connection.send_head(number, trailers, True)
+        connection.send_head(number, trailers, True, shape.get("head", 1), shape.get("padding"))
     stream = connection.stream(number)
+    if "cancel" in row:  # the client takes its request back, a moment later
+        await connection.until(lambda: stream.ended or stream.reset or row["cancel"] == "head" and stream.heads, 0.2)
+        connection.send_reset(number, "CANCEL")
+        await asyncio.sleep(0.1)
+        heads = [dict(h) for h in stream.heads]
+        return {"status": int(heads[0].get(":status", 0)) if heads else None, "body": stream.data, "end": f"reset {stream.reset}" if stream.reset else "taken back"}
     over = lambda: stream.ended or stream.reset or connection.goaway not in (None, "NO_ERROR")
     if tunnel:
         await connection.until(lambda: stream.heads or over(), longest)
@@ -239,6 +254,9 @@ async def exchange(connection, number, text, row, longest):
             connection.send_data(number, b"", True)
             await connection.until(over, 1.0)
     else:
+        for more in row.get("widen", []):  # what opens the window, a moment later each
+            await connection.until(over, 0.1)
+            connection.send_window(number, more)
         await connection.until(over, longest)
     heads = [dict(h) for h in stream.heads]
     early = [int(h[":status"]) for h in heads if h.get(":status", "").startswith("1")]

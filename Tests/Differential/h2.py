@@ -185,10 +185,30 @@ class Connection:
     def stream(self, number):
         return self.streams.setdefault(number, Stream())
 
-    def send_head(self, number, fields, end):
-        self.writer.write(frame(HEADERS, END_HEADERS | (END_STREAM if end else 0), number, pack_head(fields)))
+    def send_head(self, number, fields, end, pieces=1, padding=None, priority=False):
+        """A head, in this many frames, the first of which may be padded, and have a priority."""
+        block = pack_head(fields)
+        size = -(-len(block) // pieces)
+        first, *rest = [block[at:at + size] for at in range(0, len(block), size)]
+        flags = (END_STREAM if end else 0) | (0 if rest else END_HEADERS)
+        if priority:
+            first, flags = struct.pack(">IB", 0, 15) + first, flags | PRIORITISED
+        if padding is not None:
+            first, flags = bytes([padding]) + first + bytes(padding), flags | PADDED
+        self.writer.write(frame(HEADERS, flags, number, first))
+        for at, piece in enumerate(rest, 1):
+            self.writer.write(frame(CONTINUATION, END_HEADERS if at == len(rest) else 0, number, piece))
 
-    def send_data(self, number, data, end):
+    def send_window(self, number, more):
+        self.writer.write(frame(WINDOW, 0, number, struct.pack(">I", more)))
+
+    def send_goaway(self, last, error):
+        self.writer.write(frame(GOAWAY, 0, 0, struct.pack(">iI", max(last, 0), ERRORS.index(error))))
+
+    def send_data(self, number, data, end, padding=None):
+        if padding is not None:
+            self.writer.write(frame(DATA, PADDED | (END_STREAM if end else 0), number, bytes([padding]) + data + bytes(padding)))
+            return
         for start in range(0, max(1, len(data)), 16384):
             piece = data[start:start + 16384]
             last = end and start + 16384 >= len(data)

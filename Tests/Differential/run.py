@@ -25,9 +25,9 @@ CASES = pathlib.Path(__file__).resolve().parent / "cases"
 DIFFERENCES = ROOT / "docs" / "reference" / "differences.md"
 AT_ONCE = 10  # cases that are played at the same time
 PARTS = {"about", "over", "routes", "vhosts", "vhost", "table", "router", "hcm", "tcp", "listener", "tls", "clusters", "backends", "bootstrap",
-         "requests", "alone", "validate", "ignore", "longest"}
+         "requests", "files", "alone", "validate", "ignore", "longest"}
 ROW_PARTS = {"name", "do", "raw", "tcp", "head", "over", "host", "answer", "answers", "from", "then", "trailers", "expect", "ignore", "first", "sni",
-             "alpn", "certificate", "half", "responses", "longest", "scheme", "window", "open"}
+             "alpn", "certificate", "half", "responses", "longest", "scheme", "window", "open", "widen", "frames", "cancel"}
 # Fields that are made anew for each request, or depend on the clock.
 UNLIKE_BY_NATURE = {"date"}
 MASKED = {"x-request-id": r"[0-9a-f]{8}-[0-9a-f-]{27}", "x-envoy-upstream-service-time": r"\d+", "sec-websocket-key": r"[A-Za-z0-9+/]{22}=="}
@@ -114,6 +114,7 @@ class Group:
                     await backend.start()
                 log = self.directory / proxy / (case["name"].replace("/", ".") + ".log")
                 places[case["name"]] = Place(case, self.reserve(), backends, self.certs, log)
+                places[case["name"]].write_files()
             self.ready[proxy] = self.reserve()
             config = self.directory / proxy / "bootstrap.json"
             config.write_text(json.dumps(bootstrap(list(places.values()), self.ready[proxy]), indent=1))
@@ -384,6 +385,7 @@ async def validate(case, directory, certs, report):
         (directory / proxy).mkdir(parents=True, exist_ok=True)
         backends = {n: [Backend(n, None, certs)] for n in dict.fromkeys(["c", *case.get("clusters", {})])}
         place = Place(case, group.reserve(), backends, certs, directory / proxy / "log")
+        place.write_files()
         (directory / proxy / "bootstrap.json").write_text(json.dumps(bootstrap([place])))
         done = await asyncio.create_subprocess_exec(*group.command(proxy), "--mode", "validate", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         said, _ = await done.communicate()
