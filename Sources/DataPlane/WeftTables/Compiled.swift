@@ -79,10 +79,12 @@ package struct CompiledListener {
     self.stats = stats
     self.config = config
   }
+}
 
+extension ConfigRef<CompiledListener> {
   /// Whether where the client of a connection to `local` meant to go is to be found out.
   package func restoresDestination(of local: SocketAddress) -> Bool {
-    restoresOriginalDestination && !(originalDestinationDisabled?.matches(port: local.port) ?? false)
+    self[].restoresOriginalDestination && !(self[].originalDestinationDisabled?.matches(port: local.port) ?? false)
   }
 }
 
@@ -116,10 +118,10 @@ package struct CompiledFilterChain {
   }
 }
 
-extension CompiledFilterChain {
+extension ConfigRef<CompiledFilterChain> {
   /// Whether its network filters are the very ones of `other`, and with them what those keep of a connection.
   package func hasFilters(of other: ConfigRef<CompiledFilterChain>) -> Bool {
-    switch (network, other[].network) {
+    switch (self[].network, other[].network) {
     case (nil, nil): true
     case (let own?, let others?): own == others
     default: false

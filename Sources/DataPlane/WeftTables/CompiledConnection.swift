@@ -1,5 +1,6 @@
 // The compiled TCP proxy.
 
+package import WeftBase
 package import WeftModel
 package import WeftTelemetry
 
@@ -30,10 +31,12 @@ package struct CompiledTCPProxy {
     self.choices = choices
     self.totalWeight = totalWeight
   }
+}
 
+extension ConfigRef<CompiledTCPProxy> {
   /// The cluster that `draw`, below `totalWeight`, falls to: -1 when that one does not exist. Its share goes to nobody else.
   package func choose(_ draw: UInt64) -> Int32 {
-    for i in choices.indices where draw < choices[i].upTo { return choices[i].cluster }
+    for i in self[].choices.indices where draw < self[].choices[i].upTo { return self[].choices[i].cluster }
     return -1
   }
 }

@@ -97,24 +97,25 @@ package struct CompiledRedirect: BitwiseCopyable {
   }
 }
 
-extension CompiledRoute {
+extension ConfigRef<CompiledRoute> {
   /// The `Location` of a redirect.
-  package func location(_ head: MessageHead) -> ByteView { redirect.location(head) }
+  package func location(_ head: MessageHead) -> ByteView { self[].redirect.location(head) }
 
   /// The path to forward, or `nil` when the route does not rewrite it. The query is kept.
   package func rewrittenPath(_ head: MessageHead) -> ByteView? {
-    switch pathRewrite {
+    switch self[].pathRewrite {
     case .none: return nil
     case .prefix:
       var path = head.path
       // Parameters inside the prefix were not there when it was matched.
-      if ignoresParameters, path.prefix(matchedPrefix).contains(UInt8(ascii: ";")) {
+      if self[].ignoresParameters, path.prefix(self[].matchedPrefix).contains(UInt8(ascii: ";")) {
         path = PathNormalization.withoutParameters(path, scratch: head)
       }
-      return head.concatenate(prefixRewrite, path.dropFirst(min(matchedPrefix, path.pathWithoutQuery.count)))
+      return head.concatenate(
+        self[].prefixRewrite, path.dropFirst(min(self[].matchedPrefix, path.pathWithoutQuery.count)))
     case .regex:
       let bare = head.path.pathWithoutQuery
-      let new = pathRegex.replacing(bare, with: pathSubstitution, in: head)
+      let new = self[].pathRegex.replacing(bare, with: self[].pathSubstitution, in: head)
       // Nothing is no path: the old one stays.
       if new.isEmpty { return nil }
       return bare.count == head.path.count ? new : head.concatenate(new, head.path.dropFirst(bare.count))
@@ -124,12 +125,13 @@ extension CompiledRoute {
   /// The authority to forward, or `nil` when the route keeps it. `endpoint` is the host name of the endpoint, for
   /// automatic rewriting.
   package func rewrittenHost(_ head: MessageHead, endpoint: ByteView) -> ByteView? {
-    switch hostRewrite {
+    switch self[].hostRewrite {
     case .none: return nil
-    case .literal: return hostRewriteText
+    case .literal: return self[].hostRewriteText
     case .automatic: return endpoint.isEmpty ? nil : endpoint
-    case .header: return head.first(named: hostRewriteText)
-    case .pathRegex: return hostRegex.replacing(head.path.pathWithoutQuery, with: hostRewriteText, in: head)
+    case .header: return head.first(named: self[].hostRewriteText)
+    case .pathRegex:
+      return self[].hostRegex.replacing(head.path.pathWithoutQuery, with: self[].hostRewriteText, in: head)
     }
   }
 }

@@ -18,7 +18,7 @@ extension WorkerEngine {
     var position = listenerTable[].position(of: listener)
     guard position >= 0, configuration[].current != .max else { return refused(c) }
     var local = loop.localAddress(c)
-    if listenerTable[].entries[position].config[].restoresDestination(of: local),
+    if listenerTable[].entries[position].config.restoresDestination(of: local),
       let original = loop.originalDestination(c)
     {
       local = original

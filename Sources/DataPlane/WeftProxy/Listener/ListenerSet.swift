@@ -256,7 +256,7 @@ extension WorkerEngine {
     if entry.snapshot == slot[].snapshot { return }
     guard !entry.isDraining, let old = slot[].chainConfig else { return }
     for (i, chain) in entry.config[].chains.enumerated() {
-      guard chain[].identity == old[].identity, chain[].hasFilters(of: old), let manager = chain[].http else {
+      guard chain[].identity == old[].identity, chain.hasFilters(of: old), let manager = chain[].http else {
         continue
       }
       retain(snapshot: entry.snapshot)

@@ -135,7 +135,7 @@ extension WorkerEngine {
 
   /// The retry rules of a request: the route's, and what a trusted request adds to them.
   func setRetries(_ s: StreamIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
-    let allowed = route[].allowsRetry(head)
+    let allowed = route.allowsRetry(head)
     if head.mayContain(anyOf: fields.retries) { return takeRetries(s, head, route, allowed: allowed) }
     guard allowed, let rules = route[].retryRules else { return }
     let stream = streams.ref(s)

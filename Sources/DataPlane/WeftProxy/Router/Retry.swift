@@ -82,7 +82,7 @@ extension WorkerEngine {
     let stream = streams.ref(o)
     let limited = head.contains(.envoyRateLimited)
     let matches =
-      (stream[].route?[].matchesRetriableHeader(head) ?? false) || (stream[].ownRetry?.matches(head) ?? false)
+      (stream[].route?.matchesRetriableHeader(head) ?? false) || (stream[].ownRetry?.matches(head) ?? false)
     return rules.wantsRetry(
       status: head.status, grpcStatus: streams[a].grpcStatus, rateLimited: limited, matchesRetriableHeader: matches)
   }

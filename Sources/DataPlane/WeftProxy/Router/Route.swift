@@ -122,7 +122,7 @@ extension WorkerEngine {
   }
 
   private func redirect(_ s: StreamIndex, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>) {
-    let location = route[].location(head)
+    let location = route.location(head)
     // The location lies in the request's arena; the reply copies it into its own head before that is reused.
     localReply(s, route[].status, .empty, details: "direct_response", location: location)
   }
@@ -136,7 +136,7 @@ extension WorkerEngine {
     case .fixed: break
     case .weighted:
       let entry =
-        stream[].weightedCluster >= 0 ? Int(stream[].weightedCluster) : route[].weightedEntry(stream[].random)
+        stream[].weightedCluster >= 0 ? Int(stream[].weightedCluster) : route.weightedEntry(stream[].random)
       guard entry >= 0 else {
         position = -1
         break
@@ -194,12 +194,12 @@ extension WorkerEngine {
 
   /// Path and host as the route rewrites them. What was there before stays visible in `x-envoy-original-path` and `x-envoy-original-host`.
   private func rewrite(_ head: MessageHead, _ route: ConfigRef<CompiledRoute>, _ s: StreamIndex) {
-    if route[].pathRewrite != .none, let path = route[].rewrittenPath(head) {
+    if route[].pathRewrite != .none, let path = route.rewrittenPath(head) {
       if !suppressesEnvoyHeaders(s) { head.set(.envoyOriginalPath, head.path) }
       head.path = path
     }
     if route[].hostRewrite != .none, route[].hostRewrite != .automatic,
-      let host = route[].rewrittenHost(head, endpoint: .empty), !host.isEmpty
+      let host = route.rewrittenHost(head, endpoint: .empty), !host.isEmpty
     {
       replaceHost(s, head, host, route)
     }

@@ -49,7 +49,7 @@ extension WorkerEngine {
     let ofRoute = route[].filterConfigs
     if route[].clusterKind == .weighted {
       // Chosen once: the same entry is forwarded to.
-      let entry = route[].weightedEntry(stream[].random)
+      let entry = route.weightedEntry(stream[].random)
       stream[].weightedCluster = Int32(entry)
       if entry >= 0, !route[].weighted[entry].filterConfigs.isEmpty { return route[].weighted[entry].filterConfigs }
     }

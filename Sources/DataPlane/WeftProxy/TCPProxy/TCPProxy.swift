@@ -27,7 +27,7 @@ extension WorkerEngine {
     // Nothing is read before there is somewhere to write it.
     pauseReading(downstream: d)
     let draw = streams[s].random % max(1, proxy[].totalWeight)
-    let state = clusterState(slot[].snapshot, proxy[].choose(draw))
+    let state = clusterState(slot[].snapshot, proxy.choose(draw))
     guard !state.isNone else {
       stats.add(.downstreamCxNoRoute)
       streams[s].responseFlags.insert(.noClusterFound)
