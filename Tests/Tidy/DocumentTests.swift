@@ -100,18 +100,53 @@ struct DocumentTests {
     return found
   }
 
-  @Test(
-    "a worked example is what is compiled, line for line",
-    arguments: [("http-filter", "Tests/Extensions/WeftHTTPFiltersTests/ExampleFilterTests.swift")])
+  /// Pages of docs/adding, and what of the tests each shows.
+  static let examples = [
+    "access-log": "Extensions/WeftAccessLogsTests/ExampleSinkTests.swift",
+    "balancer": "Extensions/WeftLoadBalancersTests/ExamplePolicyTests.swift",
+    "http-filter": "Extensions/WeftHTTPFiltersTests/ExampleFilterTests.swift",
+    "listener-filter": "Extensions/WeftListenerFiltersTests/ExampleFilterTests.swift",
+    "network-filter": "Extensions/WeftNetworkFiltersTests/ExampleFilterTests.swift",
+    "protocol": "Extensions/WeftProtocolsTests/Lines.swift",
+    "registry": "ControlPlane/WeftControlTests/Registry/CatalogRegistry.swift",
+  ]
+
+  @Test("a worked example is what is compiled, line for line", arguments: examples.sorted { $0.key < $1.key })
   func examplesAreCompiled(page: String, test: String) throws {
-    func bare(_ line: String) -> String { line.replacing("package ", with: "").trimmingCharacters(in: .whitespaces) }
     let text = Repository.text("docs/adding/\(page).md")
     let start = try #require(text.range(of: "```swift\n"))
     let end = try #require(text.range(of: "```", range: start.upperBound..<text.endIndex))
-    let shown = text[start.upperBound..<end.lowerBound].split(separator: "\n").map { bare(String($0)) }
-    let compiled = Set(Repository.text(test).split(separator: "\n").map { bare(String($0)) })
+    let shown = text[start.upperBound..<end.lowerBound].split(separator: "\n").map(String.init)
     #expect(shown.count > 5)
-    for line in shown where !compiled.contains(line) { Issue.record("docs/adding/\(page).md: \(line)") }
+    if let line = Self.unlike(shown, Repository.text("Tests/\(test)").split(separator: "\n").map(String.init)) {
+      Issue.record("docs/adding/\(page).md shows what Tests/\(test) does not have there: \(line)")
+    }
+  }
+
+  @Test("every page about adding has an example, and a line that is not compiled is seen")
+  func examplesAreLookedAt() {
+    let pages = Repository.files(under: "docs/adding", suffix: ".md").map { $0.dropFirst(12).dropLast(3) }
+    #expect(pages.map(String.init) == Self.examples.keys.sorted())
+    #expect(Self.unlike(["b", "c", "  …", "e"], ["a", "b", "c", "d", "e"]) == nil)
+    #expect(Self.unlike(["b", "d"], ["a", "b", "c", "d"]) == "d")
+    #expect(Self.unlike(["c", "…", "b"], ["a", "b", "c", "d"]) == "b")
+  }
+
+  /// The first line shown that does not stand where it should: shown lines follow each other as in `compiled`, from gap (`…`) to gap.
+  static func unlike(_ shown: [String], _ compiled: [String]) -> String? {
+    var at = 0
+    var isFirst = true
+    for line in shown {
+      if line.trimmingCharacters(in: .whitespaces) == "…" {
+        isFirst = true
+        continue
+      }
+      if isFirst { at = compiled[at...].firstIndex(of: line) ?? compiled.count }
+      guard at < compiled.count, compiled[at] == line else { return line }
+      at += 1
+      isFirst = false
+    }
+    return nil
   }
 
   @Test("every text of response code details is explained")
@@ -129,13 +164,70 @@ struct DocumentTests {
     #expect(flags.count >= 30)
     let lines = Repository.lines(Self.flagsPage)
     let unset = try #require(lines.first { $0.hasPrefix("Known to filters") })
-    let engine = Self.setters.map { Repository.text($0) }.joined()
+    let engine = Self.setters.map { (file: $0.split(separator: "/").last ?? "", text: Repository.text($0)) }
     for flag in flags {
-      let setting = "(?:[fF]lags\\.insert\\(|ResponseFlags\\(|flag: |note\\(|[?:] )\\.\(flag.name)\\b"
-      let isSet = engine.contains(try Regex(setting))
+      let setting = try Regex("(?:[fF]lags\\.insert\\(|ResponseFlags\\(|flag: |note\\(|[?:] )\\.\(flag.name)\\b")
+      let setters = Set(engine.filter { $0.text.contains(setting) }.map(\.file))
       let row = lines.first { $0.hasPrefix("| `\(flag.short)` |") }
-      #expect((row != nil) == isSet, "`\(flag.short)` (\(flag.name)) is \(isSet ? "set" : "set nowhere")")
-      #expect(isSet || unset.contains("`\(flag.short)`"), "\(Self.flagsPage) lacks `\(flag.short)`")
+      #expect((row != nil) != setters.isEmpty, "`\(flag.short)` (\(flag.name)) is set in \(setters.sorted())")
+      #expect(!setters.isEmpty || unset.contains("`\(flag.short)`"), "\(Self.flagsPage) lacks `\(flag.short)`")
+      #expect(Self.files(row) == setters, "`\(flag.short)` (\(flag.name)) is set in \(setters.sorted())")
     }
+  }
+
+  /// The files that a row of a table names.
+  static func files(_ row: Substring?) -> Set<Substring> {
+    Set((row ?? "").matches(of: #/`(?<file>\w+\.swift)`/#).map(\.file))
+  }
+
+  @Test("rows of details name the files that set them, and no table is cut by an empty line")
+  func detailsNameTheirFiles() {
+    let lines = Repository.lines(Self.flagsPage)
+    for (above, below) in zip(lines.dropFirst(), lines.dropFirst(2)) where above.isEmpty && below.hasPrefix("|") {
+      #expect(below.hasPrefix("| flag |") || below.hasPrefix("| details |"), "a table goes on behind an empty line: \(below)")
+    }
+    for row in lines where row.hasPrefix("| `") {
+      let details = Set((row.split(separator: "|").first ?? "").matches(of: #/`(?<text>[a-z][^`]*)`/#).map(\.text))
+      guard !details.isEmpty else { continue }
+      let files = Self.files(row)
+      #expect(!files.isEmpty, "\(Self.flagsPage) says of no file: \(row)")
+      let texts = files.map { file in
+        Repository.text(Self.everything.first { $0.hasSuffix("/" + file) } ?? "")
+      }
+      for text in details {
+        #expect(texts.contains { $0.contains("\"\(text)\"") }, "`\(text)` is set in none of \(files.sorted())")
+      }
+    }
+  }
+
+  /// Sources that say something about a request.
+  static let everything =
+    setters + Repository.files(under: "Sources/Protocol", suffix: ".swift")
+
+  @Test("every thread that is started stands on the pages about threads")
+  func threadsAreExplained() {
+    let pages = ["ARCHITECTURE.md", "docs/flows/control-loop.md"].map { Repository.text($0) }
+    let named = #/(?:Worker(?:\.loop)?|ServiceRuntime(?:\.with)?|DispatchQueue)\((?:name|label): "(?<name>[a-z.-]+)/#
+    var proxys: Set<String> = []
+    var others: Set<String> = []
+    for path in Repository.files(under: "Sources", suffix: ".swift") {
+      let text = Repository.text(path)
+      let isProxys = ["Sources/DataPlane/", "Sources/Programs/weft-proxy/"].contains { path.hasPrefix($0) }
+      for match in text.matches(of: named) {
+        let name = String(match.name).trimmingCharacters(in: CharacterSet(charactersIn: "-"))
+        if isProxys { proxys.insert(name) } else { others.insert(name) }
+      }
+      // Whoever makes threads in another way is seen here.
+      if text.contains("pthread_create(") {
+        #expect(["Worker.swift", "DetachedThread.swift"].contains { path.hasSuffix("/" + $0) }, "\(path)")
+      }
+      if text.contains("DetachedThread.start") {
+        let file = String(path.split(separator: "/").last ?? "")
+        #expect(pages[0].contains("`\(file)`"), "ARCHITECTURE.md lacks the thread of \(path)")
+      }
+    }
+    #expect(proxys.count >= 7 && others.count >= 5, "the pattern finds no threads any more")
+    for name in proxys.union(others).sorted() { #expect(pages[0].contains("`\(name)"), "ARCHITECTURE.md lacks `\(name)`") }
+    for name in proxys.sorted() { #expect(pages[1].contains("`\(name)"), "docs/flows/control-loop.md lacks `\(name)`") }
   }
 }

@@ -10,7 +10,7 @@ import WeftXDSMessages
 @testable import WeftProxyTestKit
 @testable import WeftRuntime
 
-/// The worked example of docs/adding/network-filter.md: takes all events there are. Its message is Envoy's echo, which has no fields.
+/// The worked example of docs/adding/network-filter.md: takes all events there are. Its message is that of the network rate limit, of which it reads nothing.
 ///
 /// A connection whose first byte is `?` is closed, one that begins with `.` rests for a second; what passes is counted.
 struct Turnstile: NewConnectionFilter, InputFilter, OutputFilter, HoldingNetworkFilter, ConnectionEndFilter {

@@ -41,6 +41,7 @@ struct Lines: ProtocolCodec {
     }
     let rest = line.dropFirst(blank + 1)
     let name = rest.prefix(rest.firstIndex(of: UInt8(ascii: " ")) ?? rest.count)
+    // What is built in the head's arena is built after this, which empties it.
     head.startRequest(.post, authority: ByteView("lines"), path: .empty, framing: .length(UInt64(bytes)))
     head.path = head.concatenate(ByteView("/"), name)
     head.setMethod(line.prefix(blank))
