@@ -68,20 +68,15 @@ package enum Admission {
     _ candidates: [Candidate], to store: ConfigStore, unit: Unit = .eachObject, dryRun: Bool = false,
     _ context: WriteContext
   ) throws -> [AdmissionResult] {
-    var results: [AdmissionResult] = []
     let twins = twins(among: candidates)
-    struct Discarded: Error {}
-    do {
-      try store.transaction {
-        results = try candidates.enumerated().map { index, candidate in
-          try apply(candidate, twin: twins[index].map { candidates[$0] }, to: store, context)
-        }
-        if dryRun || (unit == .allOrNothing && results.contains { $0.action == .refused }) { throw Discarded() }
+    return try store.trial {
+      let results = try candidates.enumerated().map { index, candidate in
+        try apply(candidate, twin: twins[index].map { candidates[$0] }, to: store, context)
       }
-    } catch is Discarded {
-      if !dryRun { results = results.map(spared) }
+      if dryRun { return (results, keeps: false) }
+      let isSpared = unit == .allOrNothing && results.contains { $0.action == .refused }
+      return isSpared ? (results.map(spared), keeps: false) : (results, keeps: true)
     }
-    return results
   }
 
   /// Removes the objects that the candidates name; their specs do not matter.

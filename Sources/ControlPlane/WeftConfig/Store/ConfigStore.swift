@@ -109,6 +109,24 @@ package final class ConfigStore {
     }
   }
 
+  /// Runs `body` as one unit whose writes are kept if it says so. What it returns is the same either way.
+  package func trial<Result: Sendable>(_ body: () throws -> (Result, keeps: Bool)) throws -> Result {
+    do {
+      return try transaction {
+        let (result, keeps) = try body()
+        if !keeps { throw Discarded(result: result) }
+        return result
+      }
+    } catch let discarded as Discarded<Result> {
+      return discarded.result
+    }
+  }
+
+  /// Ends a unit whose writes are not wanted.
+  private struct Discarded<Result: Sendable>: Error {
+    var result: Result
+  }
+
   // MARK: Reading
 
   package func object(_ key: ObjectKey) throws(StoreError) -> Envelope? {

@@ -103,15 +103,8 @@ extension ControlAPI {
   private func write(
     dryRun: Bool, _ change: @escaping @Sendable (ConfigStore) throws -> WriteOutcome
   ) async throws -> WriteOutcome {
-    struct Discarded: Error { var outcome: WriteOutcome }
-    do {
-      return try await store.perform { store in
-        let outcome = try change(store)
-        if dryRun { throw Discarded(outcome: outcome) }
-        return outcome
-      }
-    } catch let discarded as Discarded {
-      return discarded.outcome
+    try await store.perform { store in
+      try store.trial { (try change(store), keeps: !dryRun) }
     }
   }
 
