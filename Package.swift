@@ -231,7 +231,8 @@ let package = Package(
     tests(
       of: "WeftXDS", in: "Model",
       ["WeftBase", "WeftProtobuf", "WeftModel", "WeftXDSMessages", "WeftYAML", "WeftTestKit"]),
-    tests(of: "WeftUpstream", in: "DataPlane", ["WeftBase", "WeftModel", "WeftRuntime", "WeftTestKit"]),
+    tests(
+      of: "WeftUpstream", in: "DataPlane", ["WeftBase", "WeftModel", "WeftRuntime", "WeftProxyAPI", "WeftTestKit"]),
     // WeftProxy's tests are several bundles that share a world, so that an edit compiles a part of them again.
     .target(
       name: "WeftProxyTestKit",

@@ -58,6 +58,7 @@ extension CoverageRoot {
         "envoy.config.route.v3.RouteConfiguration",
         Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector.schema.name,
         Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.schema.name,
+        Envoy_Extensions_Filters_Listener_OriginalSrc_V3_OriginalSrc.schema.name,
       ])
     ) { (converter, message) throws(ConfigError) in try converter.listener(message) },
     CoverageRoot(Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector.self, [:]) {
@@ -65,6 +66,9 @@ extension CoverageRoot {
     },
     CoverageRoot(Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.self, [:]) {
       (converter, message) throws(ConfigError) in try converter.proxyProtocol(message, .root)
+    },
+    CoverageRoot(Envoy_Extensions_Filters_Listener_OriginalSrc_V3_OriginalSrc.self, [:]) {
+      (converter, message) throws(ConfigError) in converter.originalSource(message, .root)
     },
     CoverageRoot(Envoy_Extensions_AccessLoggers_File_V3_FileAccessLog.self, ["path": "/p"]) {
       (converter, message) throws(ConfigError) in try converter.fileAccessLog(message, .root)

@@ -54,6 +54,10 @@ extension ProbeTables {
     "envoy.config.core.v3.RuntimeFeatureFlag.runtime_key": runtime,
     "envoy.config.core.v3.RuntimeDouble.runtime_key": runtime,
     "envoy.config.core.v3.RuntimeUInt32.runtime_key": runtime,
+    "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport.tlv_as_pool_key":
+      "asks for what is done: connections are shared only where the whole header is the same",
+    "envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions.idle_timeout":
+      "for connections without a client; here each is made for its client and ends with it",
     "envoy.config.core.v3.SocketOption.description": "a note for people",
     "envoy.config.core.v3.TransportSocket.name": name,
     "envoy.config.core.v3.TypedExtensionConfig.name": name,

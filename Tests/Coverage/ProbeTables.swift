@@ -260,6 +260,9 @@ extension ProbeTables {
       "clusters": [["name": "c", "weight": 1]]
     ],
     "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight": ["name": "c", "weight": 1],
+    "envoy.config.core.v3.BindConfig": ["source_address": ["address": "127.0.0.1", "port_value": 1]],
+    "envoy.config.core.v3.BindConfig.additional_source_addresses": ["address": "::1", "port_value": 1],
+    "envoy.config.core.v3.ExtraSourceAddress": ["address": ["address": "::1", "port_value": 1]],
     "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol.Rule": [
       "tlv_type": 5, "on_tlv_present": ["key": "k"],
     ],
@@ -293,6 +296,7 @@ extension ProbeTables {
     "envoy.config.cluster.v3.Cluster.cleanup_interval": Companion(members: [
       "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED",
     ]),
+    "envoy.config.core.v3.ProxyProtocolPassThroughTLVs.tlv_type": Companion(members: ["match_type": "INCLUDE"]),
     "envoy.config.cluster.v3.Cluster.ring_hash_lb_config": Companion(members: ["lb_policy": "RING_HASH"]),
     "envoy.config.cluster.v3.Cluster.maglev_lb_config": Companion(members: ["lb_policy": "MAGLEV"]),
     "envoy.config.cluster.v3.Cluster.CommonLbConfig.consistent_hashing_lb_config": Companion(
@@ -359,6 +363,7 @@ extension ProbeTables {
       "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector",
       "envoy.extensions.filters.listener.original_dst.v3.OriginalDst",
       "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
+      "envoy.extensions.filters.listener.original_src.v3.OriginalSrc",
     ].map { ["@type": .string("type.googleapis.com/\($0)")] },
     "envoy.config.accesslog.v3.AccessLog.typed_config": [
       ["@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog", "path": "/p"],
@@ -377,12 +382,18 @@ extension ProbeTables {
         {"trusted_ca":{"inline_string":"c"}}}}
         """#),
       ["@type": "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"],
+      json(
+        #"""
+        {"@type":"type.googleapis.com/envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport","config":{"version":"V2"},
+        "transport_socket":{"name":"r","typed_config":{"@type":"type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"}}}
+        """#),
     ],
     "envoy.config.cluster.v3.Cluster.typed_extension_protocol_options": [
       json(
         #"""
         {"@type":"type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions","explicit_http_config":{"http_protocol_options":{}}}
-        """#)
+        """#),
+      ["@type": "type.googleapis.com/envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions"],
     ],
     "envoy.config.core.v3.TypedExtensionConfig.typed_config": [
       "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",

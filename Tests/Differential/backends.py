@@ -95,18 +95,35 @@ def cut(writer):
     writer.transport.abort()
 
 
+async def proxy_header(reader):
+    """A PROXY protocol header as text."""
+    first = await reader.readexactly(12)
+    if first != b"\r\n\r\n\0\r\nQUIT\n":
+        return (first + await reader.readuntil(b"\r\n")).decode("latin-1").strip()
+    kind, family, size = struct.unpack("!BBH", await reader.readexactly(4))
+    body = await reader.readexactly(size)
+    if kind == 0x20:
+        return f"v2 LOCAL {family:#x} {body.hex()}"
+    width = 4 if family == 0x11 else 16
+    form = socket.AF_INET if width == 4 else socket.AF_INET6
+    source, target = (socket.inet_ntop(form, body[i:i + width]) for i in (0, width))
+    ports = struct.unpack("!HH", body[2 * width:2 * width + 4])
+    return f"v2 PROXY {family:#x} {source} {target} {ports[0]} {ports[1]} {body[2 * width + 4:].hex()}"
+
+
 class Backend:
     """One endpoint. *kind*: http1, http2, tcp, none (the port refuses); with `tls`, a directory that holds a certificate.
+    `proxy`: a PROXY protocol header comes first, and is shown; `peer`: where connections come from is shown.
     A tcp backend says its `greeting`, echoes unless `echo: false`, and `ends` half (its own side, behind the greeting), close or reset (behind the
     first bytes)."""
 
     def __init__(self, name, form, certs):
         form = form or {}
-        unknown = set(form) - {"kind", "tls", "answer", "answers", "greeting", "echo", "alpn", "ends"}
+        unknown = set(form) - {"kind", "tls", "answer", "answers", "greeting", "echo", "alpn", "ends", "proxy", "peer"}
         assert not unknown, f"no such part of a backend: {unknown}"
         self.name, self.kind, self.form = name, form.get("kind", "http1"), form
         self.tls = certs if form.get("tls") else None
-        self.seen, self.tasks = [], set()
+        self.seen, self.tasks, self.openings = [], set(), {}
         self.answers = []
         self.script(None)
         self.socket = socket.socket()
@@ -131,7 +148,25 @@ class Backend:
             context.load_cert_chain(f"{self.tls}/server.pem", f"{self.tls}/server.key")
             context.set_alpn_protocols(self.form.get("alpn", ["h2"] if self.kind == "http2" else ["http/1.1"]))
         serve = {"http1": self.serve_http1, "http2": self.serve_http2, "tcp": self.serve_tcp}[self.kind]
-        self.server = await asyncio.start_server(lambda r, w: self.guard(serve(r, w), w), sock=self.socket, ssl=context, backlog=128)
+        begin = None if self.form.get("proxy") else context
+        self.server = await asyncio.start_server(
+            lambda r, w: self.guard(self.begin(serve, r, w, context), w), sock=self.socket, ssl=begin, backlog=128)
+
+    async def begin(self, serve, reader, writer, context):
+        """A connection: who says it is, and what it is about."""
+        opening = {}
+        if self.form.get("peer"):
+            opening["peer"] = writer.get_extra_info("peername")[0]
+        if self.form.get("proxy"):
+            opening["proxy"] = await proxy_header(reader)
+            if context:
+                await writer.start_tls(context)
+        self.openings[writer] = opening
+        await serve(reader, writer)
+
+    def opening(self, writer):
+        """What came before the first request of a connection; once."""
+        return self.openings.pop(writer, {})
 
     async def guard(self, work, writer):
         try:
@@ -148,7 +183,7 @@ class Backend:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             line, *rest = head[:-4].split("\r\n")
             headers = fields(rest)
-            entry = {"line": line, "headers": headers, "body": b"", "trailers": []}
+            entry = {"line": line, "headers": headers, "body": b"", "trailers": [], **self.opening(writer)}
             self.seen.append(entry)
             known = {n.lower(): v for n, v in headers}
             answer = self.next_answer()
@@ -214,7 +249,7 @@ class Backend:
         stream = connection.stream(number)
         await connection.until(lambda: stream.heads, 5)
         head = stream.heads[0]
-        entry = {"line": "HTTP/2", "headers": head, "body": b"", "trailers": []}
+        entry = {"line": "HTTP/2", "headers": head, "body": b"", "trailers": [], **self.opening(connection.writer)}
         self.seen.append(entry)
         answer = self.next_answer()
         connects = (":method", "CONNECT") in head
@@ -281,7 +316,7 @@ class Backend:
     # Bytes
 
     async def serve_tcp(self, reader, writer):
-        entry = {"line": "TCP", "headers": [], "body": b"", "trailers": []}
+        entry = {"line": "TCP", "headers": [], "body": b"", "trailers": [], **self.opening(writer)}
         self.seen.append(entry)
         writer.write(self.form.get("greeting", "").encode("latin-1"))
         ends = self.form.get("ends")

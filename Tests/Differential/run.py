@@ -256,7 +256,7 @@ async def log_lines(place, case):
     for line in lines:
         line["flags"] = ",".join(sorted(line["flags"].split(",")))  # a set, in no order
         if "details" in line:  # Envoy adds what the operating system said
-            line["details"] = re.sub(r"\|(delayed|immediate)_connect_error[^}]*", "", line["details"])
+            line["details"] = re.sub(r"\|(delayed_connect_error|immediate_connect_error|failed_to_bind)[^}]*", "", line["details"])
     return lines
 
 

@@ -135,6 +135,7 @@ int weft_set_transparent(int fd, int v6) {
 }
 
 int weft_set_free_bind(int fd) { return set_int(fd, IPPROTO_IP, IP_FREEBIND, 1); }
+int weft_defer_port(int fd) { return set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1); }
 int weft_set_v6_only(int fd, int on) { return set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, on); }
 int weft_set_mark(int fd, unsigned mark) { return set_int(fd, SOL_SOCKET, SO_MARK, (int)mark); }
 

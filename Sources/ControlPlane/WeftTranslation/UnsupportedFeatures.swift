@@ -128,7 +128,6 @@ package enum UnsupportedFeatures {
         note(path + ".retryBudget.budgetInterval", "is not supported yet and has no effect")
       }
       if policy.tunnel != nil { note(path + ".tunnel", "is not supported yet and has no effect") }
-      if policy.proxyProtocol != nil { note(path + ".proxyProtocol", "is not supported yet and has no effect") }
       for (index, port) in policy.portLevelSettings.enumerated() {
         balancing(port.loadBalancer, "\(path).portLevelSettings[\(index)]")
         ejection(port.outlierDetection, "\(path).portLevelSettings[\(index)]")

@@ -68,6 +68,7 @@ struct ListenerCompiler {
         compiled.originalDestinationDisabled = filter.disabled
         continue
       }
+      if type.bindsUpstreams { compiled.bindsUpstreams = true }
       let made: any ListenerFilter
       do throws(ConfigError) { made = try type.init(filter.config, ListenerFilterContext(metrics: metrics)) } catch {
         throw error.inside(at)
@@ -366,13 +367,21 @@ extension Keepalive {
   }
 }
 
+extension SocketAddress {
+  /// Nil for what is no IP address with a port.
+  init?(_ address: Address) {
+    guard case .socket(let host, let port) = address, let ip = IPAddress(host) else { return nil }
+    self.init(ip, port: port)
+  }
+}
+
 extension ConnectionOptions {
   init(_ cluster: Cluster) {
     self.init()
     watermarks = Watermarks(high: max(4096, Int(cluster.perConnectionBufferLimitBytes)))
     if let keepalive = cluster.tcpKeepalive { self.keepalive = Keepalive(keepalive) }
-    if case .socket(let host, let port)? = cluster.bindAddress, let ip = IPAddress(host) {
-      bindTo = SocketAddress(ip, port: port)
-    }
+    bindTo = cluster.binding?.address.flatMap(SocketAddress.init)
+    freeBind = cluster.binding?.freebind ?? false
+    raw = (cluster.binding?.socketOptions ?? []).filter { $0.stage == .prebind }.map(RawSocketOption.init)
   }
 }

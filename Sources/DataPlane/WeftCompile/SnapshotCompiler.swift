@@ -441,6 +441,8 @@ package final class SnapshotCompiler {
     compiled.metadata = storage.arena.metadata(cluster.metadata)
     compiled.mirrors = storage.mirrors(cluster.mirrors)
     compiled.options = ConnectionOptions(cluster)
+    compiled.otherBinding = cluster.binding?.otherAddress.flatMap(SocketAddress.init)
+    compiled.proxyHeader = cluster.proxyProtocol.map(ProxyPreface.init)
     compiled.idleTimeout = cluster.idleTimeout.wholeNanoseconds
     compiled.maxConnectionDuration = cluster.maxConnectionDuration.wholeNanoseconds
     compiled.maxRequestsPerConnection = cluster.maxRequestsPerConnection ?? .max
@@ -476,6 +478,7 @@ package final class SnapshotCompiler {
       compiled.checksAuthority = cluster.autoSANValidation
       compiled.authorityHeader = storage.text(cluster.autoSNIHeader)
     }
+    compiled.keepsApart = compiled.sendsAuthority || compiled.checksAuthority || compiled.proxyHeader != nil
     compiled.identity = identity(model, security: compiled.security?.identity)
     compiled.breakerLimits = CircuitBreakerLimits(cluster.circuitBreakers.standard)
     compiled.highBreakerLimits = CircuitBreakerLimits(cluster.circuitBreakers.high)
@@ -633,7 +636,8 @@ package final class SnapshotCompiler {
     hasher.combine(c.autoSNI)
     hasher.combine(c.autoSANValidation)
     hasher.combine(c.autoSNIHeader)
-    hasher.combine(c.bindAddress)
+    hasher.combine(c.binding)
+    hasher.combine(c.proxyProtocol)
     hasher.combine(c.tcpKeepalive)
     hasher.combine(c.perConnectionBufferLimitBytes)
     hasher.combine(c.maxResponseHeadersBytes)

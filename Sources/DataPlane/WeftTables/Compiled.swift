@@ -49,6 +49,8 @@ package struct CompiledListener {
   /// In their order; the original destination is asked for at accept.
   package var filters: [CompiledListenerFilter] = []
   package var restoresOriginalDestination: Bool
+  /// One of its filters lets connections to endpoints come from addresses that are not ours.
+  package var bindsUpstreams = false
   /// Connections whose original destination is not asked for.
   package var originalDestinationDisabled: ConfiguredListenerFilter.Predicate?
   package var usesOriginalDestination: Bool

@@ -6,6 +6,7 @@ package enum ListenerFilters {
   package static let all: [any ListenerFilter.Type] = [
     HTTPInspector.self,
     OriginalDestination.self,
+    OriginalSource.self,
     ProxyProtocol.self,
     TLSInspector.self,
   ]

@@ -53,9 +53,9 @@ struct ListenerFilterRegistryTests {
   @Test("what has no effect is warned of by its path; an unknown filter is refused with the list of known ones")
   func told() throws {
     let warnings = try convert(
-      #"{"@type": "type.googleapis.com/\#(ProxyProtocol.message)", "rules": [{"tlv_type": 2, "on_tlv_present": {"key": "a"}}], "pass_through_tlvs": {}}"#
+      #"{"@type": "type.googleapis.com/\#(OriginalSource.message)", "mark": 3, "bind_port": true}"#
     ).warnings
-    #expect(warnings.map { "\($0.path)" } == ["listener_filters[0].typed_config.pass_through_tlvs"])
+    #expect(warnings.map { "\($0.path)" } == ["listener_filters[0].typed_config.bind_port"])
     let error = #expect(throws: ConfigError.self) {
       try convert(#"{"@type": "type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo"}"#)
     }

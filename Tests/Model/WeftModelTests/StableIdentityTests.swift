@@ -9,6 +9,9 @@ struct StableIdentityTests {
     func fields(_ value: Any) -> Int { Mirror(reflecting: value).children.count }
     #expect(fields(TCPKeepalive()) == 3)
     #expect(fields(SocketOption(level: 0, name: 0, value: .integer(0))) == 4)
+    #expect(fields(UpstreamBinding()) == 4)
+    #expect(fields(ProxyProtocolHeaderSettings()) == 3)
+    #expect(fields(ProxyProtocolHeaderSettings.Extension(type: 0, value: [])) == 2)
     #expect(fields(HTTP2Options()) == 7)
     #expect(fields(HTTP2Options.Keepalive(timeout: .zero)) == 4)
     #expect(fields(FilterChainMatch()) == 9)

@@ -81,12 +81,66 @@ struct RefusalTests {
       ),
       (#""dns_lookup_family":77"#, "dns_lookup_family: has the value 77, which is not known here"),
       (#""protocol_selection":77"#, ""),
+      (
+        #""upstream_bind_config":{"source_address":{"address":"localhost","port_value":0}}"#,
+        "upstream_bind_config.source_address.address: malformed IP address: localhost; our own address must be an IP literal"
+      ),
+      (
+        #""upstream_bind_config":{\#(own),"extra_source_addresses":[{"address":{"address":"127.0.0.2","port_value":0}}]}"#,
+        """
+        upstream_bind_config.extra_source_addresses[0].address: must be of another IP version than source_address, \
+        127.0.0.1:0 and 127.0.0.2:0 are of the same
+        """
+      ),
+      (
+        #""upstream_bind_config":{\#(own),"additional_source_addresses":[\#(six),\#(six)]}"#,
+        "upstream_bind_config.additional_source_addresses[1]: is one too many: one address beside source_address"
+      ),
+      (
+        #""upstream_bind_config":{"additional_source_addresses":[\#(six)]}"#,
+        "upstream_bind_config.additional_source_addresses[0]: needs a source_address beside it"
+      ),
+      (#""upstream_bind_config":{"freebind":true}"#, ""),
+      (header("", inner: ""), "transport_socket.typed_config.transport_socket: is required"),
+      (
+        header(#","config":{"version":"V2","added_tlvs":[{"type":256}]}"#),
+        "transport_socket.typed_config.config.added_tlvs[0].type: must be below 256, is 256"
+      ),
+      (
+        header(#","config":{"added_tlvs":[{"type":1,"format_string":{"text_format_source":{"inline_string":"a"}}}]}"#),
+        """
+        transport_socket.typed_config.config.added_tlvs[0].format_string: is not supported; use value, which is the same \
+        for all connections
+        """
+      ),
+      (
+        header(
+          #","config":{"added_tlvs":[{"type":1,"value":"\#(long)"},{"type":2,"value":"\#(long)"}]}"#),
+        "transport_socket.typed_config.config.added_tlvs: take 80006 bytes together; 65499 are allowed"
+      ),
+      (
+        header(#","config":{"pass_through_tlvs":{"match_type":"INCLUDE","tlv_type":[999]}}"#),
+        "transport_socket.typed_config.config.pass_through_tlvs.tlv_type[0]: must be below 256, is 999"
+      ),
+      (header(#","config":{"version":9}"#), ""),
     ])
   func cluster(json: String, refusal: String) throws {
     let said = try Self.refusal(#"{"name":"a",\#(json)}"#, of: Envoy_Config_Cluster_V3_Cluster.self) {
       (converter, message) throws(ConfigError) in _ = try converter.cluster(message)
     }
     #expect(said == refusal)
+  }
+
+  private static let own = #""source_address":{"address":"127.0.0.1","port_value":0}"#
+  private static let six = #"{"address":"::1","port_value":0}"#
+  private static let raw =
+    #","transport_socket":{"name":"r","typed_config":{"@type":"type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"}}"#
+  /// 40,000 bytes in base64.
+  private static let long = String(repeating: "AAAA", count: 13_333) + "AA=="
+
+  private static func header(_ more: String, inner: String = raw) -> String {
+    let type = "type.googleapis.com/envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport"
+    return #""transport_socket":{"name":"p","typed_config":{"@type":"\#(type)"\#(more)\#(inner)}}"#
   }
 
   @Test("the path of a policy is the cluster's own, wherever the cluster stands")

@@ -17,7 +17,7 @@ package enum ClusterMetric: Int, Metric {
   case upstreamFlowControlPausedReading, upstreamFlowControlResumedReading
   case upstreamFlowControlBackedUp, upstreamFlowControlDrained
   case retryOrShadowAbandoned, originalDestinationHostInvalid, upstreamRqInsideAnswerTooLarge
-  case upstreamCxHalfMessageOverflow
+  case upstreamCxHalfMessageOverflow, bindErrors, proxyProtocolTLVsExceedMaxLength
   case membershipChange, updateAttempt, updateSuccess, updateFailure, updateRejected, updateEmpty, updateNoRebuild
   case initFetchTimeout
   case lbHealthyPanic
@@ -113,6 +113,11 @@ package enum ClusterMetric: Int, Metric {
       .counter("upstream_flow_control_backed_up_total", "Times the upstream's write buffer was full")
     case .upstreamFlowControlDrained:
       .counter("upstream_flow_control_drained_total", "Times the upstream's write buffer drained")
+    case .bindErrors:
+      .counter("bind_errors", "Connections whose local address, or an option of whose socket, could not be had")
+    case .proxyProtocolTLVsExceedMaxLength:
+      .counter(
+        "upstream.proxyprotocol.v2_tlvs_exceed_max_length", "PROXY headers that left out TLVs for want of room")
     case .upstreamCxHalfMessageOverflow:
       .counter("upstream_cx_half_message_overflow", "Connections closed because too much was kept of half messages")
     case .upstreamRqInsideAnswerTooLarge:

@@ -41,6 +41,7 @@ int weft_set_keepalive(int socket, int idle_seconds, int interval_seconds, int p
 int weft_set_user_timeout(int socket, unsigned milliseconds);
 int weft_set_transparent(int socket, int v6);
 int weft_set_free_bind(int socket);
+int weft_defer_port(int socket);
 int weft_set_v6_only(int socket, int on);
 int weft_set_mark(int socket, unsigned mark);
 int weft_set_buffers(int socket, int bytes);

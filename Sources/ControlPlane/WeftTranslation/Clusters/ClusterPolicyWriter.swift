@@ -19,6 +19,8 @@ struct ClusterPolicyWriter {
     if let detection = policy.outlierDetection { writeOutlierDetection(detection, to: &cluster) }
     writeProtocol(policy, to: &cluster)
     if let tls = policy.tls { writeTLS(tls, to: &cluster) }
+    // gRPC libraries know no such header.
+    if let header = policy.proxyProtocol, !isGRPC { writeProxyProtocol(header, to: &cluster) }
     if let keepalive = policy.connectionPool?.tcp?.tcpKeepalive {
       var options = Envoy_Config_Cluster_V3_UpstreamConnectionOptions()
       var settings = Envoy_Config_Core_V3_TcpKeepalive()
@@ -28,6 +30,22 @@ struct ClusterPolicyWriter {
       options.tcpKeepalive = settings
       cluster.upstreamConnectionOptions = options
     }
+  }
+
+  /// Puts the header in front of what the connections are otherwise.
+  private func writeProxyProtocol(
+    _ header: Istio_Networking_V1alpha3_TrafficPolicy.ProxyProtocol, to cluster: inout Cluster
+  ) {
+    var wrapper = Envoy_Extensions_TransportSockets_ProxyProtocol_V3_ProxyProtocolUpstreamTransport()
+    var config = Envoy_Config_Core_V3_ProxyProtocolConfig()
+    config.version = header.version == .v2 ? .v2 : .v1
+    wrapper.config = config
+    wrapper.transportSocket =
+      cluster.transportSocket
+      ?? Envoy_Config_Core_V3_TransportSocket(
+        "envoy.transport_sockets.raw_buffer", Envoy_Extensions_TransportSockets_RawBuffer_V3_RawBuffer())
+    cluster.transportSocket = Envoy_Config_Core_V3_TransportSocket(
+      "envoy.transport_sockets.upstream_proxy_protocol", wrapper)
   }
 
   // MARK: Balancing

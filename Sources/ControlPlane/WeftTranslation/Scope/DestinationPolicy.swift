@@ -52,6 +52,7 @@ struct EffectivePolicy {
   var outlierDetection: Istio_Networking_V1alpha3_OutlierDetection?
   var tls: Istio_Networking_V1alpha3_ClientTLSSettings?
   var retryBudget: TrafficPolicy.RetryBudget?
+  var proxyProtocol: TrafficPolicy.ProxyProtocol?
 
   /// Blocks that are set replace those of the level above. A port's own settings replace everything: what they leave
   /// out falls back to defaults, not to the level above.
@@ -62,6 +63,8 @@ struct EffectivePolicy {
       outlierDetection = own.outlierDetection
       tls = own.tls
       retryBudget = nil
+      // Which is not a port's to say, so it goes for all of them.
+      proxyProtocol = policy.proxyProtocol ?? proxyProtocol
       return
     }
     loadBalancer = policy.loadBalancer ?? loadBalancer
@@ -69,5 +72,6 @@ struct EffectivePolicy {
     outlierDetection = policy.outlierDetection ?? outlierDetection
     tls = policy.tls ?? tls
     retryBudget = policy.retryBudget ?? retryBudget
+    proxyProtocol = policy.proxyProtocol ?? proxyProtocol
   }
 }

@@ -335,6 +335,7 @@ extension WorkerEngine {
     endNetworkFilters(d)
     inspections[][d.index] = nil
     connectionMetadata[][d.index] = nil
+    connectionOrigins[][d.index] = nil
     connectionStates[][d.index] = nil
     if slot[].kind == .unmatched, slot[].chain < 0, !byUs || slot[].read == .ended {
       listenerStats.add(.downstreamListenerFilterRemoteClose)

@@ -26,6 +26,17 @@ extension UpstreamResetReason {
     }
   }
 
+  private static func localFailure(_ details: StaticString) -> ResetWords {
+    ResetWords(
+      flag: .upstreamConnectionFailure,
+      body: "upstream connect error or disconnect/reset before headers. reset reason: local connection failure",
+      bodyAfterRetries: """
+        upstream connect error or disconnect/reset before headers. \
+        retried and the latest reset reason: local connection failure
+        """,
+      details: details)
+  }
+
   var words: ResetWords {
     switch self {
     case .connectFailure:
@@ -37,6 +48,11 @@ extension UpstreamResetReason {
           retried and the latest reset reason: remote connection failure
           """,
         details: "upstream_reset_before_response_started{remote_connection_failure}")
+    case .bindFailure:
+      Self.localFailure("upstream_reset_before_response_started{local_connection_failure|failed_to_bind}")
+    case .bindNotAllowed:
+      Self.localFailure(
+        "upstream_reset_before_response_started{local_connection_failure|failed_to_bind:_Operation_not_permitted}")
     case .connectTimeout:
       ResetWords(
         flag: .upstreamConnectionFailure,

@@ -300,8 +300,8 @@ extension WorkerEngine {
       h = state[].members[].hosts[Int(position)]
       stream[].tried.insert(h)
     }
-    if state[].config[].sendsAuthority || state[].config[].checksAuthority {
-      guard let part = namedPool(h, head) else {
+    if state[].config[].keepsApart || !connectionOrigins[].isEmpty {
+      guard let part = pool(h, for: s, head) else {
         if hosts[h].position >= 0 { state[].balancer[].finished(hosts[h].position) }
         stream[].responseFlags.insert(.noHealthyUpstream)
         return localReply(s, 503, ByteView("no healthy upstream"), details: "upstream_server_name_unusable")

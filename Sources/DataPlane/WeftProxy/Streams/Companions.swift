@@ -22,6 +22,9 @@ extension WorkerEngine {
     }
     join(c, s)
     let (owner, companion) = (streams.ref(s), streams.ref(c))
+    // For whom it is, endpoints may have to be told when its owner is gone, too.
+    downstreams[companion[].downstream].peer = downstreams[owner[].downstream].peer
+    downstreams[companion[].downstream].local = downstreams[owner[].downstream].local
     companion[].cluster = cluster
     state[].activeRequests += 1
     companion[].flags = owner[].flags.intersection([.isHEAD, .isGRPC, .idempotent])

@@ -50,7 +50,7 @@ extension WorkerEngine {
     let state = clusters.ref(stream[].cluster)
     let d = stream[].downstream
     if state[].hasOutlierDetection { refreshEjections(stream[].cluster) }
-    let h: HostIndex
+    var h: HostIndex
     if state[].config[].isOriginalDestination {
       guard let host = originalDestinationHost(stream[].cluster, downstreams[d].local) else {
         state[].stats.add(.originalDestinationHostInvalid)
@@ -69,10 +69,19 @@ extension WorkerEngine {
       h = state[].members[].hosts[Int(position)]
       state[].balancer[].started(position)
     }
+    if state[].config[].keepsApart || !connectionOrigins[].isEmpty {
+      guard let part = pool(h, for: s, nil) else {
+        stream[].responseFlags.insert(.noHealthyUpstream)
+        if hosts[h].position >= 0 { state[].balancer[].finished(hosts[h].position) }
+        return endTCP(s, .reset)
+      }
+      h = part
+    }
     guard state[].standard.take(.connections, limit: state[].standardLimits.connections) else {
       state[].stats.add(.upstreamCxOverflow)
       stream[].responseFlags.insert(.upstreamOverflow)
       if hosts[h].position >= 0 { state[].balancer[].finished(hosts[h].position) }
+      if !hosts[h].whole.isNone { releaseIfUnused(host: h) }
       return endTCP(s, .reset)
     }
     stream[].host = h

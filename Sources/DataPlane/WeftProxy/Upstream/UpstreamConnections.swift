@@ -1,5 +1,6 @@
 // Upstream connections: from connect to close, and their bytes.
 
+import Glibc
 import WeftBase
 import WeftHTTP
 import WeftModel
@@ -19,7 +20,7 @@ extension WorkerEngine {
       connection: .none, host: h, address: host[].address, decoder: state[].decoder, now: now)
     slot.mostServed = state[].config[].maxRequestsPerConnection
     guard let u = upstreams.insert(slot) else { return nil }
-    let c = loop.connect(to: host[].address, state[].config[].options, tag: Self.word(u))
+    let c = loop.connect(to: host[].address, options(of: h), tag: Self.word(u))
     guard !c.isNone else {
       upstreams.remove(u)
       return nil
@@ -31,6 +32,7 @@ extension WorkerEngine {
     state[].stats.add(.upstreamCxTotal)
     state[].stats.add(.upstreamCxActive)
     let config = state[].config
+    if let header = config[].proxyHeader { sendPreface(u, header) }
     if let security = config[].security, !security.isReady {
       state[].stats.add(.sslSecretsNotReady)
       close(upstream: u, .reset)
@@ -45,6 +47,36 @@ extension WorkerEngine {
       arm(upstream: u, at: upstreams[u].deadline)
     }
     return u
+  }
+
+  /// How a connection to the host is made: as the cluster says, or from where its part comes.
+  private func options(of h: HostIndex) -> ConnectionOptions {
+    let host = hosts.ref(h)
+    let config = clusters[host[].cluster].config
+    var options = config[].options
+    if let source = host[].key.source {
+      options.bindTo = source.address
+      options.transparent = true
+      options.mark = source.mark
+    } else if host[].address.isUnix {
+      options.bindTo = nil
+    } else if let other = config[].otherBinding, other.ip.family == host[].address.ip.family {
+      options.bindTo = other
+    }
+    return options
+  }
+
+  /// The connection's first bytes, before TLS.
+  private func sendPreface(_ u: UpstreamIndex, _ header: ProxyPreface) {
+    let slot = upstreams.ref(u)
+    let preface = hosts[slot[].host].key.preface
+    if !preface.isEmpty {
+      _ = loop.write(slot[].connection, preface)
+      return
+    }
+    prefaceBytes[].removeAll()
+    header.writeLocal(from: loop.localAddress(slot[].connection), to: slot[].address, into: &prefaceBytes[])
+    _ = loop.write(slot[].connection, prefaceBytes[].view)
   }
 
   func upstreamConnected(_ u: UpstreamIndex) {
@@ -318,14 +350,22 @@ extension WorkerEngine {
     host[].connections -= 1
     if slot[].kind == .http2 { host[].http2Connections -= 1 }
     let tcp = slot[].kind == .tcp
-    resetStreams(u, wasConnecting ? (timedOut ? .connectTimeout : .connectFailure) : reasonOfLoss(u))
+    let failure = timedOut ? .connectTimeout : Self.failure(reason)
+    if reason.kind == .bindFailed { stats.add(.bindErrors) }
+    resetStreams(u, wasConnecting ? failure : reasonOfLoss(u))
     if !slot[].timer.id.isNone { loop.cancel(slot[].timer.id) }
     slot[].h2.free()
     if !slot[].codec.isNone { turn[].halfAnswers -= slot[].codec[].counted }
     slot[].codec.free()
     upstreams.remove(u)
-    if wasConnecting, !tcp { connectFailed(h, timedOut ? .connectTimeout : .connectFailure) }
+    if wasConnecting, !tcp { connectFailed(h, failure) }
     if hosts.contains(h) { afterClose(h) }
+  }
+
+  /// Why a connection could not be made.
+  private static func failure(_ reason: CloseReason) -> UpstreamResetReason {
+    if reason.kind != .bindFailed { return .connectFailure }
+    return reason.systemError == EPERM || reason.systemError == EACCES ? .bindNotAllowed : .bindFailure
   }
 
   /// A connection could not be made: those it was opened for fail with it.

@@ -77,6 +77,8 @@ package final class WorkerEngine: LoopHandler {
   /// Connections whose listener filters are at work, by slot; and what those found for others, as long as the connection lives.
   let inspections: Cell<[UInt32: Inspection]>
   let connectionMetadata: Cell<[UInt32: ConnectionMetadata]>
+  /// What connections to endpoints take from a client's, where its listener filters said so; by slot, as long as the connection lives.
+  let connectionOrigins: Cell<[UInt32: ConnectionOrigin]>
   /// What filters keep as long as a connection lives, by its slot.
   let connectionStates: Cell<[UInt32: ConnectionState]>
   /// What the workers of a process know of each other's connections; nil where there is one worker.
@@ -86,6 +88,8 @@ package final class WorkerEngine: LoopHandler {
   let listenerFailures: Cell<[(name: String, reason: String)]>
   /// A value in the making.
   let scratch: Cell<ByteBuffer>
+  /// The beginning of a connection in the making.
+  let prefaceBytes: Cell<ByteBuffer>
   let clock: Cell<WallClock>
   let fields = RouterFields()
   /// What filters see and leave while they are called, and their states.
@@ -126,11 +130,13 @@ package final class WorkerEngine: LoopHandler {
     listenerTable = Cell(ListenerSet())
     inspections = Cell([:])
     connectionMetadata = Cell([:])
+    connectionOrigins = Cell([:])
     connectionStates = Cell([:])
     balance = Cell(nil)
     clusterNames = Cell([:])
     listenerFailures = Cell([])
     scratch = Cell(ByteBuffer(capacity: 1024))
+    prefaceBytes = Cell(ByteBuffer())
     clock = Cell(WallClock())
     filterBlocks = Cell(FilterBlocks())
     keptBytes = Cell([:])
@@ -150,11 +156,13 @@ package final class WorkerEngine: LoopHandler {
     listenerTable.free()
     inspections.free()
     connectionMetadata.free()
+    connectionOrigins.free()
     connectionStates.free()
     balance.free()
     clusterNames.free()
     listenerFailures.free()
     scratch.free()
+    prefaceBytes.free()
     clock.free()
     filterBlocks.free()
     keptBytes.free()
@@ -283,6 +291,8 @@ struct TurnState: ~Copyable {
   var insideClients = 0
   /// Whether the socket that is being accepted has a place here (`ConnectionBalance`).
   var hasPlace = false
+  /// Parts of hosts by the hashes of their keys.
+  var parts: [Int: HostIndex] = [:]
   /// Hosts that left and have connections still to be closed; how many this turn may close, and which turn that is.
   var departing: [HostIndex] = []
   var closesLeft = 0

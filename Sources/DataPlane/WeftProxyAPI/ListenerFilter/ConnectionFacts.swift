@@ -13,6 +13,10 @@ package struct ConnectionFacts {
   package var applicationProtocols: [String] = []
   /// What filters found for others to use.
   package var values: [ConnectionValue] = []
+  /// From where connections to endpoints come that serve this one; nil: from an address of ours.
+  package var upstreamSource: SourceBinding?
+  /// Extensions (TLVs) of its PROXY protocol header that headers to endpoints may carry, as they came.
+  package var passedExtensions: [UInt8] = []
   /// Bytes that the filter at work was shown before.
   package var seen = 0
   package let worker: Int
@@ -22,6 +26,18 @@ package struct ConnectionFacts {
     self.source = source
     directSource = source
     self.worker = worker
+  }
+}
+
+/// A local address that need not be the machine's (IP_TRANSPARENT).
+package struct SourceBinding: BitwiseCopyable, Hashable, Sendable {
+  /// Port 0: any.
+  package var address: SocketAddress
+  /// SO_MARK; 0 sets none.
+  package var mark: UInt32
+  package init(address: SocketAddress, mark: UInt32 = 0) {
+    self.address = address
+    self.mark = mark
   }
 }
 

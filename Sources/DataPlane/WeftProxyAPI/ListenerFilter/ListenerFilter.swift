@@ -25,6 +25,8 @@ package protocol ListenerFilter: AnyObject, Sendable {
   init(_ config: ExtensionConfig, _ context: ListenerFilterContext) throws(ConfigError)
   /// Whether the kernel is to be asked, when the connection is accepted, where its client meant to go: the answer decides which listener has it.
   static var asksForDestination: Bool { get }
+  /// Whether connections to endpoints may get a source that is not the machine's, which takes a right that the process may lack.
+  static var bindsUpstreams: Bool { get }
   /// The most bytes it may ask for; a connection that has sent that many and is not understood yet is refused.
   var limit: Int { get }
   func inspect(_ bytes: ByteView, _ facts: inout ConnectionFacts) -> ListenerFilterVerdict
@@ -32,6 +34,7 @@ package protocol ListenerFilter: AnyObject, Sendable {
 
 extension ListenerFilter {
   package static var asksForDestination: Bool { false }
+  package static var bindsUpstreams: Bool { false }
 }
 
 /// What a listener filter is compiled with.

@@ -157,6 +157,7 @@ package final class ProxyControl: LoopHandler {
   private var newest: Compilation?
   /// A snapshot waits for tables.
   private var awaitsTables = false
+  private var hasToldOfRights = false
 
   @discardableResult
   private func apply() -> [ConfigError] {
@@ -203,6 +204,7 @@ package final class ProxyControl: LoopHandler {
   private func handOut(_ snapshot: Snapshot) {
     let isStarting = !server.isConfigured
     server.apply(snapshot)
+    tellOfRights(snapshot)
     for failure in server.takeListenerFailures() {
       log.error("cannot listen", ("listener", .text(failure.name)), ("reason", .text(failure.reason)))
       // What the bootstrap fixes has to be had; what discovery brings may be corrected there.
@@ -210,6 +212,17 @@ package final class ProxyControl: LoopHandler {
         startFailed("listener \(failure.name): \(failure.reason)")
       }
     }
+  }
+
+  /// Says once that connections which are to come from their clients' addresses cannot.
+  private func tellOfRights(_ snapshot: Snapshot) {
+    guard !hasToldOfRights, !SocketRights.transparent,
+      let listener = snapshot.listeners.first(where: { $0[].bindsUpstreams })
+    else { return }
+    hasToldOfRights = true
+    log.warning(
+      "connections to endpoints cannot come from their clients' addresses: that needs CAP_NET_ADMIN; they fail (bind_errors)",
+      ("listener", .text(listener[].config.name)))
   }
 
   /// What the bootstrap says and cannot be, whatever files and discovery bring beside it: its resources that were not compiled, be it that they

@@ -46,6 +46,12 @@ package struct CompiledCluster {
   /// SNI is the request's authority; the certificate must carry it. Either gives each authority pools of its own.
   package var sendsAuthority = false
   package var checksAuthority = false
+  /// What each connection says before anything else.
+  package var proxyHeader: ProxyPreface?
+  /// Not every connection serves every request: any of the three.
+  package var keepsApart = false
+  /// The local address for endpoints of the other family than that of `options.bindTo`.
+  package var otherBinding: SocketAddress?
   /// The header whose value takes the authority's place in both.
   package var authorityHeader = ByteView.empty
   /// Usage of the circuit breakers, shared by all workers and kept from snapshot to snapshot.

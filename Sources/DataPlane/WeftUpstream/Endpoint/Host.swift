@@ -29,11 +29,11 @@ package struct Host: Linked {
   package var speaking = SlotList<UpstreamSlot>()
   /// Streams that wait for a connection, oldest first.
   package var waiting = SlotList<StreamSlot>()
-  /// Where connections carry the request's authority as SNI, each authority has pools of its own: a slot like this one, in the list of the
-  /// host whose part it is, for as long as it has connections or requests. Such a part knows its host and its name.
+  /// Where not every connection serves everybody (TLS names, PROXY headers, sources), each kind has pools of its own: a slot like this one, in
+  /// the list of the host whose part it is, for as long as it has connections or requests. Such a part knows its host and its key.
   package var parts = SlotList<HostSlot>()
   package var whole = HostIndex.none
-  package var name = StoredName.none
+  package var key = PoolKey.none
   package var links = SlotLinks<HostSlot>()
   /// It has left the cluster: its connections close as they become free.
   package var isRemoved = false

@@ -6,6 +6,8 @@ package enum UpstreamResetReason: UInt8, BitwiseCopyable, Sendable {
   /// Refused, unreachable, TLS failed.
   case connectFailure
   case connectTimeout
+  /// Our own side of the connection could not be had: the local address, or an option. `notAllowed`: the process lacks the right.
+  case bindFailure, bindNotAllowed
   /// The upstream closed the connection.
   case connectionTermination
   /// RST_STREAM by the upstream.
@@ -95,7 +97,7 @@ package struct RetryRules: BitwiseCopyable, Sendable {
   package func wantsRetry(_ reason: UpstreamResetReason, requestStarted: Bool) -> Bool {
     switch reason {
     case .overflow: return false
-    case .connectFailure, .connectTimeout:
+    case .connectFailure, .connectTimeout, .bindFailure, .bindNotAllowed:
       if conditions.contains(.connectFailure) { return true }
     case .remoteRefusedStream:
       if conditions.contains(.refusedStream) { return true }

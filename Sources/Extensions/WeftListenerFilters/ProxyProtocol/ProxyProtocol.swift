@@ -85,8 +85,11 @@ package final class ProxyProtocol: ListenerFilter {
       facts.source = SocketAddress(source, port: header.sourcePort)
       facts.destination = SocketAddress(destination, port: header.destinationPort)
     }
-    if settings.rules.isEmpty { return true }
+    if settings.rules.isEmpty, settings.passed == ExtensionTypes() { return true }
     header.forEachExtension { type, value in
+      if settings.passed.contains(type) {
+        facts.passedExtensions += [type, UInt8(value.count >> 8), UInt8(value.count & 255)] + value.array
+      }
       for rule in settings.rules where rule.type == type {
         // The first of a type counts.
         if !facts.values.contains(where: { $0.space == rule.space && $0.key == rule.key }) {

@@ -60,8 +60,11 @@ package struct Cluster: Hashable, Sendable {
   /// nil: the system's.
   package var dnsResolver: DNSResolver?
 
-  package var bindAddress: Address?
+  /// Where its connections come from; nil: wherever the kernel says.
+  package var binding: UpstreamBinding?
   package var tcpKeepalive: TCPKeepalive?
+  /// The header that each of its connections begins with.
+  package var proxyProtocol: ProxyProtocolHeaderSettings?
   package var healthChecks: [HealthCheck] = []
   package var trackTimeoutBudgets = false
 
@@ -86,6 +89,54 @@ package struct DNSResolver: Hashable, Sendable {
   package var timeout: Duration?
   package var tries: UInt32?
   package init() {}
+}
+
+/// Our own side of connections to endpoints.
+package struct UpstreamBinding: Hashable, Sendable {
+  /// The address to connect from.
+  package var address: Address?
+  /// The one for endpoints of the other family.
+  package var otherAddress: Address?
+  /// Whether the machine need not have the address yet.
+  package var freebind = false
+  package var socketOptions: [SocketOption] = []
+  package init() {}
+}
+
+/// The PROXY protocol header that connections to endpoints begin with.
+package struct ProxyProtocolHeaderSettings: Hashable, Sendable {
+  package enum Version: UInt8, Hashable, Sendable { case text = 1, binary = 2 }
+  /// An extension (TLV) of the header.
+  package struct Extension: Hashable, Sendable {
+    package var type: UInt8
+    package var value: [UInt8]
+    package init(type: UInt8, value: [UInt8]) {
+      self.type = type
+      self.value = value
+    }
+  }
+
+  package var version = Version.text
+  /// Extensions that came with the client's own header and are passed on.
+  package var passed = ExtensionTypes()
+  /// Those that each header has, whatever the client's had of their types.
+  package var added: [Extension] = []
+  package init() {}
+}
+
+/// Which types of extensions of a PROXY protocol header are meant.
+package enum ExtensionTypes: Hashable, Sendable {
+  case all
+  case some(Set<UInt8>)
+
+  package init() { self = .some([]) }
+
+  package func contains(_ type: UInt8) -> Bool {
+    switch self {
+    case .all: true
+    case .some(let types): types.contains(type)
+    }
+  }
 }
 
 /// How a host is chosen.

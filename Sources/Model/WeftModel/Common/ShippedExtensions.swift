@@ -24,6 +24,7 @@ extension KnownExtensions {
     known.listenerFilters = [
       "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector": "envoy.filters.listener.http_inspector",
       "envoy.extensions.filters.listener.original_dst.v3.OriginalDst": "envoy.filters.listener.original_dst",
+      "envoy.extensions.filters.listener.original_src.v3.OriginalSrc": "envoy.filters.listener.original_src",
       "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol": "envoy.filters.listener.proxy_protocol",
       "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector": "envoy.filters.listener.tls_inspector",
     ]

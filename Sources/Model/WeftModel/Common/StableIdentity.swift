@@ -64,6 +64,41 @@ extension SocketOption: StablyHashable {
   }
 }
 
+extension UpstreamBinding: StablyHashable {
+  package func hash(into hasher: inout StableHasher) {
+    hasher.combine(address)
+    hasher.combine(otherAddress)
+    hasher.combine(freebind)
+    hasher.combine(socketOptions)
+  }
+}
+
+extension ExtensionTypes: StablyHashable {
+  package func hash(into hasher: inout StableHasher) {
+    switch self {
+    case .all: hasher.combine(0)
+    case .some(let types):
+      hasher.combine(1)
+      hasher.combine(bytes: types.sorted())
+    }
+  }
+}
+
+extension ProxyProtocolHeaderSettings: StablyHashable {
+  package func hash(into hasher: inout StableHasher) {
+    hasher.combine(version.rawValue)
+    hasher.combine(passed)
+    hasher.combine(added)
+  }
+}
+
+extension ProxyProtocolHeaderSettings.Extension: StablyHashable {
+  package func hash(into hasher: inout StableHasher) {
+    hasher.combine(type)
+    hasher.combine(bytes: value)
+  }
+}
+
 extension HTTP2Options: StablyHashable {
   package func hash(into hasher: inout StableHasher) {
     hasher.combine(hpackTableBytes)

@@ -37,6 +37,13 @@ package struct TLSInspectorSettings: Hashable, Sendable {
   package init() {}
 }
 
+/// How connections to endpoints come from the client's address.
+package struct OriginalSourceSettings: Hashable, Sendable {
+  /// SO_MARK of their sockets; 0 sets none.
+  package var mark: UInt32 = 0
+  package init() {}
+}
+
 /// Which PROXY protocol headers are taken, and what of them is kept.
 package struct ProxyProtocolSettings: Hashable, Sendable {
   /// Keeps the value of one type of extension (TLV) as dynamic metadata.
@@ -57,6 +64,8 @@ package struct ProxyProtocolSettings: Hashable, Sendable {
   package var allowsText = true
   package var allowsBinary = true
   package var rules: [Rule] = []
+  /// Extensions that are kept for the headers of connections to endpoints.
+  package var passed = ExtensionTypes()
   package var statPrefix = ""
   package init() {}
 }

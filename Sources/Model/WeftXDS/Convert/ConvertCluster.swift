@@ -24,13 +24,19 @@ extension Converter {
     if let outlier = value.outlierDetection {
       out.outlierDetection = try outlierDetection(outlier, at.field("outlier_detection"))
     }
-    if let socket = value.transportSocket { out.tls = try upstreamTLS(socket, at.field("transport_socket")) }
+    if let socket = value.transportSocket { try transportSocket(socket, &out, at.field("transport_socket")) }
     try protocols(value, &out, at)
     try dns(value, &out, at)
-    if let bind = value.upstreamBindConfig?.sourceAddress {
-      out.bindAddress = try socketAddress(bind, at.field("upstream_bind_config").field("source_address"))
+    out.binding = try value.upstreamBindConfig.map { (b) throws(ConfigError) in
+      try binding(b, at.field("upstream_bind_config"))
     }
     out.tcpKeepalive = keepalive(value.upstreamConnectionOptions?.tcpKeepalive)
+    if let options = value.upstreamConnectionOptions {
+      let path = at.field("upstream_connection_options")
+      unsupported(
+        options.setLocalInterfaceNameOnUpstreamConnections, path, "set_local_interface_name_on_upstream_connections")
+      unsupported(options.happyEyeballsConfig != nil, path, "happy_eyeballs_config")
+    }
     for (i, check) in value.healthChecks.enumerated() {
       out.healthChecks.append(try healthCheck(check, at.field("health_checks").index(i)))
     }
@@ -46,10 +52,6 @@ extension Converter {
     unsupported(value.preconnectPolicy != nil, at, "preconnect_policy")
     unsupported(value.connectionPoolPerDownstreamConnection, at, "connection_pool_per_downstream_connection")
     unsupported(value.upstreamConfig != nil, at, "upstream_config")
-    if let bind = value.upstreamBindConfig {
-      unsupported(!bind.socketOptions.isEmpty, at.field("upstream_bind_config"), "socket_options")
-      unsupported(bind.freebind?.value ?? false, at.field("upstream_bind_config"), "freebind")
-    }
     return out
   }
 
@@ -296,6 +298,12 @@ extension Converter {
     out.maxRequestsPerConnection = out.maxRequestsPerConnection ?? value.maxRequestsPerConnection?.value
     for (name, any) in value.typedExtensionProtocolOptions.sorted(by: { $0.key < $1.key }) {
       let path = at.field("typed_extension_protocol_options").key(name)
+      if any.holds(Envoy_Extensions_Upstreams_Tcp_V3_TcpProtocolOptions.self) {
+        // The time a connection may be there without a client. Here each is made for its client and ends with it.
+        let options = try unpack(any, Envoy_Extensions_Upstreams_Tcp_V3_TcpProtocolOptions.self, path)
+        _ = try duration(options.idleTimeout, path.field("idle_timeout"))
+        continue
+      }
       guard any.holds(Envoy_Extensions_Upstreams_Http_V3_HttpProtocolOptions.self) else {
         throw unregistered(name, any.typeUrl, path)
       }

@@ -114,6 +114,9 @@ extension Converter {
     case Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.schema.name:
       _ = try proxyProtocol(
         try unpack(message, Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.self, path), path)
+    case Envoy_Extensions_Filters_Listener_OriginalSrc_V3_OriginalSrc.schema.name:
+      _ = originalSource(
+        try unpack(message, Envoy_Extensions_Filters_Listener_OriginalSrc_V3_OriginalSrc.self, path), path)
     case "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector",
       "envoy.extensions.filters.listener.original_dst.v3.OriginalDst":
       nameOnly(message, path)
@@ -153,9 +156,7 @@ extension Converter {
       throw fail(at.field("disallowed_versions"), "leaves no version of the protocol: V1 and V2 are both disallowed")
     }
     out.statPrefix = value.statPrefix
-    for (i, type) in (value.passThroughTlvs?.tlvType ?? []).enumerated() where type >= 256 {
-      throw fail(at.field("pass_through_tlvs").field("tlv_type").index(i), "must be below 256, is \(type)")
-    }
+    out.passed = try extensionTypes(value.passThroughTlvs, at.field("pass_through_tlvs"))
     for (i, rule) in value.rules.enumerated() {
       let path = at.field("rules").index(i)
       guard rule.tlvType < 256 else { throw fail(path.field("tlv_type"), "must be below 256, is \(rule.tlvType)") }
@@ -166,7 +167,6 @@ extension Converter {
           space: target.metadataNamespace.isEmpty ? "envoy.filters.listener.proxy_protocol" : target.metadataNamespace,
           key: try required(target.key, path.field("on_tlv_present").field("key"))))
     }
-    unsupported(value.passThroughTlvs != nil, at, "pass_through_tlvs")
     return out
   }
 

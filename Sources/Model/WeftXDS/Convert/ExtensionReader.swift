@@ -33,6 +33,12 @@ package struct ExtensionReader {
       try message(config, as: Envoy_Extensions_Filters_Listener_ProxyProtocol_V3_ProxyProtocol.self), .root)
   }
 
+  /// What a filter that keeps the client's address as source is configured with.
+  package func originalSource(_ config: ExtensionConfig) throws(ConfigError) -> OriginalSourceSettings {
+    converter.originalSource(
+      try message(config, as: Envoy_Extensions_Filters_Listener_OriginalSrc_V3_OriginalSrc.self), .root)
+  }
+
   /// What an access log that goes into a file is configured with.
   package func fileAccessLog(_ config: ExtensionConfig) throws(ConfigError) -> FileAccessLogSettings {
     try converter.fileAccessLog(

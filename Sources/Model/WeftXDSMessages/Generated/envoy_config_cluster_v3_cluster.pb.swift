@@ -765,20 +765,49 @@ package struct Envoy_Config_Cluster_V3_UpstreamConnectionOptions: Message {
     package static let schema = EnumSchema("envoy.config.cluster.v3.UpstreamConnectionOptions.FirstAddressFamilyVersion", "0:DEFAULT 1:V4 2:V6")
   }
 
+  /// Which family is tried first, and how many of its addresses.
+  package struct HappyEyeballsConfig: Message {
+    package var firstAddressFamilyVersion: Envoy_Config_Cluster_V3_UpstreamConnectionOptions.FirstAddressFamilyVersion = .init(rawValue: 0)
+    @Boxed package var firstAddressFamilyCount: Google_Protobuf_UInt32Value? = nil
+    package var unknownFields = UnknownFields()
+    package init() {}
+    package static let schema = MessageSchema("envoy.config.cluster.v3.UpstreamConnectionOptions.HappyEyeballsConfig", "1:first_address_family_version 2:first_address_family_count")
+
+    package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
+      switch number {
+      case 1: try decoder.singular(EnumField<Envoy_Config_Cluster_V3_UpstreamConnectionOptions.FirstAddressFamilyVersion>.self, &self.firstAddressFamilyVersion)
+      case 2: try decoder.optional(MessageField<Google_Protobuf_UInt32Value>.self, &self.firstAddressFamilyCount)
+      default: decoder.unknown()
+      }
+    }
+
+    package func traverse(_ visitor: FieldVisitor) {
+      visitor.singular(EnumField<Envoy_Config_Cluster_V3_UpstreamConnectionOptions.FirstAddressFamilyVersion>.self, 1, self.firstAddressFamilyVersion)
+      visitor.optional(MessageField<Google_Protobuf_UInt32Value>.self, 2, self.firstAddressFamilyCount)
+      visitor.unknown(unknownFields)
+    }
+  }
+
   @Boxed package var tcpKeepalive: Envoy_Config_Core_V3_TcpKeepalive? = nil
+  package var setLocalInterfaceNameOnUpstreamConnections: Bool = false
+  @Boxed package var happyEyeballsConfig: Envoy_Config_Cluster_V3_UpstreamConnectionOptions.HappyEyeballsConfig? = nil
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.cluster.v3.UpstreamConnectionOptions", "1:tcp_keepalive")
+  package static let schema = MessageSchema("envoy.config.cluster.v3.UpstreamConnectionOptions", "1:tcp_keepalive 2:set_local_interface_name_on_upstream_connections 3:happy_eyeballs_config")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
     case 1: try decoder.optional(MessageField<Envoy_Config_Core_V3_TcpKeepalive>.self, &self.tcpKeepalive)
+    case 2: try decoder.singular(BoolField.self, &self.setLocalInterfaceNameOnUpstreamConnections)
+    case 3: try decoder.optional(MessageField<Envoy_Config_Cluster_V3_UpstreamConnectionOptions.HappyEyeballsConfig>.self, &self.happyEyeballsConfig)
     default: decoder.unknown()
     }
   }
 
   package func traverse(_ visitor: FieldVisitor) {
     visitor.optional(MessageField<Envoy_Config_Core_V3_TcpKeepalive>.self, 1, self.tcpKeepalive)
+    visitor.singular(BoolField.self, 2, self.setLocalInterfaceNameOnUpstreamConnections)
+    visitor.optional(MessageField<Envoy_Config_Cluster_V3_UpstreamConnectionOptions.HappyEyeballsConfig>.self, 3, self.happyEyeballsConfig)
     visitor.unknown(unknownFields)
   }
 }

@@ -132,15 +132,21 @@ package struct Envoy_Config_Core_V3_BindConfig: Message {
   @Boxed package var sourceAddress: Envoy_Config_Core_V3_SocketAddress? = nil
   @Boxed package var freebind: Google_Protobuf_BoolValue? = nil
   package var socketOptions: [Envoy_Config_Core_V3_SocketOption] = []
+  package var additionalSourceAddresses: [Envoy_Config_Core_V3_SocketAddress] = []
+  package var extraSourceAddresses: [Envoy_Config_Core_V3_ExtraSourceAddress] = []
+  @Boxed package var localAddressSelector: Envoy_Config_Core_V3_TypedExtensionConfig? = nil
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.core.v3.BindConfig", "1:source_address 2:freebind 3:socket_options")
+  package static let schema = MessageSchema("envoy.config.core.v3.BindConfig", "1:source_address 2:freebind 3:socket_options 4:additional_source_addresses 5:extra_source_addresses 6:local_address_selector")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
     case 1: try decoder.optional(MessageField<Envoy_Config_Core_V3_SocketAddress>.self, &self.sourceAddress)
     case 2: try decoder.optional(MessageField<Google_Protobuf_BoolValue>.self, &self.freebind)
     case 3: try decoder.repeated(MessageField<Envoy_Config_Core_V3_SocketOption>.self, &self.socketOptions)
+    case 4: try decoder.repeated(MessageField<Envoy_Config_Core_V3_SocketAddress>.self, &self.additionalSourceAddresses)
+    case 5: try decoder.repeated(MessageField<Envoy_Config_Core_V3_ExtraSourceAddress>.self, &self.extraSourceAddresses)
+    case 6: try decoder.optional(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, &self.localAddressSelector)
     default: decoder.unknown()
     }
   }
@@ -149,6 +155,32 @@ package struct Envoy_Config_Core_V3_BindConfig: Message {
     visitor.optional(MessageField<Envoy_Config_Core_V3_SocketAddress>.self, 1, self.sourceAddress)
     visitor.optional(MessageField<Google_Protobuf_BoolValue>.self, 2, self.freebind)
     visitor.repeated(MessageField<Envoy_Config_Core_V3_SocketOption>.self, 3, self.socketOptions)
+    visitor.repeated(MessageField<Envoy_Config_Core_V3_SocketAddress>.self, 4, self.additionalSourceAddresses)
+    visitor.repeated(MessageField<Envoy_Config_Core_V3_ExtraSourceAddress>.self, 5, self.extraSourceAddresses)
+    visitor.optional(MessageField<Envoy_Config_Core_V3_TypedExtensionConfig>.self, 6, self.localAddressSelector)
+    visitor.unknown(unknownFields)
+  }
+}
+
+/// Another local address, for upstreams of another family.
+package struct Envoy_Config_Core_V3_ExtraSourceAddress: Message {
+  @Boxed package var address: Envoy_Config_Core_V3_SocketAddress? = nil
+  @Boxed package var socketOptions: Envoy_Config_Core_V3_SocketOptionsOverride? = nil
+  package var unknownFields = UnknownFields()
+  package init() {}
+  package static let schema = MessageSchema("envoy.config.core.v3.ExtraSourceAddress", "1:address 2:socket_options")
+
+  package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
+    switch number {
+    case 1: try decoder.optional(MessageField<Envoy_Config_Core_V3_SocketAddress>.self, &self.address)
+    case 2: try decoder.optional(MessageField<Envoy_Config_Core_V3_SocketOptionsOverride>.self, &self.socketOptions)
+    default: decoder.unknown()
+    }
+  }
+
+  package func traverse(_ visitor: FieldVisitor) {
+    visitor.optional(MessageField<Envoy_Config_Core_V3_SocketAddress>.self, 1, self.address)
+    visitor.optional(MessageField<Envoy_Config_Core_V3_SocketOptionsOverride>.self, 2, self.socketOptions)
     visitor.unknown(unknownFields)
   }
 }

@@ -77,7 +77,11 @@ package class Driver {
   /// Registers an accepted socket under `key`.
   package func register(_ socket: Int32, key: UInt64) -> Int32 { 0 }
 
-  /// Begins to connect; the socket is registered under `key` and becomes writable when the outcome is known.
+  /// Added to the `errno` of a connect that failed before it was tried: the local address, or an option it was to have, could not be had.
+  package static var bindFault: Int32 { 1 << 16 }
+
+  /// Begins to connect; the socket is registered under `key` and becomes writable when the outcome is known. *Errors*: `-errno`, with `bindFault`
+  /// where our own side of the connection is the reason.
   package func connect(to address: SocketAddress, _ options: ConnectionOptions, key: UInt64)
     -> Int32
   { -1 }

@@ -348,10 +348,15 @@ package final class EpollDriver: Driver {
     if result >= 0, options.transparent {
       result = weft_set_transparent(socket, address.ip.family == .v6 ? 1 : 0)
     }
+    if result >= 0, options.freeBind { result = weft_set_free_bind(socket) }
+    if result >= 0, !options.raw.isEmpty { result = set(options.raw, on: socket) }
     if result >= 0, let local = options.bindTo {
+      // The port is chosen with the peer in mind, so that one address has more than 28,000 connections. Old kernels cannot.
+      if local.port == 0, !local.isUnix { _ = weft_defer_port(socket) }
       let length = bytes.write(local)
       result = unsafe weft_bind(socket, bytes.base, length)
     }
+    if result < 0 { result -= Self.bindFault }
     if result >= 0 {
       let length = bytes.write(address)
       result = unsafe weft_connect(socket, bytes.base, length)
@@ -361,6 +366,17 @@ package final class EpollDriver: Driver {
     if result >= 0 { return socket }
     _ = weft_close(socket)
     return result
+  }
+
+  /// What the kernel says of the first option that it refuses.
+  private func set(_ options: [RawSocketOption], on socket: Int32) -> Int32 {
+    for option in options {
+      let result = unsafe option.value.withUnsafeBytes { value in
+        unsafe weft_set_option(socket, option.level, option.name, value.baseAddress, UInt32(value.count))
+      }
+      if result < 0 { return result }
+    }
+    return 0
   }
 
   package override func pendingError(_ socket: Int32) -> Int32 { weft_take_error(socket) }

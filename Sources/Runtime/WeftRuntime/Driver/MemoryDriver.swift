@@ -16,6 +16,10 @@ package final class MemoryDriver: Driver {
   package var shedsNext = 0
   /// Connections made from here look to their listener as if they had been meant for this address and redirected.
   package var redirectedFrom: SocketAddress?
+  /// `errno` that a connect from a local address of one's choice meets; 0 lets it be.
+  package var refusesToBind: Int32 = 0
+  /// What the last connect was asked for.
+  package private(set) var lastOptions = ConnectionOptions()
 
   package init(network: MemoryNetwork) {
     self.network = network
@@ -110,7 +114,13 @@ package final class MemoryDriver: Driver {
   package override func connect(
     to address: SocketAddress, _ options: ConnectionOptions, key: UInt64
   ) -> Int32 {
-    let local = options.bindTo ?? network.ephemeralAddress(like: address)
+    lastOptions = options
+    var local = network.ephemeralAddress(like: address)
+    if let chosen = options.bindTo {
+      if refusesToBind != 0 { return -(refusesToBind + Self.bindFault) }
+      if chosen.isUnix != address.isUnix || chosen.ip.family != address.ip.family { return -(EINVAL + Self.bindFault) }
+      local = chosen.port == 0 && !chosen.isUnix ? SocketAddress(chosen.ip, port: local.port) : chosen
+    }
     let socket = MemorySocket(driver: self, local: local, remote: address)
     socket.key = key
     socket.isRegistered = true

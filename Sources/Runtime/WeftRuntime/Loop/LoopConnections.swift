@@ -136,7 +136,11 @@ extension EventLoop {
     if socket >= 0 {
       c.it.socket = socket
     } else {
-      end(c, CloseReason(.connectFailed, systemError: -socket), reset: false)
+      let isOurs = -socket >= Driver.bindFault
+      end(
+        c,
+        CloseReason(isOurs ? .bindFailed : .connectFailed, systemError: isOurs ? -socket - Driver.bindFault : -socket),
+        reset: false)
     }
     return c.id
   }
@@ -165,7 +169,7 @@ extension EventLoop {
 
   /// Puts `session` between socket and handler.
   ///
-  /// For `connect`: right after it, so that `connected` waits for the handshake. For accepted connections: in `accepted`, or in `received`
+  /// For `connect`: right after it, so that `connected` waits for the handshake; what was written before goes first, and in the clear. For accepted connections: in `accepted`, or in `received`
   /// before any reply; bytes not consumed there go to the session first, and `secured` tells when the handshake is done. Writing
   /// before that traps.
   package func startTransport(_ c: ConnectionID, _ session: any TransportSession) {

@@ -64,6 +64,8 @@ package struct CloseReason: BitwiseCopyable, Hashable, Sendable {
     case peerReset
     /// Connecting failed: refused, unreachable, or timed out in the kernel (see `systemError`).
     case connectFailed
+    /// Connecting was not even tried: the local address, or an option of the socket, could not be had (see `systemError`).
+    case bindFailed
     /// The transport refused to go on; `TransportSession.failure` says why.
     case transportFailed
     /// Reading or writing failed otherwise (ETIMEDOUT from keepalive or TCP_USER_TIMEOUT among them).

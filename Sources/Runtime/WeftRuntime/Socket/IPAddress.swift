@@ -91,6 +91,9 @@ package struct IPAddress: BitwiseCopyable, Hashable, Sendable {
       ? IPAddress(v4: UInt32(truncatingIfNeeded: low)) : self
   }
 
+  /// An IPv4 address as `::ffff:a.b.c.d`; all others as they are.
+  package var mapped: IPAddress { family == .v4 ? IPAddress(v6High: 0, low: 0xffff_0000_0000 | low) : self }
+
   /// Whether this address lies in `network`/`prefixLength`; addresses of the other family never do.
   package func isInside(_ network: IPAddress, prefixLength: Int) -> Bool {
     guard family == network.family else { return false }

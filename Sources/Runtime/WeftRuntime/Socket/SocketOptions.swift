@@ -1,5 +1,7 @@
 // Options of listeners and connections.
 
+import CLinux
+
 /// TCP keepalive.
 package struct Keepalive: Hashable, Sendable {
   /// Silence before the first probe. *Units*: whole seconds.
@@ -43,8 +45,13 @@ package struct ConnectionOptions: Hashable, Sendable {
   package var bindTo: SocketAddress?
   /// IP_TRANSPARENT on the connecting socket; needs CAP_NET_ADMIN.
   package var transparent = false
+  /// IP_FREEBIND on the connecting socket: `bindTo` may be an address that the machine does not have yet.
+  package var freeBind = false
   /// SO_MARK; 0 leaves it alone.
   package var mark: UInt32 = 0
+  /// Options of a connecting socket that are set as they are, in their order and before it is bound. One that the kernel refuses costs the
+  /// connection.
+  package var raw: [RawSocketOption] = []
   /// SO_SNDBUF and SO_RCVBUF; 0 leaves the kernel's tuning on. *Units*: bytes.
   package var kernelBufferBytes = 0
 
@@ -100,4 +107,15 @@ package struct ListenOptions: Hashable, Sendable {
   package var accepted = ConnectionOptions()
 
   package init() {}
+}
+
+/// What the kernel lets this process do with sockets.
+package enum SocketRights {
+  /// Whether a socket may have an address that is not the machine's (IP_TRANSPARENT): CAP_NET_ADMIN, asked for once.
+  package static let transparent: Bool = {
+    let socket = weft_stream_socket(AddressBytes.family(of: .loopback(port: 0)))
+    guard socket >= 0 else { return false }
+    defer { _ = weft_close(socket) }
+    return weft_set_transparent(socket, 0) >= 0
+  }()
 }

@@ -124,7 +124,7 @@ final class LoopCore: LoopHandler {
   private static func error(for reason: CloseReason, failure: String?) -> ServiceError {
     let system = reason.systemError == 0 ? "" : SystemErrorName.describe(reason.systemError)
     switch reason.kind {
-    case .connectFailed: return .connectFailed(system.isEmpty ? "refused" : system)
+    case .connectFailed, .bindFailed: return .connectFailed(system.isEmpty ? "refused" : system)
     case .transportFailed: return .connectFailed("TLS: \(failure ?? "failed")")
     case .ended: return .connectionClosed("ended by the peer")
     case .peerReset: return .connectionClosed("reset by the peer")

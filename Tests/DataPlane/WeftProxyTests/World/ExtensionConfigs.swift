@@ -28,6 +28,12 @@ extension ConfiguredListenerFilter {
     ConfiguredListenerFilter(ExtensionConfig(typeName: HTTPInspector.message, message: []), disabled: disabled)
   }
 
+  static func originalSource(mark: UInt32 = 0) -> ConfiguredListenerFilter {
+    var message = Envoy_Extensions_Filters_Listener_OriginalSrc_V3_OriginalSrc()
+    message.mark = mark
+    return ConfiguredListenerFilter(ExtensionConfig(typeName: OriginalSource.message, message: message.serialized()))
+  }
+
   static var originalDestination: ConfiguredListenerFilter {
     ConfiguredListenerFilter(ExtensionConfig(typeName: OriginalDestination.message, message: []))
   }

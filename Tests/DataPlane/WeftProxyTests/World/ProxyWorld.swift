@@ -16,6 +16,7 @@ final class ProxyWorld {
   let network: MemoryNetwork
   let clientLoop: EventLoop
   let clientDriver: MemoryDriver
+  let proxyDriver: MemoryDriver
   let proxyLoop: EventLoop
   let serverLoop: EventLoop
   let client: Peers
@@ -40,7 +41,8 @@ final class ProxyWorld {
     network = MemoryNetwork(seed: seed, behaviour: behaviour)
     clientDriver = MemoryDriver(network: network)
     clientLoop = EventLoop(driver: clientDriver, seed: seed)
-    proxyLoop = EventLoop(driver: MemoryDriver(network: network), seed: seed &+ 1)
+    proxyDriver = MemoryDriver(network: network)
+    proxyLoop = EventLoop(driver: proxyDriver, seed: seed &+ 1)
     serverLoop = EventLoop(driver: MemoryDriver(network: network), seed: seed &+ 2)
     client = Peers(clientLoop)
     server = Peers(serverLoop)
@@ -132,7 +134,7 @@ final class ProxyWorld {
   /// Lets everything happen that happens without time passing.
   func settle() { advance(by: .milliseconds(1)) }
 
-  func connect() -> Peer { client.connect(Self.proxyAddress) }
+  func connect(from own: IPAddress? = nil) -> Peer { client.connect(Self.proxyAddress, from: own) }
 
   func value(_ metric: HTTPMetric) -> UInt64 { registry.value(metric, registry.scope(ScopeKey(.http, "test"))) }
   func value(_ metric: ClusterMetric) -> UInt64 {
@@ -171,10 +173,12 @@ final class Peers: LoopHandler {
     if let id = listeners.removeValue(forKey: SocketAddress(.loopback4, port: port)) { loop.stopAccepting(id) }
   }
 
-  func connect(_ address: SocketAddress) -> Peer {
+  func connect(_ address: SocketAddress, from own: IPAddress? = nil) -> Peer {
     let peer = Peer(loop)
     all.append(peer)
-    peer.id = loop.connect(to: address, tag: UInt64(all.count))
+    var options = ConnectionOptions()
+    options.bindTo = own.map { SocketAddress($0, port: 0) }
+    peer.id = loop.connect(to: address, options, tag: UInt64(all.count))
     return peer
   }
 
@@ -183,9 +187,10 @@ final class Peers: LoopHandler {
     return word == 0 ? nil : all[Int(word) - 1]
   }
 
-  func accepted(_ c: ConnectionID, on listener: ListenerID, from peer: SocketAddress) {
+  func accepted(_ c: ConnectionID, on listener: ListenerID, from remote: SocketAddress) {
     let peer = Peer(loop)
     peer.id = c
+    peer.remote = remote
     peer.isConnected = true
     peer.port = loop.localAddress(c).port
     all.append(peer)
@@ -226,6 +231,8 @@ final class Peer {
   var closeReason: CloseReason?
   var closesOnEnd = true
   var port: UInt16 = 0
+  /// Of an accepted connection: where it came from.
+  var remote = SocketAddress.unnamedUnix
   var received: [UInt8] = []
   var early: [[UInt8]] = []
   var h2: H2Peer?

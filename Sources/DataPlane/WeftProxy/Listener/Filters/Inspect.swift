@@ -80,6 +80,9 @@ extension WorkerEngine {
     }
     slot[].local = facts.destination
     if !facts.values.isEmpty { connectionMetadata[][d.index] = ConnectionMetadata(facts.values) }
+    if facts.upstreamSource != nil || !facts.passedExtensions.isEmpty {
+      connectionOrigins[][d.index] = ConnectionOrigin(source: facts.upstreamSource, extensions: facts.passedExtensions)
+    }
     let compiled = listenerTable[].entries[Int(slot[].listener)].config
     enterChain(d, compiled[].match?.match(facts) ?? (compiled[].chains.isEmpty ? -1 : 0))
   }

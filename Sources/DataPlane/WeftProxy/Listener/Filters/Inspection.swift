@@ -16,6 +16,14 @@ struct Inspection {
   var facts: ConnectionFacts
 }
 
+/// What connections to endpoints take from a client's.
+struct ConnectionOrigin {
+  /// Where they come from; nil: from an address of ours.
+  var source: SourceBinding?
+  /// Extensions of the client's PROXY protocol header that theirs may carry.
+  var extensions: [UInt8] = []
+}
+
 /// The values that listener filters found for others, in the form that formats ask: as long as their connection.
 final class ConnectionMetadata {
   let values: ConstantTable<MetadataValue>
