@@ -99,7 +99,9 @@ extension CoverageRoot {
       return .refused(error.path, "the probe is no such message: \(error.message)")
     }
     let metrics = MetricsRegistry(workers: 1)
-    let context = NetworkFilterContext(storage: SnapshotStorage(), metrics: metrics)
+    let context = NetworkFilterContext(storage: SnapshotStorage(), metrics: metrics) { source in
+      if case .inline(let bytes) = source { bytes } else { Array("\(source)".utf8) }
+    }
     do throws(ConfigError) {
       let chains = [try F.compile(config, context), try F.compile(config, context)]
       return .made(

@@ -343,11 +343,6 @@ extension ProbeTables {
     "envoy.config.listener.v3.Filter.typed_config": [
       tcpProxy,
       [
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.direct_response.v3.Config",
-        "response": ["inline_string": "x"],
-      ],
-      ["@type": "type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo"],
-      [
         "@type": "type.googleapis.com/envoy.extensions.filters.network.dubbo_proxy.v3.DubboProxy", "stat_prefix": "d",
         "route_config": [["interface": "a", "routes": [["match": [:], "route": ["cluster": "c"]]]]],
       ],

@@ -41,6 +41,7 @@ struct ShippedTests {
         known.networkFilters.merge(
           \(table(known.networkFilters.filter { TerminalNetworkFilter(rawValue: $0.key) == nil }, indent: 8))
         ) { $1 }
+        known.terminalFilters.formUnion(\(list(terminals(known))))
         known.loadBalancers = \(table(known.loadBalancers))
         known.protocols = \(table(known.protocols))
         known.accessLogs = \(table(known.accessLogs))
@@ -49,6 +50,11 @@ struct ShippedTests {
     }
 
     """
+  }
+
+  /// Those that end a chain and are not the engine's.
+  private static func terminals(_ known: KnownExtensions) -> [String] {
+    known.terminalFilters.subtracting(TerminalNetworkFilter.known.keys).sorted().map { "\"\($0)\"" }
   }
 
   private static func table(_ entries: [String: String], indent: Int = 6) -> String {

@@ -116,14 +116,7 @@ struct ListenerCompiler {
     let at = FieldPath().field("filters").index(chain.filters.count - 1).field("typed_config")
     var compiled: CompiledFilterChain
     switch last {
-    case .echo: compiled = CompiledFilterChain(name: storage.text(chain.name), terminal: .echo)
-    case .directResponse(let source):
-      compiled = CompiledFilterChain(name: storage.text(chain.name), terminal: .respond)
-      do throws(ConfigError) { compiled.response = storage.bytes(try source.load()) } catch {
-        throw error.inside(at.field("response"))
-      }
-    case .filter(let config):
-      throw ConfigError(path: at, "\(config.typeName) configures no terminal filter; a chain must end with one")
+    case .filter: compiled = CompiledFilterChain(name: storage.text(chain.name), terminal: .filter)
     case .tcpProxy(let proxy):
       compiled = CompiledFilterChain(name: storage.text(chain.name), terminal: .tcp)
       do throws(ConfigError) { compiled.tcp = storage.keep(try compile(proxy)) } catch { throw error.inside(at) }
@@ -145,6 +138,9 @@ struct ListenerCompiler {
     if let unit = try network(chain, compiled.identity, listener.name) {
       compiled.network = unit.chain
       storage.retain(unit.storage)
+    }
+    if case .filter(let config) = last, compiled.network?[].terminal.isEmpty ?? true {
+      throw ConfigError(path: at, "\(config.typeName) configures no terminal filter; a chain must end with one")
     }
     compiled.handshakeTimeout = chain.transportSocketConnectTimeout.wholeNanoseconds
     if let tls = chain.tls, makesSecurity {
@@ -173,8 +169,7 @@ struct ListenerCompiler {
         hasher.combine(bytes: codec.message)
       }
     case .tcp: hasher.combine(1)
-    case .respond: hasher.combine(2)
-    case .echo: hasher.combine(3)
+    case .filter: hasher.combine(2)
     }
     // Connections keep what their filters have counted of them; with other filters they drain.
     for case .filter(let config) in chain.filters { hasher.combine(config) }

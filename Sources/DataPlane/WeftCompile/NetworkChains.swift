@@ -34,7 +34,7 @@ struct NetworkChains {
     self.metrics = metrics
   }
 
-  /// The filters before the terminal one; nil when there are none. *Errors*: the path begins at the chain's fields.
+  /// The filters that are extensions; nil when there are none. *Errors*: the path begins at the chain's fields.
   mutating func unit(of chain: FilterChain, _ identity: UInt64, in listener: String) throws(ConfigError) -> Unit? {
     var filters: [ExtensionConfig] = []
     for case .filter(let config) in chain.filters { filters.append(config) }
@@ -44,12 +44,17 @@ struct NetworkChains {
     members = members.filter { $0.value.storage != nil }
     let storage = SnapshotStorage()
     var builder = NetworkFilterChainBuilder(
-      NetworkFilterContext(storage: storage, metrics: metrics, buckets: buckets))
+      NetworkFilterContext(storage: storage, metrics: metrics, buckets: buckets) {
+        (source) throws(ConfigError) in try source.load()
+      })
     for (i, filter) in chain.filters.enumerated() {
       guard case .filter(let config) = filter else { continue }
       let at = FieldPath().field("filters").index(i).field("typed_config")
       guard let type = registry[configuredBy: config.typeName] else {
         throw ConfigError(path: at, "no extension is configured by \(config.typeName)")
+      }
+      guard i == chain.filters.count - 1 || !(type is any TerminalFilter.Type) else {
+        throw ConfigError(path: at, "configures a terminal filter, which must be the last of its chain")
       }
       do throws(ConfigError) { try builder.add(type, config) } catch { throw error.inside(at) }
     }

@@ -45,6 +45,9 @@ extension NetworkFilterRegistry {
   package init(_ filters: [any NetworkFilter.Type]) {
     self.init(filters, engine: TerminalNetworkFilter.known) { ($0.name, [$0.message]) }
   }
+
+  /// The messages of those that end a chain.
+  package var terminal: [String] { members.compactMap { $0 is any TerminalFilter.Type ? $0.message : nil } }
 }
 
 extension ListenerFilterRegistry {

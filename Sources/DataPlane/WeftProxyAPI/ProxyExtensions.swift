@@ -40,6 +40,7 @@ package struct ProxyExtensions: Sendable {
     known.protocols = protocols.known
     known.accessLogs = accessLogs.known
     known.networkFilters = networkFilters.known
+    known.terminalFilters.formUnion(networkFilters.terminal)
     known.listenerFilters = listenerFilters.known
     known.loadBalancers = loadBalancers.known
     return known

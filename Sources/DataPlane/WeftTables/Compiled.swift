@@ -92,7 +92,7 @@ extension ConfigRef<CompiledListener> {
 
 /// What a connection goes through.
 package struct CompiledFilterChain {
-  package enum Terminal { case http, tcp, respond, echo }
+  package enum Terminal { case http, tcp, filter }
   package var name: ByteView
   /// Hash of what makes it this chain and no other: what it matches, what it speaks. Chains of successive configurations with the same
   /// value are one chain that has changed.
@@ -101,8 +101,7 @@ package struct CompiledFilterChain {
   /// Set when `terminal` is `http`, `tcp`.
   package var http: ConfigRef<CompiledHTTPManager>?
   package var tcp: ConfigRef<CompiledTCPProxy>?
-  package var response: ByteView
-  /// Those before the terminal one; nil where it is alone.
+  /// The extensions of the chain; nil where there are none.
   package var network: ConfigRef<NetworkFilterChain>?
   /// Makes a server session; nil for plain text.
   package var tls: (any DownstreamSecurity)?
@@ -113,7 +112,6 @@ package struct CompiledFilterChain {
     self.terminal = terminal
     self.http = nil
     self.tcp = nil
-    self.response = .empty
     self.network = nil
     self.tls = nil
     self.handshakeTimeout = 0

@@ -101,30 +101,6 @@ struct HostilePeerTests {
     #expect(world.run { world.server.accepted.first?.text.hasPrefix("GET / HTTP/1.1") ?? false })
   }
 
-  @Test("a direct response behind TLS is given after the handshake, never before")
-  func directResponseAfterHandshake() {
-    let world = ProxyWorld(security: ToySecurity())
-    world.simple()
-    world.listen([.directResponse(.inline(Array("go away".utf8)))])
-    world.apply()
-    let plain = world.connect()
-    #expect(world.run { plain.isOver })
-    #expect(plain.text == "go away")
-    world.config.listeners[0].filterChains[0].tls = DownstreamTLSContext()
-    world.config.listeners[0].filterChains[0].transportSocketConnectTimeout = .seconds(3)
-    world.apply()
-    let silent = world.connect()
-    let client = world.connect()
-    client.send("!")
-    #expect(world.run { client.isOver })
-    #expect(client.text == "go away")
-    #expect(silent.received.isEmpty)
-    #expect(world.run(for: .seconds(4)) { silent.isOver })
-    #expect(silent.received.isEmpty)
-    world.settle()
-    #expect(world.engine.downstreams.count == 0)
-  }
-
   @Test("a handshake that never ends is cut in front of a TCP proxy, too")
   func silentHandshakeTCP() {
     let world = ProxyWorld(security: ToySecurity())

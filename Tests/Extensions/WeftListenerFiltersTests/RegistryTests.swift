@@ -26,8 +26,8 @@ struct ListenerFilterRegistryTests {
     let json = #"""
       {"name": "l", "address": {"socket_address": {"address": "127.0.0.1", "port_value": 1}},
        "listener_filters": [{"name": "f", "typed_config": \#(typed)}],
-       "filter_chains": [{"filters": [{"name": "e", "typed_config": {
-         "@type": "type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo"}}]}]}
+       "filter_chains": [{"filters": [{"name": "t", "typed_config": {"stat_prefix": "t", "cluster": "c",
+         "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"}}]}]}
       """#
     let message = try Envoy_Config_Listener_V3_Listener(
       json: try JSONValue(parsing: Array(json.utf8)),

@@ -6,6 +6,7 @@ import WeftProxyAPI
 import WeftTelemetry
 import WeftXDSMessages
 
+@testable import WeftNetworkFilters
 @testable import WeftProxy
 @testable import WeftProxyTestKit
 @testable import WeftRuntime
@@ -71,7 +72,7 @@ struct ExampleFilterTests {
   ) {
     let filter = ExtensionConfig(typeName: Turnstile.message, message: [])
     let world = NetworkFilterWorld.make(
-      Array(repeating: filter, count: count), terminal, registry: NetworkFilterRegistry([Turnstile.self]),
+      Array(repeating: filter, count: count), terminal, registry: NetworkFilterRegistry([Turnstile.self, Echo.self]),
       splits: splits, seed: seed)
     return unsafe (world, Turnstile.last!)
   }

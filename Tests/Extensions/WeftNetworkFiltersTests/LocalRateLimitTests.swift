@@ -51,7 +51,9 @@ struct NetworkLocalRateLimitTests {
     func other(_ json: String) throws {
       var listener = Listener(name: "other", address: .socket(host: "127.0.0.1", port: 15002))
       var chain = FilterChain(name: "chain")
-      chain.filters = [.filter(try config(json)), .echo]
+      chain.filters = [
+        .filter(try config(json)), .filter(ExtensionConfig(typeName: Echo.message, message: [])),
+      ]
       listener.filterChains = [chain]
       world.config.listeners = [world.config.listeners[0], listener]
       world.apply()

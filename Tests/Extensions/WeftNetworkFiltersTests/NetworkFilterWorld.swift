@@ -46,7 +46,7 @@ enum NetworkFilterWorld {
       switch terminal {
       case .http: world.config.listeners[0].filterChains[0].filters.last!
       case .tcp: .tcpProxy(TCPProxy(statPrefix: "tcp", cluster: .single("backend")))
-      case .echo: .echo
+      case .echo: .filter(ExtensionConfig(typeName: Echo.message, message: []))
       }
     world.config.listeners[0].filterChains[0].filters = filters.map { .filter($0) } + [last]
     world.apply()
@@ -57,7 +57,9 @@ enum NetworkFilterWorld {
 
   /// What the compiler says of a filter's message; nil when it takes it.
   static func refusal<F: NetworkFilter>(_ type: F.Type, _ config: ExtensionConfig) -> String? {
-    let context = NetworkFilterContext(storage: SnapshotStorage(), metrics: MetricsRegistry(workers: 1))
+    let context = NetworkFilterContext(storage: SnapshotStorage(), metrics: MetricsRegistry(workers: 1)) {
+      (source) throws(ConfigError) in try source.load()
+    }
     do throws(ConfigError) {
       _ = try F.compile(config, context)
       return nil

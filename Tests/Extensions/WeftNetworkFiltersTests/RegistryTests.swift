@@ -31,6 +31,7 @@ struct NetworkFilterRegistryTests {
       options: JSONDecodingOptions(registry: TypeRegistry(EnvoyTypes.all)))
     var known = KnownExtensions()
     known.networkFilters = NetworkFilters.registry.known
+    known.terminalFilters.formUnion(NetworkFilters.registry.terminal)
     return try Converter(extensions: known).listener(message).filterChains[0].filters
   }
 
@@ -51,7 +52,10 @@ struct NetworkFilterRegistryTests {
         .filter(
           try NetworkFilterWorld.config(
             Envoy_Extensions_Filters_Network_ConnectionLimit_V3_ConnectionLimit.self,
-            #"{"stat_prefix": "a", "max_connections": 7}"#)), .directResponse(.inline(Array("hi".utf8))),
+            #"{"stat_prefix": "a", "max_connections": 7}"#)),
+        .filter(
+          try NetworkFilterWorld.config(
+            Envoy_Extensions_Filters_Network_DirectResponse_V3_Config.self, #"{"response": {"inline_string": "hi"}}"#)),
       ])
   }
 

@@ -135,19 +135,11 @@ extension WorkerEngine {
       armIdle(d)
     case .tcp:
       slot[].kind = .tcp
-    case .respond:
+    case .filter:
       slot[].kind = .tcp
-      if !slot[].transport.isSecure { respondDirectly(d, chain) }
-    case .echo:
-      slot[].kind = .tcp
+      // Behind TLS nothing may be written before the handshake is done: `downstreamSecured` begins.
+      if !slot[].transport.isSecure { beginTerminal(d) }
     }
-  }
-
-  /// A filter chain that only says something: said as soon as it can be, which behind TLS is after the handshake.
-  private func respondDirectly(_ d: DownstreamIndex, _ chain: ConfigRef<CompiledFilterChain>) {
-    send(chain[].response, to: downstreams[d].connection)
-    flushStage()
-    close(downstream: d, .gracefully)
   }
 
   private func startConfiguredCodec(_ d: DownstreamIndex, _ manager: ConfigRef<CompiledHTTPManager>) {
@@ -162,7 +154,7 @@ extension WorkerEngine {
     if let session = loop.transport(slot[].connection) {
       session.handshake.countSuccess(in: listenerTable[].entries[Int(slot[].listener)].stats)
     }
-    if let chain = slot[].chainConfig, chain[].terminal == .respond { return respondDirectly(d, chain) }
+    if let chain = slot[].chainConfig, chain[].terminal == .filter { return beginTerminal(d) }
     if slot[].kind == .tcp { return startTCP(d) }
     guard slot[].kind == .http, let session = loop.transport(slot[].connection) else { return }
     if let tls = session as? TLSSession {

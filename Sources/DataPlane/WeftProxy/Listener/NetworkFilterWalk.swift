@@ -62,7 +62,7 @@ extension WorkerEngine {
         hold(d, .heldBefore, at: i)
         return false
       case .close:
-        close(downstream: d, .atOnce)
+        refuse(d)
         return false
       }
     }
@@ -70,10 +70,26 @@ extension WorkerEngine {
     return true
   }
 
+  /// A filter does not let the connection in. Behind it a TCP proxy logs it as one that was not served, as Envoy's does.
+  private func refuse(_ d: DownstreamIndex) {
+    let slot = downstreams.ref(d)
+    if let proxy = slot[].chainConfig?[].tcp, !proxy[].accessLogs.isEmpty,
+      let s = streams.insert(
+        Stream(downstream: d, downstreamID: 0, snapshot: slot[].snapshot, random: random(), now: now))
+    {
+      streams[s].responseFlags.insert(.upstreamRetryLimitExceeded)
+      let source = StreamSource(record: record(s), request: nil, response: nil, trailers: nil)
+      for log in proxy[].accessLogs { log.write(source, worker: number) }
+      streams.remove(s)
+    }
+    close(downstream: d, .atOnce)
+  }
+
   /// Where the filter at `position` is called. The desk is laid for it.
   private func site(_ d: DownstreamIndex, _ chain: ConfigRef<NetworkFilterChain>, _ position: Int) -> NetworkSite {
     networkDesk[].now = now
     networkDesk[].wait = 0
+    networkDesk[].closes = false
     let state = unsafe UnsafeMutableRawPointer(networkBlocks.pointer(downstreams[d].network))
     return unsafe NetworkSite(
       state + Int(chain[].offsets[position]), chain[].configs[position].config ?? UnsafeRawPointer(state),
@@ -113,7 +129,7 @@ extension WorkerEngine {
       switch filter._resumed(site(d, chain, position)) {
       case .go: break
       case .hold: return hold(d, phase, at: heldAt)
-      case .close: return close(downstream: d, .atOnce)
+      case .close: return phase == .heldBefore ? refuse(d) : close(downstream: d, .atOnce)
       }
     }
     block[].phase = .running
@@ -189,6 +205,44 @@ extension WorkerEngine {
     else { return }
     let list = chain[].output
     for i in 0..<list.count { list[i].code._output(site(d, chain, Int(list[i].position)), bytes) }
+  }
+
+  // MARK: The terminal filter
+
+  /// The connection is its terminal filter's from here on.
+  func beginTerminal(_ d: DownstreamIndex) {
+    callTerminal(d) { $0._began($1) }
+  }
+
+  /// *Returns*: how much was taken.
+  func receivedTerminal(_ d: DownstreamIndex, _ bytes: ByteView) -> Int {
+    var taken = bytes.count
+    callTerminal(d) { taken = min(bytes.count, max(0, $0._received($1, bytes))) }
+    return taken
+  }
+
+  func inputEndedTerminal(_ d: DownstreamIndex) {
+    callTerminal(d) { $0._inputEnded($1) }
+  }
+
+  /// Calls the filter that ends the chain, sends what it sends, and ends the connection if it says so.
+  @inline(__always)
+  private func callTerminal(_ d: DownstreamIndex, _ body: (any TerminalFilter.Type, NetworkSite) -> Void) {
+    let slot = downstreams.ref(d)
+    guard !slot[].network.isNone, let chain = slot[].chainConfig?[].network, !chain[].terminal.isEmpty else {
+      return close(downstream: d, .gracefully)
+    }
+    let entry = chain[].terminal[0]
+    body(entry.code, site(d, chain, Int(entry.position)))
+    let closes = networkDesk[].closes
+    if !terminalOutput[].isEmpty {
+      send(terminalOutput[].view, to: slot[].connection)
+      if terminalOutput[].capacity > 256 << 10 { terminalOutput[].release() } else { terminalOutput[].removeAll() }
+    }
+    if closes {
+      flushStage()
+      close(downstream: d, .gracefully)
+    }
   }
 
   /// The connection is over: its filters hear of it, and its block is free.

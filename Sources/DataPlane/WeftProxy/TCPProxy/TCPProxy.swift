@@ -121,10 +121,7 @@ extension WorkerEngine {
 
   func receivedTCP(_ d: DownstreamIndex, _ bytes: ByteView) -> Int {
     let slot = downstreams.ref(d)
-    guard let proxy = slot[].chainConfig, proxy[].terminal != .echo else {
-      send(bytes, to: slot[].connection)
-      return bytes.count
-    }
+    if slot[].chainConfig?[].terminal == .filter { return receivedTerminal(d, bytes) }
     let s = slot[].stream
     guard !s.isNone else { return bytes.count }
     let stream = streams.ref(s)
@@ -165,6 +162,7 @@ extension WorkerEngine {
   /// The client sends no more; it may still read.
   func endedTCP(_ d: DownstreamIndex) {
     let s = downstreams[d].stream
+    if downstreams[d].chainConfig?[].terminal == .filter { return inputEndedTerminal(d) }
     guard !s.isNone else { return close(downstream: d, .gracefully) }
     let stream = streams.ref(s)
     stream[].request.endArrived()

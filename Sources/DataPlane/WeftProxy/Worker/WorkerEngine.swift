@@ -105,6 +105,8 @@ package final class WorkerEngine: LoopHandler {
   let callBody: Cell<ByteBuffer>
   let networkBlocks: SlotTable<NetworkSlot, NetworkBlock>
   let networkDesk: Cell<NetworkDesk>
+  /// What a terminal filter sends while it is called.
+  let terminalOutput: Cell<ByteBuffer>
 
   /// A worker over `loop`; install it as the loop's handler before the first turn.
   package init(loop: EventLoop, number: Int, registry: MetricsRegistry, limits: Limits = Limits(), seed: UInt64 = 0) {
@@ -117,7 +119,8 @@ package final class WorkerEngine: LoopHandler {
     upstreams = SlotTable(maximum: limits.upstreamConnections)
     streams = SlotTable(maximum: limits.streams)
     networkBlocks = SlotTable(maximum: limits.downstreamConnections)
-    networkDesk = Cell(NetworkDesk(worker: number))
+    terminalOutput = Cell(ByteBuffer())
+    networkDesk = Cell(unsafe NetworkDesk(worker: number, output: terminalOutput.address))
     hosts = SlotTable(maximum: limits.hosts)
     clusters = SlotTable(maximum: limits.clusters)
     requestHead = requestScratch.head
@@ -170,6 +173,7 @@ package final class WorkerEngine: LoopHandler {
     callBody.free()
     desk.free()
     networkDesk.free()
+    terminalOutput.free()
   }
 
   var now: MonotonicInstant { loop.now }

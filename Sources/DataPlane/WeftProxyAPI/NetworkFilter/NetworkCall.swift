@@ -3,13 +3,22 @@
 public import WeftBase
 
 /// What the engine lays out for network filters, and where they put what they want: one per worker, in use only while a filter is called.
-@frozen @usableFromInline
+///
+/// Why sound: `output` is the engine's own buffer, which lives as long as the desk.
+@safe @frozen @usableFromInline
 package struct NetworkDesk: BitwiseCopyable {
   @usableFromInline package var now = MonotonicInstant.zero
   @usableFromInline package let worker: Int
   /// How long the connection is to rest. *Units*: nanoseconds.
   @usableFromInline package var wait: UInt64 = 0
-  package init(worker: Int) { self.worker = worker }
+  /// What a terminal filter sends, and whether that is all.
+  @usableFromInline package let output: UnsafeMutablePointer<ByteBuffer>
+  @usableFromInline package var closes = false
+
+  package init(worker: Int, output: UnsafeMutablePointer<ByteBuffer>) {
+    self.worker = worker
+    unsafe self.output = output
+  }
 }
 
 /// Where a call happens, untyped.

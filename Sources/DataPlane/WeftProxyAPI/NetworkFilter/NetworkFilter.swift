@@ -1,6 +1,6 @@
 // NetworkFilter: what the author of a network filter writes.
 //
-// It stands in a filter chain before the terminal filter (connection manager, TCP proxy, direct response, echo), which the engine serves itself.
+// It stands in a filter chain before the terminal filter: one of `TerminalFilter`, or the connection manager or TCP proxy, which are the engine's.
 // Like an HTTP filter it is a trivial struct whose fields are its state, here for one connection, and its `Config` is what its message compiled
 // to. It conforms to one protocol per event it takes; events it does not take cost nothing. A worked example:
 //
@@ -42,12 +42,21 @@ package struct NetworkFilterContext {
   package let storage: SnapshotStorage
   package let metrics: MetricsRegistry
   private let buckets: SharedBuckets
+  private let load: (DataSource) throws(ConfigError) -> [UInt8]
 
-  package init(storage: SnapshotStorage, metrics: MetricsRegistry, buckets: SharedBuckets = SharedBuckets()) {
+  /// `load` reads what lies in files and in the environment.
+  package init(
+    storage: SnapshotStorage, metrics: MetricsRegistry, buckets: SharedBuckets = SharedBuckets(),
+    load: @escaping (DataSource) throws(ConfigError) -> [UInt8]
+  ) {
     self.storage = storage
     self.metrics = metrics
     self.buckets = buckets
+    self.load = load
   }
+
+  /// The bytes a message names; they live as long as the configuration. *Errors*: the path inside the source.
+  package func bytes(of source: DataSource) throws(ConfigError) -> ByteView { storage.bytes(try load(source)) }
 
   /// The blocks of every worker for the scope `prefix` (`connection_limit.*.`, with `*` for `name`), by the worker's number.
   package func stats<M: Metric>(_ metric: M.Type, _ prefix: String, name: String) -> ConstantTable<StatBlock<M>> {

@@ -11,6 +11,8 @@ package struct NetworkFilterChain: BitwiseCopyable, Sendable {
   @usableFromInline package var input: EventList<any InputFilter.Type>
   @usableFromInline package var output: EventList<any OutputFilter.Type>
   @usableFromInline package var end: EventList<any ConnectionEndFilter.Type>
+  /// The last one, where it is an extension's; else the engine serves the chain's end.
+  @usableFromInline package var terminal: EventList<any TerminalFilter.Type>
   /// By position; looked at only when a connection is resumed.
   @usableFromInline package var holding: ConstantTable<(any HoldingNetworkFilter.Type)?>
   @usableFromInline package var offsets: ConstantTable<UInt32>
@@ -43,7 +45,7 @@ package struct NetworkFilterChainBuilder {
 
   /// Adds a filter behind the others. *Errors*: what the filter says of its message; a chain that is too long or keeps too much.
   package mutating func add(_ type: any NetworkFilter.Type, _ config: ExtensionConfig) throws(ConfigError) {
-    guard members.count < Self.largestChain else {
+    guard members.count < Self.largestChain || type is any TerminalFilter.Type else {
       throw ConfigError("is one filter too many: a chain may have \(Self.largestChain) before its terminal filter")
     }
     try place(type, config)
@@ -71,6 +73,7 @@ package struct NetworkFilterChainBuilder {
     return NetworkFilterChain(
       newConnection: list { $0 as? any NewConnectionFilter.Type }, input: list { $0 as? any InputFilter.Type },
       output: list(backwards: true) { $0 as? any OutputFilter.Type }, end: list { $0 as? any ConnectionEndFilter.Type },
+      terminal: list { $0 as? any TerminalFilter.Type },
       holding: arena.table(members.map { $0.type as? any HoldingNetworkFilter.Type }),
       offsets: arena.table(members.map(\.offset)), configs: arena.table(members.map(\.slot)), image: arena.table(image))
   }

@@ -170,7 +170,7 @@ package struct ResourceChecks: Sendable {
           throw error.inside(at.field("route_config").field("virtual_hosts").index(i))
         }
       }
-    case .directResponse?, .echo?, .filter?: break
+    case .filter?: break
     }
   }
 

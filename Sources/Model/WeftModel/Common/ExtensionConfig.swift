@@ -39,6 +39,8 @@ package struct KnownExtensions: Hashable, Sendable {
   package var listenerFilters: [String: String] = [:]
   /// Messages of network filters, each with the filter's canonical name; those that end a chain among them.
   package var networkFilters: [String: String] = TerminalNetworkFilter.known
+  /// Those of them that end a chain.
+  package var terminalFilters = Set(TerminalNetworkFilter.known.keys)
   /// Messages of balancing policies, each with the policy's canonical name.
   package var loadBalancers: [String: String] = [:]
   /// Messages of access-log sinks, each with the sink's canonical name.

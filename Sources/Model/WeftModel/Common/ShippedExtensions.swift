@@ -32,9 +32,15 @@ extension KnownExtensions {
       [
         "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit":
           "envoy.filters.network.connection_limit",
+        "envoy.extensions.filters.network.direct_response.v3.Config": "envoy.filters.network.direct_response",
+        "envoy.extensions.filters.network.echo.v3.Echo": "envoy.filters.network.echo",
         "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit": "envoy.filters.network.local_ratelimit",
       ]
     ) { $1 }
+    known.terminalFilters.formUnion([
+      "envoy.extensions.filters.network.direct_response.v3.Config",
+      "envoy.extensions.filters.network.echo.v3.Echo",
+    ])
     known.loadBalancers = [
       "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest":
         "envoy.load_balancing_policies.least_request",

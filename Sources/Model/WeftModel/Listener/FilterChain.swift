@@ -35,18 +35,13 @@ package struct FilterChainMatch: Hashable, Sendable {
 package enum ConfiguredNetworkFilter: Hashable, Sendable {
   case httpConnectionManager(HTTPConnectionManager)
   case tcpProxy(TCPProxy)
-  /// Writes the bytes and closes.
-  case directResponse(DataSource)
-  case echo
-  /// An extension's; never the last one.
+  /// An extension's.
   case filter(ExtensionConfig)
 }
 
-/// The filters that may end a chain.
+/// The filters that end a chain and are the engine's own.
 package enum TerminalNetworkFilter: String, CaseIterable, Sendable {
-  case directResponse = "envoy.extensions.filters.network.direct_response.v3.Config"
   case dubboProxy = "envoy.extensions.filters.network.dubbo_proxy.v3.DubboProxy"
-  case echo = "envoy.extensions.filters.network.echo.v3.Echo"
   case httpConnectionManager =
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
   case tcpProxy = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
@@ -54,9 +49,7 @@ package enum TerminalNetworkFilter: String, CaseIterable, Sendable {
   /// Envoy's canonical name.
   package var name: String {
     switch self {
-    case .directResponse: "envoy.filters.network.direct_response"
     case .dubboProxy: "envoy.filters.network.dubbo_proxy"
-    case .echo: "envoy.filters.network.echo"
     case .httpConnectionManager: "envoy.filters.network.http_connection_manager"
     case .tcpProxy: "envoy.filters.network.tcp_proxy"
     }

@@ -355,7 +355,7 @@ extension Converter {
       case .inline(let table) where table.validateClusters: try check(table, clusters, at.field("route_config"))
       default: break
       }
-    case .directResponse, .echo, .filter: break
+    case .filter: break
     }
   }
 

@@ -249,7 +249,8 @@ extension Converter {
         codec = nil
       }
       out.filters.append(next)
-      let isTerminal = if case .filter = next { false } else { true }
+      let isTerminal =
+        if case .filter(let config) = next { extensions.terminalFilters.contains(config.typeName) } else { true }
       if i < value.filters.count - 1 {
         guard !isTerminal else {
           throw fail(path, "terminal filter named \(filter.name) must be the last filter in a network filter chain")
@@ -333,16 +334,9 @@ extension Converter {
     case .tcpProxy:
       return .tcpProxy(
         try tcpProxy(try unpack(message, Envoy_Extensions_Filters_Network_TcpProxy_V3_TcpProxy.self, path), path))
-    case .directResponse:
-      let response = try unpack(message, Envoy_Extensions_Filters_Network_DirectResponse_V3_Config.self, path).response
-      return .directResponse(
-        try response.map { (r) throws(ConfigError) in
-          try data(r, path.field("response"))
-        } ?? .inline([]))
     case .dubboProxy:
       return .httpConnectionManager(
         try dubboProxy(try unpack(message, Envoy_Extensions_Filters_Network_DubboProxy_V3_DubboProxy.self, path), path))
-    case .echo: return .echo
     case nil: return .filter(config)
     }
   }

@@ -64,6 +64,11 @@ package struct ExtensionReader {
     try converter.logFormat(value, at)
   }
 
+  /// Bytes, or where they are.
+  package func data(_ value: Envoy_Config_Core_V3_DataSource?, _ at: FieldPath) throws(ConfigError) -> DataSource {
+    try converter.data(value, at)
+  }
+
   package func duration(_ value: Google_Protobuf_Duration?, _ at: FieldPath) throws(ConfigError) -> Duration? {
     try converter.duration(value, at)
   }
