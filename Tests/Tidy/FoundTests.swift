@@ -50,7 +50,7 @@ struct FoundTests {
   @Test("the check itself sees what is not there")
   func checkBites() {
     let tests = ["struct ATests {\n  func a() {}", "struct BTests {\n  func b() {}"]
-    let names = ["ATests.a", "ATests.b", "Tests/found.md", "control/n01", "no such word", "Tests/lost.md"]
+    let names = ["ATests.a", "ATests.b", "Tests/found.md", "Faults that were found", "no such word", "Tests/lost.md"]
     #expect(Self.missing(names, tests: tests) == ["ATests.b", "no " + "such word", "Tests/lost.md"])
     #expect(Self.rows("| input | test |\n|---|---|\n| a | `b` and `c` |").map(\.names) == [["b", "c"]])
   }
