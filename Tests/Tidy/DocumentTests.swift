@@ -100,26 +100,31 @@ struct DocumentTests {
     return found
   }
 
-  /// Pages of docs/adding, and what of the tests each shows.
-  static let examples = [
-    "access-log": "Extensions/WeftAccessLogsTests/ExampleSinkTests.swift",
-    "balancer": "Extensions/WeftLoadBalancersTests/ExamplePolicyTests.swift",
-    "http-filter": "Extensions/WeftHTTPFiltersTests/ExampleFilterTests.swift",
-    "listener-filter": "Extensions/WeftListenerFiltersTests/ExampleFilterTests.swift",
-    "network-filter": "Extensions/WeftNetworkFiltersTests/ExampleFilterTests.swift",
-    "protocol": "Extensions/WeftProtocolsTests/Lines.swift",
-    "registry": "ControlPlane/WeftControlTests/Registry/CatalogRegistry.swift",
+  /// Pages of docs/adding, and the tests that their examples are of, in order.
+  static let examples: [String: [String]] = [
+    "access-log": ["Extensions/WeftAccessLogsTests/ExampleSinkTests.swift"],
+    "balancer": ["Extensions/WeftLoadBalancersTests/ExamplePolicyTests.swift"],
+    "http-filter": ["Extensions/WeftHTTPFiltersTests/ExampleFilterTests.swift"],
+    "listener-filter": ["Extensions/WeftListenerFiltersTests/ExampleFilterTests.swift"],
+    "network-filter": [
+      "Extensions/WeftNetworkFiltersTests/ExampleFilterTests.swift",
+      "Extensions/WeftNetworkFiltersTests/TerminalFilterTests.swift",
+    ],
+    "protocol": ["Extensions/WeftProtocolsTests/Lines.swift"],
+    "registry": ["ControlPlane/WeftControlTests/Registry/CatalogRegistry.swift"],
   ]
 
   @Test("a worked example is what is compiled, line for line", arguments: examples.sorted { $0.key < $1.key })
-  func examplesAreCompiled(page: String, test: String) throws {
-    let text = Repository.text("docs/adding/\(page).md")
-    let start = try #require(text.range(of: "```swift\n"))
-    let end = try #require(text.range(of: "```", range: start.upperBound..<text.endIndex))
-    let shown = text[start.upperBound..<end.lowerBound].split(separator: "\n").map(String.init)
-    #expect(shown.count > 5)
-    if let line = Self.unlike(shown, Repository.text("Tests/\(test)").split(separator: "\n").map(String.init)) {
-      Issue.record("docs/adding/\(page).md shows what Tests/\(test) does not have there: \(line)")
+  func examplesAreCompiled(page: String, tests: [String]) {
+    let blocks = Repository.text("docs/adding/\(page).md").split(separator: "```swift\n").dropFirst()
+      .map { $0.prefix(upTo: $0.firstRange(of: "```")?.lowerBound ?? $0.endIndex) }
+    #expect(blocks.count == tests.count)
+    for (block, test) in zip(blocks, tests) {
+      let shown = block.split(separator: "\n").map(String.init)
+      #expect(shown.count > 5)
+      if let line = Self.unlike(shown, Repository.text("Tests/\(test)").split(separator: "\n").map(String.init)) {
+        Issue.record("docs/adding/\(page).md shows what Tests/\(test) does not have there: \(line)")
+      }
     }
   }
 
