@@ -86,7 +86,7 @@ let package = Package(
     library("WeftModel", in: "Model", ["WeftBase"]),
     library("WeftKinds", in: "Model", ["WeftBase", "WeftTelemetry", "WeftProtobuf", "CRE2"]),
     library("WeftXDSMessages", in: "Model", ["WeftBase", "WeftProtobuf"]),
-    library("WeftXDS", in: "Model", ["WeftBase", "WeftProtobuf", "WeftModel", "WeftXDSMessages"]),
+    library("WeftXDS", in: "Model", ["WeftBase", "WeftTelemetry", "WeftProtobuf", "WeftModel", "WeftXDSMessages"]),
 
     // Data plane
     library(

@@ -15,7 +15,7 @@ LOG = {
     "protocol": "%PROTOCOL%", "status": "%RESPONSE_CODE%", "details": "%RESPONSE_CODE_DETAILS%", "flags": "%RESPONSE_FLAGS%",
     "received": "%BYTES_RECEIVED%", "sent": "%BYTES_SENT%", "cluster": "%UPSTREAM_CLUSTER%", "route": "%ROUTE_NAME%",
     "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "grpc": "%GRPC_STATUS%", "content type": "%RESP(CONTENT-TYPE)%"}
-CONNECTION_LOG = {"client": "%DOWNSTREAM_DIRECT_REMOTE_PORT%", "status": "%RESPONSE_CODE%", "flags": "%RESPONSE_FLAGS%", "received": "%BYTES_RECEIVED%", "sent": "%BYTES_SENT%",
+CONNECTION_LOG = {"type": "%ACCESS_LOG_TYPE%", "protocol": "%PROTOCOL%", "client": "%DOWNSTREAM_DIRECT_REMOTE_PORT%", "status": "%RESPONSE_CODE%", "flags": "%RESPONSE_FLAGS%", "received": "%BYTES_RECEIVED%", "sent": "%BYTES_SENT%",
                   "cluster": "%UPSTREAM_CLUSTER%", "metadata": "%DYNAMIC_METADATA(envoy.filters.listener.proxy_protocol:authority)%"}
 SEPARATOR = " | "
 

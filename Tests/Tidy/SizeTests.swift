@@ -188,6 +188,16 @@ struct LifeCycleTests {
 
 @Suite("unread fields")
 struct UnreadFieldTests {
+  @Test("every fact of a log line is set by the engine")
+  func logFactsAreSet() {
+    let record = Repository.text("Sources/Base/WeftTelemetry/AccessLog/AccessLogRecord.swift")
+    let fields = record.prefix(upTo: record.range(of: "package init() {}")!.lowerBound)
+      .matches(of: #/(?m)^  package var (?<name>\w+)/#).map { String($0.name) }
+    let engine = Repository.files(under: "Sources/DataPlane", suffix: ".swift").map(Repository.text).joined()
+    #expect(fields.count > 20, "the pattern finds no fields any more")
+    for name in fields { #expect(engine.contains("record.\(name) ="), "nobody sets \(name)") }
+  }
+
   static let list = "Tests/Golden/coverage/unread.txt"
 
   /// What `Tools/unread-fields.py` prints, of this build or of another index; nil when the build has no index of the data

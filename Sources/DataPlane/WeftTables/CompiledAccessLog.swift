@@ -84,8 +84,9 @@ struct CompiledLogFilter {
     switch node {
     case .status(let comparison): return compare(UInt64(record.status), comparison)
     case .duration(let comparison): return compare(UInt64(max(0, record.end) / 1_000_000), comparison)
-    case .notHealthCheck: return !record.isHealthCheck
-    case .traceable: return record.isTraced
+    // No request is known for a health check, and none is traced.
+    case .notHealthCheck: return true
+    case .traceable: return false
     case .sample(let parts): return record.random % 1_000_000 < parts
     case .flags(let flags): return flags.isEmpty ? !record.flags.isEmpty : record.flags.intersects(flags)
     case .header(let matcher): return matcher.matches(requestOf: source)

@@ -38,6 +38,22 @@ struct ConverterTests {
     #expect(converter.warnings.count == 1)
   }
 
+  @Test("operators without a value are told where they stand")
+  func operatorsWithoutValue() throws {
+    let converter = Converter()
+    var file = Envoy_Extensions_AccessLoggers_File_V3_FileAccessLog()
+    file.path = "/dev/null"
+    file.accessLogFormat = .format("%PROTOCOL% %TRACE_ID%")
+    _ = try converter.fileAccessLog(file, FieldPath())
+    file.accessLogFormat = .jsonFormat(Google_Protobuf_Struct(["sni": "%REQUESTED_SERVER_NAME%"]))
+    _ = try converter.fileAccessLog(file, FieldPath())
+    #expect(
+      converter.warnings.map(\.description) == [
+        "format: %TRACE_ID% has no value here, it prints -",
+        "[\"sni\"]: %REQUESTED_SERVER_NAME% has no value here, it prints -",
+      ])
+  }
+
   @Test("what a cluster says of requests that come in, and of health checks, is reported by path")
   func clusterOptions() throws {
     let converter = Converter()

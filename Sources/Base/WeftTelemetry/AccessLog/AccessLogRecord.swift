@@ -12,16 +12,13 @@ package struct AccessLogRecord: BitwiseCopyable {
     case other
   }
   package enum Kind: UInt8, BitwiseCopyable, Sendable {
-    case notSet, tcpUpstreamConnected, tcpPeriodic, tcpConnectionEnd
-    case downstreamStart, downstreamPeriodic, downstreamEnd, upstreamPoolReady, upstreamPeriodic, upstreamEnd
+    case downstreamEnd, tcpConnectionEnd
   }
 
   package var kind = Kind.downstreamEnd
   package var protocolName = ProtocolName.none
   package var upstreamProtocol = ProtocolName.none
   package var otherProtocol = ByteView.empty
-  package var isHealthCheck = false
-  package var isTraced = false
   /// 0 when no response was begun.
   package var status: UInt16 = 0
   package var flags = ResponseFlags()
@@ -33,65 +30,33 @@ package struct AccessLogRecord: BitwiseCopyable {
   package var startUnixNanoseconds: Int64 = 0
   package var lastDownstreamRx: Int64 = -1
   package var firstUpstreamTx: Int64 = -1
-  package var lastUpstreamTx: Int64 = -1
   package var firstUpstreamRx: Int64 = -1
   package var lastUpstreamRx: Int64 = -1
   package var firstDownstreamTx: Int64 = -1
   package var lastDownstreamTx: Int64 = -1
-  package var upstreamConnectStart: Int64 = -1
-  package var upstreamConnectEnd: Int64 = -1
-  package var upstreamPoolReady: Int64 = -1
-  package var downstreamHandshake: Int64 = -1
   /// When the line is written: the whole duration.
   package var end: Int64 = -1
 
   package var bytesReceived: UInt64 = 0
   package var bytesSent: UInt64 = 0
-  package var downstreamWireBytesReceived: UInt64 = 0
-  package var downstreamWireBytesSent: UInt64 = 0
-  package var downstreamHeaderBytesReceived: UInt64 = 0
-  package var downstreamHeaderBytesSent: UInt64 = 0
-  package var upstreamWireBytesReceived: UInt64 = 0
-  package var upstreamWireBytesSent: UInt64 = 0
-  package var upstreamHeaderBytesReceived: UInt64 = 0
-  package var upstreamHeaderBytesSent: UInt64 = 0
 
   package var connectionID: UInt64 = 0
-  package var upstreamConnectionID: UInt64 = 0
   package var streamID: UInt64 = 0
   /// One draw per stream; decides sampling.
   package var random: UInt64 = 0
 
   package var responseCodeDetails = ByteView.empty
-  package var connectionTerminationDetails = ByteView.empty
   package var routeName = ByteView.empty
   package var virtualHostName = ByteView.empty
   package var filterChainName = ByteView.empty
   package var upstreamCluster = ByteView.empty
   package var upstreamHostName = ByteView.empty
-  package var upstreamTransportFailureReason = ByteView.empty
-  package var downstreamTransportFailureReason = ByteView.empty
-  package var requestedServerName = ByteView.empty
-  package var localReplyBody = ByteView.empty
-  package var tlsVersion = ByteView.empty
-  package var tlsCipher = ByteView.empty
-  package var tlsSessionID = ByteView.empty
-  package var peerURISAN = ByteView.empty
-  package var peerDNSSAN = ByteView.empty
-  package var peerSubject = ByteView.empty
-  package var peerIssuer = ByteView.empty
-  package var peerSerial = ByteView.empty
-  package var peerFingerprint256 = ByteView.empty
-  package var localURISAN = ByteView.empty
-  package var localSubject = ByteView.empty
-  package var traceID = ByteView.empty
 
   package var downstreamRemote = LogAddress()
   package var downstreamDirectRemote = LogAddress()
   package var downstreamLocal = LogAddress()
   package var downstreamDirectLocal = LogAddress()
   package var upstreamRemote = LogAddress()
-  package var upstreamLocal = LogAddress()
 
   package var routeMetadata = ConstantTable<MetadataValue>()
   package var clusterMetadata = ConstantTable<MetadataValue>()

@@ -99,8 +99,7 @@ enum FormatSyntax {
 
   static func compile(_ p: Parsed, arena: ConstantArena) throws(ConfigError) -> FormatOperator {
     if let field = LogField.named[p.name] {
-      // `%REQUESTED_SERVER_NAME(SNI_FIRST:…)%` and the like narrow where a value comes from; there is one source here.
-      guard p.argument == nil || field == .requestedServerName || field == .accessLogType else {
+      guard p.argument == nil || field == .accessLogType else {
         throw ConfigError("operator %\(p.name)% takes no argument, has (\(p.argument ?? ""))")
       }
       return .field(field, maxLength: p.maxLength)
@@ -110,8 +109,6 @@ enum FormatSyntax {
     case "RESP", "RESPONSE_HEADER": return .responseHeader(try header(p, arena: arena))
     case "TRAILER", "RESPONSE_TRAILER": return .responseTrailer(try header(p, arena: arena))
     case "REQ_WITHOUT_QUERY": return .requestHeader(try header(p, arena: arena, dropQuery: true))
-    case "RESPONSE_HEADERS_BYTES": return .field(.downstreamHeaderBytesSent, maxLength: -1)
-    case "REQUEST_HEADERS_BYTES": return .field(.downstreamHeaderBytesReceived, maxLength: -1)
     case "START_TIME", "START_TIME_LOCAL":
       return .time(.start, try TimePattern.compile(nonEmpty(p.argument) ?? TimePattern.standard, arena: arena))
     case "EMIT_TIME", "EMIT_TIME_LOCAL":
@@ -129,18 +126,32 @@ enum FormatSyntax {
       let text = unsafe String(cString: value)
       return .literal(arena.text(p.maxLength >= 0 ? String(text.prefix(Int(p.maxLength))) : text))
     case "METADATA", "CLUSTER_METADATA", "DYNAMIC_METADATA": return try metadata(p, arena: arena)
-    case "UPSTREAM_METADATA", "FILTER_STATE", "UPSTREAM_FILTER_STATE", "VIRTUAL_CLUSTER_NAME",
-      "TLS_JA3_FINGERPRINT", "TLS_JA4_FINGERPRINT", "UNIQUE_ID", "CUSTOM_FLAGS",
-      "UPSTREAM_TLS_VERSION", "UPSTREAM_TLS_CIPHER", "UPSTREAM_TLS_SESSION_ID", "UPSTREAM_PEER_SUBJECT",
-      "UPSTREAM_PEER_ISSUER", "UPSTREAM_PEER_URI_SAN", "UPSTREAM_PEER_DNS_SAN", "UPSTREAM_LOCAL_SUBJECT",
-      "UPSTREAM_LOCAL_URI_SAN", "DOWNSTREAM_PEER_IP_SAN", "DOWNSTREAM_PEER_EMAIL_SAN", "DOWNSTREAM_LOCAL_DNS_SAN",
-      "DOWNSTREAM_PEER_FINGERPRINT_1", "DOWNSTREAM_PEER_CERT", "DOWNSTREAM_PEER_CERT_V_START",
-      "DOWNSTREAM_PEER_CERT_V_END", "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256", "UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
-      "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", "UPSTREAM_HOSTS_ATTEMPTED", "UPSTREAM_HOST_NAMES_ATTEMPTED":
-      return .unavailable
+    case let name where withoutValue.contains(name): return .unavailable
     default: throw ConfigError("operator %\(p.name)% does not exist")
     }
   }
+
+  /// Envoy's operators that are known, and have no value here: what they tell is kept by nobody yet.
+  static let withoutValue: Set<String> = [
+    "CONNECTION_TERMINATION_DETAILS", "CUSTOM_FLAGS", "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED",
+    "DOWNSTREAM_HANDSHAKE_DURATION", "DOWNSTREAM_HEADER_BYTES_RECEIVED", "DOWNSTREAM_HEADER_BYTES_SENT",
+    "DOWNSTREAM_LOCAL_DNS_SAN", "DOWNSTREAM_LOCAL_SUBJECT", "DOWNSTREAM_LOCAL_URI_SAN", "DOWNSTREAM_PEER_CERT",
+    "DOWNSTREAM_PEER_CERT_V_END", "DOWNSTREAM_PEER_CERT_V_START", "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256",
+    "DOWNSTREAM_PEER_DNS_SAN", "DOWNSTREAM_PEER_EMAIL_SAN", "DOWNSTREAM_PEER_FINGERPRINT_1",
+    "DOWNSTREAM_PEER_FINGERPRINT_256", "DOWNSTREAM_PEER_IP_SAN", "DOWNSTREAM_PEER_ISSUER", "DOWNSTREAM_PEER_SERIAL",
+    "DOWNSTREAM_PEER_SUBJECT", "DOWNSTREAM_PEER_URI_SAN", "DOWNSTREAM_TLS_CIPHER", "DOWNSTREAM_TLS_SESSION_ID",
+    "DOWNSTREAM_TLS_VERSION", "DOWNSTREAM_TRANSPORT_FAILURE_REASON", "DOWNSTREAM_WIRE_BYTES_RECEIVED",
+    "DOWNSTREAM_WIRE_BYTES_SENT", "FILTER_STATE", "LOCAL_REPLY_BODY", "REQUESTED_SERVER_NAME",
+    "REQUEST_HEADERS_BYTES", "REQUEST_TX_DURATION", "RESPONSE_HEADERS_BYTES", "TLS_JA3_FINGERPRINT",
+    "TLS_JA4_FINGERPRINT", "TRACE_ID", "UNIQUE_ID", "UPSTREAM_CONNECTION_ID",
+    "UPSTREAM_CONNECTION_POOL_READY_DURATION", "UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", "UPSTREAM_FILTER_STATE",
+    "UPSTREAM_HEADER_BYTES_RECEIVED", "UPSTREAM_HEADER_BYTES_SENT", "UPSTREAM_HOSTS_ATTEMPTED",
+    "UPSTREAM_HOST_NAMES_ATTEMPTED", "UPSTREAM_LOCAL_ADDRESS", "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT",
+    "UPSTREAM_LOCAL_PORT", "UPSTREAM_LOCAL_SUBJECT", "UPSTREAM_LOCAL_URI_SAN", "UPSTREAM_METADATA",
+    "UPSTREAM_PEER_DNS_SAN", "UPSTREAM_PEER_ISSUER", "UPSTREAM_PEER_SUBJECT", "UPSTREAM_PEER_URI_SAN",
+    "UPSTREAM_TLS_CIPHER", "UPSTREAM_TLS_SESSION_ID", "UPSTREAM_TLS_VERSION", "UPSTREAM_TRANSPORT_FAILURE_REASON",
+    "UPSTREAM_WIRE_BYTES_RECEIVED", "UPSTREAM_WIRE_BYTES_SENT", "VIRTUAL_CLUSTER_NAME",
+  ]
 
   private static func nonEmpty(_ text: String?) -> String? { text.flatMap { $0.isEmpty ? nil : $0 } }
 
@@ -171,13 +182,21 @@ enum FormatSyntax {
     case "ROUTE": return .metadata(.route, path: path, maxLength: p.maxLength)
     case "CLUSTER": return .metadata(.cluster, path: path, maxLength: p.maxLength)
     case "DYNAMIC": return .metadata(.dynamic, path: path, maxLength: p.maxLength)
-    case "UPSTREAM_HOST", "LISTENER", "VIRTUAL_HOST", "LISTENER_FILTER_CHAIN": return .unavailable
+    case let owner where ownersWithoutValue.contains(owner): return .unavailable
     default: throw ConfigError("operator %METADATA(TYPE:…)%: \(owner) is no type of metadata")
     }
   }
 
+  /// Owners of metadata that `%METADATA(…)%` may name, of whose nothing is kept.
+  static let ownersWithoutValue: Set<String> = ["UPSTREAM_HOST", "LISTENER", "VIRTUAL_HOST", "LISTENER_FILTER_CHAIN"]
+
   private static func commonDuration(_ p: Parsed) throws(ConfigError) -> FormatOperator {
     let parts = (p.argument ?? "").split(separator: ":").map(String.init)
+    if parts.count >= 2, parts.prefix(2).allSatisfy({ LogMoment.named[$0] != nil || LogMoment.untold.contains($0) }),
+      parts.prefix(2).contains(where: LogMoment.untold.contains)
+    {
+      return .unavailable
+    }
     guard parts.count == 2 || parts.count == 3, let from = LogMoment.named[parts[0]], let to = LogMoment.named[parts[1]]
     else {
       throw ConfigError(
@@ -218,5 +237,28 @@ enum FormatSyntax {
     default:
       throw ConfigError("operator %PATH(QUERY:ORIGINAL)% takes ORIG, PATH or ORIG_OR_PATH second, has \(parts[1])")
     }
+  }
+}
+
+extension FormatProgram {
+  /// The operators of a format that have no value here, as they are written: each stands for `-` in every line. Empty when the format is wrong,
+  /// which whoever compiles it says.
+  package static func operatorsWithoutValue(in format: String) -> [String] {
+    let bytes = Array(format.utf8)
+    let arena = ConstantArena()
+    var found: [String] = []
+    var i = 0
+    while let start = bytes[i...].firstIndex(of: UInt8(ascii: "%")) {
+      if start + 1 < bytes.count, bytes[start + 1] == UInt8(ascii: "%") {
+        i = start + 2
+        continue
+      }
+      guard let parsed = try? FormatSyntax.parse(bytes, at: start, format) else { return found }
+      if case .unavailable? = try? FormatSyntax.compile(parsed, arena: arena) {
+        found.append(String(decoding: bytes[start..<parsed.end], as: UTF8.self))
+      }
+      i = parsed.end
+    }
+    return found
   }
 }

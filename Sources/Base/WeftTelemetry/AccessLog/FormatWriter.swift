@@ -166,25 +166,13 @@ enum FormatWriter {
         out.append(byte <= 0x20 || byte == 0x7f || byte == 0x22 || byte == 0x5c ? UInt8(ascii: "_") : byte)
       }
       return .text
-    case .connectionTerminationDetails: return text(r.connectionTerminationDetails)
     case .bytesReceived: return number(r.bytesReceived, &out)
     case .bytesSent: return number(r.bytesSent, &out)
-    case .upstreamWireBytesReceived: return number(r.upstreamWireBytesReceived, &out)
-    case .upstreamWireBytesSent: return number(r.upstreamWireBytesSent, &out)
-    case .upstreamHeaderBytesReceived: return number(r.upstreamHeaderBytesReceived, &out)
-    case .upstreamHeaderBytesSent: return number(r.upstreamHeaderBytesSent, &out)
-    case .downstreamWireBytesReceived: return number(r.downstreamWireBytesReceived, &out)
-    case .downstreamWireBytesSent: return number(r.downstreamWireBytesSent, &out)
-    case .downstreamHeaderBytesReceived: return number(r.downstreamHeaderBytesReceived, &out)
-    case .downstreamHeaderBytesSent: return number(r.downstreamHeaderBytesSent, &out)
     case .duration: return milliseconds(0, r.end, &out)
     case .requestDuration: return milliseconds(0, r.lastDownstreamRx, &out)
-    case .requestTxDuration: return milliseconds(0, r.lastUpstreamTx, &out)
     case .responseDuration: return milliseconds(0, r.firstUpstreamRx, &out)
     case .responseTxDuration: return milliseconds(r.firstUpstreamRx, r.lastDownstreamTx, &out)
     case .roundtripDuration: return milliseconds(0, r.lastDownstreamTx, &out)
-    case .downstreamHandshakeDuration: return milliseconds(0, r.downstreamHandshake, &out)
-    case .upstreamConnectionPoolReadyDuration: return milliseconds(0, r.upstreamPoolReady, &out)
     case .responseFlags: return appendFlags(r.flags, long: false, &out)
     case .responseFlagsLong: return appendFlags(r.flags, long: true, &out)
     case .routeName: return text(r.routeName)
@@ -197,12 +185,7 @@ enum FormatWriter {
     case .upstreamHostNameWithoutPort:
       return r.upstreamHostName.isEmpty ? appendAddress(r.upstreamRemote, port: false, &out) : text(r.upstreamHostName)
     case .upstreamCluster: return text(r.upstreamCluster)
-    case .upstreamLocalAddress: return appendAddress(r.upstreamLocal, port: true, &out)
-    case .upstreamLocalAddressWithoutPort: return appendAddress(r.upstreamLocal, port: false, &out)
-    case .upstreamLocalPort: return appendPort(r.upstreamLocal, &out)
     case .upstreamRequestAttemptCount: return number(UInt64(r.attempts), &out)
-    case .upstreamTransportFailureReason: return text(r.upstreamTransportFailureReason)
-    case .downstreamTransportFailureReason: return text(r.downstreamTransportFailureReason)
     case .downstreamRemoteAddress: return appendAddress(r.downstreamRemote, port: true, &out)
     case .downstreamRemoteAddressWithoutPort: return appendAddress(r.downstreamRemote, port: false, &out)
     case .downstreamRemotePort: return appendPort(r.downstreamRemote, &out)
@@ -216,29 +199,14 @@ enum FormatWriter {
     case .downstreamDirectLocalAddressWithoutPort: return appendAddress(r.downstreamDirectLocal, port: false, &out)
     case .downstreamDirectLocalPort: return appendPort(r.downstreamDirectLocal, &out)
     case .connectionID: return number(r.connectionID, &out)
-    case .upstreamConnectionID: return r.upstreamConnectionID == 0 ? .missing : number(r.upstreamConnectionID, &out)
     case .streamID: return number(r.streamID, &out)
-    case .requestedServerName: return text(r.requestedServerName)
     case .hostname:
       HostName.append(to: &out)
       return .text
-    case .localReplyBody: return text(r.localReplyBody)
     case .filterChainName: return text(r.filterChainName)
     case .accessLogType:
       out.append(r.kind.text)
       return .text
-    case .tlsVersion: return text(r.tlsVersion)
-    case .tlsCipher: return text(r.tlsCipher)
-    case .tlsSessionID: return text(r.tlsSessionID)
-    case .peerURISAN: return text(r.peerURISAN)
-    case .peerDNSSAN: return text(r.peerDNSSAN)
-    case .peerSubject: return text(r.peerSubject)
-    case .peerIssuer: return text(r.peerIssuer)
-    case .peerSerial: return text(r.peerSerial)
-    case .peerFingerprint256: return text(r.peerFingerprint256)
-    case .localURISAN: return text(r.localURISAN)
-    case .localSubject: return text(r.localSubject)
-    case .traceID: return text(r.traceID)
     }
   }
 
@@ -335,16 +303,8 @@ enum HostName {
 extension AccessLogRecord.Kind {
   package var text: StaticString {
     switch self {
-    case .notSet: "NotSet"
-    case .tcpUpstreamConnected: "TcpUpstreamConnected"
-    case .tcpPeriodic: "TcpPeriodic"
     case .tcpConnectionEnd: "TcpConnectionEnd"
-    case .downstreamStart: "DownstreamStart"
-    case .downstreamPeriodic: "DownstreamPeriodic"
     case .downstreamEnd: "DownstreamEnd"
-    case .upstreamPoolReady: "UpstreamPoolReady"
-    case .upstreamPeriodic: "UpstreamPeriodic"
-    case .upstreamEnd: "UpstreamEnd"
     }
   }
 }

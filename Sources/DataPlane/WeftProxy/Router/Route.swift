@@ -230,13 +230,17 @@ extension WorkerEngine {
   func rewriteHostAutomatically(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     guard let route = stream[].route, route[].hostRewrite == .automatic else { return }
+    let name = endpointName(stream)
+    if !name.isEmpty { replaceHost(s, head, name, route) }
+  }
+
+  /// The name of the last attempt's endpoint; empty when it has none, or is no member of its cluster any more.
+  func endpointName(_ stream: SlotRef<Stream>) -> ByteView {
     let host = stream[].host.isNone ? stream[].tried.last : stream[].host
-    guard !host.isNone, hosts.contains(host) else { return }
+    guard !host.isNone, hosts.contains(host) else { return .empty }
     let position = Int(hosts[host].position)
     let config = clusters[stream[].cluster].config
-    guard position >= 0, position < config[].endpoints.count else { return }
-    let name = config[].endpoints[position].hostname
-    if !name.isEmpty { replaceHost(s, head, name, route) }
+    return position >= 0 && position < config[].endpoints.count ? config[].endpoints[position].hostname : .empty
   }
 
   private func replaceHost(

@@ -83,7 +83,13 @@ extension WorkerEngine {
     func since(_ instant: MonotonicInstant) -> Int64 {
       instant == .zero ? -1 : Int64(clamping: instant.nanoseconds &- start)
     }
-    record.protocolName = slot[].kind == .http2 ? .http2 : stream[].flags.contains(.clientHTTP10) ? .http10 : .http11
+    switch slot[].kind {
+    case .tcp:
+      record.kind = .tcpConnectionEnd
+      record.protocolName = .none
+    case .http2: record.protocolName = .http2
+    default: record.protocolName = stream[].flags.contains(.clientHTTP10) ? .http10 : .http11
+    }
     if let codec = stream[].codec {
       record.protocolName = .other
       record.otherProtocol = codec[].name
@@ -138,6 +144,7 @@ extension WorkerEngine {
     } else if let last = stream[].lastHost {
       record.upstreamRemote = LogAddress(last)
     }
+    if !stream[].cluster.isNone { record.upstreamHostName = endpointName(stream) }
     switch stream[].upstreamKind {
     case .http1: record.upstreamProtocol = .http11
     case .http2: record.upstreamProtocol = .http2

@@ -1,6 +1,7 @@
 package import WeftBase
 package import WeftModel
 import WeftProtobuf
+import WeftTelemetry
 package import WeftXDSMessages
 
 extension Converter {
@@ -43,8 +44,10 @@ extension Converter {
     var out = FileAccessLogSettings(path: try required(value.path, at.field("path")))
     switch value.accessLogFormat {
     case nil: break
-    case .format(let text): out.format.shape = text.isEmpty ? .standard : .text(text)
-    case .jsonFormat(let object), .typedJsonFormat(let object): out.format.shape = .json(shape(object))
+    case .format(let text):
+      out.format.shape = text.isEmpty ? .standard : .text(text)
+      tellOperators(of: text, at.field("format"))
+    case .jsonFormat(let object), .typedJsonFormat(let object): out.format.shape = .json(shape(object, at))
     case .logFormat(let format): out.format = try logFormat(format, at.field("log_format"))
     }
     return out
@@ -70,32 +73,45 @@ extension Converter {
     var out = LogFormat()
     out.omitsEmptyValues = value.omitEmptyValues
     switch value.format {
-    case .textFormat(let text): out.shape = text.isEmpty ? .standard : .text(text)
-    case .jsonFormat(let object): out.shape = .json(shape(object))
+    case .textFormat(let text):
+      out.shape = text.isEmpty ? .standard : .text(text)
+      tellOperators(of: text, at.field("text_format"))
+    case .jsonFormat(let object): out.shape = .json(shape(object, at.field("json_format")))
     case .textFormatSource(let source):
       guard case .inline(let bytes) = try data(source, at.field("text_format_source")) else {
         throw fail(at.field("text_format_source"), "must be inline_string")
       }
-      out.shape = .text(String(decoding: bytes, as: UTF8.self))
+      let text = String(decoding: bytes, as: UTF8.self)
+      out.shape = .text(text)
+      tellOperators(of: text, at.field("text_format_source"))
     case nil: throw fail(at, "needs one of text_format_source, text_format, json_format")
     }
     unsupported(!value.formatters.isEmpty, at, "formatters")
     return out
   }
 
-  private func shape(_ object: Google_Protobuf_Struct) -> LogFormat.JSONShape {
-    .object(
-      object.fields.sorted { $0.key < $1.key }.map { LogFormat.JSONShape.Field(name: $0.key, value: shape($0.value)) })
+  /// Tells which operators of a format have no value here.
+  func tellOperators(of format: String, _ at: FieldPath) {
+    for text in FormatProgram.operatorsWithoutValue(in: format) { warn(at, "\(text) has no value here, it prints -") }
   }
 
-  private func shape(_ value: Google_Protobuf_Value) -> LogFormat.JSONShape {
+  private func shape(_ object: Google_Protobuf_Struct, _ at: FieldPath) -> LogFormat.JSONShape {
+    .object(
+      object.fields.sorted { $0.key < $1.key }.map {
+        LogFormat.JSONShape.Field(name: $0.key, value: shape($0.value, at.key($0.key)))
+      })
+  }
+
+  private func shape(_ value: Google_Protobuf_Value, _ at: FieldPath) -> LogFormat.JSONShape {
     switch value.kind {
-    case .stringValue(let text): .format(text)
-    case .numberValue(let number): .number(number)
-    case .boolValue(let flag): .bool(flag)
-    case .structValue(let object): shape(object)
-    case .listValue(let list): .array(list.values.map { shape($0) })
-    case .nullValue, nil: .null
+    case .stringValue(let text):
+      tellOperators(of: text, at)
+      return .format(text)
+    case .numberValue(let number): return .number(number)
+    case .boolValue(let flag): return .bool(flag)
+    case .structValue(let object): return shape(object, at)
+    case .listValue(let list): return .array(list.values.enumerated().map { shape($1, at.index($0)) })
+    case .nullValue, nil: return .null
     }
   }
 
@@ -128,8 +144,12 @@ extension Converter {
     switch value.filterSpecifier {
     case .statusCodeFilter(let f): return .status(try comparison(f.comparison, at.field("status_code_filter")))
     case .durationFilter(let f): return .duration(try comparison(f.comparison, at.field("duration_filter")))
-    case .notHealthCheckFilter: return .notHealthCheck
-    case .traceableFilter: return .traceable
+    case .notHealthCheckFilter:
+      warn(at.field("not_health_check_filter"), "has no effect: no request is known for a health check")
+      return .notHealthCheck
+    case .traceableFilter:
+      warn(at.field("traceable_filter"), "lets no line pass: requests are not traced")
+      return .traceable
     case .runtimeFilter(let f):
       return .runtime(
         RuntimeFraction(f.percentSampled.map { fraction($0) } ?? FractionalPercent(0), runtimeKey: f.runtimeKey),

@@ -410,6 +410,7 @@ package final class Converter {
     guard HeaderText.isValue(value) else {
       throw fail(at.field("header").field("value"), "must not hold line breaks or NUL")
     }
+    tellOperators(of: value, at.field("header").field("value"))
     var action: HeaderValueOption.Action =
       switch option.appendAction {
       case .addIfAbsent: .addIfAbsent

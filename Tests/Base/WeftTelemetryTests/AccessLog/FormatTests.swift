@@ -49,6 +49,20 @@ struct FormatTests {
   }
 
   @Test(
+    "operators that never have a value are known by name and print as nothing",
+    arguments: [
+      ("%PROTOCOL% %UPSTREAM_LOCAL_ADDRESS% %%TRACE_ID%% %TRACE_ID%", ["%UPSTREAM_LOCAL_ADDRESS%", "%TRACE_ID%"]),
+      ("%REQUESTED_SERVER_NAME(SNI_FIRST:ORIG)%", ["%REQUESTED_SERVER_NAME(SNI_FIRST:ORIG)%"]),
+      ("%COMMON_DURATION(US_CX_BEG:DS_TX_END:us)%", ["%COMMON_DURATION(US_CX_BEG:DS_TX_END:us)%"]),
+      ("%METADATA(LISTENER:a:b)% %METADATA(ROUTE:a:b)%", ["%METADATA(LISTENER:a:b)%"]),
+      ("%START_TIME(%Y)% %REQ(:PATH)%", []), ("%TRACE_ID% %", ["%TRACE_ID%"]), ("", []),
+    ])
+  func withoutValue(text: String, names: [String]) throws {
+    #expect(FormatProgram.operatorsWithoutValue(in: text) == names)
+    for name in names { #expect(try format(name, source()) == "-") }
+  }
+
+  @Test(
     "metadata of route and cluster, text as it stands, all else as JSON",
     arguments: [
       ("%METADATA(ROUTE:app:color)%", "red"), ("%METADATA(CLUSTER:app:color)%", "blue"),
