@@ -272,6 +272,11 @@ struct RouteCompiler {
     }
     var hashed: [CompiledHashPolicy] = []
     for (i, policy) in action.hashPolicies.enumerated() {
+      guard i < CompiledRoute.mostHashPolicies else {
+        throw ConfigError(
+          path: FieldPath().field("hash_policy").index(i),
+          "is one policy too many: a route may have \(CompiledRoute.mostHashPolicies)")
+      }
       do throws(ConfigError) { hashed.append(try CompiledHashPolicy(policy, storage)) } catch {
         throw error.inside(FieldPath().field("hash_policy").index(i))
       }

@@ -166,6 +166,8 @@ package struct CompiledRoute {
   package var terminatesConnect = false
   /// What of a request is hashed, for balancing by hash.
   package var hashPolicies = ConstantTable<CompiledHashPolicy>()
+  /// A stream remembers in a bit of each which cookie is new.
+  package static let mostHashPolicies = 32
   /// Where copies of its requests go.
   package var mirrors = ConstantTable<CompiledMirror>()
   /// By position in the filter chain; empty: the chain's own hold.

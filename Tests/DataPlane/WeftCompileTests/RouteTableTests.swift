@@ -387,6 +387,11 @@ struct RouteTableTests {
     #expect(
       path(Route(match: RouteMatch(.prefix("/")), action: .forward(RouteAction(cluster: .weighted(none)))))
         == "virtual_hosts[0].routes[0].route.weighted_clusters")
+    var hashed = RouteAction(cluster: .cluster("a"))
+    hashed.hashPolicies = Array(repeating: HashPolicy(.sourceIP), count: 33)
+    #expect(
+      path(Route(match: RouteMatch(.prefix("/")), action: .forward(hashed)))
+        == "virtual_hosts[0].routes[0].route.hash_policy[32]")
   }
 }
 

@@ -97,8 +97,19 @@ struct LocalRateLimitTests {
     #expect(ends.exchange()?.status == 200)
   }
 
-  @Test("a limit by address or cluster holds on weighted routes, and keeps no memory of those it asked about")
-  func weighted() throws {
+  enum ClusterChoice: CaseIterable, Sendable {
+    case weighted, named, weightedNamed
+    var specifier: ClusterSpecifier {
+      var entry = WeightedClusters.Entry(name: self == .weighted ? "backend" : "", weight: 1)
+      if self == .weightedNamed { entry.header = "x-cluster" }
+      return self == .named ? .header("x-cluster") : .weighted(WeightedClusters([entry]))
+    }
+  }
+
+  @Test(
+    "a limit by address or cluster holds whoever names the cluster, and keeps no memory of those it asked about",
+    arguments: ClusterChoice.allCases)
+  func chosenCluster(_ choice: ClusterChoice) throws {
     let more = """
       , "filter_enforced": \(Self.always),
       "descriptors": [{"entries": [{"key": "remote_address", "value": "127.0.0.1"}, {"key": "destination_cluster", "value": "backend"}],
@@ -107,9 +118,11 @@ struct LocalRateLimitTests {
       """
     let world = FilterWorld.make(
       [try Self.chain(#"{"max_tokens": 10000, "fill_interval": "60s"}"#, more)],
-      route: { $0.cluster = .weighted(WeightedClusters([WeightedClusters.Entry(name: "backend", weight: 1)])) })
+      route: { $0.cluster = choice.specifier })
     let ends = Self.ends(world)
-    #expect((0..<5).map { _ in ends.exchange()?.status } == [200, 200, 200, 429, 429])
+    let named = [("x-cluster", "backend")]
+    #expect((0..<5).map { _ in ends.exchange(fields: named)?.status } == [200, 200, 200, 429, 429])
+    if choice != .weighted { #expect(ends.exchange(fields: [("x-cluster", "nobody")])?.status == 503) }
   }
 
   @Test("tokens come evenly")

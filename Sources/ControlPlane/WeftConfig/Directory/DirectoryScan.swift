@@ -99,7 +99,8 @@ enum DirectoryScan {
   static func contents(
     of path: String, limit: Int
   ) throws(DirectoryError) -> (bytes: [UInt8], before: FileSignature, after: FileSignature) {
-    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    // Nobody waits for the writer of a pipe.
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw DirectoryError(path: path, code: errno) }
     defer { close(descriptor) }
     let before = try signature(descriptor, path)

@@ -50,7 +50,7 @@ extension WorkerEngine {
   }
 
   private func hashOfNewCookie(_ s: StreamIndex, _ policy: Int) -> UInt64 {
-    streams[s].newCookies |= 1 << UInt32(min(policy, 31))
+    streams[s].newCookies |= 1 << UInt32(policy)
     scratch[].removeAll()
     writeCookieValue(s)
     return XXHash64.hash(scratch[].view)
@@ -74,7 +74,7 @@ extension WorkerEngine {
   func giveCookies(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
     guard let route = stream[].route else { return }
-    for i in route[].hashPolicies.indices where stream[].newCookies & 1 << UInt32(min(i, 31)) != 0 {
+    for i in route[].hashPolicies.indices where stream[].newCookies & 1 << UInt32(i) != 0 {
       let policy = route[].hashPolicies[i]
       guard policy.isGenerated else { continue }
       scratch[].removeAll()

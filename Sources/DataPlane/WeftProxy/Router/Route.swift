@@ -21,7 +21,7 @@ extension WorkerEngine {
       filters = self.filters(of: stream[].tunnel, head, manager, stream[].route)
     }
     if let chain = filters {
-      guard takeFilters(stream, chain, manager) else { return noRoomForFilters(s, head) }
+      guard takeFilters(stream, head, chain, manager) else { return noRoomForFilters(s, head) }
       let end = !head.hasContent && head.framing != .tunnel
       guard filterRequest(s, stream, head, chain, end: end) else { return }
     }
@@ -221,7 +221,7 @@ extension WorkerEngine {
   }
 
   /// The cluster that a request names itself.
-  private func clusterPosition(named name: ByteView?, _ snapshot: UInt32) -> Int32 {
+  func clusterPosition(named name: ByteView?, _ snapshot: UInt32) -> Int32 {
     guard let name else { return -1 }
     return ClusterPositions.position(of: name, in: configuration[].uses[Int(snapshot)].names)
   }

@@ -27,7 +27,8 @@ extension WorkerEngine {
   /// Takes up the chain for a stream that begins. False when there is no room for its state.
   @inline(__always)
   func takeFilters(
-    _ stream: SlotRef<Stream>, _ chain: ConfigRef<HTTPFilterChain>, _ manager: ConfigRef<CompiledHTTPManager>
+    _ stream: SlotRef<Stream>, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>,
+    _ manager: ConfigRef<CompiledHTTPManager>
   ) -> Bool {
     switch chain[].place {
     case .blankSlot: break
@@ -38,22 +39,46 @@ extension WorkerEngine {
     }
     stream[].filters = chain
     stream[].routes = manager[].routes
-    stream[].filterConfigs = chosenConfigs(stream, chain)
+    stream[].filterConfigs = chosenConfigs(stream, head, chain)
     return true
   }
 
   /// The configuration of the filters as the stream's route has it: the weighted cluster's, else the route's, else the chain's.
   @inline(__always)
-  private func chosenConfigs(_ stream: SlotRef<Stream>, _ chain: ConfigRef<HTTPFilterChain>) -> FilterConfigs {
+  private func chosenConfigs(
+    _ stream: SlotRef<Stream>, _ head: MessageHead, _ chain: ConfigRef<HTTPFilterChain>
+  ) -> FilterConfigs {
     guard let route = stream[].route else { return chain[].configs }
     let ofRoute = route[].filterConfigs
-    if route[].clusterKind == .weighted {
-      // Chosen once: the same entry is forwarded to.
-      let entry = route.weightedEntry(stream[].random)
-      stream[].weightedCluster = Int32(entry)
-      if entry >= 0, !route[].weighted[entry].filterConfigs.isEmpty { return route[].weighted[entry].filterConfigs }
+    switch route[].clusterKind {
+    case .fixed: break
+    case .weighted, .header:
+      let ofEntry = chooseCluster(stream, head, route)
+      if !ofEntry.isEmpty { return ofEntry }
     }
     return ofRoute.isEmpty ? chain[].configs : ofRoute
+  }
+
+  /// Takes down which cluster the route leads to, for filters that ask. What the weighted entry says of filters; empty when there is none, or it says
+  /// nothing.
+  @inline(never)
+  private func chooseCluster(
+    _ stream: SlotRef<Stream>, _ head: MessageHead, _ route: ConfigRef<CompiledRoute>
+  ) -> FilterConfigs {
+    stream[].namedCluster = -1
+    guard case .weighted = route[].clusterKind else {
+      stream[].namedCluster = clusterPosition(named: head.first(named: route[].clusterHeader), stream[].snapshot)
+      return FilterConfigs()
+    }
+    // Chosen once: the same entry is forwarded to.
+    let entry = route.weightedEntry(stream[].random)
+    stream[].weightedCluster = Int32(entry)
+    guard entry >= 0 else { return FilterConfigs() }
+    let header = route[].weighted[entry].header
+    if !header.isEmpty {
+      stream[].namedCluster = clusterPosition(named: head.first(named: header), stream[].snapshot)
+    }
+    return route[].weighted[entry].filterConfigs
   }
 
   /// A filter changed what the route depends on. Those that have seen the head, up to entry `last` of their list, keep the configuration they began
@@ -65,7 +90,7 @@ extension WorkerEngine {
     let old = stream[].filterConfigs
     stream[].weightedCluster = -1
     findRoute(s, head)
-    let new = chosenConfigs(stream, chain)
+    let new = chosenConfigs(stream, head, chain)
     if new.isSame(as: old) { return true }
     if stream[].frame.block == .max {
       guard let block = filterBlocks[].take(chain[].image) else { return false }
@@ -457,6 +482,12 @@ extension WorkerEngine: FilterHost {
   package static func _routeCluster(_ engine: UnsafeMutableRawPointer, _ stream: StreamIndex) -> ByteView {
     let slot = unsafe lend(engine) { own in own.streams.ref(stream) }
     guard let route = slot[].route else { return .empty }
+    if slot[].namedCluster >= 0 {
+      return unsafe lend(engine) { own in
+        let state = own.routeCluster(stream)
+        return state.isNone ? .empty : own.clusters[state].config[].name
+      }
+    }
     switch route[].clusterKind {
     case .fixed: return route[].clusterName
     case .weighted:
@@ -471,10 +502,11 @@ extension WorkerEngine: FilterHost {
     let slot = streams.ref(stream)
     guard let route = slot[].route else { return .none }
     var position = route[].cluster
-    if route[].clusterKind == .weighted {
+    if case .weighted = route[].clusterKind {
       let entry = Int(slot[].weightedCluster)
       position = entry >= 0 ? route[].weighted[entry].cluster : -1
     }
+    if slot[].namedCluster >= 0 { position = slot[].namedCluster }
     return clusterState(slot[].snapshot, position)
   }
 

@@ -97,6 +97,8 @@ package struct Stream: Linked {
   var route: ConfigRef<CompiledRoute>?
   /// The entry that a weighted route chose; -1: none.
   package var weightedCluster: Int32 = -1
+  /// Where the request itself names its cluster, and filters may ask for it: its position in the snapshot; −1 there is none.
+  package var namedCluster: Int32 = -1
   /// The filters it runs through; nil when there are none. Their configuration for its route, and how far the walk has come.
   var filters: ConfigRef<HTTPFilterChain>?
   var filterConfigs = FilterConfigs()

@@ -192,7 +192,7 @@ package struct FilterCall<Config: BitwiseCopyable>: ~Copyable {
   @inlinable package var random: UInt64 { unsafe desk.pointee.random }
   /// Number of the worker: which of a config's per-worker cells to use.
   @inlinable package var worker: Int { unsafe desk.pointee.worker }
-  /// Name of the cluster that the request's route leads to; empty when the request names it itself.
+  /// Name of the cluster that the request's route leads to; empty when the request names it itself, and there is none of that name.
   package var routeCluster: ByteView {
     unsafe desk.pointee.host._routeCluster(desk.pointee.engine, desk.pointee.stream)
   }

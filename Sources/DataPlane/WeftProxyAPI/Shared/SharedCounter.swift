@@ -3,7 +3,7 @@ import WeftTelemetry
 
 /// A number that all workers count up and down, owned by a configuration: how many faults are active, how many connections are open.
 ///
-/// *Shape*: one pointer. *Cost*: one atomic addition.
+/// *Shape*: one pointer. *Cost*: one atomic operation, a further one for each worker that comes between.
 /// Why sound: the cell is only touched atomically; the storage it was made in outlives every use, as it does all compiled configuration.
 @safe
 package struct SharedCounter: BitwiseCopyable, @unchecked Sendable {  // an atomic cell
@@ -17,11 +17,13 @@ package struct SharedCounter: BitwiseCopyable, @unchecked Sendable {  // an atom
 
   package var value: UInt64 { unsafe weft_load(cell) }
 
-  /// Takes one if fewer than `limit` are taken.
+  /// Takes one if fewer than `limit` are taken. Who is refused has never held one: nobody else is refused for its sake.
   package func take(limit: UInt64) -> Bool {
-    if unsafe weft_fetch_add(cell, 1) < limit { return true }
-    give()
-    return false
+    while true {
+      let taken = value
+      if taken >= limit { return false }
+      if unsafe weft_compare_exchange(cell, taken, taken &+ 1) != 0 { return true }
+    }
   }
 
   /// Takes one, whatever the limit.

@@ -27,7 +27,7 @@ package enum BootstrapLoader {
     path: String, refuseUnknownFields: Bool = false, extensions: ProxyExtensions = .none
   ) throws(ConfigError) -> Loaded {
     let bytes: [UInt8]
-    do throws(ConfigError) { bytes = try DataSource.file(path: path).load() } catch {
+    do throws(ConfigError) { bytes = try DataSource.file(path: path).load(waits: true) } catch {
       throw ConfigError(kind: kind, error.message)
     }
     return try load(bytes, refuseUnknownFields: refuseUnknownFields, extensions: extensions)

@@ -110,7 +110,7 @@ package struct ProxyArguments: Sendable {
     guard let configPath else {
       throw ConfigError(kind: kind, "no configuration: give -c FILE or --config-yaml TEXT")
     }
-    do throws(ConfigError) { return try DataSource.file(path: configPath).load() } catch {
+    do throws(ConfigError) { return try DataSource.file(path: configPath).load(waits: true) } catch {
       throw ConfigError(kind: kind, error.message)
     }
   }

@@ -57,20 +57,16 @@ package final class BalancerTables: Sendable {
 
   /// Has tables made and tells `done`, on the builder's thread, one order after the other.
   package func order(_ jobs: [BalancerTableJob], done: @escaping @Sendable ([BalancerTable]) -> Void) {
-    let isFirst = state.withLock { state in
+    let hasThread = state.withLock { state -> Bool in
       state.orders.append(Order(jobs: jobs, done: done))
-      defer { state.isRunning = true }
-      return !state.isRunning
+      if state.isRunning { return true }
+      state.isRunning = true
+      // It has made everything, and ends.
+      state.thread.take()?.join()
+      state.thread = try? Worker(name: "weft-tables") { self.work() }
+      return state.thread != nil
     }
-    guard isFirst else { return }
-    // It has made everything, and ends.
-    state.withLock { $0.thread.take() }?.join()
-    do {
-      let thread = try Worker(name: "weft-tables") { self.work() }
-      state.withLock { $0.thread = thread }
-    } catch {
-      work()
-    }
+    if !hasThread { work() }
   }
 
   private func work() {

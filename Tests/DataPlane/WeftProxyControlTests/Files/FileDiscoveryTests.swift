@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 import WeftBase
 import WeftModel
@@ -93,6 +94,23 @@ struct FileDiscoveryTests {
           #expect((names(other) ?? []).count <= whole.count)
         }
       }
+    }
+  }
+
+  @Test("what is named as a file and is a pipe, a folder or too large is refused, and nobody waits for it")
+  func noFile() throws {
+    let pipe = directory.file("pipe")
+    try #require(unsafe mkfifo(pipe, 0o600) == 0)
+    let large = directory.file("large")
+    let descriptor = unsafe open(large, O_CREAT | O_WRONLY, 0o600)
+    try #require(ftruncate(descriptor, off_t(DataSource.maxFileBytes) + 1) == 0)
+    _ = close(descriptor)
+    for (path, reason) in [
+      (pipe, "is a pipe, whose writer nobody here waits for; it must be a file"), (directory.path, "cannot read"),
+      (large, "is larger than 16777216 bytes"), (directory.file("none"), "cannot read"),
+    ] {
+      let error = #expect(throws: ConfigError.self) { try DataSource.file(path: path).load() }
+      #expect(error?.description.contains(reason) ?? false, "\(path): \(error?.description ?? "")")
     }
   }
 
