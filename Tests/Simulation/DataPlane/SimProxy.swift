@@ -81,7 +81,7 @@ final class SimProxy {
   /// Requests for `path` that were answered.
   func logCount(_ path: String) -> Int { logLines().count { !$0.hasPrefix("0 ") && $0.hasSuffix(" \(path)") } }
 
-  private func logLines() -> [Substring] {
+  func logLines() -> [Substring] {
     logs.flush()
     let text = (try? String(contentsOfFile: folder.file("access.log"), encoding: .utf8)) ?? ""
     return text.split(separator: "\n")
