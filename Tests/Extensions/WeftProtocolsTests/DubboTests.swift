@@ -815,6 +815,34 @@ struct DubboTests {
     world.expectClean()
   }
 
+  @Test("half a frame whose client is not read from has more time, and its neighbours have not")
+  func heldBackFrame() {
+    let world = ProtocolWorld.make(
+      manager: { $0.requestHeadersTimeout = .seconds(5) }, route: { $0.timeout = .seconds(8) })
+    let servers = DubboServers(world)
+    servers.answer = { _, _ in [] }
+    let client = world.connect()
+    client.pause()
+    let half = Array(DubboFrames.request(id: 72).prefix(30))
+    for id in 1...71 { client.send(DubboFrames.request(id: UInt64(id))) }
+    client.send(Array(half.prefix(20)))
+    world.run { servers.requests.count == 71 }
+    let large = [UInt8](repeating: 1, count: 60_000)
+    for (peer, frame) in servers.requests.dropLast() {
+      peer.send(DubboFrames.answer(id: DubboFrames.id(frame), .bytes(large)))
+    }
+    world.advance(by: .seconds(1))
+    client.send(Array(half.suffix(10).prefix(5)))
+    world.advance(by: .milliseconds(6_500))
+    // The head's time has passed and was put off; the other call's has not yet.
+    #expect(world.value(.downstreamRqHeaderTimeout) == 0 && world.value(ClusterMetric.upstreamRqTimeout) == 0)
+    world.advance(by: .seconds(1))
+    #expect(world.value(ClusterMetric.upstreamRqTimeout) == 1)
+    client.reset()
+    world.settle()
+    world.expectClean()
+  }
+
   @Test("half a frame has an end also where no time-out is set")
   func slowFrameWithoutTimeouts() {
     let world = ProtocolWorld.make(manager: {

@@ -104,7 +104,11 @@ extension WorkerEngine {
       if streams.contains(s) { armStream(s) }
       return
     }
-    if slot[].headDeadline <= now { return headTimedOut(d) }
+    if slot[].headDeadline <= now {
+      // It is we who do not read: the rest of a message has its time from when we do. All else that is due is due.
+      guard slot[].kind == .codec, slot[].nextHead == .come, slot[].read == .paused else { return headTimedOut(d) }
+      headBegan(d)
+    }
     if slot[].kind == .tcp {
       if slot[].headDeadline != .distantFuture { arm(downstream: d, at: slot[].headDeadline) }
       return timerTCP(d)
@@ -238,8 +242,6 @@ extension WorkerEngine {
       slot[].h2[].goAway()
       endStreams(ofDownstream: d)
       return close(downstream: d, .gracefully)
-    // It is we who do not read: the rest has its time from when we do.
-    case .codec where slot[].nextHead == .come && slot[].read == .paused: return headBegan(d)
     case .codec where slot[].nextHead == .come:
       slot[].stats?.add(.downstreamRqHeaderTimeout)
       endStreams(ofDownstream: d)
