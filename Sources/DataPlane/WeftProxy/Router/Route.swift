@@ -194,14 +194,19 @@ extension WorkerEngine {
 
   /// Path and host as the route rewrites them. What was there before stays visible in `x-envoy-original-path` and `x-envoy-original-host`.
   private func rewrite(_ head: MessageHead, _ route: ConfigRef<CompiledRoute>, _ s: StreamIndex) {
-    if route[].pathRewrite != .none, let path = route.rewrittenPath(head) {
-      if !suppressesEnvoyHeaders(s) { head.set(.envoyOriginalPath, head.path) }
-      head.path = path
+    // By cases: `==` of another module's enums is a call.
+    switch route[].pathRewrite {
+    case .none: break
+    case .prefix, .regex:
+      if let path = route.rewrittenPath(head) {
+        if !suppressesEnvoyHeaders(s) { head.set(.envoyOriginalPath, head.path) }
+        head.path = path
+      }
     }
-    if route[].hostRewrite != .none, route[].hostRewrite != .automatic,
-      let host = route.rewrittenHost(head, endpoint: .empty), !host.isEmpty
-    {
-      replaceHost(s, head, host, route)
+    switch route[].hostRewrite {
+    case .none, .automatic: break
+    case .literal, .header, .pathRegex:
+      if let host = route.rewrittenHost(head, endpoint: .empty), !host.isEmpty { replaceHost(s, head, host, route) }
     }
   }
 
@@ -229,7 +234,7 @@ extension WorkerEngine {
   /// The name of the last attempt's endpoint as the authority, where the route asks for it.
   func rewriteHostAutomatically(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
-    guard let route = stream[].route, route[].hostRewrite == .automatic else { return }
+    guard let route = stream[].route, case .automatic = route[].hostRewrite else { return }
     let name = endpointName(stream)
     if !name.isEmpty { replaceHost(s, head, name, route) }
   }
