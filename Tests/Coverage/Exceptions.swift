@@ -6,7 +6,7 @@ extension ProbeTables {
   private static let label =
     "a label nothing here reads: formats that ask for it are refused, and what would match on it is warned about"
   private static let only = "has one value; others are refused"
-  private static let runtime = "layers of runtime are warned about; without one the default value holds"
+  private static let runtime = "keys of balancing policies are not looked up: the default value holds"
   private static let node = "told to the control plane as it stands"
 
   /// By field; or by root and field, or root and path, where the same message is read elsewhere.
@@ -20,7 +20,7 @@ extension ProbeTables {
     "envoy.extensions.filters.network.dubbo_proxy.v3.DubboProxy.protocol_type": only,
     "envoy.extensions.filters.network.dubbo_proxy.v3.DubboProxy.serialization_type": only,
     "envoy.extensions.filters.network.dubbo_proxy.v3.RouteConfiguration.name": "a name for people",
-    "envoy.config.bootstrap.v3.RuntimeLayer.name": "a name for people",
+    "envoy.config.route.v3.RetryPolicy.RetryPriority.name": name,
     "envoy.config.bootstrap.v3.Bootstrap.stats_flush_interval": "nothing is pushed: `stats_sinks` are warned about",
     "envoy.config.cluster.v3.Cluster.ignore_health_on_host_removal":
       "asks for what is done: hosts leave with discovery, whatever their health",
@@ -42,18 +42,8 @@ extension ProbeTables {
     "envoy.config.core.v3.Node.user_agent_build_version": node,
     "envoy.config.core.v3.Node.user_agent_name": "written by the proxy itself",
     "envoy.config.core.v3.Node.user_agent_version": node,
-    "envoy.config.accesslog.v3.RuntimeFilter.runtime_key": runtime,
-    #"envoy.config.cluster.v3.Cluster: typed_extension_protocol_options["1"].request_mirror_policies[0].runtime_fraction.runtime_key"#:
-      runtime,
-    "envoy.config.route.v3.RouteConfiguration: request_mirror_policies[0].runtime_fraction.runtime_key": runtime,
-    "envoy.config.route.v3.RouteConfiguration: virtual_hosts[0].request_mirror_policies[0].runtime_fraction.runtime_key":
-      runtime,
-    "envoy.config.route.v3.RouteConfiguration: virtual_hosts[0].routes[0].match.runtime_fraction.runtime_key": runtime,
-    "envoy.config.route.v3.RouteConfiguration: virtual_hosts[0].routes[0].route.request_mirror_policies[0].runtime_fraction.runtime_key":
-      runtime,
-    "envoy.config.core.v3.RuntimeFeatureFlag.runtime_key": runtime,
     "envoy.config.core.v3.RuntimeDouble.runtime_key": runtime,
-    "envoy.config.core.v3.RuntimeUInt32.runtime_key": runtime,
+    "envoy.config.bootstrap.v3.RuntimeLayer.name": "shown by /runtime; it must be another one for each layer",
     "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport.tlv_as_pool_key":
       "asks for what is done: connections are shared only where the whole header is the same",
     "envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions.idle_timeout":

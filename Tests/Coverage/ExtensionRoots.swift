@@ -99,13 +99,15 @@ extension CoverageRoot {
       return .refused(error.path, "the probe is no such message: \(error.message)")
     }
     let metrics = MetricsRegistry(workers: 1)
-    let context = NetworkFilterContext(storage: SnapshotStorage(), metrics: metrics) { source in
+    let keys = RuntimeKeys()
+    let context = NetworkFilterContext(storage: SnapshotStorage(runtime: keys), metrics: metrics) { source in
       if case .inline(let bytes) = source { bytes } else { Array("\(source)".utf8) }
     }
     do throws(ConfigError) {
       let chains = [try F.compile(config, context), try F.compile(config, context)]
       return .made(
-        AnyHashableValue([Shape.text(of: chains)] + metrics.contents().keys.map { "\($0)" }.sorted()),
+        AnyHashableValue(
+          [Shape.text(of: chains), names(of: keys, context.storage)] + metrics.contents().keys.map { "\($0)" }.sorted()),
         CoverageRoot.Told())
     } catch { return .refused(error.path, error.message) }
   }
@@ -120,6 +122,11 @@ extension CoverageRoot {
     do throws(ConfigError) {
       return .made(AnyHashableValue(Shape.text(of: try C.compile(CodecSource(config)))), CoverageRoot.Told())
     } catch { return .refused(error.path, error.message) }
+  }
+
+  /// The runtime keys that were asked for, as long as `storage` keeps their places.
+  private static func names(of keys: RuntimeKeys, _ storage: SnapshotStorage) -> String {
+    withExtendedLifetime(storage) { "\(keys.names.list)" }
   }
 
   private static func probe<M: Message>(_: M.Type, _ document: JSONValue) throws(ProtobufError) -> ExtensionConfig {
@@ -140,12 +147,14 @@ extension CoverageRoot {
 
   private static func compile<F: HTTPFilter>(_ filter: F.Type, _ sources: [FilterSource]) -> Result {
     let metrics = MetricsRegistry(workers: 1)
-    let context = FilterContext(storage: SnapshotStorage(), metrics: metrics, statPrefix: "p") {
+    let keys = RuntimeKeys()
+    let context = FilterContext(storage: SnapshotStorage(runtime: keys), metrics: metrics, statPrefix: "p") {
       Int32(truncatingIfNeeded: $0.utf8.count)
     }
     do throws(ConfigError) {
       var compiled: [String] = []
       for source in sources { compiled.append(Shape.text(of: try F.compile(source, context))) }
+      compiled.append(names(of: keys, context.storage))
       let scopes = metrics.contents().keys.map { "\($0)" }.sorted()
       return .made(AnyHashableValue(compiled + scopes), CoverageRoot.Told())
     } catch { return .refused(error.path, error.message) }

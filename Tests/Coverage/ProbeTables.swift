@@ -236,6 +236,19 @@ extension ProbeTables {
     "envoy.config.route.v3.RetryPolicy.RetryBackOff": ["base_interval": "1s"],
     "envoy.config.route.v3.RetryPolicy.RateLimitedRetryBackOff": ["reset_headers": [["name": "x"]]],
     "envoy.config.route.v3.RetryPolicy.ResetHeader": ["name": "x"],
+    "envoy.config.bootstrap.v3.RuntimeLayer": ["name": "l", "static_layer": ["a": 1]],
+    // Keys are asked for where there is a fault.
+    "envoy.extensions.filters.http.fault.v3.HTTPFault": [
+      "abort": ["http_status": 418, "percentage": ["numerator": 7]]
+    ],
+    "envoy.config.route.v3.RetryPolicy.RetryPriority": [
+      "name": "envoy.retry_priorities.previous_priorities",
+      "typed_config": [
+        "@type":
+          "type.googleapis.com/envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+        "update_frequency": 2,
+      ],
+    ],
     "envoy.config.route.v3.RetryPolicy.RetryHostPredicate": ["name": "envoy.retry_host_predicates.previous_hosts"],
     "envoy.config.route.v3.RouteAction.HashPolicy": ["header": ["header_name": "x"]],
     "envoy.config.route.v3.RouteAction.HashPolicy.Header": ["header_name": "x"],

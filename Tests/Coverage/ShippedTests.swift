@@ -14,7 +14,8 @@ import WeftTestKit
 struct ShippedTests {
   private static let known = ProxyExtensions(
     httpFilters: HTTPFilters.registry, networkFilters: NetworkFilters.registry,
-    listenerFilters: ListenerFilters.registry, loadBalancers: LoadBalancers.registry, protocols: Protocols.registry,
+    listenerFilters: ListenerFilters.registry, loadBalancers: LoadBalancers.registry,
+    retryPriorities: RetryPriorities.registry, protocols: Protocols.registry,
     accessLogs: AccessLogs.registry
   ).known
 
@@ -43,6 +44,7 @@ struct ShippedTests {
         ) { $1 }
         known.terminalFilters.formUnion(\(list(terminals(known))))
         known.loadBalancers = \(table(known.loadBalancers))
+        known.retryPriorities = \(table(known.retryPriorities))
         known.protocols = \(table(known.protocols))
         known.accessLogs = \(table(known.accessLogs))
         return known

@@ -6,16 +6,18 @@ import WeftUpstream
 extension SnapshotCompiler {
   /// Writes the gauges of what workers share: the circuit breakers. Call it now and then, on the compiler's thread.
   package func publishLevels() {
+    let table = runtime.table
     for (_, cluster) in compiledClusters {
+      let breakers = table.breakers(of: cluster[].config)
       let scope = cluster[].scope
       let standard = cluster[].breakers.breaker(.standard)
-      let limits = cluster[].breakerLimits
+      let limits = CircuitBreakerLimits(breakers.standard)
       set(.breakerDefaultCxOpen, scope, standard.isOpen(.connections, limit: limits.connections))
       set(.breakerDefaultRqPendingOpen, scope, standard.isOpen(.pending, limit: limits.pending))
       set(.breakerDefaultRqOpen, scope, standard.isOpen(.requests, limit: limits.requests))
       set(.breakerDefaultRqRetryOpen, scope, standard.isOpen(.retries, limit: standard.retryLimit(limits)))
       let high = cluster[].breakers.breaker(.high)
-      let highLimits = cluster[].highBreakerLimits
+      let highLimits = CircuitBreakerLimits(breakers.high)
       set(.breakerHighCxOpen, scope, high.isOpen(.connections, limit: highLimits.connections))
       set(.breakerHighRqPendingOpen, scope, high.isOpen(.pending, limit: highLimits.pending))
       set(.breakerHighRqOpen, scope, high.isOpen(.requests, limit: highLimits.requests))

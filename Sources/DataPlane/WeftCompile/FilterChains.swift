@@ -32,12 +32,14 @@ struct FilterChains {
 
   private let registry: HTTPFilterRegistry
   private let metrics: MetricsRegistry
+  private let runtime: RuntimeKeys
   private var units: [String: Unit] = [:]
   private var version: UInt64 = 0
 
-  init(_ registry: HTTPFilterRegistry, metrics: MetricsRegistry) {
+  init(_ registry: HTTPFilterRegistry, metrics: MetricsRegistry, runtime: RuntimeKeys) {
     self.registry = registry
     self.metrics = metrics
+    self.runtime = runtime
   }
 
   /// The chain of the manager that stands at `place`. *Errors*: the path begins at the manager's fields.
@@ -51,7 +53,7 @@ struct FilterChains {
     {
       return known
     }
-    let storage = SnapshotStorage()
+    let storage = SnapshotStorage(runtime: runtime)
     let names = Names()
     let context = FilterContext(storage: storage, metrics: metrics, statPrefix: manager.statPrefix) { name in
       names.position(of: name, positions)

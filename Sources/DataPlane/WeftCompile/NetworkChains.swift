@@ -26,12 +26,14 @@ struct NetworkChains {
 
   private let registry: NetworkFilterRegistry
   private let metrics: MetricsRegistry
+  private let runtime: RuntimeKeys
   private let buckets = SharedBuckets()
   private var members: [Key: Member] = [:]
 
-  init(_ registry: NetworkFilterRegistry, metrics: MetricsRegistry) {
+  init(_ registry: NetworkFilterRegistry, metrics: MetricsRegistry, runtime: RuntimeKeys) {
     self.registry = registry
     self.metrics = metrics
+    self.runtime = runtime
   }
 
   /// The filters that are extensions; nil when there are none. *Errors*: the path begins at the chain's fields.
@@ -42,7 +44,7 @@ struct NetworkChains {
     let key = Key(listener: listener, chain: identity, filters: filters)
     if let member = members[key], let storage = member.storage { return Unit(chain: member.chain, storage: storage) }
     members = members.filter { $0.value.storage != nil }
-    let storage = SnapshotStorage()
+    let storage = SnapshotStorage(runtime: runtime)
     var builder = NetworkFilterChainBuilder(
       NetworkFilterContext(storage: storage, metrics: metrics, buckets: buckets) {
         (source) throws(ConfigError) in try source.load()

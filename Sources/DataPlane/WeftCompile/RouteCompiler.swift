@@ -15,6 +15,8 @@ struct RouteCompiler {
   let load: (DataSource) throws(ConfigError) -> [UInt8]
   /// The filters that overrides are for; nil when there are none.
   var filters: FilterChainBuilder?
+  /// The known choices of priorities for retries.
+  var retryPriorities = RetryPriorityRegistry([])
 
   /// *Errors*: the first thing in the table that cannot be: a duplicate domain, a bad pattern, a weight sum of 0, a
   /// cluster that must exist.
@@ -107,7 +109,9 @@ struct RouteCompiler {
       }
     case .connect: condition.path = .connect
     }
-    if let fraction = match.runtimeFraction { condition.fraction = Int32(fraction.value.partsPerMillion) }
+    if let fraction = match.runtimeFraction {
+      (condition.hasFraction, condition.fraction) = (true, storage.share(fraction))
+    }
     do throws(ConfigError) {
       condition.headers = try storage.table(match.headers, "headers")
       condition.query = try storage.table(match.queryParameters, "query_parameters")
@@ -244,6 +248,11 @@ struct RouteCompiler {
     if let policy = action.retryPolicy ?? host.retryPolicy {
       compiled.retry = policy
       compiled.retryRules = RetryRules(policy)
+      if let priority = policy.priority {
+        do throws(ConfigError) { compiled.retryPriority = try retryPriorities.compile(priority, storage) } catch {
+          throw error.inside(FieldPath().field("retry_policy").field("retry_priority").field("typed_config"))
+        }
+      }
       do throws(ConfigError) {
         compiled.retriableHeaders = try storage.table(policy.retriableHeaders, "retriable_headers")
         compiled.retriableRequestHeaders = try storage.table(
@@ -318,6 +327,10 @@ struct RouteCompiler {
       entries.append(compiledEntry)
     }
     compiled.weighted = storage.arena.table(entries)
+    if !split.runtimeKeyPrefix.isEmpty {
+      compiled.weightKeys = storage.arena.table(
+        split.entries.map { storage.runtimeKey("\(split.runtimeKeyPrefix).\($0.name)") })
+    }
     compiled.entryChangesLast = table.mostSpecificHeaderMutationsWin
   }
 
@@ -336,7 +349,7 @@ extension SnapshotStorage {
       policies.map {
         CompiledMirror(
           cluster: text($0.cluster), clusterHeader: text($0.clusterHeader.lowercased()),
-          share: $0.fraction.value.partsPerMillion, appendsSuffix: !$0.disableShadowHostSuffix,
+          share: share($0.fraction), appendsSuffix: !$0.disableShadowHostSuffix,
           host: text($0.hostRewriteLiteral))
       })
   }

@@ -68,6 +68,10 @@ package final class SnapshotCompiler {
   }
 
   let metrics: MetricsRegistry
+  /// What its configuration may ask of runtime keys.
+  package let runtime: RuntimeStore
+  /// Hears of ejections.
+  private let tellOutliers: (@Sendable (OutlierEvent) -> Void)?
   package let logs: AccessLogFiles
   package let security: (any SecurityFactory)?
   /// False for validation: contexts are checked for form, no certificate is loaded.
@@ -113,16 +117,20 @@ package final class SnapshotCompiler {
   package init(
     metrics: MetricsRegistry, logs: AccessLogFiles, security: (any SecurityFactory)? = nil,
     makesSecurity: Bool = true, random: RandomSource = .fromSystem(), extensions: ProxyExtensions = .none,
-    tables: BalancerTables = BalancerTables()
+    tables: BalancerTables = BalancerTables(), runtime: RuntimeStore? = nil,
+    outlierEvents: (@Sendable (OutlierEvent) -> Void)? = nil
   ) {
     self.tables = tables
+    tellOutliers = outlierEvents
+    let runtime = runtime ?? RuntimeStore(metrics: metrics)
+    self.runtime = runtime
     self.makesSecurity = makesSecurity
     self.extensions = extensions
-    chains = FilterChains(extensions.httpFilters, metrics: metrics)
+    chains = FilterChains(extensions.httpFilters, metrics: metrics, runtime: runtime.keys)
     protocols = extensions.protocols
     listenerFilters = extensions.listenerFilters
     accessLogs = extensions.accessLogs
-    networkChains = NetworkChains(extensions.networkFilters, metrics: metrics)
+    networkChains = NetworkChains(extensions.networkFilters, metrics: metrics, runtime: runtime.keys)
     loadBalancers = extensions.loadBalancers
     self.metrics = metrics
     self.logs = logs
@@ -396,7 +404,7 @@ package final class SnapshotCompiler {
   private func compile(
     _ model: ClusterModel, _ state: ConfigState
   ) throws(ConfigError) -> Unit<ClusterModel, CompiledCluster> {
-    let storage = SnapshotStorage()
+    let storage = SnapshotStorage(runtime: runtime.keys)
     let cluster = model.cluster
     let balancer = try balancer(of: cluster, storage)
     let hashes = balancer?.traits.hashes ?? .none
@@ -554,7 +562,8 @@ package final class SnapshotCompiler {
     if let known = outliers[cluster.name], known.settings == settings {
       monitor = known
     } else {
-      monitor = OutlierMonitor(settings, random: random.split())
+      monitor = OutlierMonitor(
+        settings, random: random.split(), cluster: cluster.name, tell: tellOutliers)
       outliers[cluster.name] = monitor
     }
     // A logical host stays who it is when its address changes.
@@ -694,11 +703,12 @@ package final class SnapshotCompiler {
     {
       return known
     }
-    let storage = SnapshotStorage()
+    let storage = SnapshotStorage(runtime: runtime.keys)
     var names = ClusterNames()
     let compiler = RouteCompiler(
       storage: storage, clusterPosition: { [positions] in Self.position(of: $0, positions, &names) },
-      load: { (source) throws(ConfigError) in try source.load() }, filters: namesFilters ? filters.builder : nil)
+      load: { (source) throws(ConfigError) in try source.load() }, filters: namesFilters ? filters.builder : nil,
+      retryPriorities: extensions.retryPriorities)
     let table: RouteTable
     do throws(ConfigError) { table = try compiler.compile(configuration) } catch {
       let named = error.of(kind: "envoy.config.route.v3.RouteConfiguration", name: configuration.name)
@@ -764,7 +774,7 @@ package final class SnapshotCompiler {
       filters: filters.sorted { $0.key < $1.key }.map(\.value.version))
     if let known = listeners[listener.name], known.unit.model == model, known.names.hold(positions) { return known }
 
-    let storage = SnapshotStorage()
+    let storage = SnapshotStorage(runtime: runtime.keys)
     var names = ClusterNames()
     let builder = ListenerCompiler(
       storage: storage, metrics: metrics, logs: logs, sinks: accessLogs, security: security,

@@ -34,6 +34,7 @@ package typealias HTTPFilterRegistry = ExtensionRegistry<any HTTPFilter.Type>
 package typealias NetworkFilterRegistry = ExtensionRegistry<any NetworkFilter.Type>
 package typealias ListenerFilterRegistry = ExtensionRegistry<any ListenerFilter.Type>
 package typealias LoadBalancerRegistry = ExtensionRegistry<any LoadBalancerPolicy.Type>
+package typealias RetryPriorityRegistry = ExtensionRegistry<any RetryPriorityPolicy.Type>
 package typealias AccessLogRegistry = ExtensionRegistry<any AccessLogSink.Type>
 package typealias ProtocolRegistry = ExtensionRegistry<any ProtocolCodec.Type>
 
@@ -56,6 +57,10 @@ extension ListenerFilterRegistry {
 
 extension LoadBalancerRegistry {
   package init(_ policies: [any LoadBalancerPolicy.Type]) { self.init(policies) { ($0.name, [$0.message]) } }
+}
+
+extension RetryPriorityRegistry {
+  package init(_ policies: [any RetryPriorityPolicy.Type]) { self.init(policies) { ($0.name, [$0.message]) } }
 }
 
 extension AccessLogRegistry {

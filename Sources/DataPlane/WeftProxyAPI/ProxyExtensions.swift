@@ -8,6 +8,7 @@ package struct ProxyExtensions: Sendable {
   package var networkFilters: NetworkFilterRegistry
   package var listenerFilters: ListenerFilterRegistry
   package var loadBalancers: LoadBalancerRegistry
+  package var retryPriorities: RetryPriorityRegistry
   package var protocols: ProtocolRegistry
   package var accessLogs: AccessLogRegistry
 
@@ -16,12 +17,14 @@ package struct ProxyExtensions: Sendable {
     networkFilters: NetworkFilterRegistry = NetworkFilterRegistry([]),
     listenerFilters: ListenerFilterRegistry = ListenerFilterRegistry([]),
     loadBalancers: LoadBalancerRegistry = LoadBalancerRegistry([]),
+    retryPriorities: RetryPriorityRegistry = RetryPriorityRegistry([]),
     protocols: ProtocolRegistry = ProtocolRegistry([]), accessLogs: AccessLogRegistry = AccessLogRegistry([])
   ) {
     self.httpFilters = httpFilters
     self.networkFilters = networkFilters
     self.listenerFilters = listenerFilters
     self.loadBalancers = loadBalancers
+    self.retryPriorities = retryPriorities
     self.protocols = protocols
     self.accessLogs = accessLogs
   }
@@ -43,6 +46,7 @@ package struct ProxyExtensions: Sendable {
     known.terminalFilters.formUnion(networkFilters.terminal)
     known.listenerFilters = listenerFilters.known
     known.loadBalancers = loadBalancers.known
+    known.retryPriorities = retryPriorities.known
     return known
   }
 }

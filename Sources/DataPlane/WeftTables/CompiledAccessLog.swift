@@ -21,8 +21,8 @@ package final class CompiledAccessLog: @unchecked Sendable {  // nothing changes
     do throws(ConfigError) { sink = try type.init(log.config, context) } catch { throw error.inside(at) }
   }
 
-  package func write<S: AccessLogSource>(_ source: S, worker: Int) {
-    if let filter, !filter.allows(source) { return }
+  package func write<S: AccessLogSource>(_ source: S, worker: Int, _ runtime: RuntimeView) {
+    if let filter, !filter.allows(source, runtime) { return }
     sink.write(source, worker: worker)
   }
 }
@@ -30,17 +30,39 @@ package final class CompiledAccessLog: @unchecked Sendable {  // nothing changes
 /// A compiled access-log filter.
 struct CompiledLogFilter {
   private indirect enum Node {
-    case status(AccessLog.Filter.Comparison)
-    case duration(AccessLog.Filter.Comparison)
+    case status(Comparison)
+    case duration(Comparison)
     case notHealthCheck
     case traceable
-    case sample(partsPerMillion: UInt64)
+    /// So many of so many; the key's value is a number of the same kind.
+    case sample(UInt64, of: UInt64, RuntimeKey)
     /// 0 bits: any flag.
     case flags(ResponseFlags)
     case header(CompiledHeaderMatcher)
     case grpcStatus(Set<UInt32>, exclude: Bool)
     case all([Node])
     case any([Node])
+  }
+
+  private struct Comparison {
+    let op: AccessLog.Filter.Operator
+    let value: UInt64
+    let key: RuntimeKey
+
+    init(_ comparison: AccessLog.Filter.Comparison, _ storage: SnapshotStorage) {
+      (op, value) = (comparison.op, UInt64(comparison.value))
+      key = storage.runtimeKey(comparison.runtimeKey)
+    }
+
+    func holds(_ number: UInt64, _ runtime: RuntimeView) -> Bool {
+      let other = runtime.integer(key) ?? value
+      return switch op {
+      case .equal: number == other
+      case .greaterOrEqual: number >= other
+      case .lessOrEqual: number <= other
+      case .notEqual: number != other
+      }
+    }
   }
 
   private let node: Node
@@ -53,11 +75,14 @@ struct CompiledLogFilter {
 
   private static func compile(_ filter: AccessLog.Filter, _ storage: SnapshotStorage) throws(ConfigError) -> Node {
     switch filter {
-    case .status(let comparison): return .status(comparison)
-    case .duration(let comparison): return .duration(comparison)
+    case .status(let comparison): return .status(Comparison(comparison, storage))
+    case .duration(let comparison): return .duration(Comparison(comparison, storage))
     case .notHealthCheck: return .notHealthCheck
     case .traceable: return .traceable
-    case .runtime(let fraction, _): return .sample(partsPerMillion: UInt64(fraction.value.partsPerMillion))
+    case .runtime(let fraction, _):
+      return .sample(
+        UInt64(fraction.value.numerator), of: UInt64(fraction.value.denominator.rawValue),
+        storage.runtimeKey(fraction.runtimeKey))
     case .responseFlag(let names):
       var flags = ResponseFlags()
       for name in names {
@@ -78,16 +103,22 @@ struct CompiledLogFilter {
     }
   }
 
-  func allows<S: AccessLogSource>(_ source: S) -> Bool { Self.evaluate(node, source.record, source) }
+  func allows<S: AccessLogSource>(_ source: S, _ runtime: RuntimeView) -> Bool {
+    Self.evaluate(node, source.record, source, runtime)
+  }
 
-  private static func evaluate<S: AccessLogSource>(_ node: Node, _ record: AccessLogRecord, _ source: S) -> Bool {
+  private static func evaluate<S: AccessLogSource>(
+    _ node: Node, _ record: AccessLogRecord, _ source: S, _ runtime: RuntimeView
+  ) -> Bool {
     switch node {
-    case .status(let comparison): return compare(UInt64(record.status), comparison)
-    case .duration(let comparison): return compare(UInt64(max(0, record.end) / 1_000_000), comparison)
+    case .status(let comparison): return comparison.holds(UInt64(record.status), runtime)
+    case .duration(let comparison): return comparison.holds(UInt64(max(0, record.end) / 1_000_000), runtime)
     // No request is known for a health check, and none is traced.
     case .notHealthCheck: return true
     case .traceable: return false
-    case .sample(let parts): return record.random % 1_000_000 < parts
+    case .sample(let numerator, let denominator, let key):
+      let share = min(runtime.integer(key) ?? numerator, denominator)
+      return record.random % 1_000_000 < share * (1_000_000 / denominator)
     case .flags(let flags): return flags.isEmpty ? !record.flags.isEmpty : record.flags.intersects(flags)
     case .header(let matcher): return matcher.matches(requestOf: source)
     case .grpcStatus(let statuses, let exclude):
@@ -95,18 +126,8 @@ struct CompiledLogFilter {
         record.grpcStatus >= 0
         ? UInt32(record.grpcStatus) : UInt32(GRPCStatusMapping.grpcStatus(of: record.status))
       return statuses.contains(status) != exclude
-    case .all(let nodes): return nodes.allSatisfy { evaluate($0, record, source) }
-    case .any(let nodes): return nodes.contains { evaluate($0, record, source) }
-    }
-  }
-
-  private static func compare(_ value: UInt64, _ comparison: AccessLog.Filter.Comparison) -> Bool {
-    let other = UInt64(comparison.value)
-    return switch comparison.op {
-    case .equal: value == other
-    case .greaterOrEqual: value >= other
-    case .lessOrEqual: value <= other
-    case .notEqual: value != other
+    case .all(let nodes): return nodes.allSatisfy { evaluate($0, record, source, runtime) }
+    case .any(let nodes): return nodes.contains { evaluate($0, record, source, runtime) }
     }
   }
 }

@@ -120,6 +120,8 @@ package struct CompiledRoute {
   package var clusterName = ByteView.empty
   package var weighted = ConstantTable<WeightedCluster>()
   package var totalWeight: UInt64 = 0
+  /// Of the entries' weights, by position; empty: no key changes them.
+  package var weightKeys = ConstantTable<RuntimeKey>()
   package var clusterHeader = ByteView.empty
   package var clusterNotFoundStatus: UInt16 = 503
   package var highPriority = false
@@ -147,6 +149,8 @@ package struct CompiledRoute {
   package var retry: RetryPolicy?
   /// `retry` in the form that is asked per request; nil with it.
   package var retryRules: RetryRules?
+  /// Which priorities a further attempt leaves out.
+  package var retryPriority: CompiledRetryPriority?
   /// An attempt whose time is over goes on beside the next one.
   package var hedgesOnTryTimeout = false
   /// Response headers worth another try, and request headers without which there is none.
@@ -238,9 +242,28 @@ package struct CompiledRoute {
 /// reference in it (1,700 instructions).
 extension ConfigRef<CompiledRoute> {
   /// The entry of `weighted` that this stream's random draw falls on.
-  package func weightedEntry(_ random: UInt64) -> Int {
+  package func weightedEntry(_ random: UInt64, _ runtime: RuntimeView = .empty) -> Int {
+    if !self[].weightKeys.isEmpty, runtime.hasValues { return entryByKeys(random, runtime) }
     let ticket = random % max(1, self[].totalWeight)
     for i in self[].weighted.indices where ticket < self[].weighted[i].upTo { return i }
+    return self[].weighted.count - 1
+  }
+
+  /// As `weightedEntry`, with the weights that runtime keys say. -1 when they are 0 together.
+  private func entryByKeys(_ random: UInt64, _ runtime: RuntimeView) -> Int {
+    func weight(_ i: Int) -> UInt64 {
+      let own = self[].weighted[i].upTo - (i > 0 ? self[].weighted[i - 1].upTo : 0)
+      return min(runtime.integer(self[].weightKeys[i]) ?? own, UInt64(UInt32.max))
+    }
+    var sum: UInt64 = 0
+    for i in self[].weighted.indices { sum += weight(i) }
+    if sum == 0 { return -1 }
+    var ticket = random % sum
+    for i in self[].weighted.indices {
+      let own = weight(i)
+      if ticket < own { return i }
+      ticket -= own
+    }
     return self[].weighted.count - 1
   }
 

@@ -14,6 +14,8 @@ package struct RouteInput: BitwiseCopyable {
   package var isSecure: Bool
   package var clientCertificatePresented = false
   package var clientCertificateValidated = false
+  /// What runtime keys say.
+  package var runtime = RuntimeView.empty
 
   package init(random: UInt64, isSecure: Bool) {
     self.random = random
@@ -28,8 +30,8 @@ package struct RouteCondition: BitwiseCopyable {
   package var text = ByteView.empty
   package var regex = RegexRef.none
   package var isCaseSensitive = true
-  /// Parts per million; −1 when there is no fraction.
-  package var fraction: Int32 = -1
+  package var hasFraction = false
+  package var fraction = RuntimeShare.all
   package var headers = ConstantTable<CompiledHeaderMatcher>()
   package var query = ConstantTable<CompiledQueryMatcher>()
   package var wantsGRPC = false
@@ -54,7 +56,7 @@ package struct RouteCondition: BitwiseCopyable {
     case .connect:
       guard head.method == .connect else { return false }
     }
-    if fraction >= 0, input.random % 1_000_000 >= UInt64(fraction) { return false }
+    if hasFraction, input.random % 1_000_000 >= UInt64(input.runtime.partsPerMillion(fraction)) { return false }
     if wantsGRPC, !head.isGRPC { return false }
     if certificatePresented >= 0, (certificatePresented == 1) != input.clientCertificatePresented { return false }
     if certificateValidated >= 0, (certificateValidated == 1) != input.clientCertificateValidated { return false }

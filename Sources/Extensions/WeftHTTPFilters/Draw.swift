@@ -9,4 +9,8 @@ extension FilterCall {
   func falls(_ salt: UInt64, _ millionths: UInt64) -> Bool {
     millionths > 0 && RandomSource.mix(random ^ salt, 0xe703_7ed1_a0b4_28db) % 1_000_000 < millionths
   }
+
+  /// As above, for a share that a runtime key may change.
+  @inline(__always)
+  func falls(_ salt: UInt64, _ share: RuntimeShare) -> Bool { falls(salt, UInt64(runtime.partsPerMillion(share))) }
 }

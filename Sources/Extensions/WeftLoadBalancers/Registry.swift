@@ -13,3 +13,12 @@ package enum LoadBalancers {
 
   package static var registry: LoadBalancerRegistry { LoadBalancerRegistry(all) }
 }
+
+/// Ways to choose the priorities of retries.
+package enum RetryPriorities {
+  package static let all: [any RetryPriorityPolicy.Type] = [
+    PreviousPriorities.self
+  ]
+
+  package static var registry: RetryPriorityRegistry { RetryPriorityRegistry(all) }
+}

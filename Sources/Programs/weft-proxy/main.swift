@@ -24,7 +24,8 @@ enum WeftProxyProgram {
   /// What this proxy can be configured with beside the engine.
   private static let extensions = ProxyExtensions(
     httpFilters: HTTPFilters.registry, networkFilters: NetworkFilters.registry,
-    listenerFilters: ListenerFilters.registry, loadBalancers: LoadBalancers.registry, protocols: Protocols.registry,
+    listenerFilters: ListenerFilters.registry, loadBalancers: LoadBalancers.registry,
+    retryPriorities: RetryPriorities.registry, protocols: Protocols.registry,
     accessLogs: AccessLogs.registry)
 
   /// *Exit codes*: 0 a normal end, 1 bad configuration or an address that is taken, 2 a bad command line, 3 the system refused something.
@@ -81,11 +82,16 @@ enum WeftProxyProgram {
     if options.pinsWorkers { server.pinnedTo = processors.ids }
     let proxy = try ProxyServer(server, registry: registry)
     let loop = EventLoop(driver: EpollDriver())
+    let values = RuntimeStore(loaded.bootstrap.runtime, metrics: registry)
+    let events: OutlierEventLog?
+    do throws(WeftError) { events = try OutlierEventLog(loaded.bootstrap, files, workers: concurrency) } catch {
+      return failed("cluster_manager.outlier_detection.event_log_path: \(error.message)")
+    }
     let control = ProxyControl(
       loop: loop, server: proxy,
       compiler: SnapshotCompiler(
         metrics: registry, logs: files, security: TLSSecurity(), extensions: extensions,
-        tables: BalancerTables(.thread)),
+        tables: BalancerTables(.thread), runtime: values, outlierEvents: events?.hears),
       state: ConfigState(loaded.bootstrap), log: log, drainTime: .seconds(options.drainSeconds),
       files: FileDiscovery(
         loaded.bootstrap, metrics: registry, log: log,
@@ -98,7 +104,7 @@ enum WeftProxyProgram {
     companion.version = WeftVersion.text
     companion.extensions = extensions
     let services = try ProxyServices(
-      loaded, companion, control: loop.mailbox, server: proxy, log: log, files: files)
+      loaded, companion, control: loop.mailbox, server: proxy, log: log, files: files, values: values)
     do {
       try services.start()
       control.start()

@@ -56,6 +56,42 @@ struct FaultTests {
     world.expectClean()
   }
 
+  @Test(
+    "runtime keys switch faults on and off and change them, by their own names or by Envoy's",
+    arguments: [
+      (#"{"abort": {"http_status": 418}}"#, "fault.http.abort.abort_percent", "fault.http.abort.http_status"),
+      (#"{"abort": {"http_status": 418}, "abort_percent_runtime": "p", "abort_http_status_runtime": "s"}"#, "p", "s"),
+    ])
+  func runtimeKeys(json: String, percent: String, status: String) throws {
+    let world = FilterWorld.make([try Self.chain(json)], upstream: .one)
+    let ends = Self.ends(world)
+    func ask() -> Int? { ends.exchange(.get)?.status }
+    #expect(ask() == 200)
+    world.set(percent, "100")
+    #expect(ask() == 418)
+    world.set(status, "503")
+    #expect(ask() == 503)
+    // No status at all: what is configured holds.
+    world.set(status, "1000")
+    #expect(ask() == 418)
+    world.set("fault.http.max_active_faults", "0")
+    #expect(ask() == 200)
+    world.set("fault.http.max_active_faults", nil)
+    world.set(percent, nil)
+    #expect(ask() == 200)
+  }
+
+  @Test("a runtime key says how long a delay lasts")
+  func delayByKey() throws {
+    let world = FilterWorld.make(
+      [try Self.chain(#"{"delay": {"fixed_delay": "1s", "percentage": {"numerator": 100}}}"#)], upstream: .one)
+    let ends = Self.ends(world)
+    world.set("fault.http.delay.fixed_duration_ms", "5000")
+    let start = world.network.time
+    #expect(ends.exchange(.get)?.status == 200)
+    #expect(world.network.time >= start + .seconds(5))
+  }
+
   @Test("a gRPC abort is a gRPC status to gRPC clients and its HTTP counterpart to others")
   func grpcAbort() throws {
     let world = FilterWorld.make([try Self.chain(#"{"abort": {"grpc_status": 7, "percentage": {"numerator": 100}}}"#)])
@@ -308,7 +344,6 @@ struct FaultTests {
       (#"{"abort": {"grpc_status": 99}}"#, "abort.grpc_status: must be 0 to 16, is 99"),
       (#"{"delay": {}}"#, "delay: needs one of fixed_delay, header_delay"),
       (#"{"delay": {"fixed_delay": "0s"}}"#, "delay.fixed_delay: must be more than 0s"),
-      (#"{"abort_percent_runtime": "a"}"#, "abort_percent_runtime: is not supported"),
     ])
   func refused(json: String, words: String) throws {
     let refusal = try #require(FilterWorld.refusal(Fault.self, try Self.config(json)))

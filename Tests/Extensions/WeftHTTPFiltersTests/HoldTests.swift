@@ -42,7 +42,7 @@ struct Gate: RequestHeadFilter, HoldingFilter {
   private mutating func ask(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> FilterVerdict {
     hasAsked = true
     let call = x.callHead
-    call.startRequest(.post, scheme: ByteView("http"), authority: ByteView("gate"), path: call.copy(head.path))
+    call.startRequest(.post, scheme: ByteView("http"), authority: ByteView("gate"), path: head.path)
     x.writeCallBody { $0.append(x.body) }
     return x.ask(cluster: x.config.cluster, timeoutNanoseconds: 500_000_000)
   }

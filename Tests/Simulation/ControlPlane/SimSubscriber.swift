@@ -66,6 +66,7 @@ final class SimSubscriber {
   /// What translation sends is used with.
   private static let extensions = ProxyExtensions(
     listenerFilters: ListenerFilters.registry, loadBalancers: LoadBalancers.registry,
+    retryPriorities: RetryPriorities.registry,
     accessLogs: AccessLogs.registry)
   private let refusalShare: Int
   private let refusalSeed: UInt64

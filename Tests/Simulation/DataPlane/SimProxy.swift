@@ -50,6 +50,7 @@ final class SimProxy {
       extensions: ProxyExtensions(
         httpFilters: HTTPFilters.registry, networkFilters: NetworkFilters.registry,
         listenerFilters: ListenerFilters.registry, loadBalancers: LoadBalancers.registry,
+        retryPriorities: RetryPriorities.registry,
         protocols: Protocols.registry, accessLogs: AccessLogs.registry))
     // The Date header would tell of the machine's time: where a second ends, HPACK writes more bytes.
     engine.clock[].origin = 1_700_000_000_000_000_000

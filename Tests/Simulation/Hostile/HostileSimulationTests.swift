@@ -51,7 +51,8 @@ struct HostileSimulationTests {
     let mesh = HostileMesh(seed: seed, probes: probes)
     mesh.run()
     let log = mesh.edge.logLines().joined(separator: "\n")
-    return "\(mesh.world.age) \(mesh.world.random.next())\n\(StatSnapshot(mesh.edge.registry).text(usedOnly: true))\n\(log)"
+    return
+      "\(mesh.world.age) \(mesh.world.random.next())\n\(StatSnapshot(mesh.edge.registry).text(usedOnly: true))\n\(log)"
   }
 
   @Test("a seed tells one story: two worlds of it come to the same end", arguments: [2, 3] as [UInt64])

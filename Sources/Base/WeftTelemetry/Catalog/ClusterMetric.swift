@@ -12,7 +12,7 @@ package enum ClusterMetric: Int, Metric {
   case upstreamRqCancelled, upstreamRqTimeout, upstreamRqMaxDurationReached
   case upstreamRqPerTryTimeout, upstreamRqPerTryIdleTimeout, upstreamRqRxReset, upstreamRqTxReset, upstreamRqRetry
   case upstreamRqRetryBackoffExponential, upstreamRqRetryBackoffRatelimited, upstreamRqRetrySuccess
-  case upstreamRqRetryOverflow, upstreamRqRetryLimitExceeded
+  case upstreamRqRetryOverflow, upstreamRqRetryLimitExceeded, upstreamRqMaintenanceMode
   case upstreamRq1xx, upstreamRq2xx, upstreamRq3xx, upstreamRq4xx, upstreamRq5xx
   case upstreamFlowControlPausedReading, upstreamFlowControlResumedReading
   case upstreamFlowControlBackedUp, upstreamFlowControlDrained
@@ -96,6 +96,8 @@ package enum ClusterMetric: Int, Metric {
     case .upstreamRqRetryBackoffRatelimited:
       .counter("upstream_rq_retry_backoff_ratelimited", "Retries after a back-off which the upstream asked for")
     case .upstreamRqRetrySuccess: .counter("upstream_rq_retry_success", "Retries that succeeded")
+    case .upstreamRqMaintenanceMode:
+      .counter("upstream_rq_maintenance_mode", "Requests refused because the cluster is under maintenance")
     case .upstreamRqRetryOverflow:
       .counter("upstream_rq_retry_overflow", "Retries refused by circuit breaker or budget")
     case .upstreamRqRetryLimitExceeded:

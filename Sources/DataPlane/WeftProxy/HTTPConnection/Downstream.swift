@@ -37,7 +37,9 @@ extension WorkerEngine {
       stats.add(.downstreamCxOverflow)
       return refused(c)
     }
-    if clientConnections >= limits.acceptedConnections, !compiled[].ignoresGlobalLimit {
+    if clientConnections >= limits.acceptedConnections
+      || runtime[].connections != .max && allClientConnections >= runtime[].connections, !compiled[].ignoresGlobalLimit
+    {
       stats.add(.downstreamGlobalCxOverflow)
       return refused(c)
     }

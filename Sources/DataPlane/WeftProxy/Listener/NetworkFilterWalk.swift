@@ -78,8 +78,7 @@ extension WorkerEngine {
         Stream(downstream: d, downstreamID: 0, snapshot: slot[].snapshot, random: random(), now: now))
     {
       streams[s].responseFlags.insert(.upstreamRetryLimitExceeded)
-      let source = StreamSource(record: record(s), request: nil, response: nil, trailers: nil)
-      for log in proxy[].accessLogs { log.write(source, worker: number) }
+      logTCP(s, proxy)
       streams.remove(s)
     }
     close(downstream: d, .atOnce)

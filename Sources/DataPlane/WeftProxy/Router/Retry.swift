@@ -109,6 +109,9 @@ extension WorkerEngine {
     let state = clusters.ref(stream[].cluster)
     let highPriority = stream[].route?[].highPriority ?? false
     giveRetry(s)
+    if runtime[].retryShare < 1_000_000, random() % 1_000_000 >= UInt64(runtime[].retryShare) { return nil }
+    var rules = rules
+    if runtime[].backoffBase > 0 { rules.setDefaultBackoff(runtime[].backoffBase) }
     switch stream[].retry.decide(
       wanted: true, rules: rules, breaker: state[].breaker(highPriority), limits: state[].breakerLimits(highPriority),
       interval: interval, random: &turn[].random)

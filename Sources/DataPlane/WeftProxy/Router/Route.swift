@@ -42,6 +42,7 @@ extension WorkerEngine {
     _ manager: ConfigRef<CompiledHTTPManager>
   ) -> ConfigRef<CompiledRoute>? {
     var input = RouteInput(random: stream[].random, isSecure: head.scheme.equals("https"))
+    input.runtime = runtime[].view
     input.clientCertificatePresented = slot[].presentsCertificate
     input.clientCertificateValidated = slot[].hasVerifiedCertificate
     // A stream that was held keeps the table of its own configuration, whatever its connection has gone on to.
@@ -136,7 +137,8 @@ extension WorkerEngine {
     case .fixed: break
     case .weighted:
       let entry =
-        stream[].weightedCluster >= 0 ? Int(stream[].weightedCluster) : route.weightedEntry(stream[].random)
+        stream[].weightedCluster >= 0
+        ? Int(stream[].weightedCluster) : route.weightedEntry(stream[].random, runtime[].view)
       guard entry >= 0 else {
         position = -1
         break
@@ -158,6 +160,9 @@ extension WorkerEngine {
     }
     stream[].cluster = state
     clusters[state].activeRequests += 1
+    if clusters[state].maintenanceShare > 0, random() % 1_000_000 < UInt64(clusters[state].maintenanceShare) {
+      return refuseForMaintenance(s, head)
+    }
 
     if route[].idleTimeout != .max { stream[].idleTimeout = route[].idleTimeout }
     if route[].maxStreamDuration != .max {
@@ -190,6 +195,14 @@ extension WorkerEngine {
       forwardMirrored(s, head, mirrors)
     }
     old?.release(to: pool)
+  }
+
+  /// The runtime says that the cluster is not to be asked. May end the stream.
+  private func refuseForMaintenance(_ s: StreamIndex, _ head: MessageHead) {
+    keepForLog(s, head)
+    streams[s].responseFlags.insert(.upstreamOverflow)
+    clusters[streams[s].cluster].stats.add(.upstreamRqMaintenanceMode)
+    localReply(s, 503, ByteView("maintenance mode"), details: "maintenance_mode", overloaded: true)
   }
 
   /// Path and host as the route rewrites them. What was there before stays visible in `x-envoy-original-path` and `x-envoy-original-host`.
@@ -286,6 +299,7 @@ extension WorkerEngine {
     let avoid =
       stream[].attempts > 0
       && (stream[].race == .backup || stream[].route?[].retryRules?.avoidsPreviousHosts ?? false)
+    let omitsCanaries = stream[].attempts > 0 && stream[].route?[].retryRules?.omitsCanaries ?? false
     var h: HostIndex
     if state[].config[].isOriginalDestination {
       let d = stream[].downstream
@@ -295,11 +309,14 @@ extension WorkerEngine {
       }
       h = host
     } else {
+      let excluded = excludedPriorities(stream, state)
       let pick = state[].balancer[].pick(
         hash: stream[].hash.value, random: &turn[].random,
         avoiding: avoid ? stream[].tried.positions(in: hosts) : TriedHosts(),
-        attempts: avoid ? hostAttempts(stream) : 1
+        attempts: avoid || omitsCanaries ? hostAttempts(stream) : 1,
+        leavingOut: excluded, omittingCanaries: omitsCanaries
       )
+      if !excluded.isEmpty { orderTables(stream[].cluster) }
       guard case .host(let position, let panicking) = pick else {
         state[].stats.add(.upstreamCxNoneHealthy)
         return noHost(s)
@@ -349,6 +366,13 @@ extension WorkerEngine {
     } else {
       wait(s, h, wanted)
     }
+  }
+
+  /// The priorities that this attempt does not go to, by the route's word.
+  @inline(__always)
+  private func excludedPriorities(_ stream: SlotRef<Stream>, _ state: SlotRef<ClusterState>) -> PrioritySet {
+    guard stream[].attempts > 0, let policy = stream[].route?[].retryPriority else { return PrioritySet() }
+    return policy.leavesOut(state[].balancer[].history(of: stream[].tried.positions(in: hosts)))
   }
 
   /// How many draws of the balancer may go to find a host that was not tried yet.

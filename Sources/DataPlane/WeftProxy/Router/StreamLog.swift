@@ -174,7 +174,7 @@ extension WorkerEngine {
       trailers = trailerHead
     }
     let source = StreamSource(record: record(s), request: request, response: response, trailers: trailers)
-    for log in manager[].accessLogs { log.write(source, worker: number) }
+    for log in manager[].accessLogs { log.write(source, worker: number, runtime[].view) }
   }
 }
 

@@ -71,7 +71,7 @@ extension WorkerEngine {
       return FilterConfigs()
     }
     // Chosen once: the same entry is forwarded to.
-    let entry = route.weightedEntry(stream[].random)
+    let entry = route.weightedEntry(stream[].random, runtime[].view)
     stream[].weightedCluster = Int32(entry)
     guard entry >= 0 else { return FilterConfigs() }
     let header = route[].weighted[entry].header

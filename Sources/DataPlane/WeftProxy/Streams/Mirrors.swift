@@ -29,7 +29,8 @@ extension WorkerEngine {
   /// Begins a copy of the request.
   private func mirror(_ s: StreamIndex, _ policy: CompiledMirror, _ body: StreamBuffer) {
     let owner = streams.ref(s)
-    if policy.share < 1_000_000, random() % 1_000_000 >= UInt64(policy.share) { return }
+    let share = runtime[].view.partsPerMillion(policy.share)
+    if share < 1_000_000, random() % 1_000_000 >= UInt64(share) { return }
     guard let kept = owner[].head else { return }
     let head = desk[].callHead
     kept.view(in: head)

@@ -213,6 +213,12 @@ extension WorkerEngine {
     releaseIfUnused(host: h)
   }
 
+  /// Writes the line of a session that ends.
+  func logTCP(_ s: StreamIndex, _ proxy: ConfigRef<CompiledTCPProxy>) {
+    let source = StreamSource(record: record(s), request: nil, response: nil, trailers: nil)
+    for log in proxy[].accessLogs { log.write(source, worker: number, runtime[].view) }
+  }
+
   /// Ends a session: both connections close, the log is written.
   func endTCP(_ s: StreamIndex, _ mode: CloseMode) {
     let stream = streams.ref(s)
@@ -226,10 +232,7 @@ extension WorkerEngine {
       upstreams[u].active = 0
       close(upstream: u, slot[].life.isClosed && mode == .reset ? .reset : .gracefully)
     }
-    if let proxy = slot[].chainConfig?[].tcp, !proxy[].accessLogs.isEmpty {
-      let source = StreamSource(record: record(s), request: nil, response: nil, trailers: nil)
-      for log in proxy[].accessLogs { log.write(source, worker: number) }
-    }
+    if let proxy = slot[].chainConfig?[].tcp, !proxy[].accessLogs.isEmpty { logTCP(s, proxy) }
     uncountTCP(s)
     if !stream[].cluster.isNone {
       let cluster = stream[].cluster

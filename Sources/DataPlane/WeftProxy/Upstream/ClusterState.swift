@@ -23,6 +23,8 @@ struct ClusterState: BitwiseCopyable {
   var high: CircuitBreaker
   var standardLimits: CircuitBreakerLimits
   var highLimits: CircuitBreakerLimits
+  /// Requests that are refused for maintenance, by a runtime key: parts per million.
+  var maintenanceShare: UInt32 = 0
   /// Pieces in use that name it.
   var pieces: Int32 = 0
   var activeRequests: Int32 = 0
@@ -93,8 +95,6 @@ extension WorkerEngine {
       || overprovisioning(state[].config) != overprovisioning(config)
     state[].config = config
     state[].members[].owner = piece
-    state[].standardLimits = config[].breakerLimits
-    state[].highLimits = config[].highBreakerLimits
     state[].standard = config[].breakers.breaker(.standard)
     state[].high = config[].breakers.breaker(.high)
     state[].outlier = config[].outlier.map(OutlierHandle.init)
@@ -104,6 +104,7 @@ extension WorkerEngine {
       state[].balancer[].renew(config[].balancer)
     }
     state[].hashes = config[].balancer.map { $0.traits.hashes != .none } ?? false
+    _ = settleRuntime(i)
     setHosts(i, config[].endpoints)
   }
 
@@ -289,8 +290,8 @@ extension WorkerEngine {
     orderTables(i)
   }
 
-  /// Has the tables made that a change of health needs; until they come, those that are there serve.
-  private func orderTables(_ i: ClusterIndex) {
+  /// Has the tables made that lists wait for; until they come, those that are there serve.
+  func orderTables(_ i: ClusterIndex) {
     let state = clusters.ref(i)
     guard let jobs = state[].balancer[].order() else { return }
     let mailbox = loop.mailbox

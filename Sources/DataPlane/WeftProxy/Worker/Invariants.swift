@@ -5,6 +5,7 @@
 
 import WeftBase
 import WeftHTTP
+import WeftModel
 import WeftProxyAPI
 import WeftRuntime
 import WeftTables
@@ -52,7 +53,24 @@ extension WorkerEngine {
     checkNetworkFilters(&found)
     checkPlaces(&found)
     checkHalves(&found)
+    checkRuntime(&found)
     return found.words
+  }
+
+  /// Everybody reads the table in force, and clusters have the limits that it makes of their configuration.
+  private func checkRuntime(_ found: inout Violations) {
+    let view = runtime[].view
+    found.expect(
+      desk[].runtime.isSame(as: view) && networkDesk[].runtime.isSame(as: view)
+        && view.isSame(as: runtime[].table?.view ?? .empty), "runtime: not everybody reads the table in force")
+    clusters.forEach { i in
+      let config = clusters[i].config
+      let breakers = runtime[].table?.breakers(of: config[].config) ?? config[].config.circuitBreakers
+      found.expect(
+        clusters[i].standardLimits.requests == breakers.standard.maxRequests
+          && clusters[i].highLimits.requests == breakers.high.maxRequests,
+        "cluster \(i.index): limits are not those of its configuration and the runtime")
+    }
   }
 
   private func take(_ census: inout Census, _ found: inout Violations) {

@@ -2,6 +2,7 @@
 
 import Synchronization
 package import WeftBase
+package import WeftProxyAPI
 package import WeftRuntime
 package import WeftTables
 package import WeftTelemetry
@@ -62,6 +63,9 @@ package final class ProxyServer: Sendable {
       balance?.changed()
     }
   }
+
+  /// Hands the values of runtime keys to every worker, which takes them over between two turns.
+  package func apply(_ table: RuntimeTable) { forEachWorker { $0.apply(table) } }
 
   /// Whether a first snapshot has been handed out: before, nobody is served.
   package var isConfigured: Bool { configured.load(ordering: .relaxed) }

@@ -73,6 +73,7 @@ package final class WorkerEngine: LoopHandler {
   let stage: Cell<Stage>
   let turn: Cell<TurnState>
   let configuration: Cell<WorkerConfiguration>
+  let runtime: Cell<WorkerRuntime>
   let listenerTable: Cell<ListenerSet>
   /// Connections whose listener filters are at work, by slot; and what those found for others, as long as the connection lives.
   let inspections: Cell<[UInt32: Inspection]>
@@ -130,6 +131,7 @@ package final class WorkerEngine: LoopHandler {
     stage = Cell(Stage())
     turn = Cell(TurnState(random: RandomSource(seed: seed == 0 ? loop.random() : seed)))
     configuration = Cell(WorkerConfiguration())
+    runtime = Cell(WorkerRuntime())
     listenerTable = Cell(ListenerSet())
     inspections = Cell([:])
     connectionMetadata = Cell([:])
@@ -156,6 +158,7 @@ package final class WorkerEngine: LoopHandler {
     stage.free()
     turn.free()
     configuration.free()
+    runtime.free()
     listenerTable.free()
     inspections.free()
     connectionMetadata.free()

@@ -8,7 +8,10 @@ package final class SnapshotStorage: Sendable {
   package let arena = ConstantArena()
   package let boxes = SnapshotBoxes()
 
-  package init() {}
+  /// Whose places its configuration keeps; nil: it has none, and what it says holds.
+  let runtimeKeys: RuntimeKeys?
+
+  package init(runtime keys: RuntimeKeys? = nil) { runtimeKeys = keys }
 
   package func text(_ text: String) -> ByteView { arena.text(text) }
   package func bytes(_ bytes: [UInt8]) -> ByteView { bytes.withByteView { arena.copy($0) } }

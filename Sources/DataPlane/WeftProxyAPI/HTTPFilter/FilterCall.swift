@@ -62,6 +62,8 @@ package struct FilterDesk: BitwiseCopyable {
   /// The stream's own draw.
   @usableFromInline package var random: UInt64 = 0
   @usableFromInline package var worker: Int = 0
+  /// Set anew with every change of values.
+  @usableFromInline package var runtime = RuntimeView.empty
   @usableFromInline package var marks: Marks = []
   @usableFromInline package var flags = ResponseFlags()
   @usableFromInline package var reply = Reply()
@@ -190,6 +192,8 @@ package struct FilterCall<Config: BitwiseCopyable>: ~Copyable {
   @inlinable package var now: MonotonicInstant { unsafe desk.pointee.now }
   /// One draw per stream, the same in each of its filters.
   @inlinable package var random: UInt64 { unsafe desk.pointee.random }
+  /// What runtime keys say now.
+  @inlinable package var runtime: RuntimeView { unsafe desk.pointee.runtime }
   /// Number of the worker: which of a config's per-worker cells to use.
   @inlinable package var worker: Int { unsafe desk.pointee.worker }
   /// Name of the cluster that the request's route leads to; empty when the request names it itself, and there is none of that name.

@@ -9,6 +9,8 @@ public import WeftBase
 package struct NetworkDesk: BitwiseCopyable {
   @usableFromInline package var now = MonotonicInstant.zero
   @usableFromInline package let worker: Int
+  /// Set anew with every change of values.
+  @usableFromInline package var runtime = RuntimeView.empty
   /// How long the connection is to rest. *Units*: nanoseconds.
   @usableFromInline package var wait: UInt64 = 0
   /// What a terminal filter sends, and whether that is all.
@@ -45,6 +47,8 @@ package struct NetworkCall<Config: BitwiseCopyable>: ~Copyable {
   /// What the filter was configured with.
   @inlinable package var config: Config { unsafe site.config.assumingMemoryBound(to: Config.self).pointee }
   @inlinable package var now: MonotonicInstant { unsafe site.desk.pointee.now }
+  /// What runtime keys say now.
+  @inlinable package var runtime: RuntimeView { unsafe site.desk.pointee.runtime }
   /// Number of the worker: the place of its blocks in tables of statistics.
   @inlinable package var worker: Int { unsafe site.desk.pointee.worker }
   /// Holds the connection for a time.

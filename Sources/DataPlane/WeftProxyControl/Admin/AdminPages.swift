@@ -43,18 +43,22 @@ package struct AdminPages {
     Page(path: "/quitquitquit", needsPost: true, help: "exit the server"),
     Page(path: "/ready", needsPost: false, help: "readiness: 200 when live, 503 otherwise"),
     Page(path: "/reopen_logs", needsPost: true, help: "open access logs again"),
+    Page(path: "/runtime", needsPost: false, help: "values of runtime keys, by layer"),
+    Page(
+      path: "/runtime_modify", needsPost: true,
+      help: "set runtime keys (?KEY=VALUE&KEY=VALUE; an empty value takes it away)"),
     Page(path: "/server_info", needsPost: false, help: "version, state, uptime"),
     Page(path: "/stats", needsPost: false, help: "statistics (?filter=REGEX, ?usedonly, ?format=json|prometheus)"),
     Page(path: "/stats/prometheus", needsPost: false, help: "statistics in Prometheus format"),
   ]
 
-  /// Answers `method` on `target` (path and query). `origin` and `host` are the request's headers: a browser tells with `Origin` on behalf of
+  /// Answers `method` on `target` (path and query), with the form that came with it, if any. `origin` and `host` are the request's headers: a browser tells with `Origin` on behalf of
   /// which page it asks, and a page from elsewhere must not change anything here. `isLocal`: the page is bound to a loopback address.
   ///
   /// A page from elsewhere can give its own name our address (DNS rebinding), and is then of the same origin: a browser may change something
   /// only by a name that cannot be made to mean us, and on a loopback address nobody has business by another.
   package func respond(
-    method: String, target: String, origin: String? = nil, host: String = "", isLocal: Bool = false
+    method: String, target: String, form: String = "", origin: String? = nil, host: String = "", isLocal: Bool = false
   ) -> AdminResponse {
     let query = AdminQuery(target)
     let path = query.path.count > 1 && query.path.hasSuffix("/") ? String(query.path.dropLast()) : query.path
@@ -93,6 +97,10 @@ package struct AdminPages {
     case "/quitquitquit": return AdminResponse(body: "OK\n", action: .quit)
     case "/reopen_logs": return AdminResponse(body: "OK\n", action: .reopenLogs)
     case "/logging": return logging(query)
+    case "/runtime": return json(RuntimePage.json(status.runtime))
+    case "/runtime_modify":
+      let sent = query.parameters.isEmpty ? AdminQuery("?" + form).parameters : query.parameters
+      return RuntimePage.modify(sent, status.runtime)
     default: return help()
     }
   }
@@ -103,6 +111,7 @@ package struct AdminPages {
     case "/clusters", "/clusters/": .clusters
     case "/listeners", "/listeners/", "/stats", "/stats/", "/stats/prometheus", "/stats/prometheus/": .listeners
     case "/config_dump", "/config_dump/": .configDump
+    case "/runtime", "/runtime/", "/runtime_modify", "/runtime_modify/": .runtime
     default: []
     }
   }

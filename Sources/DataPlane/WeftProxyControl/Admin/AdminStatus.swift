@@ -1,4 +1,5 @@
 package import WeftBase
+package import WeftCompile
 package import WeftModel
 package import WeftRuntime
 package import WeftUpstream
@@ -19,6 +20,7 @@ package struct AdminStatus: Sendable {
     package static let clusters = Parts(rawValue: 1 << 0)
     package static let listeners = Parts(rawValue: 1 << 1)
     package static let configDump = Parts(rawValue: 1 << 2)
+    package static let runtime = Parts(rawValue: 1 << 3)
   }
 
   package struct Host: Sendable {
@@ -82,6 +84,7 @@ package struct AdminStatus: Sendable {
   package var listeners: [ListenerStatus] = []
   /// Messages of `envoy.admin.v3.ConfigDump`, each with its `@type`.
   package var configDump: [JSONValue] = []
+  package var runtime = RuntimeStore.Report()
 
   package init() {}
 }
@@ -91,7 +94,16 @@ package enum AdminAction: Sendable, Equatable {
   case drainListeners(inboundOnly: Bool, graceful: Bool)
   case quit
   case reopenLogs
+  /// Nil takes a key away.
+  case modifyRuntime([RuntimeChange])
   case setLogLevel(component: String?, level: String)
+}
+
+/// A key of the admin layer, and what it shall be.
+package struct RuntimeChange: Sendable, Equatable {
+  package var key: String
+  package var value: RuntimeValue?
+  package init(key: String, value: RuntimeValue?) { (self.key, self.value) = (key, value) }
 }
 
 package struct AdminResponse: Sendable, Equatable {

@@ -3,6 +3,7 @@
 import WeftBase
 import WeftModel
 package import WeftProxy
+package import WeftProxyAPI
 import WeftRuntime
 import WeftTables
 import WeftTelemetry
@@ -20,7 +21,9 @@ package struct ClusterReport {
   }
 
   /// *Returns*: the clusters of the newest snapshot in its order, each with its endpoints in theirs.
-  package static func clusters(_ workers: [WorkerHosts], fixed: Set<String>) -> [AdminStatus.ClusterStatus] {
+  package static func clusters(_ workers: [WorkerHosts], fixed: Set<String>, runtime: RuntimeTable? = nil)
+    -> [AdminStatus.ClusterStatus]
+  {
     guard let newest = workers.max(by: { $0.snapshot.version < $1.snapshot.version })?.snapshot else { return [] }
     var numbers: [Key: HostNumbers] = [:]
     var strangers: [String: [Key]] = [:]
@@ -39,7 +42,7 @@ package struct ClusterReport {
       var entry = AdminStatus.ClusterStatus(name: cluster[].config.name)
       entry.isFromAPI = !fixed.contains(entry.name)
       entry.observabilityName = cluster[].config.statName
-      entry.breakers = cluster[].config.circuitBreakers
+      entry.breakers = runtime?.breakers(of: cluster[].config) ?? cluster[].config.circuitBreakers
       if case .eds(let service, _) = cluster[].config.discovery { entry.endpointsName = service }
       let rates = cluster[].outlier?.successRates
       entry.successRates = rates.map { AdminStatus.SuccessRates($0.all, localOrigin: $0.localOrigin) }

@@ -203,6 +203,8 @@ package final class ProxyControl: LoopHandler {
 
   private func handOut(_ snapshot: Snapshot) {
     let isStarting = !server.isConfigured
+    // The keys that it is compiled with come first.
+    if let table = compiler.runtime.tableOfNewKeys() { server.apply(table) }
     server.apply(snapshot)
     tellOfRights(snapshot)
     for failure in server.takeListenerFailures() {

@@ -2,7 +2,7 @@
 
 import Glibc
 import WeftBase
-import WeftCompile
+package import WeftCompile
 import WeftModel
 import WeftProtobuf
 package import WeftProxy
@@ -32,13 +32,14 @@ package final class ProxyServices: Sendable {
   private let options: Options
   private let log: LogOutput
   private let files: AccessLogFiles
+  private let values: RuntimeStore
   private let client: XDSClient?
   private let started = ContinuousClock.now
 
   /// *Errors*: discovery that cannot be: a cluster that does not exist, or has no endpoint.
   package init(
     _ loaded: BootstrapLoader.Loaded, _ options: Options, control: Mailbox, server: ProxyServer, log: LogOutput,
-    files: AccessLogFiles
+    files: AccessLogFiles, values: RuntimeStore
   ) throws {
     runtime = try ServiceRuntime(name: "weft-services")
     self.server = server
@@ -46,6 +47,7 @@ package final class ProxyServices: Sendable {
     self.options = options
     self.log = log
     self.files = files
+    self.values = values
     mailbox = control
     if var configuration = try XDSClientConfiguration(loaded.bootstrap, document: loaded.document) {
       configuration.lastGoodPath = options.lastGoodPath
@@ -105,7 +107,8 @@ package final class ProxyServices: Sendable {
     }
     return try await AdminServer(
       at: address, on: runtime, metrics: server.registry, log: log, status: { await self.status($0) },
-      perform: { await self.perform($0) })
+      perform: { await self.perform($0) },
+      modifyRuntime: { self.modifyRuntime($0) })
   }
 
   // MARK: - Configuration
@@ -143,8 +146,10 @@ package final class ProxyServices: Sendable {
     }
     if parts.contains(.clusters) {
       let workers = server.ask { $0.readHosts() }.compactMap { $0 }
-      status.clusters = ClusterReport.clusters(workers, fixed: Set(loaded.bootstrap.clusters.map(\.name)))
+      status.clusters = ClusterReport.clusters(
+        workers, fixed: Set(loaded.bootstrap.clusters.map(\.name)), runtime: values.table)
     }
+    if parts.contains(.runtime) { status.runtime = values.report }
     if parts.contains(.configDump) { status.configDump = await configDump() }
     return status
   }
@@ -191,6 +196,7 @@ package final class ProxyServices: Sendable {
     case .drainListeners(let inboundOnly, let graceful):
       server.drainListeners(inboundOnly: inboundOnly, gracefully: graceful)
     case .reopenLogs: files.reopen()
+    case .modifyRuntime(let changes): _ = modifyRuntime(changes)
     case .setLogLevel(let component, let level):
       guard let level = LogLevel(level) else { return }
       if let component {
@@ -198,6 +204,16 @@ package final class ProxyServices: Sendable {
       } else {
         log.setLevel(level)
       }
+    }
+  }
+
+  /// Returns when every worker has the values. *Returns*: why they are not taken.
+  private func modifyRuntime(_ changes: [RuntimeChange]) -> String? {
+    switch values.modify(changes.map { ($0.key, $0.value) }) {
+    case .failure(let problem): return problem.text
+    case .success(let table):
+      _ = server.ask { $0.apply(table) }
+      return nil
     }
   }
 

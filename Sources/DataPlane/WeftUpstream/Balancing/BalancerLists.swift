@@ -12,16 +12,18 @@ package struct BalancerLists {
   private(set) var shares: [PriorityLoad.Share]
   package private(set) var hosts: [[BalancerCandidate]]
   private(set) var localities: [Int: [BalancerCandidate]] = [:]
+  /// Numbers of those that are there because of `spreads`.
+  private(set) var extras: Set<Int> = []
   private let all: [BalancerHost]
   private let localityWeights: [UInt32: UInt32]
   private let overprovisioning: Int
   private let hashes: Bool
   private let weighsLocalities: Bool
 
-  /// *Cost*: O(hosts).
+  /// `panicThreshold`: in place of what the settings say. `spreads`: lists are made for all priorities that could take a request. *Cost*: O(hosts).
   package init(
-    _ settings: LoadBalancing, _ balancer: CompiledBalancer, overprovisioning: Int, _ list: [BalancerHost],
-    _ localityWeights: [UInt32: UInt32]
+    _ settings: LoadBalancing, _ balancer: CompiledBalancer, overprovisioning: Int, panicThreshold: Double? = nil,
+    spreads: Bool = false, _ list: [BalancerHost], _ localityWeights: [UInt32: UInt32]
   ) {
     all = list
     self.localityWeights = localityWeights
@@ -42,15 +44,18 @@ package struct BalancerLists {
     }
     shares =
       PriorityLoad(
-        census, overprovisioningPercent: overprovisioning, panicThresholdPercent: settings.panicThresholdPercent
+        census, overprovisioningPercent: overprovisioning,
+        panicThresholdPercent: panicThreshold ?? settings.panicThresholdPercent
       ).shares
     hosts = Array(repeating: [], count: priorities * Self.sources)
     for (priority, share) in shares.enumerated() {
       if share.inPanic {
         fill(priority, .all)
       } else {
-        if share.healthy > 0 { fill(priority, .healthy) }
-        if share.degraded > 0 { fill(priority, .degraded) }
+        for (source, own) in [(Source.healthy, share.healthy), (.degraded, share.degraded)] where own > 0 || spreads {
+          if own == 0 { extras.insert(priority * Self.sources + source.rawValue) }
+          fill(priority, source)
+        }
       }
     }
   }
@@ -59,6 +64,9 @@ package struct BalancerLists {
   package func jobs(_ balancer: CompiledBalancer) -> [BalancerTableJob] {
     hosts.filter { !$0.isEmpty }.map { BalancerTableJob(balancer, $0) }
   }
+
+  /// Takes the hosts of a list away.
+  mutating func empty(_ list: Int) { hosts[list] = [] }
 
   private func takes(_ host: BalancerHost, _ source: Source) -> Bool {
     switch source {

@@ -20,11 +20,14 @@ package struct BalancerHost: BitwiseCopyable {
   package var availability: HostAvailability
   /// What is hashed of it; as long-lived as the configuration it came with.
   package var key: ByteView
+  /// New: retries may be kept away from it.
+  package var isCanary: Bool
 
   package init(
     weight: UInt32 = 1, priority: UInt32 = 0, locality: UInt32 = 0, availability: HostAvailability = .healthy,
-    key: ByteView = .empty
+    key: ByteView = .empty, isCanary: Bool = false
   ) {
+    self.isCanary = isCanary
     self.weight = max(1, weight)
     self.priority = priority
     self.locality = locality
@@ -42,6 +45,20 @@ package struct TriedHosts: BitwiseCopyable, Sendable {
   package mutating func insert(_ position: Int32) {
     let p = positions
     positions = (position, p.0, p.1, p.2, p.3, p.4, p.5, p.6)
+  }
+
+  /// The remembered ones, the first one first.
+  package func forEachOldestFirst(_ body: (Int32) -> Void) {
+    let p = positions
+    func visit(_ position: Int32) { if position >= 0 { body(position) } }
+    visit(p.7)
+    visit(p.6)
+    visit(p.5)
+    visit(p.4)
+    visit(p.3)
+    visit(p.2)
+    visit(p.1)
+    visit(p.0)
   }
 
   package func contains(_ position: Int32) -> Bool {
@@ -83,6 +100,7 @@ package struct LoadBalancer: ~Copyable {
 
   private let settings: LoadBalancing
   private let overprovisioning: Int
+  private var panicThreshold: Double
   /// Nil where hosts come with connections.
   private var balancer: CompiledBalancer?
   private let hashes: Bool
@@ -105,6 +123,8 @@ package struct LoadBalancer: ~Copyable {
   /// Those that have come for lists that are not there yet.
   private var arrived: [BalancerTable] = []
   private var ordering = Ordering.nothing
+  /// A request has been led away from the priorities it would go to: lists are made for all that could take one.
+  private var spreads = false
 
   private enum Ordering {
     case nothing
@@ -123,6 +143,7 @@ package struct LoadBalancer: ~Copyable {
     sharedStats = countsShared ? stats : nil
     self.settings = settings
     self.balancer = balancer
+    panicThreshold = settings.panicThresholdPercent
     overprovisioning = Int(overprovisioningPercent)
     hashes = balancer.map { $0.traits.hashes != .none } ?? false
     unsafe states = nil
@@ -196,6 +217,15 @@ package struct LoadBalancer: ~Copyable {
     if isChanged { rebuild(&random, mayWait: true) }
   }
 
+  /// Sets the share of healthy hosts, in percent, below which all take part; it counts when lists are made next. *Returns*: whether it is another one.
+  package mutating func setPanicThreshold(_ percent: Double) -> Bool {
+    defer { panicThreshold = percent }
+    return percent != panicThreshold
+  }
+
+  /// Makes the lists anew of the hosts that are there.
+  package mutating func renewLists(random: inout RandomSource) { rebuild(&random, mayWait: true) }
+
   /// A request went to the host; call `finished` when it ends.
   package mutating func started(_ position: Int32) {
     active[Int(position)] &+= 1
@@ -211,33 +241,42 @@ package struct LoadBalancer: ~Copyable {
   package func activeRequests(_ position: Int32) -> UInt32 { active[Int(position)] }
   package var allActiveRequests: UInt32 { allActive }
 
-  /// Chooses a host. With `avoiding`, up to `attempts` further picks are made to find one not tried yet; then the last
-  /// pick stands. `hash` is the request's, if it has one; it matters to policies that hash.
+  /// Chooses a host. With `avoiding` or `omittingCanaries`, up to `attempts` further picks are made to find one not tried yet, or no canary; then the
+  /// last pick stands. Priorities to leave out are used where there is no other. `hash` is the request's, if it has one; it matters to policies that hash.
   package mutating func pick(
-    hash: UInt64? = nil, random: inout RandomSource, avoiding tried: TriedHosts = TriedHosts(), attempts: Int = 1
+    hash: UInt64? = nil, random: inout RandomSource, avoiding tried: TriedHosts = TriedHosts(), attempts: Int = 1,
+    leavingOut priorities: PrioritySet = PrioritySet(), omittingCanaries: Bool = false
   ) -> HostPick {
     guard let balancer, shares.count > 0 else { return .none }
+    if !priorities.isEmpty, !spreads {
+      spreads = true
+      rebuild(&random, mayWait: true)
+    }
     let hash = hashes ? hash ?? random.next() : 0
     return unsafe withUnsafeMutablePointer(to: &random) { random in
       var x = unsafe BalancerPick(hash: hash, running: running, allActive: allActive, memory, random)
-      var choice = pickOnce(balancer, x)
-      guard !tried.isEmpty else { return choice }
-      while x.attempt < attempts, case .host(let position, _) = choice, tried.contains(position) {
+      var choice = pickOnce(balancer, x, priorities)
+      guard !tried.isEmpty || omittingCanaries else { return choice }
+      while x.attempt < attempts, case .host(let position, _) = choice,
+        tried.contains(position) || omittingCanaries && hosts[Int(position)].isCanary
+      {
         x.attempt += 1
-        choice = pickOnce(balancer, x)
+        choice = pickOnce(balancer, x, priorities)
       }
       return choice
     }
   }
 
   @inline(__always)
-  private mutating func pickOnce(_ balancer: CompiledBalancer, _ x: borrowing BalancerPick) -> HostPick {
+  private mutating func pickOnce(
+    _ balancer: CompiledBalancer, _ x: borrowing BalancerPick, _ excluded: PrioritySet
+  ) -> HostPick {
     var priority = 0
     var source = Source.healthy
     if shares.count > 1 || shares[0].healthy != 100 {
       // 1...100 against the running sum, healthy shares of all priorities before degraded ones.
       let ticket = 1 + (hashes ? Int(x.hash % 100) : x.draw(below: 100))
-      guard let found = find(ticket) else { return .none }
+      guard let found = excluded.isEmpty ? find(ticket) : findElsewhere(ticket, excluded) else { return .none }
       (priority, source) = found
     }
     let panicking = shares[priority].inPanic
@@ -253,6 +292,43 @@ package struct LoadBalancer: ~Copyable {
     if !lists[list].localities.isEmpty { list = Int(lists[list].localities.next()) }
     let state = unsafe states.unsafelyUnwrapped + list * balancer.stateSize
     return unsafe .host(balancer.policy._pick(state, x), panicking: panicking)
+  }
+
+  /// The priorities of hosts that were tried, and which have any that could be.
+  package func history(of tried: TriedHosts) -> PriorityHistory {
+    var available = PrioritySet()
+    for i in 0..<shares.count where shares[i].isAvailable { available.insert(i) }
+    var out = PriorityHistory(available: available)
+    tried.forEachOldestFirst { position in
+      if position >= 0, Int(position) < hosts.count { out.append(Int(hosts[Int(position)].priority)) }
+    }
+    return out
+  }
+
+  /// As `find`, with what the excluded priorities would take spread over the others by what those can take. Where there is no other, as `find`.
+  private func findElsewhere(_ ticket: Int, _ excluded: PrioritySet) -> (Int, Source)? {
+    var total = 0
+    for i in 0..<shares.count { total += load(i, .healthy, excluded) + load(i, .degraded, excluded) }
+    if total == 0 { return find(ticket) }
+    var sum = 0
+    // What is lacking in one round comes from the next: each adds something.
+    while true {
+      for i in 0..<shares.count {
+        sum += load(i, .healthy, excluded)
+        if ticket <= sum { return (i, .healthy) }
+      }
+      for i in 0..<shares.count {
+        sum += load(i, .degraded, excluded)
+        if ticket <= sum { return (i, .degraded) }
+      }
+    }
+  }
+
+  /// What hosts of a priority could take; 0 where there is no list of them (yet).
+  private func load(_ priority: Int, _ source: Source, _ excluded: PrioritySet) -> Int {
+    let list = priority * Self.sources + (shares[priority].inPanic ? Source.all : source).rawValue
+    if excluded.contains(priority) || lists[list].isEmpty { return 0 }
+    return source == .healthy ? shares[priority].healthyAvailability : shares[priority].degradedAvailability
   }
 
   private func find(_ ticket: Int) -> (Int, Source)? {
@@ -278,8 +354,10 @@ extension LoadBalancer {
       clear()
       return
     }
-    let lists = BalancerLists(
-      settings, balancer, overprovisioning: overprovisioning, (0..<hosts.count).map { hosts[$0] }, localityWeights)
+    var lists = BalancerLists(
+      settings, balancer, overprovisioning: overprovisioning, panicThreshold: panicThreshold, spreads: spreads,
+      (0..<hosts.count).map { hosts[$0] }, localityWeights)
+    var extras: [BalancerTableJob] = []
     var made: [Int: BalancerTable] = [:]
     if balancer.traits.hasTable {
       var missing: [BalancerTableJob] = []
@@ -287,6 +365,10 @@ extension LoadBalancer {
         let job = BalancerTableJob(balancer, lists.hosts[i])
         if let known = shared.find(job) {
           made[i] = known
+        } else if lists.extras.contains(i) && shared.builder != .asker {
+          // Until its table is there, retries go where all requests go.
+          extras.append(job)
+          lists.empty(i)
         } else if !mayWait || shared.builder == .asker {
           made[i] = shared.make(job)
         } else {
@@ -298,6 +380,7 @@ extension LoadBalancer {
         return
       }
       if case .wanted = ordering { ordering = .nothing }
+      if !extras.isEmpty, case .nothing = ordering { ordering = .wanted(extras) }
     }
     install(lists, made, balancer, &random)
   }

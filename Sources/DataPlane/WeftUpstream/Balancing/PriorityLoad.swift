@@ -18,6 +18,10 @@ struct PriorityLoad {
     var healthy = 0
     var degraded = 0
     var inPanic = false
+    /// What it could take of all load, whatever the others can: percent each.
+    var healthyAvailability = 0
+    var degradedAvailability = 0
+    var isAvailable: Bool { healthyAvailability + degradedAvailability > 0 }
   }
 
   /// Percent per priority; the numbers of all priorities add up to 100, or to 0 when there is no host.
@@ -27,6 +31,9 @@ struct PriorityLoad {
     shares = Array(repeating: Share(), count: priorities.count)
     let health = priorities.map { Self.availability($0.healthy, $0, overprovisioningPercent) }
     let degraded = priorities.map { Self.availability($0.degraded, $0, overprovisioningPercent) }
+    for i in shares.indices {
+      (shares[i].healthyAvailability, shares[i].degradedAvailability) = (health[i], degraded[i])
+    }
     let available = min(100, health.reduce(0, +) + degraded.reduce(0, +))
 
     var totalPanic = panicThresholdPercent > 0 && !priorities.isEmpty

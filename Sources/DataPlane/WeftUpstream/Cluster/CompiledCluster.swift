@@ -92,7 +92,7 @@ extension BalancerHost {
   package init(_ endpoint: CompiledEndpoint) {
     self.init(
       weight: endpoint.weight, priority: endpoint.priority, locality: endpoint.locality,
-      availability: endpoint.availability, key: endpoint.hashKey)
+      availability: endpoint.availability, key: endpoint.hashKey, isCanary: endpoint.isCanary)
   }
 }
 

@@ -18,6 +18,9 @@ package struct OutlierDetector: Sendable {
     var ejectedFor: UInt64 = 0
     /// Multiplies the base ejection time; grows with each ejection and shrinks with each quiet interval.
     var backoff: UInt32 = 0
+    var ejections: UInt32 = 0
+    /// When it was last taken back; nil: never.
+    var returnedAt: MonotonicInstant?
     // Of the interval in progress.
     var successes: UInt64 = 0
     var total: UInt64 = 0
@@ -53,6 +56,13 @@ package struct OutlierDetector: Sendable {
   }
 
   package func isEjected(_ host: UInt32) -> Bool { hosts[host]?.isEjected ?? false }
+
+  /// How often a host was ejected, when it was last, and when it was last taken back; nil: never.
+  package func history(
+    _ host: UInt32
+  ) -> (ejections: UInt32, ejectedAt: MonotonicInstant?, returnedAt: MonotonicInstant?)? {
+    hosts[host].map { ($0.ejections, $0.ejections > 0 ? $0.ejectedAt : nil, $0.returnedAt) }
+  }
 
   /// Adds an interval's results, for the rules that compare hosts.
   package mutating func addResults(
@@ -109,6 +119,7 @@ package struct OutlierDetector: Sendable {
     let jitter = UInt64(max(0, settings.maxEjectionTimeJitter.nanoseconds))
     state.ejectedFor = time + (jitter > 0 ? random.next() % (jitter + 1) : 0)
     state.isEjected = true
+    state.ejections &+= 1
     state.ejectedAt = now
     hosts[host] = state
     ejectedCount += 1
@@ -120,7 +131,7 @@ package struct OutlierDetector: Sendable {
     package var unejected: [UInt32] = []
     package var ejected: [UInt32] = []
     /// Suspicions, enforced or not, for the statistics.
-    package var detected: [(host: UInt32, rule: OutlierRule, verdict: Verdict)] = []
+    package var detected: [(host: UInt32, rule: OutlierRule, verdict: Verdict, rates: OutlierEvent.Rates)] = []
     package static func == (a: IntervalOutcome, b: IntervalOutcome) -> Bool {
       a.unejected == b.unejected && a.ejected == b.ejected && a.detected.map(\.host) == b.detected.map(\.host)
     }
@@ -132,7 +143,7 @@ package struct OutlierDetector: Sendable {
     for (number, state) in hosts.sorted(by: { $0.key < $1.key }) {
       if state.isEjected {
         if now >= state.ejectedAt.advanced(nanoseconds: Int64(clamping: state.ejectedFor)) {
-          takeBack(number)
+          takeBack(number, now: now)
           outcome.unejected.append(number)
         }
       } else if state.backoff > 0 {
@@ -175,7 +186,10 @@ package struct OutlierDetector: Sendable {
     let variance = rates.reduce(0) { $0 + ($1.rate - mean) * ($1.rate - mean) } / Double(rates.count)
     let threshold = mean - Double(settings.successRateStdevFactor) / 1000 * variance.squareRoot()
     (seen.average, seen.threshold) = (mean, threshold)
-    for (host, rate) in rates where rate < threshold { note(host, rule, now, &random, &outcome) }
+    for (host, rate) in rates where rate < threshold {
+      let rates = OutlierEvent.Rates(host: rate, average: mean, threshold: threshold)
+      note(host, rule, rates, now, &random, &outcome)
+    }
   }
 
   private mutating func checkFailurePercentage(
@@ -188,24 +202,25 @@ package struct OutlierDetector: Sendable {
     for (host, state) in counted.sorted(by: { $0.key < $1.key }) {
       let failed = 100 - Double(state.successes) * 100 / Double(state.total)
       if failed >= Double(settings.failurePercentageThreshold) {
-        note(host, .failurePercentage, now, &random, &outcome)
+        note(host, .failurePercentage, OutlierEvent.Rates(host: 100 - failed), now, &random, &outcome)
       }
     }
   }
 
   private mutating func note(
-    _ host: UInt32, _ rule: OutlierRule, _ now: MonotonicInstant, _ random: inout RandomSource,
-    _ outcome: inout IntervalOutcome
+    _ host: UInt32, _ rule: OutlierRule, _ rates: OutlierEvent.Rates, _ now: MonotonicInstant,
+    _ random: inout RandomSource, _ outcome: inout IntervalOutcome
   ) {
     let verdict = suspect(host, rule, now: now, random: &random)
-    outcome.detected.append((host, rule, verdict))
+    outcome.detected.append((host, rule, verdict, rates))
     if case .eject = verdict { outcome.ejected.append(host) }
   }
 
   /// Takes a host back before its time: an active health check succeeded.
-  package mutating func takeBack(_ host: UInt32) {
+  package mutating func takeBack(_ host: UInt32, now: MonotonicInstant) {
     guard hosts[host]?.isEjected == true else { return }
     hosts[host]?.isEjected = false
+    hosts[host]?.returnedAt = now
     ejectedCount -= 1
   }
 }

@@ -80,6 +80,8 @@ package final class OutlierMonitor: @unchecked Sendable {  // atomic cells; rule
   struct State: Sendable {
     var detector: OutlierDetector
     var blocks: [String: Block] = [:]
+    /// Their names by number, for events.
+    var names: [UInt32: String] = [:]
     /// Never given twice: what a worker still says of a host that left finds nobody.
     var nextNumber: UInt32 = 0
     /// What is said of the hosts' health elsewhere, by entry of the list that `setHosts` was given.
@@ -96,9 +98,17 @@ package final class OutlierMonitor: @unchecked Sendable {  // atomic cells; rule
   private let state: Mutex<State>
   private let versionCell: UnsafeMutablePointer<UInt64>
   package let settings: OutlierDetection
+  private let cluster: String
+  private let tell: (@Sendable (OutlierEvent) -> Void)?
 
-  package init(_ settings: OutlierDetection, random: RandomSource) {
+  /// `tell` hears of every ejection and of its end, in their order, on the thread where it happens and under the lock.
+  package init(
+    _ settings: OutlierDetection, random: RandomSource, cluster: String = "",
+    tell: (@Sendable (OutlierEvent) -> Void)? = nil
+  ) {
     self.settings = settings
+    self.cluster = cluster
+    self.tell = tell
     state = Mutex(State(detector: OutlierDetector(settings), random: random))
     unsafe versionCell = .allocate(capacity: 1)
     unsafe versionCell.initialize(to: 0)
@@ -140,12 +150,14 @@ package final class OutlierMonitor: @unchecked Sendable {  // atomic cells; rule
       for (address, block) in state.blocks where !wanted.contains(address) {
         state.detector.remove(block.number)
         state.blocks[address] = nil
+        state.names[block.number] = nil
       }
       let list = addresses.map { address in
         if let block = state.blocks[address] { return block }
         let block = Block(number: state.nextNumber)
         state.nextNumber &+= 1
         state.blocks[address] = block
+        state.names[block.number] = address
         state.detector.add(block.number)
         return block
       }
@@ -201,9 +213,36 @@ package final class OutlierMonitor: @unchecked Sendable {  // atomic cells; rule
     let verdict = state.withLock { state in
       let verdict = state.detector.suspect(host.number, rule, now: now, random: &state.random)
       if case .eject = verdict { unsafe publish(host.cells, true) }
+      say(rule, verdict, host.number, now, state)
       return verdict
     }
     return Event(rule: rule, verdict: verdict)
+  }
+
+  /// Tells of a suspicion, unless nothing comes of it because enough hosts are out, or this one.
+  private func say(
+    _ rule: OutlierRule, _ verdict: OutlierDetector.Verdict, _ host: UInt32, _ now: MonotonicInstant, _ state: State,
+    _ rates: OutlierEvent.Rates? = nil
+  ) {
+    guard let tell, let name = state.names[host], let history = state.detector.history(host) else { return }
+    let enforced: Bool
+    switch verdict {
+    case .eject: enforced = true
+    case .detectedOnly: enforced = false
+    case .overflow, .alreadyEjected: return
+    }
+    tell(
+      OutlierEvent(
+        .ejected(rule, enforced: enforced), cluster: cluster, host: name, ejections: history.ejections,
+        sinceLastAction: history.returnedAt.map { now - $0 }, rates: rates))
+  }
+
+  private func sayReturn(_ host: UInt32, _ now: MonotonicInstant, _ state: State) {
+    guard let tell, let name = state.names[host], let history = state.detector.history(host) else { return }
+    tell(
+      OutlierEvent(
+        .takenBack, cluster: cluster, host: name, ejections: history.ejections,
+        sinceLastAction: history.ejectedAt.map { now - $0 }))
   }
 
   private func publish(_ cells: UnsafeMutablePointer<UInt64>, _ ejected: Bool) {
@@ -230,6 +269,8 @@ package final class OutlierMonitor: @unchecked Sendable {  // atomic cells; rule
       let outcome = state.detector.endInterval(now: now, random: &state.random)
       for block in outcome.unejected.compactMap({ byNumber[$0] }) { unsafe publish(block.cells, false) }
       for block in outcome.ejected.compactMap({ byNumber[$0] }) { unsafe publish(block.cells, true) }
+      for host in outcome.unejected { sayReturn(host, now, state) }
+      for found in outcome.detected { say(found.rule, found.verdict, found.host, now, state, found.rates) }
       return outcome.detected.map { Event(rule: $0.rule, verdict: $0.verdict) }
     }
   }

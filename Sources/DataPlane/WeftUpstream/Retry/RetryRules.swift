@@ -30,8 +30,11 @@ package struct RetryRules: BitwiseCopyable, Sendable {
   package var perTryIdleTimeout: UInt64 = 0
   package var backoffBase: UInt64
   package var backoffMax: UInt64
+  /// The policy says nothing of the two.
+  private var backoffIsDefault = false
   package var rateLimitedMax: UInt64 = 0
   package var avoidsPreviousHosts = false
+  package var omitsCanaries = false
   package var hostAttempts: UInt32 = 1
   /// One bit per status 100…611.
   private var statuses = RetryStatusSet()
@@ -43,10 +46,17 @@ package struct RetryRules: BitwiseCopyable, Sendable {
     perTryIdleTimeout = Self.nanoseconds(policy.perTryIdleTimeout)
     backoffBase = max(1, Self.nanoseconds(policy.backoffBase))
     backoffMax = max(backoffBase, Self.nanoseconds(policy.backoffMax))
+    backoffIsDefault = policy.backoffIsDefault
     rateLimitedMax = Self.nanoseconds(policy.rateLimitedBackoff?.maxInterval)
     avoidsPreviousHosts = policy.avoidPreviousHosts
+    omitsCanaries = policy.omitCanaryHosts
     hostAttempts = policy.hostSelectionMaxAttempts
     for status in policy.retriableStatusCodes { statuses.insert(status) }
+  }
+
+  /// What holds where the policy says nothing: this base, and ten times as much at most.
+  package mutating func setDefaultBackoff(_ base: UInt64) {
+    if backoffIsDefault { (backoffBase, backoffMax) = (base, base * 10) }
   }
 
   private static func nanoseconds(_ duration: Duration?) -> UInt64 {

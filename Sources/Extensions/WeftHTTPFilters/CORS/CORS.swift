@@ -20,8 +20,8 @@ package struct CORS: RequestHeadFilter, ResponseHeadFilter {
     var allowsPrivateNetwork = false
     var forwardsOtherPreflights = true
     /// Parts per million.
-    var enabled: UInt64 = 1_000_000
-    var shadow: UInt64 = 0
+    var enabled = RuntimeShare.all
+    var shadow = RuntimeShare.none
     var stats = ConstantTable<StatBlock<CORSMetric>>()
   }
 
@@ -40,8 +40,8 @@ package struct CORS: RequestHeadFilter, ResponseHeadFilter {
   @inline(never)
   private mutating func judge(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> FilterVerdict {
     guard let origin = head.first(named: ByteView("origin")) else { return .go }
-    let isEnabled = x.config.enabled >= 1_000_000 || x.random % 1_000_000 < x.config.enabled
-    guard isEnabled || x.random % 1_000_000 < x.config.shadow else { return .go }
+    let isEnabled = x.random % 1_000_000 < UInt64(x.runtime.partsPerMillion(x.config.enabled))
+    guard isEnabled || x.random % 1_000_000 < UInt64(x.runtime.partsPerMillion(x.config.shadow)) else { return .go }
     let allowed = allows(origin, x)
     x.config.stats[x.worker].add(allowed ? .originValid : .originInvalid)
     if !isEnabled { return .go }

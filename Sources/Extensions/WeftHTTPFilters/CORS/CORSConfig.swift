@@ -40,12 +40,10 @@ extension CORS {
     config.allowsPrivateNetwork = policy.allowPrivateNetworkAccess?.value ?? false
     config.forwardsOtherPreflights = policy.forwardNotMatchingPreflights?.value ?? true
     if let share = policy.filterEnabled {
-      config.enabled = UInt64(
-        try read.runtimeFraction(share, FieldPath().field("filter_enabled")).value.partsPerMillion)
+      config.enabled = context.storage.share(try read.runtimeFraction(share, FieldPath().field("filter_enabled")))
     }
     if let share = policy.shadowEnabled {
-      config.shadow = UInt64(
-        try read.runtimeFraction(share, FieldPath().field("shadow_enabled")).value.partsPerMillion)
+      config.shadow = context.storage.share(try read.runtimeFraction(share, FieldPath().field("shadow_enabled")))
     }
     return config
   }

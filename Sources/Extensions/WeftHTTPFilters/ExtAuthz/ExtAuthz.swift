@@ -15,8 +15,8 @@ package struct ExtAuthz: RequestHeadFilter, HoldingFilter, ResponseHeadFilter {
   package struct Config: BitwiseCopyable {
     /// A route says `disabled`.
     var isOff = false
-    var enabledMillionths: UInt64 = 1_000_000
-    var deniesWhenDisabled = false
+    var enabled = RuntimeShare.all
+    var deniesWhenDisabled = RuntimeFlag(false)
     var service = AuthzService()
     /// Content to show the service; 0: none.
     var contentLimit = 0
@@ -48,9 +48,9 @@ package struct ExtAuthz: RequestHeadFilter, HoldingFilter, ResponseHeadFilter {
     _ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>
   ) -> FilterVerdict {
     if x.config.isOff { return .go }
-    guard x.falls(0x2545_f491, x.config.enabledMillionths) else {
+    guard x.falls(0x2545_f491, x.config.enabled) else {
       x.config.stats[x.worker].add(.disabled)
-      return x.config.deniesWhenDisabled
+      return x.runtime.isOn(x.config.deniesWhenDisabled)
         ? x.reply(x.config.errorStatus, details: "ext_authz_error", flag: .unauthorizedExternalService) : .go
     }
     let isTunnel = head.framing == .tunnel || head.method == .connect

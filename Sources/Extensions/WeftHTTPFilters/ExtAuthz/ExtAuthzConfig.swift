@@ -33,10 +33,11 @@ extension ExtAuthz {
     case nil: throw ConfigError(path: root, "needs one of grpc_service, http_service")
     }
     if let share = message.filterEnabled {
-      config.enabledMillionths = UInt64(
-        try read.runtimeFraction(share, root.field("filter_enabled")).value.partsPerMillion)
+      config.enabled = context.storage.share(try read.runtimeFraction(share, root.field("filter_enabled")))
     }
-    config.deniesWhenDisabled = message.denyAtDisable?.defaultValue?.value ?? false
+    if let flag = message.denyAtDisable {
+      config.deniesWhenDisabled = context.storage.flag(try read.featureFlag(flag, root.field("deny_at_disable")))
+    }
     if let content = message.withRequestBody { try take(content, root.field("with_request_body"), &config) }
     config.failsOpen = message.failureModeAllow
     config.marksFailOpen = message.failureModeAllowHeaderAdd

@@ -15,20 +15,23 @@ package struct Fault: RequestHeadFilter, HoldingFilter, StreamEndFilter {
     enum Source: UInt8, BitwiseCopyable, Sendable { case none, fixed, header }
     var delay = Source.none
     var delayNanoseconds: UInt64 = 0
-    var delayMillionths: UInt64 = 0
+    var delayShare = RuntimeShare.none
+    var delayTimeKey = RuntimeKey.none
     var delayScale: UInt64 = 100
 
     var abort = Source.none
     /// One of the two is set when `abort` is fixed.
     var status: UInt16 = 0
     var grpcStatus: Int32 = -1
-    var abortMillionths: UInt64 = 0
+    var abortShare = RuntimeShare.none
+    var statusKey = RuntimeKey.none
+    var grpcStatusKey = RuntimeKey.none
     var abortScale: UInt64 = 100
 
     var pace = Source.none
     /// *Units*: KiB per second.
     var kibibytesPerSecond: UInt64 = 0
-    var paceMillionths: UInt64 = 0
+    var paceShare = RuntimeShare.none
     var paceScale: UInt64 = 100
 
     /// Empty: whatever cluster the route leads to.
@@ -38,8 +41,10 @@ package struct Fault: RequestHeadFilter, HoldingFilter, StreamEndFilter {
     /// Shared by all workers.
     var active: SharedCounter
     var maxActive: UInt64 = .max
-    /// One of the three can happen.
+    var maxActiveKey = RuntimeKey.none
+    /// One of the three is configured, and can happen: without a runtime value, or with one.
     var injects = false
+    var mayInject = false
     var stats = ConstantTable<StatBlock<FaultMetric>>()
   }
 
@@ -50,7 +55,7 @@ package struct Fault: RequestHeadFilter, HoldingFilter, StreamEndFilter {
   package mutating func requestHead(
     _ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>
   ) -> FilterVerdict {
-    x.config.injects ? inject(head, x) : .go
+    x.config.injects || x.config.mayInject && x.runtime.hasValues ? inject(head, x) : .go
   }
 
   @inline(never)
@@ -97,7 +102,7 @@ package struct Fault: RequestHeadFilter, HoldingFilter, StreamEndFilter {
   /// Counts the fault among the active ones; false at the limit.
   private mutating func begin(_ x: borrowing FilterCall<Config>) -> Bool {
     if isActive { return true }
-    guard x.config.active.take(limit: x.config.maxActive) else {
+    guard x.config.active.take(limit: x.runtime.integer(x.config.maxActiveKey) ?? x.config.maxActive) else {
       x.config.stats[x.worker].add(.faultsOverflow)
       return false
     }
@@ -111,7 +116,7 @@ package struct Fault: RequestHeadFilter, HoldingFilter, StreamEndFilter {
 
   private func delay(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> UInt64? {
     var nanoseconds: UInt64
-    var share = x.config.delayMillionths
+    var share = x.config.delayShare
     switch x.config.delay {
     case .none: return nil
     case .fixed: nanoseconds = x.config.delayNanoseconds
@@ -123,12 +128,15 @@ package struct Fault: RequestHeadFilter, HoldingFilter, StreamEndFilter {
       nanoseconds = n.multipliedReportingOverflow(by: 1_000_000).overflow ? UInt64(Int64.max) : n * 1_000_000
       share = asked("x-envoy-fault-delay-request-percentage", head, share, x.config.delayScale)
     }
+    if let milliseconds = x.runtime.integer(x.config.delayTimeKey) {
+      nanoseconds = min(milliseconds, UInt64(Int64.max) / 1_000_000) * 1_000_000
+    }
     return nanoseconds > 0 && x.falls(0x5851_f42d, share) ? nanoseconds : nil
   }
 
   private func pace(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> UInt64? {
     var kibibytes = x.config.kibibytesPerSecond
-    var share = x.config.paceMillionths
+    var share = x.config.paceShare
     switch x.config.pace {
     case .none: return nil
     case .fixed: break
@@ -147,7 +155,7 @@ package struct Fault: RequestHeadFilter, HoldingFilter, StreamEndFilter {
   private mutating func abortIfDue(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> FilterVerdict {
     var status = x.config.status
     var grpcStatus = x.config.grpcStatus
-    var share = x.config.abortMillionths
+    var share = x.config.abortShare
     switch x.config.abort {
     case .none: return .go
     case .fixed: break
@@ -166,6 +174,8 @@ package struct Fault: RequestHeadFilter, HoldingFilter, StreamEndFilter {
       }
       share = asked("x-envoy-fault-abort-request-percentage", head, share, x.config.abortScale)
     }
+    if status != 0, let n = x.runtime.integer(x.config.statusKey), (200..<600).contains(n) { status = UInt16(n) }
+    if grpcStatus >= 0, let n = x.runtime.integer(x.config.grpcStatusKey), n <= 16 { grpcStatus = Int32(n) }
     guard x.falls(0x1405_7b7e, share), begin(x) else { return .go }
     x.config.stats[x.worker].add(.abortsInjected)
     return x.reply(
@@ -173,9 +183,14 @@ package struct Fault: RequestHeadFilter, HoldingFilter, StreamEndFilter {
       details: "fault_filter_abort", flag: .faultInjected, grpcStatus: grpcStatus)
   }
 
-  /// The share that the request itself asks for, at most the configured one; its header counts in the configured denominator.
-  private func asked(_ name: StaticString, _ head: MessageHead, _ configured: UInt64, _ scale: UInt64) -> UInt64 {
+  /// The share that the request itself asks for, at most the configured one; its header counts in the configured denominator. A runtime value has
+  /// the last word.
+  private func asked(
+    _ name: StaticString, _ head: MessageHead, _ configured: RuntimeShare, _ scale: UInt64
+  ) -> RuntimeShare {
     guard let text = head.first(named: ByteView(name)), let n = ASCII.parseDecimal(text) else { return configured }
-    return min(configured, min(n, scale) * (1_000_000 / scale))
+    var share = configured
+    share.partsPerMillion = min(share.partsPerMillion, UInt32(min(n, scale) * (1_000_000 / scale)))
+    return share
   }
 }

@@ -29,21 +29,29 @@ extension Fault {
     if let limit = message.responseRateLimit { try compile(limit, &config, read) }
     // What a request asks for is bounded by the configured share.
     config.injects =
-      config.delay != .none && config.delayMillionths > 0 || config.abort != .none && config.abortMillionths > 0
-      || config.pace != .none && config.paceMillionths > 0
-    let runtime = [
-      ("delay_percent_runtime", message.delayPercentRuntime), ("abort_percent_runtime", message.abortPercentRuntime),
-      ("delay_duration_runtime", message.delayDurationRuntime),
-      ("abort_http_status_runtime", message.abortHttpStatusRuntime),
-      ("max_active_faults_runtime", message.maxActiveFaultsRuntime),
-      ("response_rate_limit_percent_runtime", message.responseRateLimitPercentRuntime),
-      ("abort_grpc_status_runtime", message.abortGrpcStatusRuntime),
-    ]
-    for (field, key) in runtime where !key.isEmpty {
-      throw ConfigError(path: FieldPath().field(field), "is not supported: faults are not switched by runtime keys yet")
-    }
+      config.delay != .none && config.delayShare.partsPerMillion > 0
+      || config.abort != .none && config.abortShare.partsPerMillion > 0
+      || config.pace != .none && config.paceShare.partsPerMillion > 0
+    config.mayInject = config.delay != .none || config.abort != .none || config.pace != .none
+    if config.mayInject { nameKeys(message, &config, context.storage) }
     config.stats = context.stats(FaultMetric.self, FaultMetric.prefix, name: context.statPrefix)
     return config
+  }
+
+  /// *Source*: Envoy's names for keys that are not configured.
+  private static func nameKeys(
+    _ message: Envoy_Extensions_Filters_Http_Fault_V3_HTTPFault, _ config: inout Config, _ storage: SnapshotStorage
+  ) {
+    func key(_ configured: String, _ standard: String) -> RuntimeKey {
+      storage.runtimeKey(configured.isEmpty ? "fault.http." + standard : configured)
+    }
+    config.delayShare.key = key(message.delayPercentRuntime, "delay.fixed_delay_percent")
+    config.delayTimeKey = key(message.delayDurationRuntime, "delay.fixed_duration_ms")
+    config.abortShare.key = key(message.abortPercentRuntime, "abort.abort_percent")
+    config.statusKey = key(message.abortHttpStatusRuntime, "abort.http_status")
+    config.grpcStatusKey = key(message.abortGrpcStatusRuntime, "abort.grpc_status")
+    config.maxActiveKey = key(message.maxActiveFaultsRuntime, "max_active_faults")
+    config.paceShare.key = key(message.responseRateLimitPercentRuntime, "rate_limit.response_percent")
   }
 
   private static func compile(
@@ -59,7 +67,7 @@ extension Fault {
     case .headerDelay: config.delay = .header
     case nil: throw ConfigError(path: at, "needs one of fixed_delay, header_delay")
     }
-    if let percentage = delay.percentage { (config.delayMillionths, config.delayScale) = share(percentage, read) }
+    if let percentage = delay.percentage { (config.delayShare, config.delayScale) = share(percentage, read) }
   }
 
   private static func compile(
@@ -80,7 +88,7 @@ extension Fault {
     case .headerAbort: config.abort = .header
     case nil: throw ConfigError(path: at, "needs one of http_status, grpc_status, header_abort")
     }
-    if let percentage = abort.percentage { (config.abortMillionths, config.abortScale) = share(percentage, read) }
+    if let percentage = abort.percentage { (config.abortShare, config.abortScale) = share(percentage, read) }
   }
 
   private static func compile(
@@ -97,12 +105,13 @@ extension Fault {
     case .headerLimit: config.pace = .header
     case nil: throw ConfigError(path: at, "needs one of fixed_limit, header_limit")
     }
-    if let percentage = limit.percentage { (config.paceMillionths, config.paceScale) = share(percentage, read) }
+    if let percentage = limit.percentage { (config.paceShare, config.paceScale) = share(percentage, read) }
   }
 
   /// Parts per million, and the denominator that request headers count in.
-  private static func share(_ value: Envoy_Type_V3_FractionalPercent, _ read: ExtensionReader) -> (UInt64, UInt64) {
+  private static func share(_ value: Envoy_Type_V3_FractionalPercent, _ read: ExtensionReader) -> (RuntimeShare, UInt64)
+  {
     let fraction = read.fraction(value)
-    return (UInt64(fraction.partsPerMillion), UInt64(fraction.denominator.rawValue))
+    return (RuntimeShare(fraction.partsPerMillion), UInt64(fraction.denominator.rawValue))
   }
 }

@@ -15,8 +15,8 @@ package struct LocalRateLimit: RequestHeadFilter, ResponseHeadFilter {
   package struct Config: BitwiseCopyable {
     var status: UInt16 = 429
     var isExhaustion = false
-    var enabledMillionths: UInt64 = 0
-    var enforcedMillionths: UInt64 = 0
+    var enabled = RuntimeShare.none
+    var enforced = RuntimeShare.none
     var bucket: TokenBucket?
     var alwaysAsksGeneral = true
     /// Each connection has buckets of its own.
@@ -42,7 +42,7 @@ package struct LocalRateLimit: RequestHeadFilter, ResponseHeadFilter {
   package mutating func requestHead(
     _ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>
   ) -> FilterVerdict {
-    x.falls(0x9e37_79b9, x.config.enabledMillionths) ? judge(head, x) : .go
+    x.falls(0x9e37_79b9, x.config.enabled) ? judge(head, x) : .go
   }
 
   @inline(never)
@@ -54,7 +54,7 @@ package struct LocalRateLimit: RequestHeadFilter, ResponseHeadFilter {
       return .go
     }
     stats.add(.rateLimited)
-    guard x.falls(0x7f4a_7c15, x.config.enforcedMillionths) else {
+    guard x.falls(0x7f4a_7c15, x.config.enforced) else {
       x.apply(x.config.requestHeaders, to: head)
       return .go
     }

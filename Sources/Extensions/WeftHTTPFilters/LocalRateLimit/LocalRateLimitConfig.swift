@@ -35,16 +35,14 @@ extension LocalRateLimit {
       config.bucket = TokenBucket(TokenRate(try read.tokenBucket(bucket, root.field("token_bucket"))), context.storage)
     }
     if let share = message.filterEnabled {
-      config.enabledMillionths = UInt64(
-        try read.runtimeFraction(share, root.field("filter_enabled")).value.partsPerMillion)
+      config.enabled = context.storage.share(try read.runtimeFraction(share, root.field("filter_enabled")))
     }
     if let share = message.filterEnforced {
-      config.enforcedMillionths = UInt64(
-        try read.runtimeFraction(share, root.field("filter_enforced")).value.partsPerMillion)
+      config.enforced = context.storage.share(try read.runtimeFraction(share, root.field("filter_enforced")))
     }
     config.isPerConnection = message.localRateLimitPerDownstreamConnection
     config.tellsLimits = message.enableXRatelimitHeaders == .draftVersion03
-    guard config.bucket != nil || config.enabledMillionths == 0 else {
+    guard config.bucket != nil || config.enabled.isNever else {
       throw ConfigError(path: root.field("token_bucket"), "is required where the filter is enabled")
     }
     config.alwaysAsksGeneral = message.alwaysConsumeDefaultTokenBucket?.value ?? true

@@ -11,7 +11,7 @@ package struct ConnectionLimit: NewConnectionFilter, HoldingNetworkFilter, Conne
   package static var name: StaticString { "envoy.filters.network.connection_limit" }
 
   package struct Config: BitwiseCopyable {
-    var isEnabled = true
+    var isEnabled = RuntimeFlag(true)
     var most: UInt64
     var delayNanoseconds: UInt64 = 0
     var open: SharedCounter
@@ -23,7 +23,7 @@ package struct ConnectionLimit: NewConnectionFilter, HoldingNetworkFilter, Conne
   package init(_ config: Config) {}
 
   package mutating func newConnection(_ x: borrowing NetworkCall<Config>) -> NetworkVerdict {
-    guard x.config.isEnabled else { return .go }
+    guard x.runtime.isOn(x.config.isEnabled) else { return .go }
     isCounted = true
     x.config.stats[x.worker].add(.activeConnections)
     if x.config.open.take(limit: x.config.most) { return .go }

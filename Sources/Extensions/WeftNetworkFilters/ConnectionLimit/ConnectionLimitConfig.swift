@@ -26,7 +26,9 @@ extension ConnectionLimit {
     var out = Config(
       most: most, open: SharedCounter(context.storage),
       stats: context.stats(ConnectionLimitMetric.self, ConnectionLimitMetric.prefix, name: message.statPrefix))
-    if let flag = message.runtimeEnabled { out.isEnabled = try read.featureFlag(flag, root.field("runtime_enabled")) }
+    if let flag = message.runtimeEnabled {
+      out.isEnabled = context.storage.flag(try read.featureFlag(flag, root.field("runtime_enabled")))
+    }
     if let delay = try read.duration(message.delay, root.field("delay")) {
       // As Envoy's timers, it counts whole milliseconds.
       out.delayNanoseconds = UInt64(clamping: delay.wholeMilliseconds) &* 1_000_000

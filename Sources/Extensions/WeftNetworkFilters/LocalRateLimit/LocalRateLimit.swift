@@ -18,7 +18,7 @@ package struct LocalRateLimit: NewConnectionFilter {
   package static var message: String { Message.schema.name }
 
   package struct Config: BitwiseCopyable {
-    var isEnabled = true
+    var isEnabled = RuntimeFlag(true)
     var bucket: TokenBucket
     var stats: ConstantTable<StatBlock<LocalRateLimitMetric>>
   }
@@ -34,14 +34,16 @@ package struct LocalRateLimit: NewConnectionFilter {
     var out = Config(
       bucket: context.bucket(settings, sharedBy: message.shareKey),
       stats: context.stats(LocalRateLimitMetric.self, LocalRateLimitMetric.prefix, name: message.statPrefix))
-    if let flag = message.runtimeEnabled { out.isEnabled = try read.featureFlag(flag, root.field("runtime_enabled")) }
+    if let flag = message.runtimeEnabled {
+      out.isEnabled = context.storage.flag(try read.featureFlag(flag, root.field("runtime_enabled")))
+    }
     return out
   }
 
   package init(_ config: Config) {}
 
   package mutating func newConnection(_ x: borrowing NetworkCall<Config>) -> NetworkVerdict {
-    if !x.config.isEnabled || x.config.bucket.take(now: x.now) { return .go }
+    if !x.runtime.isOn(x.config.isEnabled) || x.config.bucket.take(now: x.now) { return .go }
     x.config.stats[x.worker].add(.rateLimited)
     return .close
   }

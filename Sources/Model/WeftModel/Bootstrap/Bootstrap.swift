@@ -70,7 +70,9 @@ package struct Bootstrap: Hashable, Sendable {
   package var listenersFetchTimeout: Duration? = .seconds(15)
   package var clustersFetchTimeout: Duration? = .seconds(15)
   package var drainTimeout: Duration = .seconds(600)
-  /// Runtime keys of static layers, later layers winning.
-  package var runtime: [String: String] = [:]
+  /// The file that ejections of hosts are told in; empty: none.
+  package var outlierEventLog = ""
+  /// The lowest first.
+  package var runtime: [RuntimeLayer] = []
   package init() {}
 }

@@ -43,6 +43,8 @@ package struct KnownExtensions: Hashable, Sendable {
   package var terminalFilters = Set(TerminalNetworkFilter.known.keys)
   /// Messages of balancing policies, each with the policy's canonical name.
   package var loadBalancers: [String: String] = [:]
+  /// Messages of choices of priorities for retries, each with its canonical name.
+  package var retryPriorities: [String: String] = [:]
   /// Messages of access-log sinks, each with the sink's canonical name.
   package var accessLogs: [String: String] = [:]
   /// Whether others pass as they are: which there are, only the program they are meant for knows.
@@ -58,6 +60,8 @@ package struct KnownExtensions: Hashable, Sendable {
   package func hasRouteFilter(_ typeName: String) -> Bool { takesOthers || routeFilters.contains(typeName) }
 
   package func hasLoadBalancer(_ typeName: String) -> Bool { takesOthers || loadBalancers[typeName] != nil }
+
+  package func hasRetryPriority(_ typeName: String) -> Bool { takesOthers || retryPriorities[typeName] != nil }
 
   /// No extension at all.
   package static var none: KnownExtensions { KnownExtensions() }

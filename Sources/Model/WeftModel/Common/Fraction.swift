@@ -19,6 +19,16 @@ package struct FractionalPercent: Hashable, Sendable {
   }
 }
 
+/// A switch that a runtime key may override.
+package struct RuntimeSwitch: Hashable, Sendable {
+  package var value: Bool
+  package var runtimeKey: String
+  package init(_ value: Bool, runtimeKey: String = "") {
+    self.value = value
+    self.runtimeKey = runtimeKey
+  }
+}
+
 /// A share that a runtime key may override.
 package struct RuntimeFraction: Hashable, Sendable {
   package var value: FractionalPercent

@@ -49,6 +49,10 @@ extension KnownExtensions {
       "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash": "envoy.load_balancing_policies.ring_hash",
       "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin": "envoy.load_balancing_policies.round_robin",
     ]
+    known.retryPriorities = [
+      "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig":
+        "envoy.retry_priorities.previous_priorities"
+    ]
     known.protocols = [
       "envoy.extensions.filters.network.generic_proxy.codecs.dubbo.v3.DubboCodecConfig": "Dubbo"
     ]

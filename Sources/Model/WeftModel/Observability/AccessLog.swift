@@ -5,9 +5,11 @@ package struct AccessLog: Hashable, Sendable {
     package struct Comparison: Hashable, Sendable {
       package var op: Operator
       package var value: UInt32
-      package init(op: Operator, value: UInt32) {
+      package var runtimeKey: String
+      package init(op: Operator, value: UInt32, runtimeKey: String = "") {
         self.op = op
         self.value = value
+        self.runtimeKey = runtimeKey
       }
     }
     case status(Comparison)

@@ -60,6 +60,8 @@ package struct RetryPolicy: Hashable, Sendable {
   /// Request headers without which no retry happens; empty means any request.
   package var retriableRequestHeaders: [HeaderMatcher] = []
   package var backoffBase: Duration = .milliseconds(25)
+  /// Nothing was said of either: the runtime key `upstream.base_retry_backoff_ms` may.
+  package var backoffIsDefault = true
   /// Ten times the base unless set.
   package var backoffMax: Duration = .milliseconds(250)
   package var rateLimitedBackoff: RateLimitedBackoff?
@@ -67,7 +69,8 @@ package struct RetryPolicy: Hashable, Sendable {
   package var avoidPreviousHosts = false
   package var omitCanaryHosts = false
   package var hostSelectionMaxAttempts: UInt32 = 1
-  package var previousPrioritiesUpdateFrequency: UInt32?
+  /// Which priorities a retry goes to; nil: those that any request goes to.
+  package var priority: ExtensionConfig?
 
   package struct RateLimitedBackoff: Hashable, Sendable {
     package enum Format: Hashable, Sendable { case seconds, unixTimestamp }

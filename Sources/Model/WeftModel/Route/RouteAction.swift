@@ -66,6 +66,8 @@ package struct WeightedClusters: Hashable, Sendable {
     }
   }
   package var entries: [Entry]
+  /// The weight of each entry is that of the runtime key `<prefix>.<its name>`, where there is one.
+  package var runtimeKeyPrefix = ""
   /// Request header whose integer value replaces the random draw.
   package var randomValueHeader = ""
   package init(_ entries: [Entry]) { self.entries = entries }

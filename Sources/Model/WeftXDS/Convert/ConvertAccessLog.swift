@@ -126,7 +126,7 @@ extension Converter {
       case .ne: .notEqual
       default: .equal
       }
-    return AccessLog.Filter.Comparison(op: op, value: number.defaultValue)
+    return AccessLog.Filter.Comparison(op: op, value: number.defaultValue, runtimeKey: number.runtimeKey)
   }
 
   private func filters(_ values: [Envoy_Config_Accesslog_V3_AccessLogFilter], _ at: FieldPath) throws(ConfigError)

@@ -100,21 +100,14 @@ extension Converter {
         throw fail(FieldPath().field("stats_flush_interval"), "must be 1ms to 300s")
       }
     }
-    for layer in value.layeredRuntime?.layers ?? [] {
-      if case .staticLayer(let values)? = layer.layerSpecifier { flatten(values, prefix: "", into: &out.runtime) }
+    out.runtime = try runtimeLayers(value.layeredRuntime?.layers ?? [])
+    if let manager = value.clusterManager {
+      let at = FieldPath().field("cluster_manager")
+      out.outlierEventLog = manager.outlierDetection?.eventLogPath ?? ""
+      unsupported(!manager.localClusterName.isEmpty, at, "local_cluster_name")
+      unsupported(manager.upstreamBindConfig != nil, at, "upstream_bind_config")
+      unsupported(manager.enableDeferredClusterCreation, at, "enable_deferred_cluster_creation")
     }
-    for (i, layer) in (value.layeredRuntime?.layers ?? []).enumerated() {
-      let at = FieldPath().field("layered_runtime").field("layers").index(i)
-      if case .diskLayer? = layer.layerSpecifier { warn(at.field("disk_layer"), "is not supported and has no effect") }
-      if case .rtdsLayer? = layer.layerSpecifier { warn(at.field("rtds_layer"), "is not supported and has no effect") }
-      if case .adminLayer? = layer.layerSpecifier {
-        warn(at.field("admin_layer"), "is not supported and has no effect")
-      }
-      if case .staticLayer(let values)? = layer.layerSpecifier, !values.fields.isEmpty {
-        warn(at.field("static_layer"), "is not supported and has no effect: keys of runtime layers are not looked up")
-      }
-    }
-    unsupported(value.clusterManager != nil, .root, "cluster_manager")
     unsupported(!value.statsSinks.isEmpty, .root, "stats_sinks")
     unsupported(value.statsConfig != nil, .root, "stats_config")
     unsupported(value.overloadManager != nil, .root, "overload_manager")
@@ -275,19 +268,6 @@ extension Converter {
       return source
     case .selfStream: throw fail(at.field("self"), "is not allowed here")
     case .path: return source
-    }
-  }
-
-  private func flatten(_ value: Google_Protobuf_Struct, prefix: String, into out: inout [String: String]) {
-    for (name, field) in value.fields {
-      let key = prefix.isEmpty ? name : "\(prefix).\(name)"
-      switch field.kind {
-      case .structValue(let inner): flatten(inner, prefix: key, into: &out)
-      case .stringValue(let text): out[key] = text
-      case .numberValue(let number): out[key] = number == number.rounded() ? "\(Int64(number))" : "\(number)"
-      case .boolValue(let flag): out[key] = flag ? "true" : "false"
-      default: break
-      }
     }
   }
 

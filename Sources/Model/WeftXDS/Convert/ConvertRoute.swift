@@ -293,6 +293,7 @@ extension Converter {
   {
     guard !value.clusters.isEmpty else { throw fail(at.field("clusters"), "needs at least one cluster") }
     var out = WeightedClusters([])
+    out.runtimeKeyPrefix = value.runtimeKeyPrefix
     for (i, entry) in value.clusters.enumerated() {
       let path = at.field("clusters").index(i)
       guard entry.name.isEmpty != entry.clusterHeader.isEmpty else {
@@ -404,6 +405,20 @@ extension Converter {
     }
   }
 
+  private func retryPriority(
+    _ value: Envoy_Config_Route_V3_RetryPolicy.RetryPriority, _ at: FieldPath
+  ) throws(ConfigError) -> ExtensionConfig {
+    guard case .typedConfig(let any)? = value.configType else {
+      throw unregistered(value.name, "", known: extensions.retryPriorities.values, at)
+    }
+    let path = at.field("typed_config")
+    let config = try extensionConfig(any, path)
+    guard extensions.hasRetryPriority(config.typeName) else {
+      throw unregistered(value.name, config.typeName, known: extensions.retryPriorities.values, path)
+    }
+    return config
+  }
+
   func retryPolicy(_ value: Envoy_Config_Route_V3_RetryPolicy, _ at: FieldPath) throws(ConfigError) -> RetryPolicy {
     let (conditions, unknown) = RetryPolicy.Conditions.parse(value.retryOn)
     for word in unknown { warn(at.field("retry_on"), "\"\(word)\" is no known condition and has no effect") }
@@ -422,6 +437,7 @@ extension Converter {
     if let backoff = value.retryBackOff {
       let path = at.field("retry_back_off")
       guard backoff.baseInterval != nil else { throw fail(path.field("base_interval"), "is required") }
+      out.backoffIsDefault = false
       out.backoffBase = try positive(backoff.baseInterval, path.field("base_interval"), default: .milliseconds(25))
       out.backoffMax = try positive(backoff.maxInterval, path.field("max_interval"), default: out.backoffBase * 10)
       guard out.backoffMax >= out.backoffBase else {
@@ -455,12 +471,13 @@ extension Converter {
       case "envoy.retry_host_predicates.omit_canary_hosts",
         "envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate":
         out.omitCanaryHosts = true
-        warn(path, "omit_canary_hosts is not supported and has no effect")
       default: throw unregistered(predicate.name, name, path)
       }
     }
     out.hostSelectionMaxAttempts = UInt32(clamping: max(1, value.hostSelectionRetryMaxAttempts))
-    unsupported(value.retryPriority != nil, at, "retry_priority")
+    out.priority = try value.retryPriority.map { (p) throws(ConfigError) in
+      try retryPriority(p, at.field("retry_priority"))
+    }
     unsupported(!value.retryOptionsPredicates.isEmpty, at, "retry_options_predicates")
     return out
   }

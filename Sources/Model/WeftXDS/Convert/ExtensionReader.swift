@@ -103,12 +103,12 @@ package struct ExtensionReader {
     try converter.runtimeFraction(value, at)
   }
 
-  /// A switch that says what holds without a runtime.
+  /// A switch, with what holds where the runtime says nothing.
   package func featureFlag(
     _ value: Envoy_Config_Core_V3_RuntimeFeatureFlag, _ at: FieldPath
-  ) throws(ConfigError) -> Bool {
+  ) throws(ConfigError) -> RuntimeSwitch {
     guard let flag = value.defaultValue else { throw ConfigError(path: at.field("default_value"), "is required") }
-    return flag.value
+    return RuntimeSwitch(flag.value, runtimeKey: value.runtimeKey)
   }
 
   package func tokenBucket(_ value: Envoy_Type_V3_TokenBucket, _ at: FieldPath) throws(ConfigError)

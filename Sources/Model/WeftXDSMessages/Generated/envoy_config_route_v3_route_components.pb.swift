@@ -237,14 +237,16 @@ package struct Envoy_Config_Route_V3_WeightedCluster: Message {
   }
 
   package var clusters: [Envoy_Config_Route_V3_WeightedCluster.ClusterWeight] = []
+  package var runtimeKeyPrefix: String = ""
   package var randomValueSpecifier: RandomValueSpecifierOneOf?
   package var unknownFields = UnknownFields()
   package init() {}
-  package static let schema = MessageSchema("envoy.config.route.v3.WeightedCluster", "1:clusters 4:header_name@0 5:use_hash_policy@0")
+  package static let schema = MessageSchema("envoy.config.route.v3.WeightedCluster", "1:clusters 2:runtime_key_prefix 4:header_name@0 5:use_hash_policy@0")
 
   package mutating func decodeField(_ number: Int32, from decoder: FieldDecoder) throws(ProtobufError) {
     switch number {
     case 1: try decoder.repeated(MessageField<Envoy_Config_Route_V3_WeightedCluster.ClusterWeight>.self, &self.clusters)
+    case 2: try decoder.singular(StringField.self, &self.runtimeKeyPrefix)
     case 4:
       var v: String?
       try decoder.optional(StringField.self, &v)
@@ -260,6 +262,7 @@ package struct Envoy_Config_Route_V3_WeightedCluster: Message {
 
   package func traverse(_ visitor: FieldVisitor) {
     visitor.repeated(MessageField<Envoy_Config_Route_V3_WeightedCluster.ClusterWeight>.self, 1, self.clusters)
+    visitor.singular(StringField.self, 2, self.runtimeKeyPrefix)
     if case .headerName(let v)? = self.randomValueSpecifier { visitor.present(StringField.self, 4, v) }
     if case .useHashPolicy(let v)? = self.randomValueSpecifier { visitor.present(MessageField<Google_Protobuf_BoolValue>.self, 5, v) }
     visitor.unknown(unknownFields)

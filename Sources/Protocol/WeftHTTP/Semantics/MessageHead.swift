@@ -119,7 +119,7 @@ package struct MessageHead {
     }
   }
 
-  /// Starts a request: empties the head and sets the pseudo-fields.
+  /// Starts a request: empties the head, its arena too (what was copied there before is gone), and sets the pseudo-fields.
   package func startRequest(
     _ method: HTTPMethod, scheme: ByteView = .empty, authority: ByteView, path: ByteView, framing: BodyFraming = .none
   ) {

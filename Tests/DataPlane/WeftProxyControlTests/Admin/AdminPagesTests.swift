@@ -1,5 +1,6 @@
 import Testing
 import WeftBase
+import WeftCompile
 import WeftModel
 import WeftRuntime
 import WeftTelemetry
@@ -41,6 +42,53 @@ struct AdminPagesTests {
       #expect(response.status == 405 && response.action == nil)
     }
     #expect(Self.pages().respond(method: "POST", target: path).status == 200)
+  }
+
+  @Test("runtime values are shown by layer, with the one that holds")
+  func runtime() throws {
+    let page = Self.pages {
+      $0.runtime.layers = ["base", "admin"]
+      $0.runtime.entries = ["a.b": ["5", "6"], "c": ["1", ""]]
+    }.respond(method: "GET", target: "/runtime")
+    #expect(
+      try JSONValue(parsing: Array(page.body.utf8)) == [
+        "entries": [
+          "a.b": ["final_value": "6", "layer_values": ["5", "6"]],
+          "c": ["final_value": "1", "layer_values": ["1", ""]],
+        ], "layers": ["base", "admin"],
+      ])
+  }
+
+  @Test(
+    "runtime values are changed by query or form; the first of a key counts, an empty one takes it away",
+    arguments: [
+      ("?a=5&a=6", "", [RuntimeChange(key: "a", value: RuntimeValue(text: "5"))]),
+      ("?a=", "b=2", [RuntimeChange(key: "a", value: nil)]),
+      ("", "a=x%20y", [RuntimeChange(key: "a", value: RuntimeValue(text: "x y"))]),
+      ("?a=null", "", [RuntimeChange(key: "a", value: RuntimeValue(text: "null"))]),
+    ])
+  func runtimeChanges(query: String, form: String, changes: [RuntimeChange]) {
+    let pages = Self.pages { $0.runtime.hasAdminLayer = true }
+    let answer = pages.respond(method: "POST", target: "/runtime_modify" + query, form: form)
+    #expect(answer.status == 200 && answer.body == "OK\n" && answer.action == .modifyRuntime(changes))
+  }
+
+  @Test("a share may be set as an object")
+  func runtimeShare() {
+    let pages = Self.pages { $0.runtime.hasAdminLayer = true }
+    let share = "{\"numerator\":5,\"denominator\":\"MILLION\"}"
+    let answer = pages.respond(method: "POST", target: "/runtime_modify?a=\(share)")
+    guard case .modifyRuntime(let changes)? = answer.action else { return #expect(Bool(false)) }
+    #expect(changes.first?.value?.fraction == FractionalPercent(5, of: .million) && changes.first?.value?.text == share)
+  }
+
+  @Test(
+    "what cannot be a change of runtime values says why",
+    arguments: [("", true, 400, "usage"), ("?a=1", false, 503, "No admin layer"), ("?a={b", true, 503, "a: ")])
+  func runtimeRefusals(query: String, hasLayer: Bool, status: Int, text: String) {
+    let pages = Self.pages { $0.runtime.hasAdminLayer = hasLayer }
+    let answer = pages.respond(method: "POST", target: "/runtime_modify" + query)
+    #expect(answer.status == status && answer.body.hasPrefix(text) && answer.action == nil)
   }
 
   @Test("a page from elsewhere cannot make a browser change anything")

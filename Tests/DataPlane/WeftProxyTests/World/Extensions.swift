@@ -11,6 +11,7 @@ extension ProxyExtensions {
   package var withBasics: ProxyExtensions {
     var all = self
     if all.loadBalancers.known.isEmpty { all.loadBalancers = LoadBalancers.registry }
+    if all.retryPriorities.known.isEmpty { all.retryPriorities = RetryPriorities.registry }
     if all.listenerFilters.known.isEmpty { all.listenerFilters = ListenerFilters.registry }
     if all.accessLogs.known.isEmpty { all.accessLogs = AccessLogs.registry }
     return all

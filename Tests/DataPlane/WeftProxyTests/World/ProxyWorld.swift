@@ -24,6 +24,8 @@ final class ProxyWorld {
   let engine: WorkerEngine
   let registry = MetricsRegistry(workers: 1)
   let logs = AccessLogFiles(workers: 1)
+  /// Runtime values, with a layer for `set`.
+  let values: RuntimeStore
   private let compiler: SnapshotCompiler
   private var hasBroken = false
   private var turns = 0
@@ -47,9 +49,10 @@ final class ProxyWorld {
     client = Peers(clientLoop)
     server = Peers(serverLoop)
     engine = WorkerEngine(loop: proxyLoop, number: 0, registry: registry, limits: limits, seed: seed &+ 3)
+    values = RuntimeStore([RuntimeLayer(name: "admin", .admin)], metrics: registry)
     compiler = SnapshotCompiler(
       metrics: registry, logs: logs, security: security, random: RandomSource(seed: seed),
-      extensions: extensions.withBasics, tables: tables)
+      extensions: extensions.withBasics, tables: tables, runtime: values)
     clientLoop.handler = client
     proxyLoop.handler = engine
     serverLoop.handler = server
@@ -61,7 +64,17 @@ final class ProxyWorld {
   func apply(sourceLocation: SourceLocation = #_sourceLocation) {
     let result = compiler.compile(config)
     #expect(result.rejections.isEmpty, "\(result.rejections)", sourceLocation: sourceLocation)
+    if let table = values.tableOfNewKeys() { engine.apply(table) }
     engine.apply(result.snapshot)
+  }
+
+  /// Sets a runtime key, as the admin page does; nil takes it away.
+  func set(_ key: String, _ value: String?) {
+    guard case .success(let table) = values.modify([(key, value.map { RuntimeValue(text: $0) })]) else {
+      Issue.record("runtime values cannot be changed")
+      return
+    }
+    engine.apply(table)
   }
 
   /// Compiles `config`, gives it to the worker as far as it can be taken, and tells what was refused.
