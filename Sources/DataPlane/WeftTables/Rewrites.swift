@@ -129,7 +129,7 @@ extension ConfigRef<CompiledRoute> {
     case .none: return nil
     case .literal: return self[].hostRewriteText
     case .automatic: return endpoint.isEmpty ? nil : endpoint
-    case .header: return head.first(named: self[].hostRewriteText)
+    case .header: return head.value(named: self[].hostRewriteText)
     case .pathRegex:
       return self[].hostRegex.replacing(head.path.pathWithoutQuery, with: self[].hostRewriteText, in: head)
     }

@@ -682,6 +682,36 @@ struct DubboTests {
     world.expectClean()
   }
 
+  @Test("behind an answer over the limit whose bytes do not come nobody waits who has not been sent yet")
+  func oversizeAnswerStalls() {
+    let world = ProtocolWorld.make()
+    let servers = DubboServers(world)
+    servers.answer = { peer, frame in
+      servers.requests.count > 1
+        ? DubboFrames.answer(id: DubboFrames.id(frame))
+        : DubboFrames.frame(flags: 0x02, status: 20, id: DubboFrames.id(frame), [1, 2, 3], length: 9 << 20)
+    }
+    let client = world.connect()
+    var seen: [DubboAnswer] = []
+    func ask(_ id: UInt64) {
+      client.send(DubboFrames.request(id: id))
+      world.run {
+        seen += answers(client)
+        return seen.count == Int(id)
+      }
+    }
+    for id in 1...3 { ask(UInt64(id)) }
+    #expect(seen.map(\.status) == [50, 20, 20] && world.server.accepted.count == 2)
+    // The rest comes after all: the connection serves again.
+    world.server.accepted[0].send([UInt8](repeating: 1, count: 9 << 20))
+    world.advance(by: .seconds(1))
+    ask(4)
+    #expect(seen.last?.status == 20 && world.server.accepted.count == 2)
+    client.reset()
+    world.settle()
+    world.expectClean()
+  }
+
   /// A frame that needs this many bytes more than there are.
   private func half(_ bytes: Int, flags: UInt8 = 0xc2, id: UInt64 = 1) -> [UInt8] {
     DubboFrames.frame(flags: flags, status: 20, id: id, [UInt8](repeating: 1, count: bytes - 16), length: 4 << 20)

@@ -38,6 +38,16 @@ struct ConverterTests {
     #expect(converter.warnings.count == 1)
   }
 
+  @Test("a header is not made of an operator without a value: what the client sent would stand in its place")
+  func headersWithoutValue() throws {
+    var option = Envoy_Config_Core_V3_HeaderValueOption()
+    option.header = Envoy_Config_Core_V3_HeaderValue()
+    option.header?.key = "x-client"
+    option.header?.value = "%DOWNSTREAM_PEER_SUBJECT%"
+    let error = #expect(throws: ConfigError.self) { try ExtensionReader().headerOption(option, FieldPath()) }
+    #expect(error?.description == "header.value: %DOWNSTREAM_PEER_SUBJECT% has no value here")
+  }
+
   @Test("operators without a value are told where they stand")
   func operatorsWithoutValue() throws {
     let converter = Converter()

@@ -72,6 +72,9 @@ extension WorkerEngine {
     let slot = upstreams.ref(u)
     let codec = slot[].codec
     var input = bytes
+    // Whatever comes behind an answer that is skipped waits until all of it has come, if ever: nobody new is sent there.
+    var skips = codec[].isSkipping
+    defer { if skips, upstreams.contains(u), !slot[].life.isClosed, !codec[].isSkipping { freedCodec(u) } }
     while !slot[].life.isClosed {
       var message = ByteView.empty
       switch codec[].next(&input, responseHead, &message) {
@@ -86,10 +89,12 @@ extension WorkerEngine {
           return brokenCodec(u, bytes)
         }
       // An answer to a request that has ended meanwhile is nobody's.
-      case .refused(_, let id, _, _), .oversize(_, let id, _, _):
-        guard let s = answered(u, id) else { continue }
-        if streams[s].race == .none { streams[s].responseFlags.insert(.upstreamProtocolError) }
-        upstreamReset(s, .protocolError)
+      case .refused(_, let id, _, _):
+        if let s = answered(u, id) { unreadable(s) }
+      case .oversize(_, let id, _, _):
+        skips = true
+        unlist(upstream: u)
+        if let s = answered(u, id) { unreadable(s) }
       case .control(_, let wantsAnswer):
         slot[].ping.answered()
         slot[].deadline = .distantFuture
@@ -103,6 +108,12 @@ extension WorkerEngine {
       }
     }
     return bytes.count
+  }
+
+  /// The answer cannot be taken. May end the stream.
+  private func unreadable(_ s: StreamIndex) {
+    if streams[s].race == .none { streams[s].responseFlags.insert(.upstreamProtocolError) }
+    upstreamReset(s, .protocolError)
   }
 
   /// As for clients: false where the worker keeps too much of answers that have begun. Those that wait on the connection are told.
@@ -149,7 +160,8 @@ extension WorkerEngine {
   /// Whether the connection takes one more request.
   private func hasRoom(_ u: UpstreamIndex) -> Bool {
     let slot = upstreams.ref(u)
-    return slot[].active < (slot[].codec[].exchange == .multiplexed ? UInt32(limits.messagesUnderWay) : 1)
+    return !slot[].codec[].isSkipping
+      && slot[].active < (slot[].codec[].exchange == .multiplexed ? UInt32(limits.messagesUnderWay) : 1)
   }
 
   /// A connection of the host that speaks the stream's protocol and has room.

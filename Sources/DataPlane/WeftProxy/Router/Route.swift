@@ -147,9 +147,9 @@ extension WorkerEngine {
       position = route[].weighted[entry].cluster
       entryHost = route[].weighted[entry].hostRewrite
       let header = route[].weighted[entry].header
-      if !header.isEmpty { position = clusterPosition(named: head.first(named: header), stream[].snapshot) }
+      if !header.isEmpty { position = clusterPosition(named: head.value(named: header), stream[].snapshot) }
     case .header:
-      position = clusterPosition(named: head.first(named: route[].clusterHeader), stream[].snapshot)
+      position = clusterPosition(named: head.value(named: route[].clusterHeader), stream[].snapshot)
     }
     let state = clusterState(stream[].snapshot, position)
     guard !state.isNone else {

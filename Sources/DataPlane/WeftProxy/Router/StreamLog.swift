@@ -17,15 +17,7 @@ struct StreamSource: AccessLogSource {
 
   func requestHeader(_ name: ByteView) -> ByteView? {
     guard let request else { return nil }
-    if name.first == UInt8(ascii: ":") {
-      if name.equals(":path") { return request.path.isEmpty ? nil : request.path }
-      if name.equals(":method") { return request.methodText }
-      if name.equals(":authority") { return request.authority }
-      if name.equals(":scheme") { return request.scheme }
-      return nil
-    }
-    if name.equals("host") { return request.authority }
-    return request.first(named: name)
+    return request.value(named: name)
   }
 
   func requestHeader(_ name: ByteView, number: Int) -> ByteView? {

@@ -67,7 +67,7 @@ extension WorkerEngine {
   ) -> FilterConfigs {
     stream[].namedCluster = -1
     guard case .weighted = route[].clusterKind else {
-      stream[].namedCluster = clusterPosition(named: head.first(named: route[].clusterHeader), stream[].snapshot)
+      stream[].namedCluster = clusterPosition(named: head.value(named: route[].clusterHeader), stream[].snapshot)
       return FilterConfigs()
     }
     // Chosen once: the same entry is forwarded to.
@@ -76,7 +76,7 @@ extension WorkerEngine {
     guard entry >= 0 else { return FilterConfigs() }
     let header = route[].weighted[entry].header
     if !header.isEmpty {
-      stream[].namedCluster = clusterPosition(named: head.first(named: header), stream[].snapshot)
+      stream[].namedCluster = clusterPosition(named: head.value(named: header), stream[].snapshot)
     }
     return route[].weighted[entry].filterConfigs
   }

@@ -34,7 +34,7 @@ extension WorkerEngine {
     guard let kept = owner[].head else { return }
     let head = desk[].callHead
     kept.view(in: head)
-    let name = policy.clusterHeader.isEmpty ? policy.cluster : head.first(named: policy.clusterHeader) ?? .empty
+    let name = policy.clusterHeader.isEmpty ? policy.cluster : head.value(named: policy.clusterHeader) ?? .empty
     let snapshot = owner[].snapshot
     let state = clusterState(
       snapshot, ClusterPositions.position(of: name, in: configuration[].uses[Int(snapshot)].names))

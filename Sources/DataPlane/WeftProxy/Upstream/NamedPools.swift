@@ -22,7 +22,7 @@ extension WorkerEngine {
     var name: ByteView?
     if let head, config[].sendsAuthority || config[].checksAuthority {
       var authority = head.authority
-      if !config[].authorityHeader.isEmpty, let value = head.first(named: config[].authorityHeader), !value.isEmpty {
+      if !config[].authorityHeader.isEmpty, let value = head.value(named: config[].authorityHeader), !value.isEmpty {
         authority = value
       }
       let host = ServerName.host(of: authority)

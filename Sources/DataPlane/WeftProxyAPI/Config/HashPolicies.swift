@@ -65,6 +65,7 @@ package struct CompiledHashPolicy: BitwiseCopyable {
     case .path: single = head.path
     case .authority: single = head.authority
     case .scheme: single = head.scheme
+    case .status: return nil
     }
     return single.isEmpty ? nil : XXHash64.hash(rewritten(single, head))
   }

@@ -56,7 +56,7 @@ package struct CompiledHeaderMatcher: BitwiseCopyable {
   package enum Kind: UInt8, BitwiseCopyable { case present, absent, string, range }
   /// Pseudo-fields that a matcher may name.
   package enum Pseudo: UInt8, BitwiseCopyable {
-    case none, method, path, authority, scheme
+    case none, method, path, authority, scheme, status
 
     /// `name` in lower case.
     init(_ name: String) {
@@ -66,6 +66,7 @@ package struct CompiledHeaderMatcher: BitwiseCopyable {
         case ":path": .path
         case ":authority", "host": .authority
         case ":scheme": .scheme
+        case ":status": .status
         default: .none
         }
     }
@@ -103,6 +104,7 @@ package struct CompiledHeaderMatcher: BitwiseCopyable {
     case .path: return matches(value: head.path.isEmpty ? nil : head.path)
     case .authority: return matches(value: head.authority.isEmpty ? nil : head.authority)
     case .scheme: return matches(value: head.scheme.isEmpty ? nil : head.scheme)
+    case .status: return matches(value: head.value(named: name))
     }
     guard var index = head.firstIndex(named: name) else { return matches(value: nil) }
     let value = head.field(at: index).value
@@ -209,5 +211,22 @@ extension ConstantTable where T == CompiledHeaderMatcher {
   package func allMatch(_ head: MessageHead) -> Bool {
     for i in indices where !self[i].matches(head) { return false }
     return true
+  }
+}
+
+extension MessageHead {
+  /// What a name of configuration stands for: a field's first value, or `:path`, `:method`, `:authority` (`host`), `:scheme`, `:status`. Nil when it
+  /// is not there.
+  package func value(named name: ByteView) -> ByteView? {
+    func present(_ text: ByteView) -> ByteView? { text.isEmpty ? nil : text }
+    guard name.first == UInt8(ascii: ":") else {
+      return name.equalsIgnoringCase(ByteView("host")) ? present(authority) : first(named: name)
+    }
+    if name.equalsIgnoringCase(ByteView(":path")) { return present(path) }
+    if name.equalsIgnoringCase(ByteView(":authority")) { return present(authority) }
+    if name.equalsIgnoringCase(ByteView(":method")) { return present(methodText) }
+    if name.equalsIgnoringCase(ByteView(":scheme")) { return present(scheme) }
+    if name.equalsIgnoringCase(ByteView(":status")), status > 0 { return decimal(UInt64(status)) }
+    return nil
   }
 }

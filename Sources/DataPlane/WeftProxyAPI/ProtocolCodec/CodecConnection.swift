@@ -45,6 +45,9 @@ package struct CodecConnection: ~Copyable {
   /// Bytes of a message that has begun.
   package var hasPartial: Bool { wanted > 0 || skipping > 0 }
 
+  /// The rest of a message that is not taken has yet to come.
+  package var isSkipping: Bool { skipping > 0 }
+
   /// Bytes kept of it.
   package var partialBytes: Int { partial.count }
 

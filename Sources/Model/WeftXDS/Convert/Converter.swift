@@ -1,6 +1,7 @@
 package import WeftBase
 package import WeftModel
 import WeftProtobuf
+import WeftTelemetry
 import WeftXDSMessages
 
 /// Turns Envoy's messages into the model: the only place that knows them.
@@ -410,7 +411,10 @@ package final class Converter {
     guard HeaderText.isValue(value) else {
       throw fail(at.field("header").field("value"), "must not hold line breaks or NUL")
     }
-    tellOperators(of: value, at.field("header").field("value"))
+    // An empty value changes nothing: what the client wrote under the name would be taken for what the operator tells.
+    if let text = FormatProgram.operatorsWithoutValue(in: value).first {
+      throw fail(at.field("header").field("value"), "\(text) has no value here")
+    }
     var action: HeaderValueOption.Action =
       switch option.appendAction {
       case .addIfAbsent: .addIfAbsent
