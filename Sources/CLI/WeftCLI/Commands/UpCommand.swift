@@ -12,12 +12,13 @@ enum UpCommand: Command {
       weft up --config-dir ./rules
     """
   static let api = Flag("api-address", .one("HOST:PORT"), default: "127.0.0.1:15080", help: "where the API listens")
+  static let hosts = Flag("api-host", .many("NAME"), help: "a name that clients call the API by, beside addresses")
   static let xds = Flag("xds-address", .one("HOST:PORT"), default: "127.0.0.1:15010", help: "where xDS listens")
   static let data = Flag("data-dir", .one("DIR"), help: "where the store lies (default: the state directory)")
   static let config = Flag("config-dir", .one("DIR"), help: "a directory of YAML to watch")
   static let ready = Flag("ready-file", .one("FILE"), help: "write the bound addresses here once serving")
   static let level = Flag("log-level", .one("LEVEL"), default: "info", help: "trace, debug, info, warning or error")
-  static let flags: [Flag] = [api, xds, data, config, ready, level]
+  static let flags: [Flag] = [api, hosts, xds, data, config, ready, level]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {
     let data = dataDirectory(arguments, context)
@@ -26,6 +27,7 @@ enum UpCommand: Command {
     for flag in [api, xds, config, ready, level] {
       if let value = arguments.value(flag) { words += ["--\(flag.name)", value] }
     }
+    for name in arguments.all(hosts) { words += ["--\(hosts.name)", name] }
     try Siblings.become("weft-control", words, context)
   }
 

@@ -7,15 +7,20 @@ package import WeftService
 /// The API over HTTP: limits, who asks, the watch stream.
 package struct APIServer: Sendable {
   let api: ControlAPI
+  private let pages: PageGuard
 
-  package init(_ api: ControlAPI) { self.api = api }
+  /// *Parameter* `pages`: which web pages may ask.
+  package init(_ api: ControlAPI, pages: PageGuard) {
+    self.api = api
+    self.pages = pages
+  }
 
   /// The handler for `HTTPServer.run`.
   package func handle(_ request: HTTPServerRequest, _ responder: HTTPResponder) async throws {
     guard let call = Call(method: request.head.method, path: request.head.path, query: request.head.query) else {
       return try await send(.error(400, "the target is not a well-formed path and query"), request, responder)
     }
-    if let refusal = Self.refusal(of: request) { return try await send(refusal, request, responder) }
+    if let refusal = refusal(of: request, call) { return try await send(refusal, request, responder) }
     if call.segments == ["api", "v1", "watch"] { return try await watch(call, responder) }
 
     // A wait holds the call for as long as it asks; everything else is quick.
@@ -47,13 +52,20 @@ package struct APIServer: Sendable {
     return agent.isEmpty ? "\(request.peer.address)" : "\(agent.prefix(80)) \(request.peer.address)"
   }
 
-  /// A web page of another origin must not change the mesh through its reader's browser.
-  private static func refusal(of request: HTTPServerRequest) -> Answer? {
-    guard request.head.method != "GET", request.head.method != "HEAD",
-      let origin = request.head.headers["origin"], origin != "http://\(request.head.authority)",
-      origin != "https://\(request.head.authority)"
-    else { return nil }
-    return .error(403, "changes from pages of another origin (\(origin)) are refused")
+  /// A web page must not read or change the mesh through its reader's browser.
+  private func refusal(of request: HTTPServerRequest, _ call: Call) -> Answer? {
+    let isRead = request.head.method == "GET" || request.head.method == "HEAD"
+    // Whether we are ready is no secret, and probes ask by any name.
+    if isRead, call.segments == ["healthz"] || call.segments == ["readyz"] { return nil }
+    let host = request.head.authority
+    let origin = request.head.headers["origin"]
+    switch isRead ? pages.refusal(ofHost: host, origin: origin) : pages.refusal(ofChangeBy: host, origin: origin) {
+    case nil: return nil
+    case .name:
+      return .error(403, "ask by an IP address, as localhost or by a name of --api-host, not as \(host.prefix(80))")
+    case .origin:
+      return .error(403, "changes from pages of another origin (\((origin ?? "").prefix(80))) are refused")
+    }
   }
 
   // MARK: Watch

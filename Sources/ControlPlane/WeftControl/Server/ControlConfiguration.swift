@@ -7,6 +7,8 @@ package import WeftTelemetry
 package struct ControlConfiguration: Sendable {
   /// Where the API listens. Loopback by default: it has no authentication yet.
   package var apiAddress: ServiceAddress = .loopback(port: 15080)
+  /// Names that clients call the API by. With any, all others are refused; addresses and `localhost` are always answered.
+  package var apiHosts: [String] = []
   /// Where xDS is served in plaintext. Loopback by default.
   package var xdsAddress: ServiceAddress = .loopback(port: 15010)
   /// Where the store lies; nil keeps it in memory.

@@ -21,6 +21,8 @@ package struct ControlOptions: Sendable {
     weft-control: the control plane of the mesh.
 
       --api-address HOST:PORT   where the API listens (default 127.0.0.1:15080; port 0 takes a free one)
+      --api-host NAME           a name that clients call the API by; may be given several times. Any name is answered
+                                where none is given, except on a loopback address, or to a web page
       --xds-address HOST:PORT   where xDS is served in plaintext (default 127.0.0.1:15010)
       --data-dir DIR            where the store lies (default: /var/lib/weft/control as root,
                                 ~/.local/share/weft/control otherwise; :memory: keeps nothing)
@@ -59,6 +61,7 @@ package struct ControlOptions: Sendable {
       }
       switch flag {
       case "--api-address": configuration.apiAddress = try Self.address(value, flag)
+      case "--api-host": configuration.apiHosts.append(value)
       case "--xds-address": configuration.xdsAddress = try Self.address(value, flag)
       case "--data-dir": dataDirectory = value
       case "--config-dir": configuration.configDirectories.append(value)
@@ -87,8 +90,8 @@ package struct ControlOptions: Sendable {
   }
 
   private static let flags: Set<String> = [
-    "--api-address", "--xds-address", "--data-dir", "--config-dir", "--namespace", "--domain", "--root-namespace",
-    "--outbound-policy", "--ready-file", "--log-level", "--backup",
+    "--api-address", "--api-host", "--xds-address", "--data-dir", "--config-dir", "--namespace", "--domain",
+    "--root-namespace", "--outbound-policy", "--ready-file", "--log-level", "--backup",
   ]
 
   private static func address(_ text: String, _ flag: String) throws(Refusal) -> ServiceAddress {

@@ -86,10 +86,16 @@ package final class ControlServer: Sendable {
     await settleStore()
   }
 
+  private var pageGuard: PageGuard {
+    var names = configuration.apiHosts
+    if case .tcp(let host, _) = configuration.apiAddress { names.append(host) }
+    return PageGuard(isStrict: PageGuard.isLocal(http.addresses) || !configuration.apiHosts.isEmpty, names: names)
+  }
+
   private func serve() async throws {
     api.readiness.set(true)
     try await withThrowingTaskGroup(of: Bool.self) { group in
-      let handler = APIServer(api)
+      let handler = APIServer(api, pages: pageGuard)
       group.addTask {
         await self.http.run { request, responder in try await handler.handle(request, responder) }
         return true

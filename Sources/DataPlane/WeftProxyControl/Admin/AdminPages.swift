@@ -2,6 +2,7 @@ import WeftBase
 import WeftModel
 import WeftProxyAPI
 import WeftRuntime
+import WeftService
 package import WeftTelemetry
 
 /// The admin interface as a pure function: a request and a status in, a page and perhaps an action out.
@@ -55,15 +56,15 @@ package struct AdminPages {
   /// Answers `method` on `target` (path and query), with the form that came with it, if any. `origin` and `host` are the request's headers: a browser tells with `Origin` on behalf of
   /// which page it asks, and a page from elsewhere must not change anything here. `isLocal`: the page is bound to a loopback address.
   ///
-  /// A page from elsewhere can give its own name our address (DNS rebinding), and is then of the same origin: a browser may change something
-  /// only by a name that cannot be made to mean us, and on a loopback address nobody has business by another.
+  /// Nor may one that came by a name of its own: `PageGuard`.
   package func respond(
     method: String, target: String, form: String = "", origin: String? = nil, host: String = "", isLocal: Bool = false
   ) -> AdminResponse {
     let query = AdminQuery(target)
     let path = query.path.count > 1 && query.path.hasSuffix("/") ? String(query.path.dropLast()) : query.path
     // Whether we are ready is no secret, and probes ask by any name.
-    if path != "/ready", isLocal || origin != nil, !host.isEmpty, !Self.isOwnName(host) {
+    let guardian = PageGuard(isStrict: isLocal)
+    if path != "/ready", guardian.refusal(ofHost: host, origin: origin) != nil {
       return AdminResponse(status: 403, body: "Ask by an IP address or as localhost, not as \(Self.printable(host)).\n")
     }
     if path == "/" { return help() }
@@ -73,7 +74,7 @@ package struct AdminPages {
     if page.needsPost, method != "POST" {
       return AdminResponse(status: 405, body: "Method \(Self.printable(method)) not allowed, POST required.\n")
     }
-    if method == "POST", let origin, !Self.isSame(origin, host) {
+    if method == "POST", guardian.refusal(ofChangeBy: host, origin: origin) != nil {
       return AdminResponse(status: 403, body: "Cross-origin requests may not change anything.\n")
     }
     guard ["GET", "HEAD", "POST"].contains(method) else {
@@ -274,22 +275,6 @@ package struct AdminPages {
   /// Text from outside without control characters.
   static func printable(_ text: String) -> String {
     String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7f ? "?" : $0 }))
-  }
-
-  /// An IP address, or `localhost`; with a port or without.
-  private static func isOwnName(_ host: String) -> Bool {
-    var name = Substring(host)
-    if let colon = name.lastIndex(of: ":"), name[name.index(after: colon)...].allSatisfy(\.isNumber),
-      name.first == "[" ? name[..<colon].hasSuffix("]") : !name[..<colon].contains(":")
-    {
-      name = name[..<colon]
-    }
-    if name.first == "[", name.last == "]" { name = name.dropFirst().dropLast() }
-    return name.lowercased() == "localhost" || IPAddress(String(name)) != nil
-  }
-
-  private static func isSame(_ origin: String, _ host: String) -> Bool {
-    !host.isEmpty && (origin == "http://\(host)" || origin == "https://\(host)")
   }
 
   /// Searches for a regular expression anywhere in a name.

@@ -35,9 +35,7 @@ package struct AdminServer: Sendable {
 
   /// Serves until the server is shut down or the task cancelled.
   package func run() async {
-    let isLocal = server.addresses.allSatisfy { address in
-      if case .tcp(let host, _) = address { IPAddress(host)?.isLoopback ?? false } else { false }
-    }
+    let isLocal = PageGuard.isLocal(server.addresses)
     await server.run { request, responder in
       let parts = AdminPages.parts(of: request.head.target)
       let pages = AdminPages(await status(parts), metrics: metrics, log: log)

@@ -76,10 +76,12 @@ struct KillTests {
     #expect(throws: ControlOptions.Refusal.self) { try ControlOptions(["--what"], environment: [:], isRoot: false) }
     #expect(throws: ControlOptions.Refusal.self) { try ControlOptions(["--data-dir"], environment: [:], isRoot: false) }
     let options = try ControlOptions(
-      ["--config-dir=/a", "--config-dir", "/b", "--log-level", "debug"], environment: ["HOME": "/home/x"],
+      ["--config-dir=/a", "--config-dir", "/b", "--api-host=c", "--api-host", "d", "--log-level", "debug"],
+      environment: ["HOME": "/home/x"],
       isRoot: false)
     #expect(options.configuration.configDirectories == ["/a", "/b"])
     #expect(options.configuration.dataDirectory == "/home/x/.local/share/weft/control")
+    #expect(options.configuration.apiHosts == ["c", "d"])
     #expect(options.logLevel == .debug)
   }
 }

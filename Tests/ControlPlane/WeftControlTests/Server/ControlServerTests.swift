@@ -27,12 +27,14 @@ struct ControlServerTests {
   }
 
   private func serving(
-    _ directory: TemporaryDirectory? = nil, files: TemporaryDirectory? = nil,
+    _ directory: TemporaryDirectory? = nil, files: TemporaryDirectory? = nil, address: ServiceAddress = .loopback(),
+    hosts: [String] = [],
     _ body: (String, HTTPClient, ControlServer) async throws -> Void
   ) async throws {
     try await ServiceRuntime.with { runtime in
       var configuration = ControlConfiguration()
-      configuration.apiAddress = .loopback()
+      configuration.apiAddress = address
+      configuration.apiHosts = hosts
       configuration.xdsAddress = .loopback()
       configuration.dataDirectory = directory?.path
       configuration.configDirectories = files.map { [$0.path] } ?? []
@@ -80,6 +82,49 @@ struct ControlServerTests {
       let own = try await client.send(
         "POST", url + "/api/v1/apply", headers: ["origin": url], body: Array(W.rule("a").utf8))
       #expect(own.status == 200)
+    }
+  }
+
+  @Test(
+    "a page that has made its own name mean our address changes and reads nothing",
+    arguments: ["evil.example:15080", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example"])
+  func rebinding(host: String) async throws {
+    try await serving { url, client, server in
+      let address = try #require(server.apiAddresses.first)
+      func status(_ method: String, _ target: String, _ headers: HTTPHeaders = [:]) async throws -> Int {
+        let head = HTTPRequest(method: method, authority: host, target: target, headers: headers)
+        return try await client.send(head, body: method == "POST" ? Array(W.rule("a").utf8) : [], to: address).status
+      }
+      let before = try await server.api.store.perform { $0.revision }
+      #expect(try await status("POST", "/api/v1/apply", ["origin": "http://\(host)"]) == 403)
+      #expect(try await status("POST", "/api/v1/apply") == 403)
+      #expect(try await status("GET", "/api/v1/objects/vs") == 403)
+      #expect(try await status("GET", "/api/v1/watch") == 403)
+      #expect(try await status("GET", "/metrics") == 403)
+      #expect(try await status("GET", "/readyz") == 200)
+      #expect(try await status("POST", "/readyz") == 403)
+      #expect(try await server.api.store.perform { $0.revision } == before)
+    }
+  }
+
+  @Test("programs call by any name where the API does not listen on loopback, until names are given")
+  func names() async throws {
+    let anywhere = ServiceAddress.tcp(host: "0.0.0.0", port: 0)
+    for (address, hosts, host, origin, wanted) in [
+      (anywhere, [], "control:15080", "", 200), (anywhere, [], "control:15080", "http://control:15080", 403),
+      (anywhere, ["Control"], "control:15080", "http://control:15080", 200),
+      (anywhere, ["control"], "control", "", 200),
+      (anywhere, ["control"], "other:15080", "", 403), (anywhere, ["control"], "10.0.0.7:15080", "", 200),
+      (.loopback(), ["a", "control"], "control:15080", "", 200), (.loopback(), [], "localhost:1", "", 200),
+      (.loopback(), [], "[::1]:15080", "http://[::1]:15080", 200),
+    ] as [(ServiceAddress, [String], String, String, Int)] {
+      try await serving(address: address, hosts: hosts) { url, client, server in
+        let port = try #require(server.apiAddresses.first?.port)
+        let head = HTTPRequest(
+          method: "POST", authority: host, target: "/api/v1/apply", headers: origin.isEmpty ? [:] : ["origin": origin])
+        let answer = try await client.send(head, body: Array(W.rule("a").utf8), to: .loopback(port: port))
+        #expect(answer.status == wanted, "\(address) \(hosts) \(host) \(origin)")
+      }
     }
   }
 
