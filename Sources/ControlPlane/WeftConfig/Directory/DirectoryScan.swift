@@ -40,21 +40,35 @@ struct DirectoryListing: Sendable {
 
 /// Finds and reads the configuration files of a directory.
 enum DirectoryScan {
+  /// Which directory it is, by whatever path.
+  private struct Place: Equatable {
+    var device: UInt64
+    var inode: UInt64
+
+    init(_ status: stat) {
+      device = UInt64(status.st_dev)
+      inode = UInt64(status.st_ino)
+    }
+  }
+
   static let fileLimit = 10_000
   static let depthLimit = 16
 
   /// The files under `root` that hold configuration (`.yaml`, `.yml`, `.json`). Names that begin with a dot are left
-  /// out; symbolic links are followed. *Errors*: the directory, or one below it, cannot be read: an answer would be
+  /// out; symbolic links are followed, except back to a directory they are in. *Errors*: the directory, or one below it, cannot be read: an answer would be
   /// incomplete.
   static func listing(of root: String) throws(DirectoryError) -> DirectoryListing {
     var found = DirectoryListing()
     found.places.addLinks(of: root, isRoot: true)
-    try scan(root, "", depth: 0, &found)
+    var status = stat()
+    // The root that is not there is told by `scan`.
+    let places = unsafe stat(root, &status) == 0 ? [Place(status)] : []
+    try scan(root, "", inside: places, &found)
     return found
   }
 
   private static func scan(
-    _ root: String, _ relative: String, depth: Int, _ found: inout DirectoryListing
+    _ root: String, _ relative: String, inside: [Place], _ found: inout DirectoryListing
   ) throws(DirectoryError) {
     let directory = relative.isEmpty ? root : "\(root)/\(relative)"
     found.places.addAll(in: directory)
@@ -67,7 +81,11 @@ enum DirectoryScan {
       // A file that went away since it was listed is not there.
       guard unsafe stat(full, &status) == 0 else { continue }
       if status.st_mode & S_IFMT == S_IFDIR {
-        if depth < depthLimit { try scan(root, path, depth: depth + 1, &found) }
+        let place = Place(status)
+        // A link back would show every file under ever more names, each an object that stands earlier already.
+        if inside.count <= depthLimit, !inside.contains(place) {
+          try scan(root, path, inside: inside + [place], &found)
+        }
       } else if status.st_mode & S_IFMT == S_IFREG, isConfiguration(entry.name), found.files.count < fileLimit {
         found.files[path] = FileSignature(status)
       }

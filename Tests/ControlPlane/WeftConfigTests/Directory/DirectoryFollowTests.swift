@@ -131,6 +131,28 @@ struct DirectoryFollowTests {
     }
   }
 
+  @Test("a link back to a directory that it is in is not followed; one to a directory beside it is")
+  func linkedBack() async throws {
+    let world = try World()
+    let files = world.files
+    let beside = TemporaryDirectory()
+    beside.write("c.yaml", DirectoryFiles.rule("c"))
+    files.write("a.yaml", DirectoryFiles.rule("a"))
+    try Self.makeDirectory(files.file("sub"))
+    files.write("sub/b.yaml", DirectoryFiles.rule("b"))
+    for (target, name) in [
+      (files.path, "loop"), (".", "self"), (files.path, "sub/up"), (".", "sub/here"), (beside.path, "sub/beside"),
+      (files.path, "entry"),
+    ] { Self.link(target, files.file(name)) }
+    Self.link(files.path, beside.file("back"))
+    #expect(
+      try DirectoryScan.listing(of: files.path).files.keys.sorted() == ["a.yaml", "sub/b.yaml", "sub/beside/c.yaml"])
+    // Also when the root is a link itself.
+    #expect(try DirectoryScan.listing(of: files.file("entry")).files.count == 3)
+    let report = try await world.source.synchronize()
+    #expect(report.problems.isEmpty && report.changed == 3)
+  }
+
   @Test("a file that is written in pieces is taken when it is whole, whatever else changes meanwhile")
   func pieces() async throws {
     let world = try World()
