@@ -158,6 +158,7 @@ package final class ProxyControl: LoopHandler {
   /// A snapshot waits for tables.
   private var awaitsTables = false
   private var hasToldOfRights = false
+  private var toldRefusals: Set<String> = []
 
   @discardableResult
   private func apply() -> [ConfigError] {
@@ -171,7 +172,7 @@ package final class ProxyControl: LoopHandler {
       _ = loop.schedule(at: due, token: Self.hostsDue)
     }
     waitFor(result.missingSecrets)
-    for rejection in result.rejections { log.error("configuration refused", ("error", .text("\(rejection)"))) }
+    tellRefusals(result.rejections.map(\.description))
     if isStarting, let error = faultOfBootstrap() {
       startFailed("\(error)")
       return result.rejections
@@ -180,6 +181,14 @@ package final class ProxyControl: LoopHandler {
     compiled(result)
     handOut()
     return result.rejections
+  }
+
+  /// Everything is compiled anew with every change of anything: what is refused for the same reason as before has been told.
+  private func tellRefusals(_ refusals: [String]) {
+    for refusal in refusals where !toldRefusals.contains(refusal) {
+      log.error("configuration refused", ("error", .text(refusal)))
+    }
+    toldRefusals = Set(refusals)
   }
 
   /// Hands out what was compiled last. Where balancers need tables that are not there, they are made first, on a thread of their own, and the

@@ -1,3 +1,4 @@
+import Synchronization
 import Testing
 import WeftBase
 import WeftModel
@@ -13,11 +14,12 @@ import WeftTestKit
 @Suite("start")
 struct StartTests {
   /// What a proxy of `state` comes to when it is started, with what discovery has brought by then.
-  private static func start(_ state: ConfigState, file: String = "", then: (inout ConfigState) -> Void = { _ in })
-    throws -> (
-      control: ProxyControl, snapshots: Int, isServing: Bool
-    )
-  {
+  private static func start(
+    _ state: ConfigState, file: String = "", log: LogOutput = LogOutput(level: .off),
+    then: (inout ConfigState) -> Void = { _ in }
+  ) throws -> (
+    control: ProxyControl, snapshots: Int, isServing: Bool
+  ) {
     let network = MemoryNetwork(seed: 1)
     let loop = EventLoop(driver: MemoryDriver(network: network), seed: 1)
     let metrics = MetricsRegistry(workers: 0)
@@ -27,7 +29,7 @@ struct StartTests {
       compiler: SnapshotCompiler(
         metrics: metrics, logs: AccessLogFiles(workers: 0), security: TLSSecurity(), random: RandomSource(seed: 1),
         extensions: .basics),
-      state: state, log: LogOutput(level: .off), drainTime: .seconds(1), files: files(file, metrics))
+      state: state, log: log, drainTime: .seconds(1), files: files(file, metrics))
     loop.handler = control
     var snapshots = 0
     control.compiled = { _ in snapshots += 1 }
@@ -164,6 +166,31 @@ struct StartTests {
     #expect(after.control.exitCode == 0)
     // What files bring is there at once.
     #expect(!after.control.update { $0.listeners += [] }.isEmpty, "it was refused")
+  }
+
+  @Test("what is refused is told once, and again when it is refused for another reason or after it was good")
+  func toldOnce() throws {
+    let lines = Mutex(0)
+    let log = LogOutput(level: .error, write: { _ in lines.withLock { $0 += 1 } })
+    func told() -> Int { lines.withLock { $0 } }
+    let control = try Self.start(ConfigState(), log: log).control
+    var routes = Self.routes(RouteMatch(.prefix("/")))
+    routes.validateClusters = true
+    control.update {
+      $0.clusters = [Self.cluster(host: "127.0.0.1")]
+      $0.listeners = [Self.listener(.inline(routes))]
+    }
+    #expect(told() == 0)
+    // The cluster of an inline route goes: each change of anything after it finds the same fault.
+    control.update { $0.clusters = [] }
+    #expect(told() == 1)
+    for _ in 0..<3 { #expect(!control.update { $0.endpoints["x"] = Self.endpoints("127.0.0.1") }.isEmpty) }
+    #expect(told() == 1)
+    control.update { $0.listeners = [Self.listener(Self.pattern)] }
+    #expect(told() == 2)
+    control.update { $0.listeners = [] }
+    control.update { $0.listeners = [Self.listener(Self.pattern)] }
+    #expect(told() == 3)
   }
 
   @Test("nor does what a file brings, which is there when the first snapshot is made")
