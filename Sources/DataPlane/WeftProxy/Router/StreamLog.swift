@@ -75,13 +75,7 @@ extension WorkerEngine {
     func since(_ instant: MonotonicInstant) -> Int64 {
       instant == .zero ? -1 : Int64(clamping: instant.nanoseconds &- start)
     }
-    switch slot[].kind {
-    case .tcp:
-      record.kind = .tcpConnectionEnd
-      record.protocolName = .none
-    case .http2: record.protocolName = .http2
-    default: record.protocolName = stream[].flags.contains(.clientHTTP10) ? .http10 : .http11
-    }
+    record.protocolName = slot[].kind == .http2 ? .http2 : stream[].flags.contains(.clientHTTP10) ? .http10 : .http11
     if let codec = stream[].codec {
       record.protocolName = .other
       record.otherProtocol = codec[].name

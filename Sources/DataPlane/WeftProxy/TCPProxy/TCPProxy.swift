@@ -215,7 +215,10 @@ extension WorkerEngine {
 
   /// Writes the line of a session that ends.
   func logTCP(_ s: StreamIndex, _ proxy: ConfigRef<CompiledTCPProxy>) {
-    let source = StreamSource(record: record(s), request: nil, response: nil, trailers: nil)
+    var record = record(s)
+    record.kind = .tcpConnectionEnd
+    record.protocolName = .none
+    let source = StreamSource(record: record, request: nil, response: nil, trailers: nil)
     for log in proxy[].accessLogs { log.write(source, worker: number, runtime[].view) }
   }
 

@@ -20,7 +20,7 @@ package struct RuntimeShare: BitwiseCopyable, Sendable {
   @inlinable package static var all: RuntimeShare { RuntimeShare(1_000_000) }
   @inlinable package static var none: RuntimeShare { RuntimeShare(0) }
   /// Nothing can make it more than none.
-  package var isNever: Bool { partsPerMillion == 0 && key == .none }
+  @inlinable package var isNever: Bool { partsPerMillion == 0 && key == .none }
 }
 
 /// A switch that a key may change.

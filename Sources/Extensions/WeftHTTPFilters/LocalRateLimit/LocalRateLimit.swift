@@ -42,6 +42,12 @@ package struct LocalRateLimit: RequestHeadFilter, ResponseHeadFilter {
   package mutating func requestHead(
     _ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>
   ) -> FilterVerdict {
+    // Where it is off for good, which is usual, nothing else is looked at.
+    x.config.enabled.isNever ? .go : limit(head, x)
+  }
+
+  @inline(never)
+  private mutating func limit(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> FilterVerdict {
     x.falls(0x9e37_79b9, x.config.enabled) ? judge(head, x) : .go
   }
 
