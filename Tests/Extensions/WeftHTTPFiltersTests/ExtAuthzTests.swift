@@ -451,6 +451,52 @@ struct ExtAuthzTests {
     house.expectNothingLeft()
   }
 
+  @Test("what is told beside the question tells of the client's request", arguments: [false, true])
+  func formattedQuestion(byHTTP: Bool) throws {
+    let added = #"[{"key": "x-told", "value": "%REQ(x-u)% %REQ(:path)%"}, {"key": "x-part", "value": "100%%"}]"#
+    let house = try AuthzHouse(
+      byHTTP
+        ? Self.http(#""path_prefix": "/auth", "authorization_request": {"headers_to_add": \#(added)}"#)
+        : #"{"grpc_service": {"envoy_grpc": {"cluster_name": "service"}, "initial_metadata": \#(added)}}"#)
+    #expect(house.send("GET", "/p", fields: "X-U: me\r\n")?.status == 200)
+    let asked = try #require(house.asked.first)
+    #expect(asked.first("x-told") == "me /p" && asked.first("x-part") == "100%")
+    house.expectNothingLeft()
+  }
+
+  @Test("by HTTP the list of headers to remove stays with us, whatever is allowed", arguments: ["x-envoy-auth", "x-"])
+  func listStays(prefix: String) throws {
+    let allowed = #"{"patterns": [{"prefix": "\#(prefix)"}]}"#
+    let house = try AuthzHouse(
+      Self.http(
+        #""authorization_response": {"allowed_upstream_headers": \#(allowed), "allowed_upstream_headers_to_append": \#(allowed)}"#
+      ))
+    house.answer = { _ in
+      "HTTP/1.1 200 OK\r\nX-Envoy-Auth-Headers-To-Remove: x-gone\r\nX-Envoy-Auth-User: me\r\ncontent-length: 0\r\n\r\n"
+    }
+    #expect(house.send(fields: "x-gone: 1\r\n")?.status == 200)
+    let served = try #require(house.served.first)
+    #expect(served.first("x-envoy-auth-headers-to-remove") == nil && served.first("x-gone") == nil)
+    #expect(served.first("x-envoy-auth-user") == "me")
+  }
+
+  @Test(
+    "by HTTP the service names another host where that is allowed",
+    arguments: [
+      ("allowed_upstream_headers", "b.test", "b.test"), ("allowed_upstream_headers", "b c", nil),
+      ("allowed_upstream_headers_to_append", "b.test", "a.test"),
+    ] as [(String, String, String?)])
+  func hostByHTTP(list: String, said: String, served: String?) throws {
+    let house = try AuthzHouse(Self.http(#""authorization_response": {"\#(list)": {"patterns": [{"exact": "host"}]}}"#))
+    house.answer = { _ in "HTTP/1.1 200 OK\r\nHost: \(said)\r\ncontent-length: 0\r\n\r\n" }
+    #expect(house.send()?.status == (served == nil ? 500 : 200))
+    #expect(
+      house.served.flatMap { $0.fields.filter { $0.name.lowercased() == "host" } }.map(\.value)
+        == (served.map { [$0] } ?? []))
+    #expect(house.value(.invalid) == (served == nil ? 1 : 0))
+    house.expectNothingLeft()
+  }
+
   @Test("what the proxy asks by itself takes no client's place")
   func placesOfClients() throws {
     var limits = WorkerEngine.Limits()

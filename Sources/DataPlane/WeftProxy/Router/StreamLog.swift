@@ -40,20 +40,26 @@ struct NoSource: AccessLogSource {
 }
 
 extension WorkerEngine {
-  /// Applies configured changes to a head on its way.
+  /// Applies configured changes to a head on its way. `request`: of which operators tell; nil: `head`, or the request of that response.
   func apply(
-    _ changes: ConstantTable<CompiledHeaderChange>, to head: MessageHead, _ s: StreamIndex, response: MessageHead? = nil
+    _ changes: ConstantTable<CompiledHeaderChange>, to head: MessageHead, _ s: StreamIndex,
+    of request: MessageHead? = nil, response: MessageHead? = nil
   ) {
     if changes.isEmpty { return }
     var needsSource = false
     for i in changes.indices where changes[i].format != nil { needsSource = true }
     if !needsSource { return head.apply(changes, from: NoSource(), scratch: &scratch[]) }
-    var record = record(s)
-    var request: MessageHead? = response == nil ? head : nil
-    if response != nil, let kept = streams[s].head {
+    var request = request ?? (response == nil ? head : nil)
+    if request == nil, let kept = streams[s].head {
       kept.view(in: replayHead)
       request = replayHead
     }
+    head.apply(changes, from: source(s, of: request, response: response), scratch: &scratch[])
+  }
+
+  /// A stream on its way, as the values of its headers tell of it.
+  func source(_ s: StreamIndex, of request: MessageHead?, response: MessageHead?) -> StreamSource {
+    var record = record(s)
     // The status is known before the client is told.
     if let response {
       record.status = response.status
@@ -62,8 +68,7 @@ extension WorkerEngine {
       record.attempts = max(1, record.attempts)
       record.responseCodeDetails = .empty
     }
-    let source = StreamSource(record: record, request: request, response: response, trailers: nil)
-    head.apply(changes, from: source, scratch: &scratch[])
+    return StreamSource(record: record, request: request, response: response, trailers: nil)
   }
 
   /// Everything the log may ask for.

@@ -451,10 +451,21 @@ extension WorkerEngine: FilterHost {
 
   package static func _apply(
     _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ changes: ConstantTable<CompiledHeaderChange>,
-    _ head: MessageHead, isResponse: Bool
+    _ head: MessageHead, of request: MessageHead?, isResponse: Bool
   ) {
     unsafe lend(engine) { own in
-      own.apply(changes, to: head, stream, response: isResponse ? head : nil)
+      own.apply(changes, to: head, stream, of: request, response: isResponse ? head : nil)
+    }
+  }
+
+  package static func _value(
+    _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ change: CompiledHeaderChange, of request: MessageHead
+  ) -> ByteView {
+    guard let format = change.format else { return change.value }
+    return unsafe lend(engine) { own in
+      own.scratch[].removeAll()
+      format.appendHeaderValue(from: own.source(stream, of: request, response: nil), to: &own.scratch[])
+      return request.copy(own.scratch[].view)
     }
   }
 

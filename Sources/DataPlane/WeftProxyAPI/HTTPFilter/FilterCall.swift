@@ -100,10 +100,15 @@ package struct FilterDesk: BitwiseCopyable {
 /// What a filter may have done by the engine in the middle of a call. Nothing of it ends or changes the stream.
 @usableFromInline
 package protocol FilterHost {
-  /// Applies configured changes, operators included. `isResponse`: `head` is the response's.
+  /// Applies configured changes, operators included. `isResponse`: `head` is the response's. `request`: of which operators tell; nil: `head`, or the
+  /// request of that response.
   static func _apply(
     _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ changes: ConstantTable<CompiledHeaderChange>,
-    _ head: MessageHead, isResponse: Bool)
+    _ head: MessageHead, of request: MessageHead?, isResponse: Bool)
+  /// The value that a change gives, in the arena of `request`.
+  static func _value(
+    _ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ change: CompiledHeaderChange, of request: MessageHead
+  ) -> ByteView
   /// A field of the request, for the filters of its response; nil when it has none.
   static func _requestField(_ engine: UnsafeMutableRawPointer, _ stream: StreamIndex, _ name: ByteView) -> ByteView?
   /// The client's address, as far as `use_remote_address` and `x-forwarded-for` tell; in the desk's arena.
@@ -271,13 +276,18 @@ package struct FilterCall<Config: BitwiseCopyable>: ~Copyable {
     unsafe desk.pointee.host._hearEnd(desk.pointee.engine, desk.pointee.stream)
   }
 
-  /// Applies configured changes to `head`, operators included.
+  /// Applies configured changes to `head`, operators included. `request`: the client's, where `head` is another message (`callHead`, `replyFields`).
   package func apply(
-    _ changes: ConstantTable<CompiledHeaderChange>, to head: MessageHead, isResponse: Bool = false
+    _ changes: ConstantTable<CompiledHeaderChange>, to head: MessageHead, of request: MessageHead? = nil,
+    isResponse: Bool = false
   ) {
     if changes.isEmpty { return }
     unsafe desk.pointee.host._apply(
-      desk.pointee.engine, desk.pointee.stream, changes, head, isResponse: isResponse)
+      desk.pointee.engine, desk.pointee.stream, changes, head, of: request, isResponse: isResponse)
+  }
+  /// The value that `change` gives, in the arena of `request`.
+  package func value(_ change: CompiledHeaderChange, of request: MessageHead) -> ByteView {
+    unsafe desk.pointee.host._value(desk.pointee.engine, desk.pointee.stream, change, of: request)
   }
   /// The first field of the request called `name`, as it was routed: for the filters of its response. Valid until the call returns.
   package func requestField(_ name: ByteView) -> ByteView? {

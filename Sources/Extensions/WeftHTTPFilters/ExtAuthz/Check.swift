@@ -25,7 +25,7 @@ extension ExtAuthz {
     call.append(.te, ByteView("trailers"))
     if !x.config.service.timeoutText.isEmpty { call.append(.grpcTimeout, x.config.service.timeoutText) }
     call.append(.contentType, ByteView("application/grpc"))
-    x.apply(x.config.service.headers, to: call)
+    x.apply(x.config.service.headers, to: call, of: head)
   }
 
   private func write(
@@ -220,7 +220,7 @@ extension ExtAuthz {
   }
 
   /// Nothing that ends a request line, or a part of it.
-  private func isTarget(_ text: ByteView) -> Bool {
+  func isTarget(_ text: ByteView) -> Bool {
     for i in 0..<text.count where text[i] <= 0x20 || text[i] == 0x7f { return false }
     return !text.isEmpty
   }

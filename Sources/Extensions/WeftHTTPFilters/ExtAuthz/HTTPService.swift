@@ -21,7 +21,7 @@ extension ExtAuthz {
       if shows(head.lowercased(field.name), x) { call.append(field.id, named: field.name, field.value) }
     }
     if !x.body.isEmpty { call.append(named: ByteView(Self.partialContent), Self.isPartial(content, x.body)) }
-    x.apply(x.config.service.headers, to: call)
+    x.apply(x.config.service.headers, to: call, of: head)
   }
 
   mutating func judgeHTTP(_ head: MessageHead, _ x: borrowing FilterCall<Config>) -> FilterVerdict {
@@ -33,13 +33,19 @@ extension ExtAuthz {
     }
     let service = x.config.service
     var changed = false
-    for field in answer.fields
-    where !HeaderNameSet.framing.contains(field.id) && service.toUpstream.anyMatch(answer.lowercased(field.name)) {
-      head.set(named: head.copy(field.name), head.copy(field.value))
+    for field in answer.fields where tellsUpstream(field, service.toUpstream, answer) && field.id == .host {
+      guard isTarget(field.value) else { return invalid(x) }
+    }
+    for field in answer.fields where tellsUpstream(field, service.toUpstream, answer) {
+      if field.id == .host {
+        head.authority = head.copy(field.value)
+      } else {
+        head.set(named: head.copy(field.name), head.copy(field.value))
+      }
       changed = true
     }
-    for field in answer.fields
-    where !HeaderNameSet.framing.contains(field.id) && service.addedToUpstream.anyMatch(answer.lowercased(field.name)) {
+    // Nothing is added to a host.
+    for field in answer.fields where tellsUpstream(field, service.addedToUpstream, answer) && field.id != .host {
       head.append(named: head.copy(field.name), head.copy(field.value))
       changed = true
     }
@@ -73,6 +79,14 @@ extension ExtAuthz {
       any = true
     }
     return any
+  }
+
+  /// Whether a header of an answer that admits goes to the upstream. What frames a message, or is meant for us, never does.
+  private func tellsUpstream(
+    _ field: HeaderField, _ wanted: ConstantTable<CompiledStringMatcher>, _ answer: MessageHead
+  ) -> Bool {
+    if HeaderNameSet.framing.contains(field.id) || field.name.equalsIgnoringCase(Self.removedHeaders) { return false }
+    return wanted.anyMatch(answer.lowercased(field.name))
   }
 
   /// Whether a header of a refusal goes to the client. What frames a message never does: the answer is framed anew.

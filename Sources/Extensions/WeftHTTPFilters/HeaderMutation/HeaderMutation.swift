@@ -32,7 +32,11 @@ package struct HeaderMutation: RequestHeadFilter, RequestTrailersFilter, Respons
   @inline(never)
   private func change(_ head: MessageHead, _ x: borrowing FilterCall<Config>) {
     MutationStep.apply(x.config.request, to: head, isResponse: false, x)
-    for i in x.config.query.indices { head.path = x.config.query[i].applied(to: head.path, in: head) }
+    for i in x.config.query.indices {
+      var mutation = x.config.query[i]
+      if let made = mutation.made { mutation.value = QueryMutation.escaped(x.value(made, of: head), in: head) }
+      head.path = mutation.applied(to: head.path, in: head)
+    }
   }
 
   package mutating func requestTrailers(_ trailers: MessageHead, _ x: borrowing FilterCall<Config>) {

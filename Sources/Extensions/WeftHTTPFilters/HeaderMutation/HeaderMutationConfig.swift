@@ -1,6 +1,7 @@
 // What a header mutation is configured with: `envoy.extensions.filters.http.header_mutation.v3`.
 
 package import WeftBase
+import WeftHTTP
 import WeftModel
 import WeftProtobuf
 package import WeftProxyAPI
@@ -82,7 +83,9 @@ extension HeaderMutation {
       let path = at.index(i)
       if !mutation.remove.isEmpty {
         guard mutation.append == nil else { throw ConfigError(path: path, "needs one of append, remove, has both") }
-        out.append(QueryMutation(action: .remove, key: context.storage.text(escaped(mutation.remove)), value: .empty))
+        out.append(
+          QueryMutation(
+            action: .remove, key: context.storage.text(QueryMutation.escaped(mutation.remove)), value: .empty))
         continue
       }
       guard let append = mutation.append else { throw ConfigError(path: path, "needs one of append, remove") }
@@ -100,25 +103,20 @@ extension HeaderMutation {
         case .overwriteIfExists: .overwriteIfExists
         default: .append
         }
-      out.append(
-        QueryMutation(
-          action: action, key: context.storage.text(escaped(pair.key)), value: context.storage.text(escaped(value))))
-    }
-    return out
-  }
-
-  /// As names and values stand in a query: everything but RFC 3986's unreserved characters in percent form.
-  private static func escaped(_ text: String) -> String {
-    var out = ""
-    for byte in text.utf8 {
-      switch byte {
-      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-        UInt8(ascii: "~"):
-        out.unicodeScalars.append(Unicode.Scalar(byte))
-      default:
-        let hex = String(byte, radix: 16, uppercase: true)
-        out += "%" + (hex.count == 1 ? "0" : "") + hex
+      if let text = FormatProgram.operatorsWithoutValue(in: value).first {
+        throw ConfigError(path: record.field("value"), "\(text) has no value here")
+      }
+      let program: FormatProgram
+      do throws(ConfigError) { program = try FormatProgram.compile(value, arena: context.storage.arena) } catch {
+        throw error.inside(record.field("value"))
+      }
+      let key = context.storage.text(QueryMutation.escaped(pair.key))
+      if let literal = program.literal {
+        let value = context.storage.text(QueryMutation.escaped(literal.string))
+        out.append(QueryMutation(action: action, key: key, value: value))
+      } else {
+        let made = CompiledHeaderChange(.append, id: .other, name: key, format: program)
+        out.append(QueryMutation(action: action, key: key, value: .empty, made: made))
       }
     }
     return out

@@ -1,5 +1,6 @@
 import WeftBase
 import WeftHTTP
+import WeftProxyAPI
 
 /// One change of a path's query.
 struct QueryMutation: BitwiseCopyable {
@@ -8,6 +9,8 @@ struct QueryMutation: BitwiseCopyable {
   /// As they stand in a query: escaped.
   var key: ByteView
   var value: ByteView
+  /// How the value is made when it holds operators.
+  var made: CompiledHeaderChange?
 
   /// `path` with the change made. *Cost*: at most one copy, in the head's arena.
   func applied(to path: ByteView, in head: MessageHead) -> ByteView {
@@ -19,6 +22,48 @@ struct QueryMutation: BitwiseCopyable {
     case .overwriteIfExists: return has(path) ? adding(to: without(path, in: head), in: head) : path
     }
   }
+
+  /// As names and values stand in a query: everything but RFC 3986's unreserved characters in percent form.
+  static func escaped(_ text: ByteView, in head: MessageHead) -> ByteView {
+    unsafe head.build(text.count * 3) { room in
+      var used = 0
+      for i in 0..<text.count {
+        if isUnreserved(text[i]) {
+          unsafe room[used] = text[i]
+          used += 1
+        } else {
+          unsafe room[used] = UInt8(ascii: "%")
+          unsafe room[used + 1] = digit(text[i] >> 4)
+          unsafe room[used + 2] = digit(text[i] & 15)
+          used += 3
+        }
+      }
+      return used
+    }
+  }
+
+  /// The same for what is known beforehand.
+  static func escaped(_ text: String) -> String {
+    var out = ""
+    for byte in text.utf8 {
+      for part in isUnreserved(byte) ? [byte] : [UInt8(ascii: "%"), digit(byte >> 4), digit(byte & 15)] {
+        out.unicodeScalars.append(Unicode.Scalar(part))
+      }
+    }
+    return out
+  }
+
+  private static func isUnreserved(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+      UInt8(ascii: "~"):
+      true
+    default: false
+    }
+  }
+
+  private static func digit(_ nibble: UInt8) -> UInt8 { nibble < 10 ? 0x30 + nibble : 0x37 + nibble }
 
   private func has(_ path: ByteView) -> Bool {
     var found = false
