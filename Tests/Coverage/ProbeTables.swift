@@ -109,6 +109,8 @@ extension ProbeTables {
     "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit": [
       "stat_prefix": "p", "token_bucket": ["max_tokens": 5, "fill_interval": "1s"],
       "filter_enabled": ["default_value": ["numerator": 100]],
+      // Descriptors mean nothing without.
+      "rate_limits": [["actions": [["generic_key": ["descriptor_value": "v"]]]]],
     ],
     "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute": [
       "mutations": ["request_mutations": [["remove": "a"]]]

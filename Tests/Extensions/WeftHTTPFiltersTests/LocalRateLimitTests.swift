@@ -239,6 +239,91 @@ struct LocalRateLimitTests {
     #expect(said() == ["3", "0", "60"] && said() == ["3", "0", "60"])
   }
 
+  /// Asks as often as there are fields, and tells of each answer its status and the limit it names.
+  private static func asked(_ descriptors: String, _ rules: [String], _ fields: [[(String, String)]]) throws -> [String]
+  {
+    let actions = rules.map {
+      #"{"actions": [{"request_headers": {"header_name": "x-\#($0)", "descriptor_key": "\#($0)"}}]}"#
+    }
+    let more = """
+      , "filter_enforced": \(always), "enable_x_ratelimit_headers": "DRAFT_VERSION_03",
+      "descriptors": [\(descriptors)], "rate_limits": [\(actions.joined(separator: ", "))]
+      """
+    let ends = ends(FilterWorld.make([try chain(#"{"max_tokens": 100, "fill_interval": "60s"}"#, more)]))
+    return fields.map { fields in
+      let answer = ends.exchange(fields: fields)
+      return "\(answer?.status ?? 0) \(answer?.first("x-ratelimit-limit") ?? "-")"
+    }
+  }
+
+  private static func descriptor(_ key: String, _ value: String, _ tokens: Int, each: String = "100s") -> String {
+    #"{"entries": [{"key": "\#(key)", "value": "\#(value)"}], "token_bucket": {"max_tokens": \#(tokens), "fill_interval": "\#(each)"}}"#
+  }
+
+  @Test("who is named has a bucket of its own, and none of those of everybody else", arguments: [false, true])
+  func named(last: Bool) throws {
+    let two = [Self.descriptor("u", "vip", 3), Self.descriptor("u", "", 1)]
+    let said = try Self.asked(
+      (last ? two.reversed() : two).joined(separator: ", "), ["u"],
+      ["vip", "vip", "vip", "vip", "other", "other"].map { [("x-u", $0)] })
+    #expect(said == ["200 3", "200 3", "200 3", "429 3", "200 1", "429 1"])
+  }
+
+  @Test("one rule draws from one bucket, the first of those that leave a value open", arguments: [false, true])
+  func oneBucketOfRule(last: Bool) throws {
+    let half = { (a: String, b: String, tokens: Int) in
+      """
+      {"entries": [{"key": "a", "value": "\(a)"}, {"key": "b", "value": "\(b)"}],
+        "token_bucket": {"max_tokens": \(tokens), "fill_interval": "100s"}}
+      """
+    }
+    let two = [half("1", "", 2), half("", "1", 1)]
+    let more = """
+      , "filter_enforced": \(Self.always),
+      "descriptors": [\((last ? two.reversed() : two).joined(separator: ", "))],
+      "rate_limits": [{"actions": [{"request_headers": {"header_name": "x-a", "descriptor_key": "a"}},
+                                   {"request_headers": {"header_name": "x-b", "descriptor_key": "b"}}]}]
+      """
+    let ends = Self.ends(FilterWorld.make([try Self.chain(#"{"max_tokens": 100, "fill_interval": "60s"}"#, more)]))
+    let said = (0..<3).map { _ in ends.exchange(fields: [("x-a", "1"), ("x-b", "1")])?.status }
+    #expect(said == (last ? [200, 429, 429] : [200, 200, 429]))
+  }
+
+  @Test("the slowest bucket is asked first, leaves the others their tokens, and is told of", arguments: [false, true])
+  func slowestFirst(last: Bool) throws {
+    let both = [("x-a", "1"), ("x-b", "1")]
+    let two = [Self.descriptor("a", "1", 3, each: "10s"), Self.descriptor("b", "1", 1)]
+    let said = try Self.asked(
+      (last ? two.reversed() : two).joined(separator: ", "), last ? ["b", "a"] : ["a", "b"],
+      [both, both, both, [("x-a", "1")], [("x-a", "1")], [("x-a", "1")]])
+    #expect(said == ["200 1", "429 1", "429 1", "200 3", "200 3", "429 3"])
+  }
+
+  @Test("a refusal's headers tell of the request")
+  func formattedRefusal() throws {
+    let more = """
+      , "filter_enforced": \(Self.always),
+      "response_headers_to_add": [{"header": {"key": "x-who", "value": "%REQ(x-u)% %RESPONSE_CODE%"}}]
+      """
+    let ends = Self.ends(FilterWorld.make([try Self.chain(#"{"max_tokens": 0, "fill_interval": "60s"}"#, more)]))
+    #expect(ends.exchange(fields: [("x-u", "me")])?.first("x-who")?.hasPrefix("me ") == true)
+  }
+
+  @Test(
+    "a rule reads pseudo-fields, too, and the host by its name",
+    arguments: [
+      (":path", "/p"), (":method", "GET"), (":authority", "example.com"), (":scheme", "http"), ("Host", "example.com"),
+    ])
+  func pseudoFields(name: String, value: String) throws {
+    let more = """
+      , "filter_enforced": \(Self.always), "descriptors": [\(Self.descriptor("u", value, 1))],
+      "rate_limits": [{"actions": [{"request_headers": {"header_name": "\(name)", "descriptor_key": "u"}}]}]
+      """
+    let world = FilterWorld.make([try Self.chain(#"{"max_tokens": 100, "fill_interval": "60s"}"#, more)])
+    let ends = Self.ends(world)
+    #expect((0..<2).map { _ in ends.exchange(.get, "/p")?.status } == [200, 429])
+  }
+
   @Test("a bucket outlives changes of routes, and ends with its configuration")
   func keepsItsTokens() throws {
     let world = FilterWorld.make([try Self.chain(#"{"max_tokens": 1, "fill_interval": "60s"}"#)])
@@ -256,6 +341,21 @@ struct LocalRateLimitTests {
     world.config.listeners[0].filterChains[0].filters[0] = .httpConnectionManager(manager)
     world.apply()
     #expect(ends.exchange()?.status == 200)
+  }
+
+  @Test("a route whose own message has descriptors needs its own rules; one without descriptors has none to meet")
+  func descriptorsOfRoute() throws {
+    let rules = #", "rate_limits": [{"actions": [{"remote_address": {}}]}]"#
+    let met = #", "descriptors": [\#(Self.descriptor("remote_address", "a", 1))]"#
+    let bucket = #"{"max_tokens": 1, "fill_interval": "1s"}"#
+    let chain = try Self.config(bucket, rules + met)
+    func refusal(_ more: String) throws -> String? {
+      FilterWorld.refusal(LocalRateLimit.self, chain, [try Self.config(bucket, more)])
+    }
+    #expect(try refusal("") == nil && refusal(rules) == nil && refusal(rules + met) == nil)
+    #expect(
+      try refusal(met)
+        == "descriptors: need rate_limits beside them; those of routes and virtual hosts are not read")
   }
 
   @Test(
@@ -293,6 +393,11 @@ struct LocalRateLimitTests {
       (#", "stage": 1"#, "stage"), (#", "vh_rate_limits": "INCLUDE""#, "vh_rate_limits"),
       (#", "descriptors": [{"token_bucket": {"max_tokens": 1, "fill_interval": "1s"}}]"#, "descriptors[0].entries"),
       (#", "rate_limits": [{}]"#, "rate_limits[0].actions"),
+      (#", "descriptors": [\#(Self.descriptor("a", "b", 1))]"#, "descriptors"),
+      (
+        #", "rate_limits": [\#(Array(repeating: #"{"actions": [{"remote_address": {}}]}"#, count: 33).joined(separator: ","))]"#,
+        "rate_limits"
+      ),
       (#", "rate_limits": [{"actions": [{"source_cluster": {}}]}]"#, "rate_limits[0].actions[0].source_cluster"),
     ])
   func unsupported(more: String, path: String) throws {

@@ -7,8 +7,8 @@ import WeftTelemetry
 
 /// `envoy.filters.http.local_ratelimit`.
 ///
-/// A request takes a token of every bucket whose descriptor it meets, then of the general one, unless that is switched off for requests that meet one. What
-/// a route says replaces the chain's configuration, buckets included.
+/// Each rule draws a token from the bucket of the descriptor that it meets, then the request one from the general bucket, unless that is switched off for
+/// requests that meet a descriptor. What a route says replaces the chain's configuration, buckets included.
 package struct LocalRateLimit: RequestHeadFilter, ResponseHeadFilter {
   package static var name: StaticString { "envoy.filters.http.local_ratelimit" }
 
@@ -32,7 +32,7 @@ package struct LocalRateLimit: RequestHeadFilter, ResponseHeadFilter {
     var stats = ConstantTable<StatBlock<LocalRateLimitMetric>>()
   }
 
-  /// What the response says of the limit: that of the descriptor that was met, else the general one.
+  /// What the response says of the limit: that of the bucket that refused, else of the first that was asked.
   private var limit: UInt32 = 0
   private var remaining: UInt32 = 0
   private var resetSeconds: UInt32 = 0
@@ -65,7 +65,9 @@ package struct LocalRateLimit: RequestHeadFilter, ResponseHeadFilter {
       return .go
     }
     stats.add(.enforced)
-    if !x.config.responseHeaders.isEmpty { x.apply(x.config.responseHeaders, to: x.replyFields, isResponse: true) }
+    if !x.config.responseHeaders.isEmpty {
+      x.apply(x.config.responseHeaders, to: x.replyFields, of: head, isResponse: true)
+    }
     return x.reply(
       x.config.status, body: ByteView("local_rate_limited"), details: "local_rate_limited", flag: .rateLimited,
       grpcStatus: x.config.isExhaustion ? 8 : -1)
@@ -98,24 +100,33 @@ package struct LocalRateLimit: RequestHeadFilter, ResponseHeadFilter {
     if x.config.isPerConnection, let bucket = x.config.bucket {
       cells = x.connectionCells(bucket.identity, x.config.cellCount)
     }
-    var met = false
-    for r in x.config.rules.indices {
-      for d in x.config.descriptors.indices {
-        guard let value = x.config.rules[r].meets(x.config.descriptors[d], head, x) else { continue }
-        met = true
-        if !take(x.config.descriptors[d].bucket(value, cells, now: x.now), x) { return false }
+    // The slowest is asked first, as by Envoy: one that refuses leaves the faster ones their tokens.
+    var met = InlineArray<32, LimitMatch>(repeating: LimitMatch())
+    var count = 0
+    for r in x.config.rules.indices where count < met.count {
+      guard let match = x.config.rules[r].match(x.config.descriptors, head, x) else { continue }
+      let pace = x.config.descriptors[match.descriptor].pace
+      var place = count
+      while place > 0, x.config.descriptors[met[place - 1].descriptor].pace > pace {
+        met[place] = met[place - 1]
+        place -= 1
       }
+      met[place] = match
+      count += 1
     }
-    guard !met || x.config.alwaysAsksGeneral, let bucket = x.config.bucket else { return true }
-    return take(cells.map { bucket.of($0, 0) } ?? bucket, x, isGeneral: met)
+    for i in 0..<count {
+      let bucket = x.config.descriptors[met[i].descriptor].bucket(met[i].open, cells, now: x.now)
+      if !take(bucket, x, isFirst: i == 0) { return false }
+    }
+    guard count == 0 || x.config.alwaysAsksGeneral, let bucket = x.config.bucket else { return true }
+    return take(cells.map { bucket.of($0, 0) } ?? bucket, x, isFirst: count == 0)
   }
 
-  /// `isGeneral`: a descriptor was met, of whose limit the response tells unless this one refuses.
   private mutating func take(
-    _ bucket: TokenBucket, _ x: borrowing FilterCall<Config>, isGeneral: Bool = false
+    _ bucket: TokenBucket, _ x: borrowing FilterCall<Config>, isFirst: Bool = true
   ) -> Bool {
     let isTaken = bucket.take(now: x.now)
-    if x.config.tellsLimits, !isGeneral || !isTaken { note(bucket, x) }
+    if x.config.tellsLimits, isFirst || !isTaken { note(bucket, x) }
     return isTaken
   }
 
@@ -137,6 +148,8 @@ struct LimitDescriptor: BitwiseCopyable {
   var entries: ConstantTable<Entry>
   var own: TokenBucket
   var byValue: TokenBucketTable?
+  /// Tokens that come in a second.
+  var pace: Double
   /// Where it begins among a connection's cells.
   var firstCell: Int
 
@@ -145,6 +158,12 @@ struct LimitDescriptor: BitwiseCopyable {
     guard let cells else { return byValue?.bucket(value, now: now) ?? own }
     return byValue?.of(cells, firstCell).bucket(value, now: now) ?? own.of(cells, firstCell)
   }
+}
+
+/// The descriptor that a rule meets, by its position, and the hash of the values that it leaves open.
+struct LimitMatch: BitwiseCopyable {
+  var descriptor = 0
+  var open: UInt64 = 0
 }
 
 /// Actions whose values describe a request.
@@ -161,9 +180,24 @@ struct LimitRule: BitwiseCopyable {
   }
   var actions: ConstantTable<Action>
 
+  /// The descriptor whose entries all say a value, wherever it stands, else the first that leaves one open.
+  func match(
+    _ descriptors: ConstantTable<LimitDescriptor>, _ head: MessageHead,
+    _ x: borrowing FilterCall<LocalRateLimit.Config>
+  ) -> LimitMatch? {
+    var open: LimitMatch?
+    for d in descriptors.indices where open == nil || descriptors[d].byValue == nil {
+      guard let value = meets(descriptors[d], head, x) else { continue }
+      let match = LimitMatch(descriptor: d, open: value)
+      if descriptors[d].byValue == nil { return match }
+      open = match
+    }
+    return open
+  }
+
   /// Nil unless the request's values are the descriptor's entries; else the hash of those that the descriptor leaves open. Any value that cannot be had
   /// makes the rule say nothing.
-  func meets(
+  private func meets(
     _ descriptor: LimitDescriptor, _ head: MessageHead, _ x: borrowing FilterCall<LocalRateLimit.Config>
   ) -> UInt64? {
     var next = 0
@@ -184,7 +218,7 @@ struct LimitRule: BitwiseCopyable {
   private func value(_ i: Int, _ head: MessageHead, _ x: borrowing FilterCall<LocalRateLimit.Config>) -> ByteView? {
     switch actions[i].kind {
     case .generic: return actions[i].text
-    case .header: return head.first(named: actions[i].text)
+    case .header: return head.value(named: actions[i].text)
     case .remoteAddress: return x.remoteAddress()
     case .destinationCluster: return x.routeCluster.isEmpty ? nil : x.routeCluster
     case .headerMatch: return actions[i].headers.allMatch(head) == actions[i].expectsMatch ? actions[i].text : nil

@@ -55,6 +55,10 @@ extension LocalRateLimit {
       config.cellCount += config.descriptors[i].byValue?.cellCount ?? 1
     }
     config.rules = try rules(message, context, read)
+    guard config.descriptors.isEmpty || !config.rules.isEmpty else {
+      throw ConfigError(
+        path: root.field("descriptors"), "need rate_limits beside them; those of routes and virtual hosts are not read")
+    }
     config.stats = context.stats(LocalRateLimitMetric.self, LocalRateLimitMetric.prefix, name: message.statPrefix)
     return config
   }
@@ -99,11 +103,13 @@ extension LocalRateLimit {
       guard known.insert(descriptor.entries.flatMap { [$0.key, $0.value] }).inserted else {
         throw ConfigError(path: at.field("entries"), "are those of a descriptor before")
       }
-      let rate = TokenRate(try read.tokenBucket(bucket, at.field("token_bucket")))
+      let settings = try read.tokenBucket(bucket, at.field("token_bucket"))
+      let rate = TokenRate(settings)
       let isOpen = entries.contains { $0.value.isEmpty }
       let made = LimitDescriptor(
         entries: context.storage.arena.table(entries), own: TokenBucket(rate, context.storage),
-        byValue: isOpen ? TokenBucketTable(rate, places: places, context.storage) : nil, firstCell: cells)
+        byValue: isOpen ? TokenBucketTable(rate, places: places, context.storage) : nil,
+        pace: Double(settings.tokensPerFill) / Double(settings.fillInterval.nanoseconds) * 1e9, firstCell: cells)
       cells += made.byValue?.cellCount ?? 1
       guard cells <= Self.mostCells || !message.localRateLimitPerDownstreamConnection else {
         throw ConfigError(
@@ -122,6 +128,9 @@ extension LocalRateLimit {
     _ message: Message, _ context: FilterContext, _ read: ExtensionReader
   ) throws(ConfigError) -> ConstantTable<LimitRule> {
     var out: [LimitRule] = []
+    guard message.rateLimits.count <= 32 else {
+      throw ConfigError(path: FieldPath().field("rate_limits"), "has \(message.rateLimits.count), 32 are allowed")
+    }
     for (i, rule) in message.rateLimits.enumerated() {
       let at = FieldPath().field("rate_limits").index(i)
       guard rule.disableKey.isEmpty else { throw ConfigError(path: at.field("disable_key"), "is not supported") }
