@@ -9,6 +9,10 @@ package import WeftUpstream
 package struct ConfigState: Sendable, Equatable {
   package var listeners: [Listener] = []
   package var clusters: [Cluster] = []
+  /// Clusters that are on their way: who asks one of them is not there, or goes on in its old form, until it is.
+  package var awaitedClusters: Set<String> = []
+  /// Whether discovery has still to say which clusters there are: then any may be on its way.
+  package var awaitsClusters = false
   /// Route configurations that connection managers name.
   package var routes: [String: RouteConfiguration] = [:]
   /// Endpoints of EDS clusters by service name.
@@ -16,6 +20,8 @@ package struct ConfigState: Sendable, Equatable {
   package var secrets: [SecretKey: Secret] = [:]
   /// Secrets that were waited for in vain: what needs them is there without, and its connections fail.
   package var absentSecrets: Set<SecretKey> = []
+  /// Secrets that have been waited for so long that only those who need one go on waiting, not those who ask them.
+  package var overdueSecrets: Set<SecretKey> = []
   /// What names of DNS clusters resolve to, in the order of the newest answer.
   package var addresses: [DNSQuestion: [IPAddress]] = [:]
 
@@ -34,14 +40,30 @@ package struct Compilation: Sendable {
   package var snapshot: Snapshot
   /// Resources that could not be taken; for each the last good form stays in force, if there was one.
   package var rejections: [ConfigError] = []
-  /// Listeners that wait for a route configuration or a secret, by name.
+  /// Listeners that wait for a route configuration, a secret or a cluster, by name.
   package var warming: [String] = []
+  /// Clusters to which something compiled leads.
+  package var usedClusters: Set<String> = []
   /// Secrets that something waits for, and how long it does at most; nil: for ever.
   package var missingSecrets: [SecretKey: Duration?] = [:]
   /// Balancers' tables that have to be made before `snapshot` may be handed out.
   package var tables: [TableOrder] = []
   /// When changes of hosts that were held back are due; nil when there are none. Compile again then.
   package var heldUntil: MonotonicInstant?
+}
+
+/// What became of a configuration that was handed to the control loop.
+package struct AppliedConfig: Sendable {
+  package var rejections: [ConfigError] = []
+  /// Clusters to which something compiled leads.
+  package var usedClusters: Set<String> = []
+
+  package init() {}
+
+  package init(_ compilation: Compilation) {
+    rejections = compilation.rejections
+    usedClusters = compilation.usedClusters
+  }
 }
 
 /// The tables that one cluster's balancer needs, and what keeps them when they are there.

@@ -293,8 +293,9 @@ struct RouteCompiler {
     compiled.hashPolicies = storage.arena.table(hashed)
     // The most specific level that names any has all the say.
     let mirrors = [action.mirrors, host.mirrors, table.mirrors].first { !$0.isEmpty } ?? []
-    for (i, mirror) in mirrors.enumerated() where table.validateClusters && !mirror.cluster.isEmpty {
-      if clusterPosition(mirror.cluster) < 0 {
+    // They are found by name when a request is copied, and asked for here so that the table waits for them, too.
+    for (i, mirror) in mirrors.enumerated() where !mirror.cluster.isEmpty {
+      if clusterPosition(mirror.cluster) < 0, table.validateClusters {
         throw ConfigError(
           path: FieldPath().field("request_mirror_policies").index(i).field("cluster"),
           "unknown shadow cluster \"\(mirror.cluster)\"")

@@ -84,6 +84,8 @@ package final class SnapshotCompiler {
   private var version: UInt64 = 0
   private var routeVersion: UInt64 = 0
   private var missingSecrets: [SecretKey: Duration?] = [:]
+  /// Clusters on their way; whether any that is not there may be.
+  private var awaited: (clusters: Set<String>, all: Bool) = ([], false)
   /// When the hosts of a cluster were last changed; when the first change that is held back is due.
   private var hostsChanged: [String: MonotonicInstant] = [:]
   private var heldUntil: MonotonicInstant?
@@ -183,6 +185,7 @@ package final class SnapshotCompiler {
     heldUntil = nil
     version += 1
     missingSecrets = [:]
+    awaited = (state.awaitedClusters, state.awaitsClusters)
     var rejections: [ConfigError] = []
     var warming: [String] = []
 
@@ -226,6 +229,7 @@ package final class SnapshotCompiler {
       arena: ConstantArena(), boxes: boxes)
     var result = Compilation(snapshot: snapshot, rejections: rejections, warming: warming)
     result.missingSecrets = missingSecrets
+    result.usedClusters = reachedClusters
     result.heldUntil = heldUntil
     result.tables = orders.sorted { $0.key < $1.key }.map(\.value)
     return result
@@ -255,6 +259,11 @@ package final class SnapshotCompiler {
 
   private static func secrets(_ contexts: [CommonTLSContext], _ state: ConfigState) -> [Secret?] {
     contexts.flatMap(\.secrets).map { state.secrets[$0.key] }
+  }
+
+  /// Whether one of the secrets that are not there has been waited for long enough by those who only ask who needs it.
+  private static func isOverdue(_ contexts: [CommonTLSContext], _ state: ConfigState) -> Bool {
+    contexts.flatMap(\.secrets).contains { state.secrets[$0.key] == nil && state.overdueSecrets.contains($0.key) }
   }
 
   private static func lacksSecrets(_ contexts: [CommonTLSContext], _ state: ConfigState) -> Bool {
@@ -300,7 +309,10 @@ package final class SnapshotCompiler {
       if let now, isHeldBack(model, now) { continue }
       do throws(ConfigError) {
         // It goes on in its old form, or is not there yet, until its secrets are.
-        guard try hasSecrets(contexts, state) else { continue }
+        guard try hasSecrets(contexts, state) else {
+          if !Self.isOverdue(contexts, state) { awaited.clusters.insert(cluster.name) }
+          continue
+        }
         let unit = try compile(model, state)
         if let old = clusters[cluster.name], old.model.secrets != model.secrets, cluster.tls != nil {
           metrics.add(ClusterMetric.sslUpdateBySDS, unit.value[].scope)
@@ -365,13 +377,35 @@ package final class SnapshotCompiler {
   /// Positions of removed clusters to which nothing leads any more may be given to others.
   private func freePositions() {
     if resting.isEmpty { return }
-    var reached: Set<String> = []
-    for listener in listeners.values { reached.formUnion(listener.reached) }
-    for table in routes.values { reached.formUnion(table.names.found) }
+    let reached = reachedClusters
     for (name, position) in resting where !reached.contains(name) {
       resting[name] = nil
       order[Int(position)] = nil
     }
+  }
+
+  /// Clusters to which something compiled leads, those that get copies of their requests among them.
+  private var reachedClusters: Set<String> {
+    var reached: Set<String> = []
+    for listener in listeners.values { reached.formUnion(listener.reached) }
+    for table in routes.values { reached.formUnion(table.names.found) }
+    for name in reached { reached.formUnion(mirrors(of: name).filter { positions[$0] != nil }) }
+    return reached
+  }
+
+  /// Names of the clusters that get copies of what a cluster is asked.
+  private func mirrors(of name: String) -> [String] {
+    clusters[name]?.model.cluster.mirrors.map(\.cluster).filter { !$0.isEmpty } ?? []
+  }
+
+  /// Whether something compiled with these names would ask a cluster that is on its way. Whatever asks a cluster asks for its position when it is
+  /// compiled, so nothing that is asked can be forgotten: routes and TCP proxies, copies, HTTP filters and what routes say about them.
+  private func waits(for found: Set<String>, _ missing: Set<String>) -> Bool {
+    if awaited.clusters.isEmpty, !awaited.all { return false }
+    func isOnItsWay(_ name: String) -> Bool {
+      positions[name] == nil && (awaited.all || awaited.clusters.contains(name))
+    }
+    return missing.contains(where: isOnItsWay) || found.contains { mirrors(of: $0).contains(where: isOnItsWay) }
   }
 
   /// A cluster whose hosts changed and nothing else was updated, not modified.
@@ -683,7 +717,7 @@ package final class SnapshotCompiler {
     }
   }
 
-  /// `nil` while the route configuration has not arrived.
+  /// `nil` while the route configuration, or a cluster that it asks, has not arrived.
   private func table(
     _ manager: HTTPConnectionManager, _ listener: Listener, _ chain: Int, _ filters: FilterChains.Unit,
     _ state: ConfigState
@@ -711,6 +745,8 @@ package final class SnapshotCompiler {
       retryPriorities: extensions.retryPriorities)
     let table: RouteTable
     do throws(ConfigError) { table = try compiler.compile(configuration) } catch {
+      // A cluster that must exist may be on its way.
+      if waits(for: names.found, names.missing) { return held(key, filtersVersion) }
       let named = error.of(kind: "envoy.config.route.v3.RouteConfiguration", name: configuration.name)
       // A table that worked stays in force while its successor is wrong.
       // It is laid out for one filter chain; under another its configurations would be taken for those of other filters.
@@ -718,6 +754,7 @@ package final class SnapshotCompiler {
       pendingRejections.append(named)
       return known
     }
+    if waits(for: names.found, names.missing) { return held(key, filtersVersion) }
     routeVersion += 1
     let unit = RouteUnit(
       unit: Unit(model: configuration, value: storage.keep(table), storage: storage), names: names,
@@ -726,6 +763,11 @@ package final class SnapshotCompiler {
     if namesFilters { storage.retain(filters.storage) }
     routes[key] = unit
     return unit
+  }
+
+  /// The table in force while its successor waits.
+  private func held(_ key: String, _ filters: UInt64) -> RouteUnit? {
+    routes[key].flatMap { $0.filters == filters ? $0 : nil }
   }
 
   private static func position(of name: String, _ positions: [String: Int32], _ names: inout ClusterNames) -> Int32 {
@@ -754,6 +796,9 @@ package final class SnapshotCompiler {
           throw error.inside(at)
         }
         filters[i] = own
+        // A chain that is in force and lost one of its clusters does not hold its listener back.
+        let isInForce = listeners[listener.name]?.unit.model.filters.contains(own.version) ?? false
+        if !isInForce, waits(for: own.clusters.found, own.clusters.missing) { return nil }
         do throws(ConfigError) {
           guard let unit = try table(manager, listener, i, own, state) else { return nil }
           tables[i] = unit
@@ -788,6 +833,7 @@ package final class SnapshotCompiler {
         try self.networkChains.unit(of: chain, identity, in: name)
       })
     let compiled = try builder.compile(listener)
+    if waits(for: names.found, names.missing) { return nil }
     var reached = names.found
     for unit in filters.values {
       storage.retain(unit.storage)

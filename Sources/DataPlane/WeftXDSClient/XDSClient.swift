@@ -60,7 +60,7 @@ package actor XDSClient {
   private let runtime: ServiceRuntime
   private let logger: Logger
   private let clock: @Sendable () -> MonotonicInstant
-  private let apply: @Sendable (ConfigState) async -> [ConfigError]
+  private let apply: @Sendable (ConfigState) async -> AppliedConfig
   private var session: XDSSession
   private var random: RandomSource
   private var nodeIsSent = false
@@ -77,12 +77,12 @@ package actor XDSClient {
   private var publishesDone = 0
   private var whenPublished: [CheckedContinuation<Void, Never>] = []
 
-  /// *Parameter* `apply`: makes a configuration visible; returns what could not be compiled.
+  /// *Parameter* `apply`: makes a configuration visible.
   package init(
     _ configuration: XDSClientConfiguration, on runtime: ServiceRuntime, metrics: MetricsRegistry, logger: Logger,
     random: RandomSource, clock: @escaping @Sendable () -> MonotonicInstant,
     wallClock: @escaping @Sendable () -> UInt64, decode: @escaping XDSDecoder, check: @escaping XDSCheck,
-    apply: @escaping @Sendable (ConfigState) async -> [ConfigError]
+    apply: @escaping @Sendable (ConfigState) async -> AppliedConfig
   ) {
     self.configuration = configuration
     self.runtime = runtime
@@ -282,8 +282,15 @@ package actor XDSClient {
   }
 
   private func publishNow() async {
-    let refused = await apply(session.settle(now: clock()))
-    for rejection in refused { logger.warning("configuration not used", ("reason", "\(rejection)")) }
+    var applied = await apply(session.settle(now: clock()))
+    // Removed clusters stay for those that asked them until this change.
+    if session.uses(clusters: applied.usedClusters) {
+      let rejections = applied.rejections
+      applied = await apply(session.settle(now: clock()))
+      _ = session.uses(clusters: applied.usedClusters)
+      applied.rejections = rejections
+    }
+    for rejection in applied.rejections { logger.warning("configuration not used", ("reason", "\(rejection)")) }
     let expired = session.takeExpired()
     counters.expired(expired, session.store)
     counters.warming(session.store)

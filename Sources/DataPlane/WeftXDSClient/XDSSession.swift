@@ -131,6 +131,8 @@ package struct XDSSession: Sendable {
     }
     var subscription = subscriptions[type] ?? Subscription()
     subscription.nonce = response.nonce
+    // Whoever asks a cluster that is not there has waited for this one.
+    if type == .clusters, !subscription.isAnswered { outcome.changed = true }
     subscription.isAnswered = true
 
     let kept = take(type, response.resources, &outcome)
@@ -169,8 +171,14 @@ package struct XDSSession: Sendable {
       subscriptions[type, default: Subscription()].isGivenUp = true
       expired.append(XDSExpiry(type: type, name: ""))
     }
-    return store.settle(now: now)
+    var state = store.settle(now: now)
+    state.awaitsClusters = types.contains(.clusters) && isAwaited(.clusters)
+    return state
   }
+
+  /// What was settled last has been compiled, and leads to these clusters. *Returns*: whether something may go that was kept for its sake, and
+  /// `settle` lets it.
+  package mutating func uses(clusters: Set<String>) -> Bool { store.uses(clusters: clusters) }
 
   /// First answers that did not come in time, since the last call.
   package mutating func takeExpired() -> [XDSExpiry] {

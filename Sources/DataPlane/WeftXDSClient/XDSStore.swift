@@ -38,9 +38,9 @@ package struct XDSExpiry: Sendable, Hashable {
 /// The accepted resources, and their warming: a change becomes visible only together with what it needs.
 ///
 /// A cluster that takes its endpoints from the control plane is visible once they are there, or once its source's time for the first answer
-/// is over; a route configuration once none of the clusters it names is still waiting; routes that never came are empty when the time of
-/// the listener that wants them is over. A removed cluster stays while a visible route names it. Listeners are held back by the
-/// compiler until their routes are visible.
+/// is over; routes that never came are empty when the time of the listener that wants them is over. Who asks a cluster that waits is held back
+/// by the compiler, which alone knows who asks whom (`ConfigState.awaitedClusters`), and says which clusters are in use: a removed one stays
+/// for them.
 package struct XDSStore: Sendable {
   package struct Entry: Sendable {
     package var model: XDSModel
@@ -51,16 +51,18 @@ package struct XDSStore: Sendable {
   package private(set) var entries: [XDSType: [String: Entry]] = [:]
 
   private var visibleClusters: [String: Cluster] = [:]
-  private var visibleRoutes: [String: RouteConfiguration] = [:]
-  /// When a cluster began to wait for endpoints, a route configuration for clusters, a listener for a route configuration.
+  /// When a cluster began to wait for endpoints, a listener for a route configuration.
   private var waitingClusters: [String: MonotonicInstant] = [:]
-  private var waitingRoutes: [String: MonotonicInstant] = [:]
+  /// Those of them that nobody waits for any more.
+  private var overdueClusters: Set<String> = []
   private var missingRoutes: [String: MonotonicInstant] = [:]
   /// Route configurations that never came and are visible as empty ones.
   private var emptyRoutes: Set<String> = []
   /// Secrets that were waited for in vain.
   private var absentSecrets: Set<String> = []
   private var leavingClusters: [String: MonotonicInstant] = [:]
+  /// The clusters that what was compiled last leads to.
+  private var usedClusters: Set<String> = []
   private var expired: [XDSExpiry] = []
 
   /// What the bootstrap's own clusters and listeners take from the stream.
@@ -144,33 +146,20 @@ package struct XDSStore: Sendable {
     }
   }
 
-  /// Clusters a route configuration names outright; those named by request headers are not known before.
+  /// Clusters a route configuration names outright, those that get copies among them; those named by request headers are not known before.
   package static func clusterNames(of routes: RouteConfiguration) -> Set<String> {
-    var names: Set<String> = []
+    var names = Set(routes.mirrors.map(\.cluster))
+    for host in routes.virtualHosts { names.formUnion(host.mirrors.map(\.cluster)) }
     for route in routes.virtualHosts.flatMap(\.routes) {
       guard case .forward(let action) = route.action else { continue }
+      names.formUnion(action.mirrors.map(\.cluster))
       switch action.cluster {
       case .cluster(let name): names.insert(name)
-      case .weighted(let split): names.formUnion(split.entries.map(\.name).filter { !$0.isEmpty })
+      case .weighted(let split): names.formUnion(split.entries.map(\.name))
       case .header: break
       }
     }
-    return names
-  }
-
-  /// Clusters that the TCP proxies of the accepted listeners name.
-  private var clustersOfListeners: Set<String> {
-    var names: Set<String> = []
-    for case .listener(let listener) in resources(.listeners).values.map(\.model) {
-      for chain in listener.filterChains + (listener.defaultFilterChain.map { [$0] } ?? []) {
-        for case .tcpProxy(let proxy) in chain.filters {
-          switch proxy.cluster {
-          case .single(let name): names.insert(name)
-          case .weighted(let parts): names.formUnion(parts.map(\.name))
-          }
-        }
-      }
-    }
+    names.remove("")
     return names
   }
 
@@ -178,7 +167,7 @@ package struct XDSStore: Sendable {
 
   /// Whether anything still waits for something else.
   package var isWarming: Bool {
-    !waitingClusters.isEmpty || !waitingRoutes.isEmpty
+    !waitingClusters.isEmpty
       || neededRoutes.contains { resources(.routes)[$0] == nil && !emptyRoutes.contains($0) }
   }
 
@@ -188,8 +177,8 @@ package struct XDSStore: Sendable {
   /// When something that waits stops being waited for; nil when nothing does.
   package var nextDeadline: MonotonicInstant? {
     var deadlines = leavingClusters.values.map { $0 + Self.leaveTime }
-    deadlines += waitingRoutes.values.map { $0 + Self.routeHold }
     for (name, since) in waitingClusters {
+      if !overdueClusters.contains(name) { deadlines.append(since + Self.clusterHold) }
       if case .cluster(let cluster)? = resources(.clusters)[name]?.model, let limit = fetchTimeout(of: cluster) {
         deadlines.append(since + limit)
       }
@@ -209,10 +198,10 @@ package struct XDSStore: Sendable {
     return expired
   }
 
-  /// A removed cluster stays at most this long for the sake of routes that still name it.
+  /// A removed cluster stays at most this long for the sake of those that still ask it.
   private static let leaveTime = Duration.seconds(30)
-  /// A route configuration is held back at most this long for the sake of clusters it names.
-  private static let routeHold = Duration.seconds(15)
+  /// Who asks a cluster is held back at most this long for its sake, be it that the cluster itself waits longer.
+  package static let clusterHold = Duration.seconds(15)
 
   /// How long a cluster waits for what it lacks: the longest of its sources; nil: for ever.
   private func fetchTimeout(of cluster: Cluster) -> Duration? {
@@ -268,7 +257,10 @@ package struct XDSStore: Sendable {
       let isReady =
         isComplete(cluster) || (old != nil && old.flatMap(Self.endpointsName) == Self.endpointsName(of: cluster))
       if !isReady {
-        guard hasWaited(since: &waitingClusters[name], fetchTimeout(of: cluster), now) else { continue }
+        guard hasWaited(since: &waitingClusters[name], fetchTimeout(of: cluster), now) else {
+          if let since = waitingClusters[name], since + Self.clusterHold <= now { overdueClusters.insert(name) }
+          continue
+        }
         if let endpoints = Self.endpointsName(of: cluster), resources(.endpoints)[endpoints] == nil {
           expired.append(XDSExpiry(type: .endpoints, name: endpoints))
         }
@@ -281,36 +273,20 @@ package struct XDSStore: Sendable {
       waitingClusters[name] = nil
     }
     waitingClusters = waitingClusters.filter { accepted[$0.key] != nil }
+    overdueClusters = overdueClusters.filter { waitingClusters[$0] != nil }
     if !absentSecrets.isEmpty {
       let known = resources(.secrets)
       absentSecrets = absentSecrets.intersection(neededSecrets).filter { known[$0] == nil }
     }
-    settleRoutes(accepted, now)
+    settleRoutes(now)
     settleRemovals(accepted, now)
     return visible
   }
 
-  private mutating func settleRoutes(_ accepted: [String: Cluster], _ now: MonotonicInstant) {
+  private mutating func settleRoutes(_ now: MonotonicInstant) {
     let wanted = Set(neededRoutes)
-    for case .routes(let routes) in resources(.routes).values.map(\.model) {
-      if visibleRoutes[routes.name] == routes {
-        // Back to what is visible before the change in between was: nothing is waited for any more.
-        waitingRoutes[routes.name] = nil
-        continue
-      }
-      let waits = Self.clusterNames(of: routes).contains { accepted[$0] != nil && visibleClusters[$0] == nil }
-      if !waits || hasWaited(since: &waitingRoutes[routes.name], Self.routeHold, now) {
-        visibleRoutes[routes.name] = routes
-        waitingRoutes[routes.name] = nil
-        emptyRoutes.remove(routes.name)
-      }
-    }
     let known = resources(.routes)
-    visibleRoutes = visibleRoutes.filter {
-      wanted.contains($0.key) && (known[$0.key] != nil || emptyRoutes.contains($0.key))
-    }
-    waitingRoutes = waitingRoutes.filter { known[$0.key] != nil }
-    emptyRoutes.formIntersection(wanted)
+    emptyRoutes = emptyRoutes.filter { wanted.contains($0) && known[$0] == nil }
     settleMissing(wanted.filter { known[$0] == nil && !emptyRoutes.contains($0) }, now)
   }
 
@@ -322,17 +298,22 @@ package struct XDSStore: Sendable {
     for name in missing where hasWaited(since: &missingRoutes[name], limits[name] ?? nil, now) {
       missingRoutes[name] = nil
       emptyRoutes.insert(name)
-      visibleRoutes[name] = RouteConfiguration(name: name)
       expired.append(XDSExpiry(type: .routes, name: name))
     }
   }
 
+  /// What was settled last has been compiled, and leads to these clusters. *Returns*: whether a removed cluster is now asked by nobody, so that
+  /// settling again lets it go.
+  package mutating func uses(clusters: Set<String>) -> Bool {
+    usedClusters = clusters
+    return leavingClusters.keys.contains { !clusters.contains($0) }
+  }
+
   private mutating func settleRemovals(_ accepted: [String: Cluster], _ now: MonotonicInstant) {
-    let named = visibleRoutes.values.reduce(into: clustersOfListeners) { $0.formUnion(Self.clusterNames(of: $1)) }
     var left: Set<String> = []
     for name in visibleClusters.keys.sorted() where accepted[name] == nil {
       let since = leavingClusters[name] ?? now
-      if named.contains(name), since + Self.leaveTime > now {
+      if usedClusters.contains(name), since + Self.leaveTime > now {
         leavingClusters[name] = since
       } else {
         leavingClusters[name] = nil
@@ -365,7 +346,14 @@ package struct XDSStore: Sendable {
     state.absentSecrets = Set(
       absentSecrets.lazy.filter { resources(.secrets)[$0] == nil }.map { SecretKey($0, .stream) })
     state.clusters = visibleClusters.values.sorted { $0.name < $1.name }
-    state.routes = visibleRoutes
+    state.awaitedClusters = Set(waitingClusters.keys).subtracting(overdueClusters)
+    for name in neededRoutes {
+      if case .routes(let routes)? = resources(.routes)[name]?.model {
+        state.routes[name] = routes
+      } else if emptyRoutes.contains(name) {
+        state.routes[name] = RouteConfiguration(name: name)
+      }
+    }
     for case .listener(let listener) in resources(.listeners).values.map(\.model) { state.listeners.append(listener) }
     state.listeners.sort { $0.name < $1.name }
     for (name, entry) in resources(.endpoints) {

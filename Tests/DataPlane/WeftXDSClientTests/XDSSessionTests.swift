@@ -95,8 +95,24 @@ extension XDSSession {
   }
 
   fileprivate mutating func view(_ seconds: Int64 = 0) -> (clusters: [String], routes: [String], listeners: [String]) {
-    let state = settle(now: MonotonicInstant(nanoseconds: UInt64(seconds) * 1_000_000_000))
+    let now = MonotonicInstant(nanoseconds: UInt64(seconds) * 1_000_000_000)
+    var state = settle(now: now)
+    if uses(clusters: state.askedClusters) { state = settle(now: now) }
     return (state.clusters.map(\.name), state.routes.keys.sorted(), state.listeners.map(\.name))
+  }
+
+  /// Clusters that whoever asks one waits for.
+  fileprivate mutating func awaited(_ seconds: Int64 = 0) -> [String] {
+    settle(now: MonotonicInstant(nanoseconds: UInt64(seconds) * 1_000_000_000)).awaitedClusters.sorted()
+  }
+}
+
+private func seconds(_ n: Int64) -> MonotonicInstant { MonotonicInstant(nanoseconds: UInt64(n) * 1_000_000_000) }
+
+extension ConfigState {
+  /// What a compiler would find: clusters that are there and that a route names.
+  fileprivate var askedClusters: Set<String> {
+    Set(clusters.map(\.name)).intersection(routes.values.flatMap(XDSStore.clusterNames))
   }
 }
 
@@ -119,7 +135,6 @@ struct XDSWarningTests {
 
 @Suite("xDS session: secrets")
 struct XDSSecretTests {
-  private func seconds(_ n: Int64) -> MonotonicInstant { MonotonicInstant(nanoseconds: UInt64(n) * 1_000_000_000) }
 
   @Test(
     "the secrets that clusters and listeners name are asked for, once", arguments: [XDSForm.stateOfTheWorld, .delta])
@@ -147,7 +162,7 @@ struct XDSSecretTests {
     #expect(session.settle(now: seconds(0)).secrets.isEmpty)
   }
 
-  @Test("a cluster is visible with its secrets; routes to it wait alike")
+  @Test("a cluster is visible with its secrets, and awaited until then")
   func warming() {
     var session = Words.session(.stateOfTheWorld)
     _ = session.opened()
@@ -155,8 +170,9 @@ struct XDSSecretTests {
     _ = session.answer(.listeners, ["l=r"])
     _ = session.answer(.routes, ["r=a"])
     _ = session.answer(.secrets, ["s1=x"])
-    #expect(session.view().clusters.isEmpty && session.view().routes.isEmpty && !session.isSettled)
+    #expect(session.view().clusters.isEmpty && session.awaited() == ["a"] && !session.isSettled)
     _ = session.answer(.secrets, ["s2=y"])
+    #expect(session.awaited() == [])
     #expect(session.view().clusters == ["a"] && session.view().routes == ["r"] && session.isSettled)
     let state = session.settle(now: seconds(0))
     #expect(state.secrets[SecretKey("s2", .stream)]?.content == .generic(Array("y".utf8)))
@@ -245,8 +261,8 @@ struct XDSSessionTests {
     #expect(session.view().clusters == ["s", "t"])
   }
 
-  @Test("routes that go back to their visible form while a change waits do not warm for ever")
-  func routesGoBack() {
+  @Test("a cluster that goes while it is awaited is awaited no more")
+  func awaitedGoes() {
     var session = Words.session(.stateOfTheWorld)
     _ = session.opened()
     _ = session.answer(.clusters, ["s=static"], nonce: "a")
@@ -255,13 +271,9 @@ struct XDSSessionTests {
     #expect(session.view().routes == ["r"])
     #expect(session.isSettled)
     _ = session.answer(.clusters, ["s=static", "late"], version: "2", nonce: "d")
-    _ = session.answer(.routes, ["r=late"], version: "2", nonce: "e")
-    _ = session.view(1)
-    #expect(!session.isSettled)
-    _ = session.answer(.routes, ["r=s"], version: "3", nonce: "f")
+    #expect(session.awaited(1) == ["late"] && !session.isSettled)
     _ = session.answer(.clusters, ["s=static"], version: "3", nonce: "g")
-    _ = session.view(2)
-    #expect(session.isSettled)
+    #expect(session.awaited(2) == [] && session.isSettled)
     #expect(session.nextDeadline == nil)
   }
 
@@ -344,7 +356,7 @@ struct XDSSessionTests {
 
 @Suite("xDS warming")
 struct XDSWarmingTests {
-  @Test("a cluster is seen once its endpoints are there, and its route with it")
+  @Test("a cluster is seen once its endpoints are there, and awaited until then")
   func clusterThenRoute() {
     var session = Words.session(.stateOfTheWorld)
     _ = session.opened()
@@ -353,28 +365,54 @@ struct XDSWarmingTests {
     #expect(session.view() == ([], [], ["l"]))
     #expect(!session.isSettled)
     _ = session.answer(.routes, ["r=a"])
-    #expect(session.view() == ([], [], ["l"]), "a route that names a cluster in waiting waits, too")
+    #expect(session.view() == ([], ["r"], ["l"]) && session.awaited() == ["a"])
     _ = session.answer(.endpoints, ["a"])
     #expect(session.view() == (["a"], ["r"], ["l"]))
     #expect(session.isSettled)
   }
 
-  @Test("the old route stays in view while the new one's cluster is in waiting")
-  func makeBeforeBreak() {
+  @Test("a cluster is awaited as long as its source says, at most fifteen seconds; its own wait goes on")
+  func awaited() {
     var session = Words.session(.stateOfTheWorld)
     _ = session.opened()
-    _ = session.answer(.clusters, ["a"])
-    _ = session.answer(.endpoints, ["a"])
+    _ = session.answer(.clusters, ["a=never", "b=5", "c=40"])
+    #expect(session.awaited(0) == ["a", "b", "c"])
+    #expect(session.awaited(5) == ["a", "c"])
+    #expect(session.nextDeadline == seconds(15))
+    #expect(session.awaited(14) == ["a", "c"])
+    #expect(session.awaited(15) == [] && session.store.warmingClusters == 2)
+    #expect(session.nextDeadline == seconds(40), "nothing is done over and over")
+    // What goes and comes back begins anew.
+    _ = session.answer(.clusters, [], version: "2")
+    #expect(session.awaited(16) == [])
+    _ = session.answer(.clusters, ["a=never"], version: "3")
+    #expect(session.awaited(17) == ["a"])
+  }
+
+  @Test(
+    "any cluster may be on its way until discovery has said which there are, be it none, or its time is over",
+    arguments: [XDSForm.stateOfTheWorld, .delta])
+  func firstClusters(form: XDSForm) {
+    var session = Words.session(form, wildcardLimit: .seconds(15))
+    session.begin(now: seconds(0))
+    _ = session.opened()
     _ = session.answer(.listeners, ["l=r"])
-    _ = session.answer(.routes, ["r=a"])
-    _ = session.view()
-    _ = session.answer(.clusters, ["a", "b"], version: "2")
-    _ = session.answer(.routes, ["r=b"], version: "2")
-    let state = session.settle(now: MonotonicInstant(nanoseconds: 0))
-    #expect(state.routes["r"].map(XDSStore.clusterNames(of:)) == ["a"])
-    _ = session.answer(.endpoints, ["b"], version: "2")
-    let after = session.settle(now: MonotonicInstant(nanoseconds: 0))
-    #expect(after.routes["r"].map(XDSStore.clusterNames(of:)) == ["b"])
+    let before = session.settle(now: seconds(1))
+    #expect(before.awaitsClusters)
+    var later = session
+    let first = session.answer(.clusters, [])
+    #expect(first.changed)
+    var state = session.settle(now: seconds(2))
+    #expect(!state.awaitsClusters)
+    let second = session.answer(.clusters, [], version: "2")
+    #expect(!second.changed)
+    state = later.settle(now: seconds(14))
+    #expect(state.awaitsClusters)
+    state = later.settle(now: seconds(15))
+    #expect(!state.awaitsClusters)
+    var fixed = XDSSession(form: form, wildcards: [.listeners: nil], decode: Words.decode)
+    state = fixed.settle(now: seconds(0))
+    #expect(!state.awaitsClusters, "clusters do not come this way")
   }
 
   @Test("waiting ends after the patience: the cluster is seen without endpoints")
@@ -444,7 +482,7 @@ struct XDSWarmingTests {
     #expect(!session.isSettled)
   }
 
-  @Test("a removed cluster stays while a visible route names it, at most thirty seconds")
+  @Test("a removed cluster stays while something compiled leads to it, at most thirty seconds")
   func removedClusterStays() {
     var session = Words.session(.stateOfTheWorld)
     _ = session.opened()
@@ -534,6 +572,8 @@ struct LastGoodFileTests {
     if form == .delta { _ = session.answer(.endpoints, [], version: "2", removed: ["a"]) }
     let state = session.settle(now: MonotonicInstant(nanoseconds: 1_000_000_000))
     #expect(state.clusters.map(\.name) == ["a", "b"])
+    let mayGo = session.uses(clusters: state.askedClusters)
+    #expect(!mayGo)
     #expect(state.endpoints.keys.sorted() == ["a", "b"])
     _ = session.answer(.routes, ["r=b"], version: "3")
     #expect(session.view(2).clusters == ["b"])

@@ -568,6 +568,47 @@ struct ExtAuthzTests {
     #expect(answer.first("x-yes") == "1" && answer.first("x-no") == nil && answer.first("www-authenticate") == "Basic")
   }
 
+  // MARK: Its cluster
+
+  @Test(
+    "no request passes before the service's cluster is there, be it that failures would be allowed",
+    arguments: [
+      (Self.grpc(#""failure_mode_allow": true"#), ""), (Self.http("", #""failure_mode_allow": true"#), ""),
+      (
+        Self.grpc(#""failure_mode_allow": true"#),
+        #"{"check_settings": {"grpc_service": {"envoy_grpc": {"cluster_name": "late"}}}}"#
+      ),
+    ])
+  func awaitsItsCluster(json: String, route: String) throws {
+    let config = try FilterWorld.config(Envoy_Extensions_Filters_Http_ExtAuthz_V3_ExtAuthz.self, json)
+    let world = ProxyWorld(extensions: ProxyExtensions(httpFilters: HTTPFilters.registry))
+    var override: FilterOverride?
+    if !route.isEmpty {
+      override = FilterOverride(
+        config: try FilterWorld.config(Envoy_Extensions_Filters_Http_ExtAuthz_V3_ExtAuthzPerRoute.self, route))
+    }
+    world.simple(manager: {
+      $0.filters = [
+        ConfiguredFilter(name: "authz", .filter(config)), ConfiguredFilter(name: "router", .router(RouterOptions())),
+      ]
+      guard let override, case .inline(var table) = $0.routes else { return }
+      table.virtualHosts[0].routes[0].filters["authz"] = override
+      $0.routes = .inline(table)
+    })
+    let late = route.isEmpty ? "service" : "late"
+    if !route.isEmpty { world.config.clusters.append(Cluster(name: "service")) }
+    let compiler = SnapshotCompiler(
+      metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false),
+      random: RandomSource(seed: 1), extensions: ProxyExtensions(httpFilters: HTTPFilters.registry).withBasics)
+    world.config.awaitedClusters = [late]
+    #expect(compiler.compile(world.config).warming.count == 1)
+    // Who never comes is waited for as long as its source says: then the filter's own mode has the say.
+    world.config.awaitedClusters = []
+    #expect(compiler.compile(world.config).warming == [])
+    world.config.clusters.append(Cluster(name: late))
+    #expect(compiler.compile(world.config).usedClusters.contains(late))
+  }
+
   // MARK: Configuration
 
   @Test(

@@ -111,6 +111,8 @@ final class HostileMesh {
     changeSecrets()
     let before = Set(edge.config.listeners.map(\.name))
     edge.config.listeners = listeners
+    // Nothing waits here for a cluster whose secret has not come: innocents are served from the start.
+    edge.config.overdueSecrets = Set(Self.secretNames.map { SecretKey($0, .stream) })
     if !before.isSubset(of: edge.config.listeners.map(\.name)) { probes.reached("listener removed") }
     if edge.apply(mayWarm: true) { probes.reached("listener or cluster waits for a secret or a table") }
     world.tell("changed: \(edge.config.listeners.map(\.name))")

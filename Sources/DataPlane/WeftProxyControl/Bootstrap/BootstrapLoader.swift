@@ -72,6 +72,7 @@ package enum BootstrapLoader {
     var state = ConfigState(loaded.bootstrap)
     // Names of DNS clusters are not looked up, and discovered tables have not arrived: neither is an error here.
     state.addresses = [:]
+    state.awaitsClusters = false
     let compiler = SnapshotCompiler(
       metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false), makesSecurity: false,
       extensions: extensions, tables: BalancerTables(.none))
@@ -197,6 +198,7 @@ extension ConfigState {
     self.init()
     listeners = bootstrap.listeners
     clusters = bootstrap.clusters
+    awaitsClusters = bootstrap.ads != nil && bootstrap.clustersFromADS
     for secret in bootstrap.secrets { secrets[SecretKey(secret.name, .fixed)] = secret }
   }
 }

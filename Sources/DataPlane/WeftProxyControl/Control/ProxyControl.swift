@@ -28,6 +28,8 @@ package final class ProxyControl: LoopHandler {
   /// Since when each secret is waited for, and how long it is; nil: for ever.
   private var awaitedSecrets: [SecretKey: (since: MonotonicInstant, limit: Duration?)] = [:]
   private var absentSecrets: Set<SecretKey> = []
+  /// Those that have been waited for longer than who only asks a cluster that needs one waits.
+  private var overdueSecrets: Set<SecretKey> = []
   /// The thread that `start` was called on.
   private var thread: pthread_t?
   /// In place of `resolvers`, for tests.
@@ -84,9 +86,8 @@ package final class ProxyControl: LoopHandler {
   }
 
   /// Changes the configuration in force. What does not compile keeps its last good form and is reported by `compiled`.
-  /// *Returns*: what was refused.
   @discardableResult
-  package func update(_ change: (inout ConfigState) -> Void) -> [ConfigError] {
+  package func update(_ change: (inout ConfigState) -> Void) -> AppliedConfig {
     assert(thread.map { pthread_equal($0, pthread_self()) != 0 } ?? true, "the control loop's business")
     change(&state)
     gather()
@@ -115,6 +116,7 @@ package final class ProxyControl: LoopHandler {
     let before = effective
     gather()
     effective.addresses = before.addresses
+    effective.overdueSecrets = before.overdueSecrets
     if effective == before { return }
     refreshNames()
     apply()
@@ -128,14 +130,16 @@ package final class ProxyControl: LoopHandler {
     awaitedSecrets = [:]
     for (key, limit) in missing { awaitedSecrets[key] = (before[key]?.since ?? loop.now, limit) }
     absentSecrets = absentSecrets.filter { effective.secrets[$0] == nil }
-    if let next = awaitedSecrets.values.compactMap({ wait in wait.limit.map { wait.since + $0 } }).min() {
-      _ = loop.schedule(at: next, token: Self.secretsDue)
-    }
+    overdueSecrets = overdueSecrets.filter { missing[$0] != nil }
+    var next = awaitedSecrets.values.compactMap { wait in wait.limit.map { wait.since + $0 } }
+    next += awaitedSecrets.filter { !overdueSecrets.contains($0.key) }.map { $0.value.since + XDSStore.clusterHold }
+    if let next = next.min() { _ = loop.schedule(at: next, token: Self.secretsDue) }
   }
 
   private func giveUpSecrets() {
     var isChanged = false
     for (key, wait) in awaitedSecrets {
+      if wait.since + XDSStore.clusterHold <= loop.now, overdueSecrets.insert(key).inserted { isChanged = true }
       guard let limit = wait.limit, wait.since + limit <= loop.now else { continue }
       absentSecrets.insert(key)
       isChanged = true
@@ -161,11 +165,12 @@ package final class ProxyControl: LoopHandler {
   private var toldRefusals: Set<String> = []
 
   @discardableResult
-  private func apply() -> [ConfigError] {
+  private func apply() -> AppliedConfig {
     let isStarting = !hasApplied
     hasApplied = true
     effective.addresses = state.addresses
     effective.absentSecrets.formUnion(absentSecrets)
+    effective.overdueSecrets = overdueSecrets
     let result = compiler.compile(effective, now: loop.now)
     if let due = result.heldUntil, due < hostsDueAt {
       hostsDueAt = due
@@ -175,12 +180,12 @@ package final class ProxyControl: LoopHandler {
     tellRefusals(result.rejections.map(\.description))
     if isStarting, let error = faultOfBootstrap() {
       startFailed("\(error)")
-      return result.rejections
+      return AppliedConfig(result)
     }
     newest = result
     compiled(result)
     handOut()
-    return result.rejections
+    return AppliedConfig(result)
   }
 
   /// Everything is compiled anew with every change of anything: what is refused for the same reason as before has been told.

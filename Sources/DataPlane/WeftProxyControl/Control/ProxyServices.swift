@@ -113,16 +113,17 @@ package final class ProxyServices: Sendable {
 
   // MARK: - Configuration
 
-  /// Puts what came from discovery over what the bootstrap fixed, on the control loop. *Returns*: what could not be compiled.
-  private static func apply(_ state: ConfigState, over fixed: ConfigState, to control: Mailbox) async -> [ConfigError] {
+  /// Puts what came from discovery over what the bootstrap fixed, on the control loop.
+  private static func apply(_ state: ConfigState, over fixed: ConfigState, to control: Mailbox) async -> AppliedConfig {
     await withCheckedContinuation { continuation in
       let posted = control.post(
         { loop in
-          guard let control = loop.handler as? ProxyControl else { return continuation.resume(returning: []) }
-          let refused = control.update { $0.replace(discovered: state, over: fixed) }
-          continuation.resume(returning: refused)
-        }, dropped: { continuation.resume(returning: []) })
-      if !posted { continuation.resume(returning: []) }
+          guard let control = loop.handler as? ProxyControl else {
+            return continuation.resume(returning: AppliedConfig())
+          }
+          continuation.resume(returning: control.update { $0.replace(discovered: state, over: fixed) })
+        }, dropped: { continuation.resume(returning: AppliedConfig()) })
+      if !posted { continuation.resume(returning: AppliedConfig()) }
     }
   }
 
@@ -243,5 +244,7 @@ extension ConfigState {
     endpoints = state.endpoints
     secrets = fixed.secrets.merging(state.secrets) { own, _ in own }
     absentSecrets = state.absentSecrets
+    awaitedClusters = state.awaitedClusters
+    awaitsClusters = state.awaitsClusters
   }
 }

@@ -73,6 +73,15 @@ struct ResourceCheckTests {
     }
   }
 
+  @Test("a cluster that gets copies and must exist: one that is accepted does", arguments: ["known", "unknown"])
+  func mirrored(name: String) {
+    var routes = Self.routes(RouteMatch(.prefix("/")))
+    routes.validateClusters = true
+    routes.virtualHosts[0].mirrors = [MirrorPolicy(cluster: name)]
+    let message = Self.check(.routes(routes), known: ["known"])
+    #expect(message.isEmpty == (name == "known"), "\(message)")
+  }
+
   @Test("a certificate file that is not there; a secret that has not come is no error")
   func missingCertificate() {
     var tls = DownstreamTLSContext()

@@ -165,7 +165,7 @@ struct StartTests {
     #expect(after.control.startFailure == nil && after.snapshots == 2 && after.isServing)
     #expect(after.control.exitCode == 0)
     // What files bring is there at once.
-    #expect(!after.control.update { $0.listeners += [] }.isEmpty, "it was refused")
+    #expect(!after.control.update { $0.listeners += [] }.rejections.isEmpty, "it was refused")
   }
 
   @Test("what is refused is told once, and again when it is refused for another reason or after it was good")
@@ -184,7 +184,7 @@ struct StartTests {
     // The cluster of an inline route goes: each change of anything after it finds the same fault.
     control.update { $0.clusters = [] }
     #expect(told() == 1)
-    for _ in 0..<3 { #expect(!control.update { $0.endpoints["x"] = Self.endpoints("127.0.0.1") }.isEmpty) }
+    for _ in 0..<3 { #expect(!control.update { $0.endpoints["x"] = Self.endpoints("127.0.0.1") }.rejections.isEmpty) }
     #expect(told() == 1)
     control.update { $0.listeners = [Self.listener(Self.pattern)] }
     #expect(told() == 2)
@@ -218,7 +218,7 @@ struct StartTests {
       """)
     let after = try Self.start(ConfigState(), file: directory.file("lds.yaml"))
     #expect(after.control.startFailure == nil && after.isServing)
-    let refused = after.control.update { _ in }
+    let refused = after.control.update { _ in }.rejections
     #expect(refused.map(\.path.description).first?.hasSuffix("safe_regex.regex") ?? false, "\(refused)")
   }
 }
