@@ -168,6 +168,84 @@ struct LifeCycleTests {
     #expect(bits.filter(Self.isStage) == ["responseStarted", "draining", "clientGone", "dead", "localClosed"])
   }
 
+  /// Enums named as life cycles are that a text declares, with what they are inside: `H1Decoder.State`.
+  static func lifeCycles(of text: String) -> [String] {
+    var outer = ""
+    var found: [String] = []
+    for line in text.split(separator: "\n") {
+      if let match = line.firstMatch(
+        of: #/^(?:@\w+ )*(?:package |public )?(?:final )?(?:struct|class|enum|extension|actor) (?<name>\w+)/#)
+      {
+        outer = String(match.name)
+      }
+      guard
+        let match = line.firstMatch(
+          of: #/^(?<indent> *)(?:@\w+ )*(?:private |package |public )?enum (?<name>\w*(?:Phase|State|Stage))\b/#)
+      else { continue }
+      found.append(match.indent.isEmpty ? String(match.name) : "\(outer).\(match.name)")
+    }
+    return found
+  }
+
+  /// What is named so and is no life cycle of a slot.
+  static let otherStates = [
+    // A parser: bytes are its events, and its tests split them everywhere.
+    "H1Decoder.State",
+    // When a socket option is set, as the configuration says.
+    "RawSocketOption.Stage",
+    // What a page says, found out anew each time.
+    "AdminStatus.State",
+  ]
+
+  @Test("what is called a phase, state or stage has its transitions in a file of States/")
+  func lifeCyclesHaveTables() {
+    let planted = Self.lifeCycles(
+      of: """
+        struct Block {
+          enum Phase: UInt8, BitwiseCopyable {
+        package enum PumpState { case idle }
+        enum Kind { case a }
+        """)
+    #expect(planted == ["Block.Phase", "PumpState"])
+    let rooms = ["Runtime", "Protocol", "DataPlane", "Extensions"].flatMap {
+      Repository.files(under: "Sources/\($0)", suffix: ".swift")
+    }
+    let found = rooms.flatMap { path in Self.lifeCycles(of: Repository.text(path)).map { (path, $0) } }
+    #expect(found.count > 8, "the pattern finds no life cycles any more")
+    for (path, name) in found where !path.contains("/States/") {
+      #expect(Self.otherStates.contains(name), "\(path): \(name) has no file of transitions under States/")
+    }
+  }
+
+  /// Names of stored properties in a slot whose type is declared in a file of transitions, and assignments to one of them elsewhere.
+  static func assignments(of properties: Set<String>, in text: String) -> [String] {
+    text.matches(of: #/\]\.(?:frame\.)?(?<name>\w+) = \./#).map { String($0.name) }.filter(properties.contains)
+  }
+
+  @Test("a life cycle moves by its events, not by being assigned")
+  func lifeCyclesMoveByEvents() {
+    #expect(
+      Self.assignments(of: ["kind"], in: "slot[].kind = .http\nslot[].other = .x\nslot[].kind.http()") == ["kind"])
+    let types = Repository.files(under: "Sources", suffix: ".swift").filter { $0.contains("/States/") }
+      .flatMap { Repository.text($0).matches(of: #/enum (?<name>\w+)/#).map { String($0.name) } }
+    let engine = Repository.files(under: "Sources/DataPlane/WeftProxy", suffix: ".swift")
+    let slots =
+      engine + Repository.files(under: "Sources/DataPlane/WeftUpstream", suffix: ".swift")
+      + Repository.files(under: "Sources/DataPlane/WeftProxyAPI", suffix: ".swift")
+    var properties: Set<String> = []
+    for text in slots.map(Repository.text) {
+      for match in text.matches(of: #/var (?<name>\w+)(?:: | = )(?<type>\w+)/#) where types.contains(String(match.type))
+      {
+        properties.insert(String(match.name))
+      }
+    }
+    #expect(properties.isSuperset(of: ["kind", "phase", "life"]), "the pattern finds no properties any more")
+    for path in engine {
+      let found = Self.assignments(of: properties, in: Repository.text(path))
+      #expect(found.isEmpty, "\(path) assigns \(found)")
+    }
+  }
+
   /// The events of the life cycles that a file of transitions declares.
   static func events(of text: String) -> [String] {
     text.matches(of: #/mutating func (?<name>\w+)/#).map { String($0.name) }

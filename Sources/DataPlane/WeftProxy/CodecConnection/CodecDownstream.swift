@@ -1,6 +1,6 @@
 // Clients that speak a codec's protocol: messages to request events, answers back.
 //
-// Such a connection stands beside HTTP/1 and HTTP/2 (`DownstreamConnection.Kind.codec`) and lists its streams as HTTP/2 does. A message passes whole: its
+// Such a connection stands beside HTTP/1 and HTTP/2 (`DownstreamKind.codec`) and lists its streams as HTTP/2 does. A message passes whole: its
 // head is routed, its bytes are the request's content, and the answer is written in one piece, so that no stream ever waits for another's rest.
 
 import WeftBase
@@ -23,7 +23,7 @@ struct PassedMessage {
 extension WorkerEngine {
   func startCodec(_ d: DownstreamIndex, _ codec: ConfigRef<CompiledCodec>) {
     let slot = downstreams.ref(d)
-    slot[].kind = .codec
+    slot[].kind.codec()
     slot[].codec = codec[].open(.client)
     // Its listener has begun to drain meanwhile.
     if slot[].farewell.isDue { beginDrain(downstream: d) }

@@ -125,7 +125,7 @@ extension WorkerEngine {
         stats.add(.downstreamCxSSLTotal)
         stats.add(.downstreamCxSSLActive)
       }
-      slot[].kind = .http
+      slot[].kind.http()
       if manager[].lingerTime != EventLoop.lingerTime { loop.setLingerTime(slot[].connection, manager[].lingerTime) }
       slot[].decoder = H1Decoder(role: .request, limits: manager[].limits)
       // Behind TLS nothing may be written before the handshake is done: `downstreamSecured` starts the codec.
@@ -136,9 +136,9 @@ extension WorkerEngine {
       }
       armIdle(d)
     case .tcp:
-      slot[].kind = .tcp
+      slot[].kind.bytes()
     case .filter:
-      slot[].kind = .tcp
+      slot[].kind.bytes()
       // Behind TLS nothing may be written before the handshake is done: `downstreamSecured` begins.
       if !slot[].transport.isSecure { beginTerminal(d) }
     }
@@ -177,7 +177,7 @@ extension WorkerEngine {
 
   func startHTTP1(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
-    slot[].kind = .http1
+    slot[].kind.http1()
     slot[].stats?.add(.downstreamCxHTTP1Total)
     slot[].stats?.add(.downstreamCxHTTP1Active)
   }
@@ -185,7 +185,7 @@ extension WorkerEngine {
   func startHTTP2(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     guard let manager = slot[].manager else { return }
-    slot[].kind = .http2
+    slot[].kind.http2()
     // What a client may send unasked is what we are ready to keep for it.
     var limits = manager[].limits
     let window = max(65_535, UInt32(clamping: manager[].bufferLimit))

@@ -13,14 +13,10 @@ import WeftUpstream
 
 /// What a connection's network filters are at, and their states.
 struct NetworkBlock: BitwiseCopyable {
-  enum Phase: UInt8, BitwiseCopyable {
-    case running
-    /// The connection waits at entry `heldAt` of the list of its event, before the chain begins, or with input.
-    case heldBefore, heldInput
-  }
   /// First of all: where a block is, there its states begin (`NetworkFilterChainBuilder.largestState`).
   var states: InlineArray<24, UInt64>
-  var phase = Phase.running
+  var phase = NetworkPhase.running
+  /// The entry of the list of its event at which the connection waits.
   var heldAt: UInt8 = 0
   /// Filters that were asked about the new connection.
   var asked: UInt8 = 0
@@ -59,7 +55,8 @@ extension WorkerEngine {
       switch entry.code._newConnection(site(d, chain, Int(entry.position))) {
       case .go: i += 1
       case .hold:
-        hold(d, .heldBefore, at: i)
+        block[].phase.heldBefore()
+        hold(d, at: i)
         return false
       case .close:
         refuse(d)
@@ -95,10 +92,9 @@ extension WorkerEngine {
       networkDesk.address)
   }
 
-  private func hold(_ d: DownstreamIndex, _ phase: NetworkBlock.Phase, at entry: Int) {
+  private func hold(_ d: DownstreamIndex, at entry: Int) {
     let slot = downstreams.ref(d)
     let block = networkBlocks.ref(slot[].network)
-    block[].phase = phase
     block[].heldAt = UInt8(truncatingIfNeeded: entry)
     pauseReading(downstream: d)
     // It ends with the connection (`endNetworkFilters`), which may be long before.
@@ -127,11 +123,11 @@ extension WorkerEngine {
     if let filter = chain[].holding[position] {
       switch filter._resumed(site(d, chain, position)) {
       case .go: break
-      case .hold: return hold(d, phase, at: heldAt)
+      case .hold: return hold(d, at: heldAt)
       case .close: return phase == .heldBefore ? refuse(d) : close(downstream: d, .atOnce)
       }
     }
-    block[].phase = .running
+    block[].phase.released()
     switch phase {
     case .heldBefore:
       guard askAboutConnection(d, chain, from: heldAt + 1) else { return }
@@ -182,7 +178,8 @@ extension WorkerEngine {
       case .go: i += 1
       case .hold:
         block[].held = UInt32(clamping: bytes.count)
-        hold(d, .heldInput, at: i)
+        block[].phase.heldInput()
+        hold(d, at: i)
         return false
       case .close:
         close(downstream: d, .atOnce)

@@ -245,7 +245,7 @@ extension WorkerEngine {
     // Not before all is done: `head`, and what the filter has written, may be views of it.
     defer { old?.release(to: pool) }
     stream[].frame.hold &+= 1
-    stream[].frame.phase = .held
+    stream[].frame.phase.held()
     let token = HoldToken(stream: s, hold: stream[].frame.hold)
     let wish = desk[].wish
     desk[].wish = .none
@@ -285,7 +285,7 @@ extension WorkerEngine {
 
   private func goOn(_ s: StreamIndex, _ answer: HoldAnswer) {
     let stream = streams.ref(s)
-    stream[].frame.phase = .running
+    stream[].frame.phase.released()
     stream[].frame.until = .distantFuture
     stream[].frame.bodyLimit = -1
     guard let chain = stream[].filters, let kept = stream[].head else { return }

@@ -60,7 +60,7 @@ extension WorkerEngine {
     var connection = DownstreamConnection(
       connection: .none, listener: .max, snapshot: snapshot, peer: .loopback(port: 0), local: .loopback(port: 0),
       decoder: H1Decoder(role: .request, limits: HTTPLimits()), now: now)
-    connection.kind = .inside
+    connection.kind.inside()
     connection.purpose = purpose
     connection.token = token
     connection.active = 1
@@ -169,7 +169,7 @@ extension WorkerEngine {
   private func stopHolding(_ s: StreamIndex) {
     let stream = streams.ref(s)
     if stream[].frame.phase == .responseHeld { dropHeldResponse(s) }
-    stream[].frame.phase = .running
+    stream[].frame.phase.released()
     stream[].frame.hold &+= 1
     stream[].frame.until = .distantFuture
     stream[].frame.bodyLimit = -1

@@ -17,7 +17,7 @@ extension WorkerEngine {
     // `head` may be a view of it, when it was held before.
     old?.release(to: pool)
     stream[].frame.hold &+= 1
-    stream[].frame.phase = .responseHeld
+    stream[].frame.phase.responseHeld()
     let token = HoldToken(stream: s, hold: stream[].frame.hold)
     let wish = desk[].wish
     desk[].wish = .none
@@ -33,7 +33,7 @@ extension WorkerEngine {
   /// What a held response waited for has come. May end the stream.
   func responseGoesOn(_ s: StreamIndex, _ answer: HoldAnswer) {
     let stream = streams.ref(s)
-    stream[].frame.phase = .running
+    stream[].frame.phase.released()
     stream[].frame.until = .distantFuture
     guard let chain = stream[].filters, let kept = stream[].responseHead else { return }
     // What it is a view of is given back when all is done: whoever keeps the head again keeps a copy.

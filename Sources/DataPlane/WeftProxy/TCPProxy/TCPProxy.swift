@@ -94,7 +94,7 @@ extension WorkerEngine {
       stream[].responseFlags.insert(.upstreamConnectionFailure)
       return endTCP(s, .reset)
     }
-    upstreams[u].kind = .tcp
+    upstreams[u].kind.bytes()
     upstreams[u].stream = s
     upstreams[u].active = 1
     stream[].upstream = u

@@ -123,10 +123,13 @@ extension WorkerEngine {
     slot[].highPriority = highPriority
     slot[].expectedCapacity =
       wanted == .http2 ? min(100, slot[].mostServed, state[].config[].limits.http2.maxConcurrentStreams) : 1
-    slot[].kind = wanted == .http1 ? .http1 : wanted == .http2 ? .http2 : .undecided
-    if wanted == .http2 { host[].http2Connections += 1 }
+    if wanted == .http1 { slot[].kind.http1() }
+    if wanted == .http2 {
+      slot[].kind.http2()
+      host[].http2Connections += 1
+    }
     if let codec {
-      slot[].kind = .codec
+      slot[].kind.codec()
       slot[].codec = codec[].open(.endpoint)
       if slot[].codec[].exchange == .multiplexed { slot[].expectedCapacity = min(100, slot[].mostServed) }
     }

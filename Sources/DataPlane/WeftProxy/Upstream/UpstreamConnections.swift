@@ -103,7 +103,7 @@ extension WorkerEngine {
     }
     if slot[].kind == .undecided {
       let agreed = loop.transport(slot[].connection)?.negotiatedProtocol ?? ""
-      slot[].kind = agreed == "h2" ? .http2 : .http1
+      if agreed == "h2" { slot[].kind.http2() } else { slot[].kind.http1() }
       if slot[].kind == .http2 { host[].http2Connections += 1 }
     }
     if slot[].kind == .http2 {

@@ -10,25 +10,8 @@ package import WeftUpstream
 
 /// A connection that a client made. Trivially copyable: no class, closure, array or string inside.
 package struct DownstreamConnection: BitwiseCopyable {
-  package enum Kind: UInt8, BitwiseCopyable {
-    /// Its filter chain is not chosen yet: TLS handshake or inspection under way.
-    case unmatched
-    /// HTTP, version not known yet.
-    case http
-    case http1, http2
-    /// A protocol of a codec (`CodecConnection/CodecDownstream.swift`).
-    case codec
-    case tcp
-    /// No client at all: a stream of the proxy's own (`Streams/InsideStreams.swift`).
-    case inside
-
-    /// It lists its streams: there may be many at once.
-    @inline(__always)
-    package var hasMany: Bool { self == .http2 || self == .codec }
-  }
-
   package var connection: ConnectionID
-  package var kind = Kind.unmatched
+  package var kind = DownstreamKind.unmatched
   // How far it has come.
   package var life = DownstreamLife.open
   package var farewell = Farewell.none

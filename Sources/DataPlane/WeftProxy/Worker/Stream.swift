@@ -140,7 +140,7 @@ package struct Stream: Linked {
   /// The client's address where it is not the peer's: from `x-forwarded-for`.
   package var remote: IPAddress?
   /// What the last attempt's connection spoke.
-  package var upstreamKind = UpstreamConnection.Kind.undecided
+  package var upstreamKind = UpstreamKind.undecided
   var keepsResponseHead = false
   /// Whether its host served it well is told by the status at the response's end.
   var awaitsGRPCStatus = false

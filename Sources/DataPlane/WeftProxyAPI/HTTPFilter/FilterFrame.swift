@@ -2,18 +2,6 @@
 
 public import WeftBase
 
-/// How far a stream has come with its filters.
-@frozen @usableFromInline
-package enum FilterPhase: UInt8, BitwiseCopyable, Sendable {
-  /// No filter has held it: the walk is under way, over, or has not begun.
-  case running
-  /// Held by a filter until an inside stream answers, time passes, or content has come. Exits: `running` by the answer, the stream's end by anything
-  /// else that ends it.
-  case held
-  /// Its response is: head, content and trailers wait. Exits: as `held`.
-  case responseHeld
-}
-
 /// Names one hold of one stream: plain bytes. A late answer finds another generation, or another hold.
 @frozen @usableFromInline
 package struct HoldToken: BitwiseCopyable, Sendable {

@@ -12,15 +12,13 @@ package import WeftRuntime
 @usableFromInline
 package struct UpstreamConnection: Linked {
   @frozen @usableFromInline
-  package enum Kind: UInt8, BitwiseCopyable { case undecided, http1, http2, codec, tcp }
-  @frozen @usableFromInline
   package enum List: UInt8, BitwiseCopyable { case none, idle, multiplexed, speaking }
 
   package var connection: ConnectionID
   package var host: HostIndex
   /// Where it goes: a host of a DNS name may be elsewhere by now.
   package let address: SocketAddress
-  @usableFromInline package var kind: Kind = .undecided
+  @usableFromInline package var kind = UpstreamKind.undecided
   @usableFromInline package var list: List = .none
   // How far it has come.
   package var life = UpstreamLife.connecting

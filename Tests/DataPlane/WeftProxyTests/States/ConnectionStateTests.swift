@@ -61,6 +61,52 @@ struct ConnectionStateTests {
     #expect(DownstreamLife.allCases.map(\.isClosedByUs) == [false, false, true, true, false])
   }
 
+  static var downstreamKinds: [Transition<DownstreamKind>] {
+    [
+      Transition("http", { $0.http() }, [.http, .http, .http1, .http2, .codec, .tcp, .inside]),
+      Transition("bytes", { $0.bytes() }, [.tcp, .http, .http1, .http2, .codec, .tcp, .inside]),
+      Transition("http1", { $0.http1() }, [.unmatched, .http1, .http1, .http2, .codec, .tcp, .inside]),
+      Transition("http2", { $0.http2() }, [.unmatched, .http2, .http1, .http2, .codec, .tcp, .inside]),
+      Transition("codec", { $0.codec() }, [.unmatched, .codec, .http1, .http2, .codec, .tcp, .inside]),
+      Transition("inside", { $0.inside() }, [.inside, .http, .http1, .http2, .codec, .tcp, .inside]),
+    ]
+  }
+
+  static var upstreamKinds: [Transition<UpstreamKind>] {
+    [
+      Transition("http1", { $0.http1() }, [.http1, .http1, .http2, .codec, .tcp]),
+      Transition("http2", { $0.http2() }, [.http2, .http1, .http2, .codec, .tcp]),
+      Transition("codec", { $0.codec() }, [.codec, .http1, .http2, .codec, .tcp]),
+      Transition("bytes", { $0.bytes() }, [.tcp, .http1, .http2, .codec, .tcp]),
+    ]
+  }
+
+  @Test("what a connection speaks is found out once")
+  func kinds() {
+    expectTransitions(of: DownstreamKind.allCases, Self.downstreamKinds)
+    #expect(reachable(from: .unmatched, Self.downstreamKinds) == Set(DownstreamKind.allCases))
+    for kind in DownstreamKind.allCases where kind != .unmatched && kind != .http {
+      #expect(reachable(from: kind, Self.downstreamKinds) == [kind])
+    }
+    #expect(DownstreamKind.allCases.map(\.hasMany) == [false, false, false, true, true, false, false])
+    expectTransitions(of: UpstreamKind.allCases, Self.upstreamKinds)
+    #expect(reachable(from: .undecided, Self.upstreamKinds) == Set(UpstreamKind.allCases))
+    for kind in UpstreamKind.allCases where kind != .undecided {
+      #expect(reachable(from: kind, Self.upstreamKinds) == [kind])
+    }
+  }
+
+  @Test("filters hold a connection before its chain or with its input, and one hold at a time")
+  func networkFilters() {
+    expectTransitions(
+      of: NetworkPhase.allCases,
+      [
+        Transition("heldBefore", { $0.heldBefore() }, [.heldBefore, .heldBefore, .heldInput]),
+        Transition("heldInput", { $0.heldInput() }, [.heldInput, .heldBefore, .heldInput]),
+        Transition("released", { $0.released() }, [.running, .running, .running]),
+      ])
+  }
+
   @Test("a farewell is said in its order and no part of it twice")
   func farewell() {
     expectTransitions(

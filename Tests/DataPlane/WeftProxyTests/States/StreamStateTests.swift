@@ -1,4 +1,5 @@
 import Testing
+import WeftProxyAPI
 import WeftTestKit
 
 @testable import WeftProxy
@@ -145,6 +146,17 @@ struct StreamStateTests {
     #expect(news == [true, true, true, true])
     let none = [client.left(), flow.resume(), permit.given()]
     #expect(none == [false, false, false])
+  }
+
+  @Test("filters hold a stream's request or its response, and one hold at a time")
+  func filters() {
+    expectTransitions(
+      of: FilterPhase.allCases,
+      [
+        Transition("held", { $0.held() }, [.held, .held, .responseHeld]),
+        Transition("responseHeld", { $0.responseHeld() }, [.responseHeld, .held, .responseHeld]),
+        Transition("released", { $0.released() }, [.running, .running, .running]),
+      ])
   }
 
   @Test("a body that outgrew its limit is never kept again")
