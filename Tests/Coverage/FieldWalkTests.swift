@@ -50,6 +50,7 @@ struct FieldWalkTests {
     }
     for (index, root) in roots.enumerated() {
       guard let walk = walks[index] else { continue }
+      page.add(root.type)
       places += walk.findings.count
       used.formUnion(walk.used)
       for finding in walk.findings {
