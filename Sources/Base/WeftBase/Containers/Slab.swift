@@ -159,10 +159,13 @@ package struct Slab<Element: BitwiseCopyable>: ~Copyable {
   }
 
   /// Calls `body` for every live slot, in index order; `body` may remove the slot it is given.
+  @inlinable
   package func forEach(_ body: (SlabIndex) -> Void) {
+    let (base, stride) = unsafe (UnsafeRawPointer(slots), MemoryLayout<Slot>.stride)
     var index: UInt32 = 0
     while unsafe index < header.pointee.touched {
-      if let live = liveIndex(at: index) { body(live) }
+      let generation = unsafe base.load(fromByteOffset: Int(index) * stride, as: UInt32.self)
+      if generation & 1 == 1 { body(SlabIndex(index: index, generation: generation)) }
       index += 1
     }
   }

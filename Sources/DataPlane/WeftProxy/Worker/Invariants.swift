@@ -11,8 +11,8 @@ import WeftRuntime
 import WeftTables
 import WeftUpstream
 
-/// Who lists what, and how many there are: filled by one walk over all slots.
-private struct Census {
+/// Who lists what, and how many there are: filled by one walk over all slots. A class, so that a check is given it without copies.
+private final class Census {
   /// The client, or upstream connection, in whose list a stream is; the host in whose queue it is.
   var client: [StreamIndex: DownstreamIndex] = [:]
   var carrier: [StreamIndex: UpstreamIndex] = [:]
@@ -40,8 +40,8 @@ extension WorkerEngine {
   /// *Cost*: looks at every slot a few times, and allocates. Never called while serving.
   package func checkInvariants() -> [String] {
     var found = Violations()
-    var census = Census()
-    take(&census, &found)
+    let census = Census()
+    take(census, &found)
     streams.forEach { check(stream: $0, census, &found) }
     checkFilters(&found)
     downstreams.forEach { check(downstream: $0, &found) }
@@ -73,7 +73,7 @@ extension WorkerEngine {
     }
   }
 
-  private func take(_ census: inout Census, _ found: inout Violations) {
+  private func take(_ census: Census, _ found: inout Violations) {
     downstreams.forEach { d in
       for s in streamList(downstreams[d].streams, "client \(d.index)", { streams[$0].siblings }, &found) {
         census.client[s] = d

@@ -84,5 +84,6 @@ package struct SlotTable<Kind, Element: BitwiseCopyable>: ~Copyable {
   @unsafe package func pointer(_ i: SlotIndex<Kind>) -> UnsafeMutablePointer<Element> { unsafe slab.pointer(i.slot) }
 
   /// Calls `body` for every live slot, in index order; `body` may remove the slot it is given.
+  @inlinable
   package func forEach(_ body: (SlotIndex<Kind>) -> Void) { slab.forEach { body(SlotIndex($0)) } }
 }
