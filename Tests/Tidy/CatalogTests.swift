@@ -24,6 +24,7 @@ struct CatalogTests {
     for path in Repository.files(under: "Sources", suffix: ".swift") where !path.contains("/Generated/") {
       let isCatalog = path.hasPrefix(folder)
       for line in Repository.lines(path) {
+        guard line.utf8.contains(0x2E) else { continue }
         let code = line.prefix(upTo: line.firstRange(of: "//")?.lowerBound ?? line.endIndex)
         if isCatalog, code.contains(#/^ *case \.\w+:/#) { continue }
         for match in code.matches(of: #/\.(?<name>[a-z]\w*)/#) { uses.insert(String(match.name)) }

@@ -180,10 +180,15 @@ struct DocumentTests {
     #expect(flags.count >= 30)
     let lines = Repository.lines(Self.flagsPage)
     let unset = try #require(lines.first { $0.hasPrefix("Known to filters") })
-    let engine = Self.setters.map { (file: $0.split(separator: "/").last ?? "", text: Repository.text($0)) }
+    let setting = #/(?:[fF]lags\.insert\(|ResponseFlags\(|flag: |note\(|[?:] )\.(?<name>\w+)/#
+    var settersByName: [Substring: Set<Substring>] = [:]
+    for path in Self.setters {
+      for match in Repository.text(path).matches(of: setting) {
+        settersByName[match.name, default: []].insert(path.split(separator: "/").last ?? "")
+      }
+    }
     for flag in flags {
-      let setting = try Regex("(?:[fF]lags\\.insert\\(|ResponseFlags\\(|flag: |note\\(|[?:] )\\.\(flag.name)\\b")
-      let setters = Set(engine.filter { $0.text.contains(setting) }.map(\.file))
+      let setters = settersByName[flag.name] ?? []
       let row = lines.first { $0.hasPrefix("| `\(flag.short)` |") }
       #expect((row != nil) != setters.isEmpty, "`\(flag.short)` (\(flag.name)) is set in \(setters.sorted())")
       #expect(!setters.isEmpty || unset.contains("`\(flag.short)`"), "\(Self.flagsPage) lacks `\(flag.short)`")
