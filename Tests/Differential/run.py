@@ -23,7 +23,8 @@ from bootstrap import CONNECTION_LOG, LOG, SEPARATOR, Place, bootstrap, merge  #
 
 CASES = pathlib.Path(__file__).resolve().parent / "cases"
 DIFFERENCES = ROOT / "docs" / "reference" / "differences.md"
-AT_ONCE = 10  # cases that are played at the same time
+AT_ONCE = 10  # cases of an area that are played at the same time
+AREAS_AT_ONCE = 3  # each has an Envoy and a weft-proxy of its own
 PARTS = {"about", "over", "routes", "vhosts", "vhost", "table", "router", "hcm", "tcp", "listener", "tls", "clusters", "backends", "bootstrap",
          "requests", "files", "alone", "validate", "ignore", "longest"}
 ROW_PARTS = {"name", "do", "raw", "tcp", "head", "over", "host", "answer", "answers", "from", "then", "trailers", "expect", "ignore", "first", "sni",
@@ -88,13 +89,14 @@ def rows(case):
 
 class Group:
     """Cases that share one Envoy and one weft-proxy."""
+    ports = set()
 
     def __init__(self, cases, directory, certs):
         self.cases, self.directory, self.certs = cases, directory, certs
-        self.processes, self.ports, self.ready = {}, set(), {}
+        self.processes, self.ready = {}, {}
 
     def reserve(self):
-        """A port of this group's, that nobody listens on."""
+        """A port that nobody listens on, and no other group has."""
         while (port := free_port()) in self.ports:
             pass
         self.ports.add(port)
@@ -342,6 +344,15 @@ class Report:
         self.passed, self.failed, self.skipped, self.known, self.show = 0, 0, 0, 0, show
         self.listed, self.used = listed(), set()
 
+    def part(self):
+        """A report of its own for one area, which counts towards this one when it is added."""
+        part = Report(self.show)
+        part.listed, part.used = self.listed, self.used
+        return part
+
+    def add(self, part):
+        self.passed, self.failed, self.known = self.passed + part.passed, self.failed + part.failed, self.known + part.known
+
     def say(self, text):
         print(text, flush=True)
 
@@ -476,23 +487,27 @@ async def main(arguments):
         for case in cases:
             if case not in alone:
                 areas.setdefault(case["name"].split("/")[0], []).append(case)
-        number = 0
-        for area, members in areas.items():
-            number += 1
-            began, before = time.monotonic(), (report.passed, report.failed)
-            await play_group(members, directory / f"g{number}", certs, report, count)
-            report.say(f"  {area}: {report.passed - before[0]} passed, {report.failed - before[1]} failed, {time.monotonic() - began:.1f} s")
+        bound = asyncio.Semaphore(AREAS_AT_ONCE)
+
+        async def play(area, members):
+            async with bound:
+                began, part = time.monotonic(), report.part()
+                await play_group(members, directory / area, certs, part, count)
+                report.add(part)
+                report.say(f"  {area}: {part.passed} passed, {part.failed} failed, {time.monotonic() - began:.1f} s")
+
+        async def play_alone(number, case):
+            async with bound:
+                work = validate(case, directory / f"alone-{number}", certs, report) if case.get("validate") \
+                    else play_group([case], directory / f"alone-{number}", certs, report, count)
+                await work
+
+        # What takes longest comes first.
+        order = sorted(areas.items(), key=lambda entry: -max(len(c["rows"]) for c in entry[1]))
+        await asyncio.gather(*(play(*entry) for entry in order))
         if alone:
             began = time.monotonic()
-            bound = asyncio.Semaphore(2)
-
-            async def one(number, case):
-                async with bound:
-                    work = validate(case, directory / f"a{number}", certs, report) if case.get("validate") \
-                        else play_group([case], directory / f"a{number}", certs, report, count)
-                    await work
-
-            await asyncio.gather(*(one(*item) for item in enumerate(alone)))
+            await asyncio.gather(*(play_alone(*item) for item in enumerate(alone)))
             report.say(f"  alone: {len(alone)} cases, {time.monotonic() - began:.1f} s")
     names = {f"{c['name']}: {r['name']}" for c in cases for r in c["rows"]} | {c["name"] for c in cases}
     for name in report.listed:

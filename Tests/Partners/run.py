@@ -49,7 +49,7 @@ def run(case, env, say):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--summary", help="write 'passed failed skipped' to this file")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=3)
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
     env, lock = environment(), threading.Lock()
