@@ -286,7 +286,7 @@ struct HashPolicyTests {
         .maglev, [[1], [4_294_967_295, 1]], [nil, nil],
         ".endpoints[1].lb_endpoints: make the weights of hosts 4294967297"
       ),
-      (.ringHash, [[4_294_967_294, 1]], [nil], ""),
+      (.maglev, [[4_294_967_294, 1]], [nil], ""),
       (
         // Weights of localities that nobody asks for divide nothing.
         .ringHash, [[4_294_967_295], [4_294_967_295]], [1, 1],

@@ -137,7 +137,7 @@ struct ProtocolStormTests {
     }
   }
 
-  @Test("peers that do anything at any moment leave nothing behind", arguments: 1...40 as ClosedRange<UInt64>)
+  @Test("peers that do anything at any moment leave nothing behind", arguments: 1...16 as ClosedRange<UInt64>)
   func storm(seed: UInt64) {
     let storm = Storm(seed: seed)
     for _ in 0..<60 { storm.step() }

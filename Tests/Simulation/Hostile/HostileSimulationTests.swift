@@ -41,7 +41,7 @@ struct HostileSimulationTests {
 
   @Test("no peer traps the proxy, leaves anything behind in it, or hurts an innocent")
   func seeds() {
-    for report in SimSeeds.run("hostile", usual: 24, probes: Self.probes, enough: 150, Self.world) {
+    for report in SimSeeds.run("hostile", usual: 12, probes: Self.probes, enough: 150, Self.world) {
       Issue.record("\(report)")
     }
   }
@@ -55,7 +55,7 @@ struct HostileSimulationTests {
       "\(mesh.world.age) \(mesh.world.random.next())\n\(StatSnapshot(mesh.edge.registry).text(usedOnly: true))\n\(log)"
   }
 
-  @Test("a seed tells one story: two worlds of it come to the same end", arguments: [2, 3] as [UInt64])
+  @Test("a seed tells one story: two worlds of it come to the same end", arguments: [2] as [UInt64])
   func sameStory(seed: UInt64) {
     let (first, second) = (Self.end(seed), Self.end(seed))
     #expect(first.count > 1_000)
