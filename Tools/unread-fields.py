@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Prints the properties of WeftModel that neither the data plane nor the model itself reads, and the fields of Istio's kinds that nothing reads,
-as Type.property, sorted.
+"""Prints the properties of WeftModel that neither the data plane nor the model itself reads, those of extensions (what their messages are compiled
+to among them) that nothing reads, and the fields of Istio's kinds that nothing reads, as Type.property, sorted.
 
 Asks the index that the compiler writes beside a debug build, through the toolchain's own library: exact where text is not, since it tells
 readers from writers and two fields of one name apart. Who only hashes or compares a field has not read it. Exits 3 when the build has no index of the
@@ -15,11 +15,14 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 INSTANCE_PROPERTY = 19
-DEFINITION, READ, CONTAINED_BY = 1 << 1, 1 << 3, 1 << 16
+DEFINITION, READ, OVERRIDE_OF, CONTAINED_BY = 1 << 1, 1 << 3, 1 << 11, 1 << 16
 RECORD = 2
 # What makes a hash of all that is there, or asks whether anything changed.
 COMPARERS = {"hash(into:)", "==(_:_:)", "identity(_:security:)"}
 HASHED = re.compile(r"\bhasher\.combine\(")
+# Where properties are looked for: the model, Istio's kinds, and the targets of Sources/Extensions.
+MODULES = ["WeftModel", "WeftKinds"] + sorted(folder.name for folder in (ROOT / "Sources/Extensions").iterdir())
+OURS = re.compile("|".join(f"{len(name)}{name}" for name in MODULES))
 
 
 class Text(ctypes.Structure):
@@ -88,7 +91,7 @@ class Index:
         def occurrence(_, o):
             symbol = self.call("indexstore_occurrence_get_symbol", ctypes.c_void_p, o)
             usr = str(self.call("indexstore_symbol_get_usr", Text, symbol))
-            if "9WeftModel" in usr or "9WeftKinds" in usr:
+            if OURS.search(usr):
                 roles = self.call("indexstore_occurrence_get_roles", ctypes.c_uint64, o)
                 kind = self.call("indexstore_symbol_get_kind", ctypes.c_int, symbol)
                 if roles & READ and (self.container(o) in COMPARERS or HASHED.search(lines[min(self.line(o), len(lines)) - 1])):
@@ -130,7 +133,7 @@ def demangled(usrs):
     """USRs as `Type.property`; computed ones and what is below functions are left out."""
     symbols = ["$s" + usr.removeprefix("s:") for usr in usrs]
     text = subprocess.run(["swift-demangle", "-compact"], input="\n".join(symbols), capture_output=True, text=True).stdout
-    return [line.split(" : ")[0].removeprefix("WeftModel.").removeprefix("WeftKinds.") for line in text.splitlines()]
+    return [re.sub(f"^({'|'.join(MODULES)})\\.", "", line.split(" : ")[0]) for line in text.splitlines()]
 
 
 # Declared for later: objects of these kinds are refused.
@@ -142,12 +145,19 @@ def is_reader(path):
     return any(room in path for room in ("/Sources/DataPlane/", "/Sources/Extensions/")) or path.endswith("ExtensionReader.swift")
 
 
-def main(store=None):
-    index = Index(store or ROOT / ".build/debug/index/store")
+def main(store=None, build=None):
+    """Of an index (`store`), or of that of a whole build (`--build`, or the debug build)."""
+    if store == "--build":
+        store = None
+    folder = pathlib.Path(store or pathlib.Path(build or ROOT / ".build/debug") / "index/store")
+    if not folder.is_dir():
+        sys.exit(3)
+    index = Index(folder)
     defined, read, seen = set(), set(), collections.Counter()
     for unit in index.units():
         main_file, records = index.records(unit)
         in_model, in_engine = "/Sources/Model/WeftModel/" in main_file, is_reader(main_file)
+        in_extension = "/Sources/Extensions/" in main_file
         in_kinds = "/Sources/Model/WeftKinds/Generated/" in main_file
         # Istio's fields are read by validation and by the control plane.
         in_control = not in_kinds and ("/Sources/Model/WeftKinds/" in main_file or "/Sources/ControlPlane/" in main_file)
@@ -159,7 +169,8 @@ def main(store=None):
             for usr, kind, roles in index.occurrences(record, lines):
                 if kind != INSTANCE_PROPERTY:
                     continue
-                if (in_model or in_kinds) and roles & DEFINITION:
+                # What a protocol asks for is read through the protocol.
+                if (in_model or in_kinds or in_extension) and roles & DEFINITION and not roles & OVERRIDE_OF:
                     defined.add(usr)
                 if roles & READ and not in_kinds:
                     read.add(usr)
