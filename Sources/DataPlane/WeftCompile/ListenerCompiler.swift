@@ -34,7 +34,7 @@ struct ListenerCompiler {
         throw error.inside(listener.path(ofChain: i))
       }
     }
-    let stats = metrics.scope(ScopeKey(.listener, listener.statName))
+    let stats = storage.scope(ScopeKey(.listener, listener.statName), metrics)
     var hasher = StableHasher()
     hasher.combine(listener.address)
     hasher.combine(listener.bindToPort)
@@ -203,7 +203,8 @@ struct ListenerCompiler {
         path: FieldPath().field("weighted_clusters"), "sum of weights is 0; at least one cluster needs a weight")
     }
     var compiled = CompiledTCPProxy(
-      config: proxy, scope: metrics.scope(ScopeKey(.tcp, proxy.statPrefix)), choices: storage.arena.table(choices),
+      config: proxy, scope: storage.scope(ScopeKey(.tcp, proxy.statPrefix), metrics),
+      choices: storage.arena.table(choices),
       totalWeight: total)
     compiled.idleTimeout = proxy.idleTimeout.wholeNanoseconds
     compiled.maxConnectionDuration = proxy.maxDownstreamConnectionDuration.wholeNanoseconds
@@ -236,7 +237,7 @@ struct ListenerCompiler {
     case .unescapeAndForward, .unescapeAndRedirect: paths.escapedSlashes = .unescape
     }
     var compiled = CompiledHTTPManager(
-      config: manager, scope: metrics.scope(ScopeKey(.http, manager.statPrefix)), routes: table,
+      config: manager, scope: storage.scope(ScopeKey(.http, manager.statPrefix), metrics), routes: table,
       limits: HTTPLimits(downstreamOf: manager), paths: paths)
     if table[].allowsUpgrades { compiled.limits.http2.allowsExtendedConnect = true }
     compiled.streamIdleTimeout = manager.streamIdleTimeout.wholeNanoseconds

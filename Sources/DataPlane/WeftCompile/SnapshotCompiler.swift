@@ -473,7 +473,7 @@ package final class SnapshotCompiler {
     }
     var compiled = CompiledCluster(
       config: cluster, name: storage.text(cluster.name), identity: 0,
-      scope: metrics.scope(ScopeKey(.cluster, cluster.statName)), endpoints: endpoints,
+      scope: storage.scope(ScopeKey(.cluster, cluster.statName), metrics), endpoints: endpoints,
       limits: HTTPLimits(upstreamOf: cluster), connectTimeout: cluster.connectTimeout.wholeNanoseconds)
     compiled.config.loadAssignment = model.assignment
     compiled.localityWeights = weights
@@ -684,6 +684,8 @@ package final class SnapshotCompiler {
     hasher.combine(c.tcpKeepalive)
     hasher.combine(c.perConnectionBufferLimitBytes)
     hasher.combine(c.maxResponseHeadersBytes)
+    // Workers count a cluster where they first did.
+    if !c.altStatName.isEmpty { hasher.combine(c.altStatName) }
     return hasher.finish()
   }
 

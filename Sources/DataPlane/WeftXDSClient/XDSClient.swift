@@ -294,6 +294,7 @@ package actor XDSClient {
     let expired = session.takeExpired()
     counters.expired(expired, session.store)
     counters.warming(session.store)
+    counters.keep(session.store)
     for expiry in expired {
       logger.warning(
         "no first answer in time", ("type", .text(expiry.type.messageName)), ("name", .text(expiry.name)))

@@ -3,6 +3,7 @@ import WeftBase
 import WeftCompile
 import WeftModel
 import WeftTelemetry
+import Synchronization
 
 /// Writes what becomes of subscriptions under Envoy's names: `cluster_manager.cds.*`, `listener_manager.lds.*`, `http.<prefix>.rds.<route>.*`,
 /// endpoints among their cluster's numbers, and `control_plane.*`.
@@ -20,6 +21,24 @@ struct XDSCounters: Sendable {
     self.metrics = metrics
     self.wallClock = wallClock
     plane = metrics.scope(ScopeKey(.controlPlane))
+  }
+
+  /// The scopes of route configurations and of clusters that are waited for are there as long as somebody in the store wants them.
+  private final class Leases: Sendable {
+    let all = Mutex<[ScopeKey: ScopeLease]>([:])
+  }
+  private let leases = Leases()
+
+  /// Forgets what nobody in the store wants any more.
+  func keep(_ store: XDSStore) {
+    let wanted = [(XDSType.endpoints, store.neededEndpoints), (.routes, store.neededRoutes)].flatMap { type, names in
+      keys(type, names, store).values.flatMap { $0 }
+    }
+    leases.all.withLock { leases in
+      var kept: [ScopeKey: ScopeLease] = [:]
+      for key in wanted where kept[key] == nil { kept[key] = leases[key] ?? metrics.lease(key) }
+      leases = kept
+    }
   }
 
   // MARK: The stream

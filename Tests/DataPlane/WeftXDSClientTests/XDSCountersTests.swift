@@ -65,6 +65,28 @@ struct XDSCountersTests {
     #expect(!prometheus.contains("version_text"), "texts are for people")
   }
 
+  @Test("what nobody wants any more is counted nowhere")
+  func comeAndGo() {
+    var session = Words.session(.stateOfTheWorld)
+    session.begin(now: MonotonicInstant(nanoseconds: 0))
+    counters.began(session.subscribed, session.store)
+    _ = session.opened()
+    func turn(_ clusters: [String], _ listeners: [String], _ routes: [String], version: String) {
+      answer(&session, .clusters, clusters, version: version)
+      answer(&session, .listeners, listeners, version: version)
+      answer(&session, .routes, routes, version: version)
+      _ = session.settle(now: MonotonicInstant(nanoseconds: 0))
+      counters.keep(session.store)
+    }
+    turn(["s=static"], [], [], version: "v0")
+    let before = metrics.occupancy.scopes
+    for i in 0..<200 { turn(["a\(i)"], ["l=r\(i)"], ["r\(i)=a\(i)"], version: "v\(i)") }
+    #expect(metrics.occupancy.scopes == before + 2)
+    #expect(text.contains("http.x.rds.r199.") && !text.contains("r198"))
+    turn(["s=static"], [], [], version: "v0")
+    #expect(metrics.occupancy.scopes == before && !text.contains("rds"))
+  }
+
   @Test("a stream that ends, or cannot be had, is a failure of every subscription")
   func failure() {
     var session = Words.session(.delta)

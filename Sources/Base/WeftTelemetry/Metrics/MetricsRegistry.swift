@@ -17,7 +17,8 @@ package struct ScopeKey: Hashable, Sendable {
   }
 }
 
-/// The number of a scope in its registry. Stays the same for as long as the process lives.
+/// The number of a scope in its registry. Stays the same for as long as anybody has a lease of it, and without any for as long as the process
+/// lives.
 package struct ScopeID: BitwiseCopyable, Hashable, Sendable {
   package let rawValue: UInt32
   package init(rawValue: UInt32) { self.rawValue = rawValue }
@@ -28,6 +29,8 @@ package struct ScopeID: BitwiseCopyable, Hashable, Sendable {
 /// *Shape*: a page per worker and one for everybody else. A page is a two-level table from scope number to a block of
 /// cells, which is
 /// allocated when its worker first counts there, so that a cluster without traffic costs two pointers.
+/// A scope of something that may go is leased (`lease`): with the last lease it is gone from every page, and its number and blocks serve the next
+/// one. Blocks are never given back, so whoever still writes to one that is not his any more miscounts and harms nobody.
 /// *Errors*: past `scopeLimit` scopes, new ones share one overflow scope per kind.
 @safe
 // Tables are published with release stores; scopes sit behind the lock.
@@ -47,6 +50,12 @@ package final class MetricsRegistry: @unchecked Sendable {
     var types: [ScopeID: any Metric.Type] = [:]
     var sources: [any MetricSource] = []
     var texts: [ScopeKey: [TextReadout: String]] = [:]
+    /// How many leases there are of those that have any.
+    var leases: [ScopeID: Int] = [:]
+    /// Numbers that stand for nothing now; their keys are old.
+    var free: [ScopeID] = []
+    /// Blocks that nobody counts in, by their number of cells. Addresses, so that the whole can be copied out.
+    var spares: [Int: [UInt]] = [:]
   }
 
   package let workers: Int
@@ -67,29 +76,91 @@ package final class MetricsRegistry: @unchecked Sendable {
     for i in 0..<(workers + 1) * chunks {
       guard let raw = unsafe pages[i] else { continue }
       let chunk = unsafe raw.assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
-      for j in 0..<Self.chunkSize { unsafe free(chunk[j]) }
+      for j in 0..<Self.chunkSize {
+        if let block = unsafe chunk[j] { unsafe free(Self.base(of: block.assumingMemoryBound(to: UInt64.self))) }
+      }
       unsafe chunk.deallocate()
     }
     unsafe pages.deallocate()
+    for address in scopes.withLock({ $0.spares.values.flatMap { $0 } }) {
+      if let block = unsafe Block(bitPattern: address) { unsafe free(Self.base(of: block)) }
+    }
   }
+
+  /// Where a block was allocated: the cell in front of it holds their number.
+  private static func base(of block: Block) -> Block { unsafe block - 1 }
 
   /// The number of a scope, made when it is first asked for. *Cost*: a lock and a dictionary; do it when configuration
   /// is compiled.
   package func scope(_ key: ScopeKey) -> ScopeID {
-    scopes.withLock { scopes in
-      if let known = scopes.numbers[key] { return known }
-      var key = key
-      if scopes.keys.count >= Self.scopeLimit - ScopeKind.allCases.count {
-        scopes.overflows += 1
-        key = ScopeKey(key.kind, "overflow", key.secondName.isEmpty ? "" : "overflow")
-        if let known = scopes.numbers[key] { return known }
-      }
-      let id = ScopeID(rawValue: UInt32(scopes.keys.count))
-      scopes.keys.append(key)
+    scopes.withLock { number(key, &$0) }
+  }
+
+  private func number(_ key: ScopeKey, _ scopes: inout Scopes) -> ScopeID {
+    if let known = scopes.numbers[key] { return known }
+    if let id = scopes.free.popLast() {
+      scopes.keys[Int(id.rawValue)] = key
       scopes.numbers[key] = id
-      if Int(id.rawValue) % Self.chunkSize == 0 { addChunk(Int(id.rawValue) / Self.chunkSize) }
       return id
     }
+    var key = key
+    if scopes.keys.count >= Self.scopeLimit - ScopeKind.allCases.count {
+      scopes.overflows += 1
+      key = ScopeKey(key.kind, "overflow", key.secondName.isEmpty ? "" : "overflow")
+      if let known = scopes.numbers[key] { return known }
+    }
+    let id = ScopeID(rawValue: UInt32(scopes.keys.count))
+    scopes.keys.append(key)
+    scopes.numbers[key] = id
+    if Int(id.rawValue) % Self.chunkSize == 0 { addChunk(Int(id.rawValue) / Self.chunkSize) }
+    return id
+  }
+
+  /// A scope that is there as long as the lease is, or another one of the same key. Whoever counts there keeps it until no worker writes any more,
+  /// as it keeps the configuration that names the scope. *Cost*: as `scope`.
+  package func lease(_ key: ScopeKey) -> ScopeLease {
+    let id = scopes.withLock { scopes in
+      let id = number(key, &scopes)
+      scopes.leases[id, default: 0] += 1
+      return id
+    }
+    return ScopeLease(id, of: self)
+  }
+
+  /// Likewise of an extension's scope.
+  package func lease<M: Metric>(_ key: ScopeKey, of metric: M.Type) -> ScopeLease {
+    let lease = lease(key)
+    scopes.withLock { $0.types[lease.scope] = metric }
+    return lease
+  }
+
+  /// One lease less. The scope goes with the last.
+  fileprivate func ended(_ scope: ScopeID) {
+    scopes.withLock { scopes in
+      guard let count = scopes.leases[scope] else { return }
+      guard count == 1 else {
+        scopes.leases[scope] = count - 1
+        return
+      }
+      scopes.leases[scope] = nil
+      let key = scopes.keys[Int(scope.rawValue)]
+      scopes.numbers[key] = nil
+      scopes.texts[key] = nil
+      scopes.types[scope] = nil
+      for page in 0...workers {
+        let entry = unsafe entry(scope, page: page)
+        guard let raw = unsafe weft_load_pointer(entry) else { continue }
+        unsafe weft_publish_pointer(entry, nil)
+        let block = unsafe raw.assumingMemoryBound(to: UInt64.self)
+        unsafe scopes.spares[Int(Self.base(of: block).pointee), default: []].append(UInt(bitPattern: block))
+      }
+      scopes.free.append(scope)
+    }
+  }
+
+  /// Scopes that stand for something, and blocks that wait for a use.
+  package var occupancy: (scopes: Int, spareBlocks: Int) {
+    scopes.withLock { ($0.numbers.count, $0.spares.values.reduce(0) { $0 + $1.count }) }
   }
 
   /// How often a scope was asked for that had to share the overflow scope of its kind.
@@ -125,42 +196,58 @@ package final class MetricsRegistry: @unchecked Sendable {
   /// allocates once.
   package func block<M: Metric>(_ metric: M.Type, _ scope: ScopeID, worker: Int) -> StatBlock<M> {
     precondition(worker < workers, "the cold page is written through the registry")
-    return unsafe StatBlock(cells: cells(scope, page: worker, count: M.cellCount))
+    if let cells = unsafe known(scope, page: worker, count: M.cellCount) { return unsafe StatBlock(cells: cells) }
+    return scopes.withLock { unsafe StatBlock(cells: cells(scope, page: worker, count: M.cellCount, &$0)) }
   }
 
   /// The gauges of `scope` that belong to no worker: to be `set` by whoever knows the newest value, never added to.
   package func sharedGauges<M: Metric>(_ metric: M.Type, _ scope: ScopeID) -> StatBlock<M> {
-    scopes.withLock { _ in unsafe StatBlock(cells: cells(scope, page: workers, count: M.cellCount)) }
+    scopes.withLock { unsafe StatBlock(cells: cells(scope, page: workers, count: M.cellCount, &$0)) }
   }
 
-  private func cells(_ scope: ScopeID, page: Int, count: Int) -> Block {
-    let entry = unsafe entry(scope, page: page)
-    if let block = unsafe weft_load_pointer(entry) { return unsafe block.assumingMemoryBound(to: UInt64.self) }
-    guard let block = unsafe calloc(count, MemoryLayout<UInt64>.size) else {
-      fatalError("out of memory for statistics")
+  /// The block of a scope, where there is one; one of another size was left by somebody who came too late to a scope that is gone.
+  private func known(_ scope: ScopeID, page: Int, count: Int) -> Block? {
+    guard let raw = unsafe weft_load_pointer(entry(scope, page: page)) else { return nil }
+    let block = unsafe raw.assumingMemoryBound(to: UInt64.self)
+    return unsafe Self.base(of: block).pointee == UInt64(count) ? block : nil
+  }
+
+  private func cells(_ scope: ScopeID, page: Int, count: Int, _ scopes: inout Scopes) -> Block {
+    if let known = unsafe known(scope, page: page, count: count) { return unsafe known }
+    let block: Block
+    if let spare = unsafe scopes.spares[count]?.popLast().flatMap({ unsafe Block(bitPattern: $0) }) {
+      unsafe block = spare
+      for i in 0..<count { unsafe weft_store(block + i, 0) }
+    } else {
+      guard let raw = unsafe calloc(count + 1, MemoryLayout<UInt64>.size) else {
+        fatalError("out of memory for statistics")
+      }
+      let base = unsafe raw.assumingMemoryBound(to: UInt64.self)
+      unsafe base.pointee = UInt64(count)
+      unsafe block = base + 1
     }
-    unsafe weft_publish_pointer(entry, block)
-    return unsafe block.assumingMemoryBound(to: UInt64.self)
+    unsafe weft_publish_pointer(entry(scope, page: page), block)
+    return unsafe block
   }
 
   /// Adds from a thread that is no worker. *Cost*: a lock; cold path only.
   package func add<M: Metric>(_ metric: M, _ scope: ScopeID, _ amount: UInt64 = 1) {
-    scopes.withLock { _ in
-      unsafe weft_bump(cells(scope, page: workers, count: M.cellCount) + metric.rawValue, amount)
+    scopes.withLock {
+      unsafe weft_bump(cells(scope, page: workers, count: M.cellCount, &$0) + metric.rawValue, amount)
     }
   }
 
   /// Sets a gauge that only cold threads write.
   package func set<M: Metric>(_ metric: M, _ scope: ScopeID, _ value: UInt64) {
-    scopes.withLock { _ in
-      unsafe weft_store(cells(scope, page: workers, count: M.cellCount) + metric.rawValue, value)
+    scopes.withLock {
+      unsafe weft_store(cells(scope, page: workers, count: M.cellCount, &$0) + metric.rawValue, value)
     }
   }
 
   /// Adds to a histogram from a thread that is no worker. *Units*: milliseconds.
   package func record<M: Metric>(_ metric: M, _ scope: ScopeID, _ milliseconds: UInt64) {
-    scopes.withLock { _ in
-      let first = unsafe cells(scope, page: workers, count: M.cellCount) + metric.cell
+    scopes.withLock {
+      let first = unsafe cells(scope, page: workers, count: M.cellCount, &$0) + metric.cell
       unsafe weft_bump(first + HistogramBuckets.index(milliseconds), 1)
       unsafe weft_bump(first + HistogramBuckets.sumCell, milliseconds)
     }
@@ -198,6 +285,19 @@ package final class MetricsRegistry: @unchecked Sendable {
   }
 
   func contents() -> Scopes { scopes.withLock { $0 } }
+}
+
+/// Keeps a scope; without the last one of its key the scope is gone.
+package final class ScopeLease: Sendable {
+  package let scope: ScopeID
+  private let registry: MetricsRegistry
+
+  fileprivate init(_ scope: ScopeID, of registry: MetricsRegistry) {
+    self.scope = scope
+    self.registry = registry
+  }
+
+  deinit { registry.ended(scope) }
 }
 
 extension Metric {

@@ -4,7 +4,8 @@ public import CAtomics
 ///
 /// *Shape*: a run of 64-bit cells that only this worker writes and that anyone may read; two words, trivially copyable.
 /// *Cost*: an addition to memory, no lock prefix.
-/// Why sound: the registry never frees a block while it lives, and cell offsets come from the metric's type.
+/// Why sound: the registry never frees a block while it lives (one of a scope that is gone serves another of its size), and cell offsets come from
+/// the metric's type.
 @frozen @safe
 // One writer per block, relaxed atomic cells.
 @usableFromInline

@@ -17,8 +17,10 @@ package struct StatSnapshot: Sendable {
   package init(_ registry: MetricsRegistry) {
     entries = []
     let contents = registry.contents()
+    let free = Set(contents.free)
     for (number, key) in contents.keys.enumerated() {
       let id = ScopeID(rawValue: UInt32(number))
+      if free.contains(id) { continue }
       let touched = registry.isTouched(id)
       switch key.kind {
       case .server: read(ServerMetric.self, id, key, touched, registry)

@@ -19,11 +19,25 @@ package final class SnapshotStorage: Sendable {
   /// Keeps `owner` alive as long as the storage.
   package func retain(_ owner: AnyObject) { boxes.retain(owner) }
 
+  /// A scope of statistics that is there as long as the storage: until no worker uses what is in it any more.
+  package func scope(_ key: ScopeKey, _ metrics: MetricsRegistry) -> ScopeID {
+    let lease = metrics.lease(key)
+    boxes.retain(lease)
+    return lease.scope
+  }
+
+  /// Likewise of an extension.
+  package func scope<M: Metric>(_ key: ScopeKey, of metric: M.Type, _ metrics: MetricsRegistry) -> ScopeID {
+    let lease = metrics.lease(key, of: metric)
+    boxes.retain(lease)
+    return lease.scope
+  }
+
   /// The blocks of every worker for a filter's scope `prefix`, with `*` for `name`.
   package func stats<M: Metric>(
     _ metric: M.Type, _ prefix: String, name: String, _ metrics: MetricsRegistry
   ) -> ConstantTable<StatBlock<M>> {
-    let scope = metrics.scope(ScopeKey(.filter, name, prefix), of: metric)
+    let scope = scope(ScopeKey(.filter, name, prefix), of: metric, metrics)
     return arena.table((0..<metrics.workers).map { metrics.block(metric, scope, worker: $0) })
   }
 }

@@ -174,7 +174,8 @@ package struct BalancerContext {
 
   /// Gauges of the policy below `cluster.<name>.<prefix>`. Whoever made a table last sets them.
   package func gauges<M: Metric>(_ metric: M.Type, _ prefix: String) -> StatBlock<M> {
-    metrics.sharedGauges(metric, metrics.scope(ScopeKey(.filter, cluster, "cluster.*." + prefix), of: metric))
+    metrics.sharedGauges(
+      metric, storage.scope(ScopeKey(.filter, cluster, "cluster.*." + prefix), of: metric, metrics))
   }
 }
 

@@ -4,7 +4,7 @@ package import WeftTelemetry
 /// What a filter counts for each cluster that its requests lead to: `cluster.<name>.ext_authz.…`.
 ///
 /// *Shape*: one pointer. *Cost*: a hash of the name and a look-up; a scope is made when a worker first meets a cluster, so that one without traffic has
-/// none. There are as many as clusters that routes name.
+/// none. There are as many as clusters that routes have led to since the filter's chain was compiled; they go with it.
 /// Why sound: each worker touches its own dictionary only; the storage keeps their owner.
 @safe
 package struct ClusterStats<M: Metric>: BitwiseCopyable, @unchecked Sendable {  // a dictionary per worker
@@ -29,7 +29,7 @@ package struct ClusterStats<M: Metric>: BitwiseCopyable, @unchecked Sendable {  
 private final class ClusterBlocks<M: Metric>: @unchecked Sendable {  // one element per worker
   private let metrics: MetricsRegistry
   private let prefix: String
-  private let known: UnsafeMutablePointer<[UInt64: StatBlock<M>]>
+  private let known: UnsafeMutablePointer<[UInt64: (block: StatBlock<M>, lease: ScopeLease)]>
 
   init(_ metrics: MetricsRegistry, _ prefix: String) {
     self.metrics = metrics
@@ -46,10 +46,10 @@ private final class ClusterBlocks<M: Metric>: @unchecked Sendable {  // one elem
   func block(_ name: ByteView, _ worker: Int) -> StatBlock<M> {
     precondition(worker >= 0 && worker < metrics.workers)
     let key = StableHasher.hash(name)
-    if let block = unsafe known[worker][key] { return block }
-    let scope = metrics.scope(ScopeKey(.filter, name.string, prefix), of: M.self)
-    let block = metrics.block(M.self, scope, worker: worker)
-    unsafe known[worker][key] = block
+    if let known = unsafe known[worker][key] { return known.block }
+    let lease = metrics.lease(ScopeKey(.filter, name.string, prefix), of: M.self)
+    let block = metrics.block(M.self, lease.scope, worker: worker)
+    unsafe known[worker][key] = (block, lease)
     return block
   }
 }

@@ -140,6 +140,72 @@ struct MetricsTests {
         #"istio_requests_total{reporter="source",response_code="200"} 5"# + "\n"))
   }
 
+  @Test("a leased scope goes with its last lease: from the pages, with its texts; one without a lease stays")
+  func leases() {
+    let registry = MetricsRegistry(workers: 2)
+    _ = registry.scope(ScopeKey(.cluster, "fixed"))
+    let before = StatSnapshot(registry).text(usedOnly: false)
+    let occupancy = registry.occupancy
+    var first: ScopeLease? = registry.lease(ScopeKey(.cluster, "a"))
+    var second: ScopeLease? = registry.lease(ScopeKey(.cluster, "a"))
+    let found = registry.scope(ScopeKey(.cluster, "a"))
+    #expect(first?.scope == found && second?.scope == found)
+    for worker in 0..<2 { registry.block(ClusterMetric.self, found, worker: worker).add(.upstreamRqTotal, 3) }
+    registry.add(ClusterMetric.upstreamRqTotal, found)
+    registry.set(.versionText, ScopeKey(.cluster, "a"), "7")
+    first = nil
+    #expect(registry.value(ClusterMetric.upstreamRqTotal, found) == 7, "somebody still counts there")
+    #expect(registry.occupancy.scopes == occupancy.scopes + 1)
+    second = nil
+    #expect(registry.occupancy.scopes == occupancy.scopes && registry.occupancy.spareBlocks == 3)
+    #expect(registry.text(.versionText, ScopeKey(.cluster, "a")) == nil)
+    #expect(StatSnapshot(registry).text(usedOnly: false) == before)
+  }
+
+  @Test("ten thousand scopes that come and go are as many numbers and blocks as there were at once, and begin at 0")
+  func comeAndGo() {
+    let registry = MetricsRegistry(workers: 1)
+    registry.add(ServerMetric.configRejected, registry.scope(ScopeKey(.server)))
+    let before = (page: StatSnapshot(registry).text(usedOnly: false), scopes: registry.occupancy.scopes)
+    var highest: UInt32 = 0
+    for round in 0..<2_500 {
+      // Of several sizes, so that numbers and blocks pass from one kind to another.
+      let leases = [
+        registry.lease(ScopeKey(.cluster, "c\(round)")), registry.lease(ScopeKey(.http, "h\(round)")),
+        registry.lease(ScopeKey(.listener, "l\(round)")), registry.lease(ScopeKey(.rds, "h", "r\(round)")),
+      ]
+      let blocks = registry.block(ClusterMetric.self, leases[0].scope, worker: 0)
+      #expect(blocks.value(.upstreamRqTotal) == 0)
+      blocks.add(.upstreamRqTotal)
+      registry.block(HTTPMetric.self, leases[1].scope, worker: 0).add(.downstreamCxTotal)
+      registry.block(ListenerMetric.self, leases[2].scope, worker: 0).add(.downstreamCxTotal)
+      registry.add(SubscriptionMetric.updateAttempt, leases[3].scope)
+      #expect(registry.value(SubscriptionMetric.updateAttempt, leases[3].scope) == 1)
+      highest = max(highest, leases.map(\.scope.rawValue).max() ?? 0)
+    }
+    #expect(highest <= 4)
+    #expect(registry.occupancy.scopes == before.scopes && registry.occupancy.spareBlocks <= 4)
+    #expect(StatSnapshot(registry).text(usedOnly: false) == before.page)
+  }
+
+  @Test("who comes too late to a scope that is gone harms nobody")
+  func late() {
+    let registry = MetricsRegistry(workers: 1)
+    var lease: ScopeLease? = registry.lease(ScopeKey(.rds, "h", "r"))
+    guard let gone = lease?.scope else { return }
+    let old = registry.block(SubscriptionMetric.self, gone, worker: 0)
+    lease = nil
+    old.add(.updateAttempt, 5)
+    // A block of the wrong size is left where the next one comes.
+    registry.block(SubscriptionMetric.self, gone, worker: 0).add(.updateAttempt)
+    let next = registry.lease(ScopeKey(.cluster, "next"))
+    #expect(next.scope == gone)
+    let block = registry.block(ClusterMetric.self, next.scope, worker: 0)
+    block.add(.upstreamRqTotal)
+    #expect(registry.value(ClusterMetric.upstreamRqTotal, next.scope) == 1)
+    withExtendedLifetime(next) {}
+  }
+
   @Test("past the limit scopes share one, so that names from outside cannot eat memory")
   func overflow() {
     let registry = MetricsRegistry(workers: 0)
