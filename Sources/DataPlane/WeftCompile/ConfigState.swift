@@ -40,6 +40,8 @@ package struct Compilation: Sendable {
   package var snapshot: Snapshot
   /// Resources that could not be taken; for each the last good form stays in force, if there was one.
   package var rejections: [ConfigError] = []
+  /// What is in force and has no effect where it stands, and only shows when resources meet.
+  package var warnings: [ConfigError] = []
   /// Listeners that wait for a route configuration, a secret or a cluster, by name.
   package var warming: [String] = []
   /// Clusters to which something compiled leads.

@@ -57,6 +57,8 @@ package final class SnapshotCompiler {
     var version: UInt64
     /// Version of the filter chain it was compiled for; 0: it says nothing about filters.
     var filters: UInt64
+    /// What it says without effect.
+    var warnings: [ConfigError]
   }
 
   private struct ListenerUnit {
@@ -230,6 +232,7 @@ package final class SnapshotCompiler {
     var result = Compilation(snapshot: snapshot, rejections: rejections, warming: warming)
     result.missingSecrets = missingSecrets
     result.usedClusters = reachedClusters
+    result.warnings = routes.sorted { $0.key < $1.key }.flatMap(\.value.warnings)
     result.heldUntil = heldUntil
     result.tables = orders.sorted { $0.key < $1.key }.map(\.value)
     return result
@@ -760,11 +763,38 @@ package final class SnapshotCompiler {
     routeVersion += 1
     let unit = RouteUnit(
       unit: Unit(model: configuration, value: storage.keep(table), storage: storage), names: names,
-      version: routeVersion, filters: filtersVersion)
+      version: routeVersion, filters: filtersVersion,
+      warnings: warnings(of: configuration, for: manager, in: listener, chain, state))
     // Configurations that a route does not override are the chain's.
     if namesFilters { storage.retain(filters.storage) }
     routes[key] = unit
     return unit
+  }
+
+  /// What a table says that has no effect behind the managers that use it.
+  private func warnings(
+    of table: RouteConfiguration, for manager: HTTPConnectionManager, in listener: Listener, _ chain: Int,
+    _ state: ConfigState
+  ) -> [ConfigError] {
+    guard case .discovered(let name, _) = manager.routes else {
+      // Of its copies the converter tells.
+      let place = listener.allChains[chain].filters.count - 1
+      let at = listener.path(ofChain: chain).field("filters").index(place).field("typed_config").field("route_config")
+      return table.withoutEffect(behind: [manager]).filter {
+        $0.path.elements.last != .field("request_mirror_policies")
+      }
+      .map { $0.inside(at).of(kind: "envoy.config.listener.v3.Listener", name: listener.name) }
+    }
+    let managers = state.listeners.flatMap(\.allChains).flatMap(\.filters).compactMap { filter in
+      if case .httpConnectionManager(let other) = filter, case .discovered(name, _) = other.routes {
+        other
+      } else {
+        nil
+      }
+    }
+    return table.withoutEffect(behind: managers).map {
+      $0.of(kind: "envoy.config.route.v3.RouteConfiguration", name: table.name)
+    }
   }
 
   /// The table in force while its successor waits.

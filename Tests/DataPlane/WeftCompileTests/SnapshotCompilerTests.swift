@@ -251,6 +251,51 @@ struct SnapshotCompilerTests {
     #expect(compiler.compile(state).snapshot.listeners.count == 1)
   }
 
+  @Test("what a table says of a filter that no manager of it has is told by path, and the table serves")
+  func withoutEffect() throws {
+    let compiler = compiler()
+    var state = ConfigState()
+    state.clusters = [Self.cluster("a")]
+    var table = Self.table("a")
+    table.filters["nobody"] = FilterOverride(config: nil, isDisabled: true)
+    table.virtualHosts[0].filters["router"] = FilterOverride(config: nil, isDisabled: true)
+    table.virtualHosts[0].routes[0].filters["elsewhere"] = FilterOverride(config: nil, isDisabled: true)
+    table.virtualHosts[0].routes[0].filters["nobody"] = FilterOverride(config: nil, isDisabled: true)
+    state.routes["r"] = table
+    let discovered = HTTPConnectionManager.Routes.discovered(name: "r", source: .ads)
+    state.listeners = [Self.listener("l", discovered), Self.listener("m", .inline(table), port: 2)]
+    let compilation = compiler.compile(state)
+    #expect(compilation.rejections == [] && compilation.snapshot.listeners.count == 2)
+    let route = "virtual_hosts[0].routes[0].typed_per_filter_config"
+    let at = "filter_chains[0].filters[0].typed_config.route_config."
+    let why = "has no effect: no filter of the connection manager has that name"
+    #expect(
+      Set(compilation.warnings.map(\.description)) == [
+        "envoy.config.route.v3.RouteConfiguration r: typed_per_filter_config[\"nobody\"]: \(why)",
+        "envoy.config.route.v3.RouteConfiguration r: \(route)[\"elsewhere\"]: \(why)",
+        "envoy.config.listener.v3.Listener m: \(at)typed_per_filter_config[\"nobody\"]: \(why)",
+        "envoy.config.listener.v3.Listener m: \(at)\(route)[\"elsewhere\"]: \(why)",
+      ])
+    #expect(compiler.compile(state).warnings == compilation.warnings)
+  }
+
+  @Test("copies that a discovered table wants of messages that are not copied are told by path")
+  func copiesWithoutEffect() throws {
+    var table = Self.table("a")
+    table.virtualHosts[0].mirrors = [MirrorPolicy(cluster: "a")]
+    guard case .forward(var action) = table.virtualHosts[0].routes[0].action else { return }
+    action.mirrors = table.virtualHosts[0].mirrors
+    table.virtualHosts[0].routes[0].action = .forward(action)
+    var dubbo = HTTPConnectionManager(statPrefix: "d", routes: .inline(table))
+    dubbo.protocolCodec = ExtensionConfig(typeName: "codec", message: [])
+    let http = HTTPConnectionManager(statPrefix: "h", routes: .inline(table))
+    #expect(
+      table.withoutEffect(behind: [dubbo]).map(\.path.description) == [
+        "virtual_hosts[0].request_mirror_policies", "virtual_hosts[0].routes[0].route.request_mirror_policies",
+      ])
+    #expect(table.withoutEffect(behind: [dubbo, http]).isEmpty)
+  }
+
   @Test("EDS and DNS clusters take their endpoints from what has arrived")
   func endpoints() throws {
     let compiler = compiler()

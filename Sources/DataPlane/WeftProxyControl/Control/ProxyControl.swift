@@ -163,6 +163,7 @@ package final class ProxyControl: LoopHandler {
   private var awaitsTables = false
   private var hasToldOfRights = false
   private var toldRefusals: Set<String> = []
+  private var toldWarnings: Set<String> = []
 
   @discardableResult
   private func apply() -> AppliedConfig {
@@ -178,6 +179,7 @@ package final class ProxyControl: LoopHandler {
     }
     waitFor(result.missingSecrets)
     tellRefusals(result.rejections.map(\.description))
+    tellWarnings(result.warnings.map(\.description))
     if isStarting, let error = faultOfBootstrap() {
       startFailed("\(error)")
       return AppliedConfig(result)
@@ -194,6 +196,14 @@ package final class ProxyControl: LoopHandler {
       log.error("configuration refused", ("error", .text(refusal)))
     }
     toldRefusals = Set(refusals)
+  }
+
+  /// Likewise of what has no effect.
+  private func tellWarnings(_ warnings: [String]) {
+    for warning in Set(warnings).subtracting(toldWarnings).sorted() {
+      log.warning("configuration without effect", ("setting", .text(warning)))
+    }
+    toldWarnings = Set(warnings)
   }
 
   /// Hands out what was compiled last. Where balancers need tables that are not there, they are made first, on a thread of their own, and the
