@@ -12,23 +12,6 @@ import WeftTables
 import WeftTelemetry
 import WeftUpstream
 
-/// Sets of names, made once per worker.
-struct RouterFields {
-  let timeouts = HeaderNameSet(
-    .envoyUpstreamTimeout, .envoyPerTryTimeout, .envoyExpectedTimeout, .envoyTimeoutAltResponse,
-    .envoyUpstreamAltStatName, .envoyHedgeOnTimeout)
-  let retries = HeaderNameSet(
-    .envoyRetryOn, .envoyRetryGRPCOn, .envoyMaxRetries, .envoyRetriableStatusCodes, .envoyRetriableHeaderNames)
-  /// What nobody but a trusted client may say, and what not even those in front of the mesh's edge may.
-  let untrusted = HeaderNameSet(
-    .envoyInternal, .envoyRetriableStatusCodes, .envoyRetriableHeaderNames, .envoyRetryOn, .envoyRetryGRPCOn,
-    .envoyMaxRetries, .envoyUpstreamAltStatName, .envoyUpstreamTimeout, .envoyPerTryTimeout, .envoyExpectedTimeout,
-    .envoyForceTrace, .envoyIPTags, .envoyHedgeOnTimeout, .envoyTimeoutAltResponse)
-  let untrustedAtEdge = HeaderNameSet(
-    .envoyDecoratorOperation, .envoyDownstreamServiceCluster, .envoyDownstreamServiceNode, .envoyOriginalPath,
-    .envoyOriginalHost)
-}
-
 extension WorkerEngine {
   // MARK: Time-outs
 
@@ -175,71 +158,5 @@ extension WorkerEngine {
   func retryRules(_ s: StreamIndex) -> RetryRules? {
     if let own = streams[s].ownRetry { return own.rules }
     return streams[s].route?[].retryRules
-  }
-}
-
-/// The retry rules of one request that asked for more than its route has, with the response headers it calls retriable.
-///
-/// *Shape*: a handle on a pooled block; exactly one `release` per `init`.
-/// Why sound: the block is written by `init` only, which takes room for both parts.
-@safe
-struct OwnRetryRules: BitwiseCopyable {
-  private let block: PooledBlock
-  private let headersLength: Int
-
-  init(_ rules: RetryRules, headers: ByteView, pool: BufferPool) {
-    let size = MemoryLayout<RetryRules>.stride
-    block = pool.take(atLeast: size + headers.count)
-    headersLength = headers.count
-    unsafe block.base.initializeMemory(as: RetryRules.self, to: rules)
-    if !headers.isEmpty { unsafe (block.base + size).copyMemory(from: headers.base, byteCount: headers.count) }
-  }
-
-  var rules: RetryRules { unsafe block.base.load(as: RetryRules.self) }
-
-  /// Whether the response has one of the headers.
-  func matches(_ response: MessageHead) -> Bool {
-    var rest = unsafe ByteView(block.base + MemoryLayout<RetryRules>.stride, count: headersLength)
-    while !rest.isEmpty {
-      let end = rest.firstIndex(of: UInt8(ascii: ",")) ?? rest.count
-      let name = ASCII.trimmed(rest.prefix(end))
-      if !name.isEmpty, response.first(named: name) != nil { return true }
-      rest = rest.dropFirst(end + 1)
-    }
-    return false
-  }
-
-  func release(to pool: BufferPool) { pool.give(block) }
-}
-
-/// The `grpc-timeout` header: up to eight digits and a unit.
-enum GRPCTimeoutText {
-  static func nanoseconds(_ text: ByteView) -> UInt64? {
-    guard text.count >= 2, text.count <= 9, let unit = text.last, let n = ASCII.parseDecimal(text.dropLast()) else {
-      return nil
-    }
-    let scale: UInt64
-    switch unit {
-    case UInt8(ascii: "H"): scale = 3_600_000_000_000
-    case UInt8(ascii: "M"): scale = 60_000_000_000
-    case UInt8(ascii: "S"): scale = 1_000_000_000
-    case UInt8(ascii: "m"): scale = 1_000_000
-    case UInt8(ascii: "u"): scale = 1000
-    case UInt8(ascii: "n"): scale = 1
-    default: return nil
-    }
-    // Eight digits of hours are more than 64 bits of nanoseconds hold.
-    let (value, overflow) = n.multipliedReportingOverflow(by: scale)
-    return overflow ? .max : value
-  }
-
-  /// In the finest unit from milliseconds on whose value has eight digits at most; what is less than one is one.
-  static func text(nanoseconds: UInt64, scratch head: MessageHead) -> ByteView {
-    let milliseconds = max(1, nanoseconds / 1_000_000)
-    let units: [4 of (UInt64, StaticString)] = [(1, "m"), (1000, "S"), (60_000, "M"), (3_600_000, "H")]
-    for i in 0..<4 where milliseconds / units[i].0 <= 99_999_999 {
-      return head.concatenate(head.decimal(milliseconds / units[i].0), ByteView(units[i].1))
-    }
-    return ByteView("99999999H")
   }
 }
