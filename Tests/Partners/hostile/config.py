@@ -1,6 +1,8 @@
 """Random valid configurations, as files that the proxy watches: clusters, listeners, one route table."""
 import json, os, random
 
+from loopback import http_get
+
 V3 = "type.googleapis.com/envoy."
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 TLS = V3 + "extensions.transport_sockets.tls.v3."
@@ -32,7 +34,9 @@ class Configuration:
         return {"path_config_source": {"path": str(self.directory / f"{name}.json")}}
 
     def bootstrap(self, admin):
+        self.admin = admin
         return {"node": {"id": "hostile", "cluster": "hostile"}, "admin": {"address": address(admin)},
+                "layered_runtime": {"layers": [{"name": "admin", "admin_layer": {}}]},
                 "dynamic_resources": {"lds_config": self.source("lds"), "cds_config": self.source("cds")}}
 
     # Clusters
@@ -67,10 +71,15 @@ class Configuration:
         if rng and rng.random() < 0.3:
             result["outlier_detection"] = {"consecutive_5xx": rng.choice((1, 5)), "interval": "0.5s", "base_ejection_time": "0.5s", "max_ejection_percent": 100}
         if rng:
-            result["lb_policy"] = rng.choice(("ROUND_ROBIN", "LEAST_REQUEST", "RANDOM"))
+            result["lb_policy"] = rng.choice(("ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "RING_HASH", "MAGLEV"))
         if tls:
             result["transport_socket"] = typed("envoy.transport_sockets.tls", "extensions.transport_sockets.tls.v3.UpstreamTlsContext", sni="localhost",
                                                common_tls_context={"alpn_protocols": ["h2" if protocol == "h2" else "http/1.1"]})
+        if rng and rng.random() < 0.2:
+            inner = result.get("transport_socket") or typed("envoy.transport_sockets.raw_buffer", "extensions.transport_sockets.raw_buffer.v3.RawBuffer")
+            result["transport_socket"] = typed(
+                "envoy.transport_sockets.upstream_proxy_protocol", "extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport",
+                config={"version": rng.choice(("V1", "V2"))}, transport_socket=inner)
         return result
 
     def clusters(self, rng):
@@ -86,7 +95,16 @@ class Configuration:
     def routes(self, rng):
         def forward(prefix, cluster, **more):
             timeout = rng.choice(("0.3s", "2s", "0s"))
-            return {"match": {"prefix": prefix}, "route": {"cluster": cluster, "timeout": timeout, "idle_timeout": rng.choice(("1s", "3s")), **more}}
+            route = {"cluster": cluster, "timeout": timeout, "idle_timeout": rng.choice(("1s", "3s")), **more}
+            if rng.random() < 0.3:
+                route["hash_policy"] = [rng.choice((
+                    {"header": {"header_name": "x-a"}}, {"connection_properties": {"source_ip": True}}, {"query_parameter": {"name": "q"}},
+                    {"cookie": {"name": "c", "ttl": "1s"}}))]
+            if rng.random() < 0.2:
+                route["request_mirror_policies"] = [{"cluster": rng.choice(("bad-h1", "bad-h2", "dead", "good-h1"))}]
+            if rng.random() < 0.2 and "retry_policy" in more:
+                route["hedge_policy"] = {"hedge_on_per_try_timeout": True}
+            return {"match": {"prefix": prefix}, "route": route}
 
         def direct(path, status, text):
             return {"match": {"path": path}, "direct_response": {"status": status, "body": {"inline_string": text}}}
@@ -126,12 +144,19 @@ class Configuration:
     # Listeners
 
     def manager(self, rng, prefix, patient=False):
-        """`patient`: an innocent on a busy machine runs into none of its time-outs."""
+        """`patient`: an innocent on a busy machine runs into none of its time-outs, and nobody is asked about it."""
         filters = [
             typed("envoy.filters.http.header_mutation", "extensions.filters.http.header_mutation.v3.HeaderMutation"),
             typed("envoy.filters.http.fault", "extensions.filters.http.fault.v3.HTTPFault"),
             typed("envoy.filters.http.local_ratelimit", "extensions.filters.http.local_ratelimit.v3.LocalRateLimit", stat_prefix="limit"),
             typed("envoy.filters.http.cors", "extensions.filters.http.cors.v3.Cors")]
+        if not patient and rng.random() < 0.4:
+            bad = rng.choice(("bad-h1", "bad-h2", "raw", "dead"))
+            service = {"grpc_service": {"envoy_grpc": {"cluster_name": bad}, "timeout": "0.2s"}} if rng.random() < 0.5 else {
+                "http_service": {"server_uri": {"uri": "http://authz", "cluster": bad, "timeout": "0.2s"}}}
+            body = {"with_request_body": {"max_request_bytes": rng.choice((10, 10000)), "allow_partial_message": rng.random() < 0.5}}
+            filters.insert(0, typed("envoy.filters.http.ext_authz", "extensions.filters.http.ext_authz.v3.ExtAuthz", transport_api_version="V3",
+                                    failure_mode_allow=rng.random() < 0.5, **service, **(body if rng.random() < 0.5 else {})))
         rng.shuffle(filters)
         fields = {
             "stat_prefix": prefix, "codec_type": "AUTO", "rds": {"route_config_name": "routes", "config_source": self.source("rds")},
@@ -156,11 +181,25 @@ class Configuration:
                     "tls_certificates": [{"certificate_chain": {"filename": self.certificate}, "private_key": {"filename": self.key}}]})
         result = {"@type": V3 + "config.listener.v3.Listener", "name": name, "address": address(port), "filter_chains": [chain],
                   "per_connection_buffer_limit_bytes": self.buffer or rng.choice((1024, 32768, 2**20)), "listener_filters_timeout": "1s"}
+        if not self.is_stable(name) and rng.random() < 0.2:
+            chain["filters"].insert(0, typed("envoy.filters.network.connection_limit", "extensions.filters.network.connection_limit.v3.ConnectionLimit",
+                                             stat_prefix="limit", max_connections=rng.choice((1, 10)), delay=rng.choice(("0s", "0.2s"))))
+        if not self.is_stable(name) and rng.random() < 0.2:
+            chain["filters"].insert(0, typed(
+                "envoy.filters.network.local_ratelimit", "extensions.filters.network.local_ratelimit.v3.LocalRateLimit", stat_prefix="rate",
+                token_bucket={"max_tokens": rng.choice((1, 50)), "tokens_per_fill": 10, "fill_interval": "0.1s"}))
         if detect:
             result["listener_filters"] = [
+                *([typed("envoy.filters.listener.proxy_protocol", "extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
+                         allow_requests_without_proxy_protocol=rng.random() < 0.8)] if rng.random() < 0.5 else []),
                 typed("envoy.filters.listener.tls_inspector", "extensions.filters.listener.tls_inspector.v3.TlsInspector"),
                 typed("envoy.filters.listener.http_inspector", "extensions.filters.listener.http_inspector.v3.HttpInspector")]
         return result
+
+    @staticmethod
+    def is_stable(name):
+        """Innocents use it."""
+        return name in ("plain", "tls")
 
     def listeners(self, rng, stable):
         """`stable`: the source of chance of the listeners that innocents use, the same for a whole round."""
@@ -171,9 +210,21 @@ class Configuration:
         if rng.random() < 0.8:
             tcp = typed("envoy.filters.network.tcp_proxy", "extensions.filters.network.tcp_proxy.v3.TcpProxy", stat_prefix="tcp",
                         cluster=rng.choice(("raw", "bad-h1", "dead")), idle_timeout="2s", max_connect_attempts=rng.choice((1, 3)))
-            table.append(self.listener("tcp", self.ports["tcp"], rng, tcp))
+            ends = (tcp, tcp, typed("envoy.filters.network.echo", "extensions.filters.network.echo.v3.Echo"),
+                    typed("envoy.filters.network.direct_response", "extensions.filters.network.direct_response.v3.Config",
+                          response={"inline_string": "no" * rng.choice((1, 50000))}))
+            table.append(self.listener("tcp", self.ports["tcp"], rng, rng.choice(ends)))
         rng.shuffle(table)
         self.write("lds", table)
+
+    def runtime(self, rng):
+        """Values that filters and breakers of hostile clusters look at; empty ones take them back."""
+        keys = {"fault.http.delay.fixed_delay_percent": ("", 0, 100), "fault.http.abort.abort_percent": ("", 0, 50),
+                "circuit_breakers.bad-h1.default.max_requests": ("", 0, 1, 1000), "circuit_breakers.bad-h2.default.max_retries": ("", 0, 3),
+                "no.such.key": ("", "x" * 100)}
+        changes = "&".join(f"{key}={rng.choice(values)}" for key, values in keys.items() if rng.random() < 0.5)
+        if changes:
+            http_get(self.admin, f"/runtime_modify?{changes}", method="POST", timeout=30)
 
     def all(self, rng, seed):
         self.clusters(rng)
@@ -182,7 +233,9 @@ class Configuration:
 
     def change(self, rng, seed):
         what = rng.random()
-        if what < 0.4:
+        if what < 0.1:
+            self.runtime(rng)
+        elif what < 0.4:
             self.routes(rng)
         elif what < 0.7:
             self.clusters(rng)

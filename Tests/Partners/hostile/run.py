@@ -167,6 +167,8 @@ class Lab(Processes):
         except Failed as failure:
             raise Failed(f"{failure}: {self.left()}, {self.descriptors()} descriptors, {self.base} at the start; {self.connections()}; "
                          f"ports {self.ports}") from None
+        refused = {n: v for n, v in self.stats().items() if n.endswith((".update_rejected", ".update_failure")) and v != "0"}
+        expect(not refused, f"configurations were not taken: {refused}")
         busy = self.idle()
         expect(busy < 0.25, f"a thread is {busy:.0%} busy with nothing to do")
         memory = self.memory()
