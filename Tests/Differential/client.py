@@ -96,6 +96,8 @@ async def bytes_until_silence(reader, longest=LONGEST):
             data += piece
     except asyncio.TimeoutError:
         return data, "kept"
+    except ConnectionResetError:
+        return data, "reset"
     except (ConnectionError, ssl.SSLError):
         return data, "closed"
 

@@ -112,7 +112,6 @@ extension WorkerEngine {
 
   /// The answer cannot be taken. May end the stream.
   private func unreadable(_ s: StreamIndex) {
-    if streams[s].race == .none { streams[s].responseFlags.insert(.upstreamProtocolError) }
     upstreamReset(s, .protocolError)
   }
 

@@ -100,7 +100,7 @@ extension WorkerEngine {
     slot[].stats?.add(.downstreamCxProtocolError)
     var s = slot[].stream
     if s.isNone {
-      guard let fresh = newStream(d, 0) else { return close(downstream: d, .reset) }
+      guard let fresh = newUnheardStream(d, 0) else { return close(downstream: d, .reset) }
       s = fresh
       slot[].stream = s
       streams[s].request.endArrived()

@@ -149,7 +149,7 @@ extension WorkerEngine {
   }
 
   private func refuseTooLarge(_ d: DownstreamIndex, _ id: H2StreamID) {
-    guard let s = newStream(d, id) else { return downstreams[d].h2[].reset(id, .refusedStream, now: now) }
+    guard let s = newUnheardStream(d, id) else { return downstreams[d].h2[].reset(id, .refusedStream, now: now) }
     downstreams[d].h2[].setUser(id, s.rawValue)
     if downstreams[d].h2[].hasPeerEnded(id) { streams[s].request.endArrived() }
     streams[s].responseFlags.insert(.downstreamProtocolError)

@@ -161,8 +161,8 @@ extension WorkerEngine {
       stream[].lastActivity.advanced(nanoseconds: Int64(clamping: stream[].tryIdleTimeout)) <= now
     {
       clusters[stream[].cluster].stats.add(.upstreamRqPerTryIdleTimeout)
-      stream[].responseFlags.insert(.streamIdleTimeout)
-      return upstreamReset(s, .perTryTimeout)
+      countTimeout(s)
+      return upstreamReset(s, .perTryIdleTimeout)
     }
     if stream[].idleTimeout > 0,
       stream[].lastActivity.advanced(nanoseconds: Int64(clamping: stream[].idleTimeout)) <= now
@@ -256,7 +256,7 @@ extension WorkerEngine {
   private func headTimedOutHTTP1(_ d: DownstreamIndex) {
     let slot = downstreams.ref(d)
     slot[].life.noMoreRequests()
-    guard let s = newStream(d, 0) else { return close(downstream: d, .reset) }
+    guard let s = newUnheardStream(d, 0) else { return close(downstream: d, .reset) }
     slot[].stream = s
     streams[s].request.endArrived()
     switch slot[].manager?[].headTimeReason {

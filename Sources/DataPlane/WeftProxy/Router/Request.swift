@@ -29,6 +29,13 @@ extension WorkerEngine {
     return s
   }
 
+  /// A stream of a request whose head does not come, or cannot be read: it is answered, and its answer logged, without having begun.
+  func newUnheardStream(_ d: DownstreamIndex, _ id: H2StreamID) -> StreamIndex? {
+    guard let s = newStream(d, id) else { return nil }
+    streams[s].keepsResponseHead = downstreams[d].manager?[].hasAccessLogs ?? false
+    return s
+  }
+
   /// A complete request head has come. May end the stream (local reply).
   func beginRequest(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)

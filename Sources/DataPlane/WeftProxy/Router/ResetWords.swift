@@ -20,7 +20,7 @@ extension UpstreamResetReason {
   /// What the client gets when nothing had been sent yet.
   var status: UInt16 {
     switch self {
-    case .perTryTimeout: 504
+    case .perTryTimeout, .perTryIdleTimeout: 504
     case .protocolError: 502
     default: 503
     }
@@ -91,7 +91,7 @@ extension UpstreamResetReason {
           retried and the latest reset reason: remote refused stream reset
           """,
         details: "upstream_reset_before_response_started{remote_refused_stream_reset}",
-        detailsMidway: "upstream_reset_after_response_started{remote_reset}")
+        detailsMidway: "upstream_reset_after_response_started{remote_refused_stream_reset}")
     case .localReset:
       ResetWords(
         flag: .localReset,
@@ -114,6 +114,10 @@ extension UpstreamResetReason {
       ResetWords(
         flag: .upstreamRequestTimeout, body: "upstream request timeout", bodyAfterRetries: "upstream request timeout",
         details: "upstream_per_try_timeout")
+    case .perTryIdleTimeout:
+      ResetWords(
+        flag: .upstreamRequestTimeout, body: "upstream request timeout", bodyAfterRetries: "upstream request timeout",
+        details: "upstream_per_try_idle_timeout", detailsMidway: "upstream_per_try_idle_timeout")
     case .protocolError:
       ResetWords(
         flag: .upstreamProtocolError,

@@ -24,7 +24,7 @@ extension WorkerEngine {
   func losesAnswer(_ a: StreamIndex, _ head: MessageHead, end: Bool) -> Bool {
     let o = owner(of: a)
     guard let route = streams[o].route, let rules = retryRules(o), wantsRetry(o, a, head, rules) else { return false }
-    if mayTryAgain(a, o), let wait = decide(o, rules, interval: askedInterval(head, route, rules)) {
+    if mayTryAgain(a, o), let wait = decide(o, a, rules, interval: askedInterval(head, route, rules)) {
       lose(a, end: end)
       if streams.contains(o) { schedule(next: o, after: wait) }
       return true
@@ -41,7 +41,7 @@ extension WorkerEngine {
     // One of a request that is being answered or ends already.
     if a != o, streams[o].race != .owner { return drop(a) }
     if isRuled(o, reason, requestStarted: requestStarted), mayTryAgain(a, o), let rules = retryRules(o),
-      let wait = decide(o, rules)
+      let wait = decide(o, a, rules)
     {
       drop(a)
       if streams.contains(o) { schedule(next: o, after: wait) }
@@ -104,17 +104,19 @@ extension WorkerEngine {
     return nil
   }
 
-  func decide(_ s: StreamIndex, _ rules: RetryRules, interval: UInt64? = nil) -> UInt64? {
-    let stream = streams.ref(s)
+  /// Whether, and after how many nanoseconds, another attempt of `o` may take the place of `a`. Takes a retry of the breaker for it.
+  func decide(_ o: StreamIndex, _ a: StreamIndex, _ rules: RetryRules, interval: UInt64? = nil) -> UInt64? {
+    let stream = streams.ref(o)
     let state = clusters.ref(stream[].cluster)
     let highPriority = stream[].route?[].highPriority ?? false
-    giveRetry(s)
+    giveRetry(o)
     if runtime[].retryShare < 1_000_000, random() % 1_000_000 >= UInt64(runtime[].retryShare) { return nil }
     var rules = rules
     if runtime[].backoffBase > 0 { rules.setDefaultBackoff(runtime[].backoffBase) }
     switch stream[].retry.decide(
       wanted: true, rules: rules, breaker: state[].breaker(highPriority), limits: state[].breakerLimits(highPriority),
-      interval: interval, random: &turn[].random)
+      uncounted: streams[a].requestPermit == .none && streams[a].place != .waiting, interval: interval,
+      random: &turn[].random)
     {
     case .retry(let after):
       stream[].retryPermit.taken()
@@ -129,6 +131,7 @@ extension WorkerEngine {
       return nil
     case .overflow:
       state[].stats.add(.upstreamRqRetryOverflow)
+      stream[].responseFlags.insert(.upstreamOverflow)
       return nil
     }
   }

@@ -183,8 +183,8 @@ extension WorkerEngine {
     if !s.isNone { resumeReading(downstream: streams[s].downstream) }
   }
 
-  /// The upstream connection is gone: another attempt while nothing was passed on, else the end.
-  func upstreamLostTCP(_ s: StreamIndex) {
+  /// The upstream connection is gone: another attempt while nothing was passed on, else the end, by a reset where it was one.
+  func upstreamLostTCP(_ s: StreamIndex, _ reason: UpstreamResetReason) {
     let stream = streams.ref(s)
     let d = stream[].downstream
     stream[].upstream = .none
@@ -198,7 +198,10 @@ extension WorkerEngine {
       stream[].responseFlags.insert(.upstreamConnectionFailure)
       stream[].responseFlags.insert(.upstreamRetryLimitExceeded)
     }
-    endTCP(s, .gracefully)
+    guard connected, reason == .remoteReset else { return endTCP(s, .gracefully) }
+    stream[].responseFlags.insert(reason.words.flag)
+    // What an end in order would say, that all has come, is not so.
+    endTCP(s, .reset)
   }
 
   private func uncountTCP(_ s: StreamIndex) {

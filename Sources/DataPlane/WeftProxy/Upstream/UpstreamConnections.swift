@@ -295,7 +295,7 @@ extension WorkerEngine {
     let slot = upstreams.ref(u)
     if !slot[].stream.isNone {
       let s = slot[].stream
-      if slot[].kind == .tcp { upstreamLostTCP(s) } else { upstreamReset(s, reason) }
+      if slot[].kind == .tcp { upstreamLostTCP(s, reason) } else { upstreamReset(s, reason) }
     }
     if slot[].hasMany { forEachStream(ofUpstream: u) { upstreamReset($0, reason) } }
   }
@@ -352,7 +352,7 @@ extension WorkerEngine {
     let tcp = slot[].kind == .tcp
     let failure = timedOut ? .connectTimeout : Self.failure(reason)
     if reason.kind == .bindFailed { stats.add(.bindErrors) }
-    resetStreams(u, wasConnecting ? failure : reasonOfLoss(u))
+    resetStreams(u, wasConnecting ? failure : tcp && reason.kind == .peerReset ? .remoteReset : reasonOfLoss(u))
     if !slot[].timer.id.isNone { loop.cancel(slot[].timer.id) }
     slot[].h2.free()
     if !slot[].codec.isNone { turn[].halfAnswers -= slot[].codec[].counted }

@@ -31,12 +31,11 @@ extension WorkerEngine {
         if let s = stream(u, id) { upstreamReset(s, .protocolError) }
       case .reset(let id, let code, let byPeer):
         guard let s = stream(u, id) else { continue }
-        if !byPeer, streams[s].race == .none { streams[s].responseFlags.insert(.upstreamProtocolError) }
         if code == .noError, streams[s].response.hasArrived {
           tunnelStopped(s)
           continue
         }
-        upstreamReset(s, !byPeer ? .protocolError : code == .refusedStream ? .remoteRefusedStream : .remoteReset)
+        upstreamReset(s, byPeer ? peerReset(u, code) : .protocolError)
       case .windowOpened(let id):
         if id == 0 {
           forEachStream(ofUpstream: u) { pumpRequest($0) }
@@ -66,6 +65,18 @@ extension WorkerEngine {
       }
     }
     return bytes.count
+  }
+
+  /// What the endpoint's RST_STREAM says of its stream.
+  private func peerReset(_ u: UpstreamIndex, _ code: H2ErrorCode) -> UpstreamResetReason {
+    switch code {
+    case .refusedStream: return .remoteRefusedStream
+    case .protocolError:
+      // The reason is also that of resets of ours, which are not counted as received.
+      clusters[hosts[upstreams[u].host].cluster].stats.add(.upstreamRqRxReset)
+      return .protocolError
+    default: return .remoteReset
+    }
   }
 
   private func stream(_ u: UpstreamIndex, _ id: H2StreamID) -> StreamIndex? {

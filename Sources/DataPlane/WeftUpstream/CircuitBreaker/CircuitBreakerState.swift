@@ -57,15 +57,15 @@ package struct CircuitBreaker: BitwiseCopyable, @unchecked Sendable {  // atomic
   /// Whether the limit is reached: the `…_open` gauges.
   package func isOpen(_ resource: BreakerResource, limit: UInt32) -> Bool { used(resource) >= UInt64(limit) }
 
-  /// Takes a retry, by the budget when there is one, else by the limit.
-  package func takeRetry(_ thresholds: CircuitBreakerLimits) -> Bool {
-    take(.retries, limit: retryLimit(thresholds))
+  /// Takes a retry, by the budget when there is one, else by the limit. `uncounted`: active requests that are counted no more.
+  package func takeRetry(_ thresholds: CircuitBreakerLimits, uncounted: UInt64 = 0) -> Bool {
+    take(.retries, limit: retryLimit(thresholds, uncounted: uncounted))
   }
 
   /// Retries that may run at once now.
-  package func retryLimit(_ thresholds: CircuitBreakerLimits) -> UInt32 {
+  package func retryLimit(_ thresholds: CircuitBreakerLimits, uncounted: UInt64 = 0) -> UInt32 {
     guard thresholds.hasBudget else { return thresholds.retries }
-    return thresholds.retryAllowance(activeAndPending: used(.requests) &+ used(.pending))
+    return thresholds.retryAllowance(activeAndPending: used(.requests) &+ used(.pending) &+ uncounted)
   }
 }
 

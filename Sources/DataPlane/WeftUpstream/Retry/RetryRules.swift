@@ -10,15 +10,16 @@ package enum UpstreamResetReason: UInt8, BitwiseCopyable, Sendable {
   case bindFailure, bindNotAllowed
   /// The upstream closed the connection.
   case connectionTermination
-  /// RST_STREAM by the upstream.
+  /// RST_STREAM by the upstream; of bytes without streams: its connection's RST.
   case remoteReset
   /// RST_STREAM REFUSED_STREAM, or a GOAWAY that did not include the stream: it was not processed.
   case remoteRefusedStream
   case localReset
   /// Our own circuit breaker. Never retried.
   case overflow
-  /// The attempt's own time-out.
-  case perTryTimeout
+  /// The attempt's own time-out, and that of an attempt on which nothing moves.
+  case perTryTimeout, perTryIdleTimeout
+  /// The upstream broke the protocol; or says that we did (RST_STREAM PROTOCOL_ERROR).
   case protocolError
 }
 
@@ -111,7 +112,7 @@ package struct RetryRules: BitwiseCopyable, Sendable {
       if conditions.contains(.connectFailure) { return true }
     case .remoteRefusedStream:
       if conditions.contains(.refusedStream) { return true }
-    case .connectionTermination, .remoteReset, .localReset, .perTryTimeout, .protocolError: break
+    case .connectionTermination, .remoteReset, .localReset, .perTryTimeout, .perTryIdleTimeout, .protocolError: break
     }
     if !requestStarted, conditions.contains(.resetBeforeRequest) { return true }
     return !conditions.isDisjoint(with: [.reset, .serverError, .gatewayError])
