@@ -235,6 +235,7 @@ extension ProbeTables {
     "envoy.config.route.v3.WeightedCluster.ClusterWeight": ["name": "c", "weight": 1],
     "envoy.config.route.v3.HeaderMatcher": ["name": "x"],
     "envoy.config.route.v3.QueryParameterMatcher": ["name": "x"],
+    "envoy.config.cluster.v3.Cluster.RefreshRate": ["base_interval": "1s"],
     "envoy.config.route.v3.RetryPolicy.RetryBackOff": ["base_interval": "1s"],
     "envoy.config.route.v3.RetryPolicy.RateLimitedRetryBackOff": ["reset_headers": [["name": "x"]]],
     "envoy.config.route.v3.RetryPolicy.ResetHeader": ["name": "x"],

@@ -131,6 +131,52 @@ struct RefusalTests {
     #expect(said == refusal)
   }
 
+  private static func tooShort(_ path: String, _ seconds: String) -> String {
+    "\(path): must be 0.001 seconds or more, is \(seconds) seconds"
+  }
+
+  /// Rows of `clusterTimes`.
+  private static let times: [(String, String)] = [
+    (#""connect_timeout":"0s""#, "connect_timeout: must be more than 0s"),
+    (#""dns_refresh_rate":"0.001s""#, "dns_refresh_rate: must be more than 0.001 seconds"),
+    (#""dns_refresh_rate":"0.002s""#, ""),
+    (
+      #""dns_failure_refresh_rate":{"base_interval":"0.001s","max_interval":"1s"}"#,
+      "dns_failure_refresh_rate.base_interval: must be more than 0.001 seconds"
+    ),
+    (
+      #""dns_failure_refresh_rate":{"base_interval":"0.002s","max_interval":"0.001s"}"#,
+      "dns_failure_refresh_rate.max_interval: must be more than 0.001 seconds"
+    ),
+    (#""dns_failure_refresh_rate":{"max_interval":"1s"}"#, "dns_failure_refresh_rate.base_interval: is required"),
+    (
+      #""dns_failure_refresh_rate":{"base_interval":"2s","max_interval":"1s"}"#,
+      "dns_failure_refresh_rate.max_interval: must be greater than or equal to the base_interval"
+    ),
+    (#""dns_failure_refresh_rate":{"base_interval":"60s"}"#, ""),
+    (
+      #""load_assignment":{"cluster_name":"a","policy":{"endpoint_stale_after":"0s"}}"#,
+      "load_assignment.policy.endpoint_stale_after: must be more than 0s"
+    ),
+    (keepalive(#""interval":"0.000999s","timeout":"1s""#), tooShort(alive + "interval", "0.000999")),
+    (keepalive(#""interval":"0s","timeout":"1s""#), tooShort(alive + "interval", "0.0")),
+    (
+      keepalive(#""connection_idle_interval":"0.0005s","timeout":"1s""#),
+      tooShort(alive + "connection_idle_interval", "0.0005")
+    ),
+    (keepalive(#""interval":"1s","timeout":"0.0005s""#), tooShort(alive + "timeout", "0.0005")),
+    (keepalive(#""interval":"1s""#), alive + "timeout: is required"),
+    (keepalive(#""interval":"0.001s","timeout":"0.001s""#), ""),
+  ]
+
+  @Test("of a cluster's times", arguments: times)
+  func clusterTimes(json: String, refusal: String) throws { try cluster(json: json, refusal: refusal) }
+
+  private static let alive = "http2_protocol_options.connection_keepalive."
+  private static func keepalive(_ times: String) -> String {
+    #""http2_protocol_options":{"connection_keepalive":{\#(times)}}"#
+  }
+
   private static let own = #""source_address":{"address":"127.0.0.1","port_value":0}"#
   private static let six = #"{"address":"::1","port_value":0}"#
   private static let raw =
@@ -212,6 +258,19 @@ struct RefusalTests {
     "of a filter chain",
     arguments: [
       (tcp(#""hash_policy":[{"source_ip":{}}]"#), ""),
+      (
+        tcp(#""max_downstream_connection_duration":"0.0005s""#),
+        tooShort(at + "max_downstream_connection_duration", "0.0005")
+      ),
+      (
+        tcp(#""max_downstream_connection_duration":"0s""#),
+        tooShort(at + "max_downstream_connection_duration", "0.0")
+      ),
+      (tcp(#""max_downstream_connection_duration":"0.001s""#), ""),
+      (
+        http(#""http2_protocol_options":{"connection_keepalive":{"interval":"0.0005s","timeout":"1s"}}"#),
+        tooShort(at + "http2_protocol_options.connection_keepalive.interval", "0.0005")
+      ),
       (tcp(#""hash_policy":[{"source_ip":{}},{"source_ip":{}}]"#), at + "hash_policy: must be one at most, has 2"),
       (http(#""upgrade_configs":[{"upgrade_type":"websocket"},{"upgrade_type":"CONNECT"}]"#), ""),
       (

@@ -205,7 +205,7 @@ extension ExtAuthz {
       throw ConfigError(path: path.field("cluster"), "is required")
     }
     guard !uri.uri.isEmpty else { throw ConfigError(path: path.field("uri"), "is required") }
-    guard let timeout = try read.duration(uri.timeout, path.field("timeout")) else {
+    guard let timeout = try read.duration(uri.timeout, path.field("timeout"), below: .seconds(4_294_967_296)) else {
       throw ConfigError(path: path.field("timeout"), "is required")
     }
     guard service.pathPrefix.isEmpty || service.pathPrefix.hasPrefix("/") else {

@@ -388,11 +388,19 @@ extension Converter {
 
   private func dns(_ value: Envoy_Config_Cluster_V3_Cluster, _ out: inout Cluster, _ at: FieldPath) throws(ConfigError)
   {
-    out.dnsRefreshRate = try positive(value.dnsRefreshRate, at.field("dns_refresh_rate"), default: .seconds(5))
+    out.dnsRefreshRate = try positive(
+      value.dnsRefreshRate, at.field("dns_refresh_rate"), default: .seconds(5), moreThan: .milliseconds(1))
     if let rate = value.dnsFailureRefreshRate {
       let path = at.field("dns_failure_refresh_rate")
-      out.dnsFailureRefreshBase = try positive(rate.baseInterval, path.field("base_interval"), default: .seconds(5))
-      out.dnsFailureRefreshMax = try positive(rate.maxInterval, path.field("max_interval"), default: .seconds(50))
+      guard rate.baseInterval != nil else { throw fail(path.field("base_interval"), "is required") }
+      let base = try positive(
+        rate.baseInterval, path.field("base_interval"), default: .seconds(5), moreThan: .milliseconds(1))
+      let most = try positive(
+        rate.maxInterval, path.field("max_interval"), default: base * 10, moreThan: .milliseconds(1))
+      guard most >= base else {
+        throw fail(path.field("max_interval"), "must be greater than or equal to the base_interval")
+      }
+      (out.dnsFailureRefreshBase, out.dnsFailureRefreshMax) = (base, most)
     }
     out.respectDNSTTL = value.respectDnsTtl
     switch value.dnsLookupFamily {
@@ -549,7 +557,10 @@ extension Converter {
           DropOverload(
             category: drop.category, fraction: drop.dropPercentage.map { fraction($0) } ?? FractionalPercent(0)))
       }
-      out.endpointStaleAfter = try timeout(policy.endpointStaleAfter, path.field("endpoint_stale_after"), default: nil)
+      if policy.endpointStaleAfter != nil {
+        out.endpointStaleAfter = try positive(
+          policy.endpointStaleAfter, path.field("endpoint_stale_after"), default: .zero)
+      }
       unsupported(!policy.dropOverloads.isEmpty, path, "drop_overloads")
       unsupported(policy.endpointStaleAfter != nil, path, "endpoint_stale_after")
       unsupported(policy.weightedPriorityHealth, path, "weighted_priority_health")

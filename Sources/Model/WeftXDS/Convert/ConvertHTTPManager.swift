@@ -358,12 +358,13 @@ extension Converter {
     if let frames = value.maxConsecutiveInboundFramesWithEmptyPayload?.value { out.maxConsecutiveEmptyFrames = frames }
     if let keepalive = value.connectionKeepalive {
       let path = at.field("connection_keepalive")
-      guard keepalive.timeout != nil else { throw fail(path.field("timeout"), "is required") }
-      var converted = HTTP2Options.Keepalive(
-        timeout: try positive(keepalive.timeout, path.field("timeout"), default: .seconds(20)))
-      converted.interval = try timeout(keepalive.interval, path.field("interval"), default: nil)
-      converted.connectionIdleInterval = try timeout(
-        keepalive.connectionIdleInterval, path.field("connection_idle_interval"), default: nil)
+      guard let time = try duration(keepalive.timeout, path.field("timeout"), atLeast: .milliseconds(1)) else {
+        throw fail(path.field("timeout"), "is required")
+      }
+      var converted = HTTP2Options.Keepalive(timeout: time)
+      converted.interval = try duration(keepalive.interval, path.field("interval"), atLeast: .milliseconds(1))
+      converted.connectionIdleInterval = try duration(
+        keepalive.connectionIdleInterval, path.field("connection_idle_interval"), atLeast: .milliseconds(1))
       converted.intervalJitterPercent = try percent(
         keepalive.intervalJitter, path.field("interval_jitter"), default: 15)
       out.keepalive = converted

@@ -376,8 +376,8 @@ extension Converter {
     case nil: throw fail(at, "needs one of cluster, weighted_clusters")
     }
     out.idleTimeout = try timeout(value.idleTimeout, at.field("idle_timeout"), default: .seconds(3600))
-    out.maxDownstreamConnectionDuration = try timeout(
-      value.maxDownstreamConnectionDuration, at.field("max_downstream_connection_duration"), default: nil)
+    out.maxDownstreamConnectionDuration = try duration(
+      value.maxDownstreamConnectionDuration, at.field("max_downstream_connection_duration"), atLeast: .milliseconds(1))
     if let attempts = value.maxConnectAttempts?.value {
       guard attempts >= 1 else { throw fail(at.field("max_connect_attempts"), "must be 1 or more, is 0") }
       out.maxConnectAttempts = attempts

@@ -21,7 +21,8 @@ extension Converter {
     }
     out.requireClientCertificate = context.requireClientCertificate?.value ?? false
     out.requireSNI = context.requireSni?.value ?? false
-    out.sessionTimeout = try duration(context.sessionTimeout, path.field("session_timeout"))
+    out.sessionTimeout = try duration(
+      context.sessionTimeout, path.field("session_timeout"), below: .seconds(4_294_967_296))
     if case .disableStatelessSessionResumption(let flag)? = context.sessionTicketKeysType {
       out.statelessResumption = !flag
     }

@@ -76,13 +76,20 @@ package final class Converter {
 
   // MARK: Scalars
 
+  /// `least`, `limit`: what it must be at least, and less than.
+  ///
   /// *Errors*: negative, or out of range.
-  func duration(_ value: Google_Protobuf_Duration?, _ at: FieldPath) throws(ConfigError) -> Duration? {
+  func duration(
+    _ value: Google_Protobuf_Duration?, _ at: FieldPath, atLeast least: Duration = .zero, below limit: Duration? = nil
+  ) throws(ConfigError) -> Duration? {
     guard let value else { return nil }
     guard value.isValid, value.seconds >= 0, value.nanos >= 0, let nanoseconds = value.totalNanoseconds else {
       throw fail(at, "must be 0 or more and less than 292 years, is \(value.seconds).\(abs(value.nanos)) s")
     }
-    return .nanoseconds(nanoseconds)
+    let duration = Duration.nanoseconds(nanoseconds)
+    guard duration >= least else { throw fail(at, "must be \(least) or more, is \(duration)") }
+    if let limit, duration >= limit { throw fail(at, "must be less than \(limit), is \(duration)") }
+    return duration
   }
 
   /// A time-out of which 0 means "none".
@@ -93,12 +100,12 @@ package final class Converter {
     return value == .zero ? nil : value
   }
 
-  /// A duration that must be more than 0.
-  func positive(_ value: Google_Protobuf_Duration?, _ at: FieldPath, default standard: Duration) throws(ConfigError)
-    -> Duration
-  {
+  /// A duration that must be more than `least`.
+  func positive(
+    _ value: Google_Protobuf_Duration?, _ at: FieldPath, default standard: Duration, moreThan least: Duration = .zero
+  ) throws(ConfigError) -> Duration {
     guard let value = try duration(value, at) else { return standard }
-    guard value > .zero else { throw fail(at, "must be more than 0s") }
+    guard value > least else { throw fail(at, "must be more than \(least == .zero ? "0s" : "\(least)")") }
     return value
   }
 

@@ -69,8 +69,10 @@ package struct ExtensionReader {
     try converter.data(value, at)
   }
 
-  package func duration(_ value: Google_Protobuf_Duration?, _ at: FieldPath) throws(ConfigError) -> Duration? {
-    try converter.duration(value, at)
+  package func duration(
+    _ value: Google_Protobuf_Duration?, _ at: FieldPath, below limit: Duration? = nil
+  ) throws(ConfigError) -> Duration? {
+    try converter.duration(value, at, below: limit)
   }
 
   package func string(_ value: Envoy_Type_Matcher_V3_StringMatcher, _ at: FieldPath) throws(ConfigError)
