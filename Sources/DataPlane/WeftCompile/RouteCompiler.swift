@@ -131,6 +131,7 @@ struct RouteCompiler {
     compiled.metadata = storage.arena.metadata(route.metadata)
     compiled.includesAttemptCount = host.includeRequestAttemptCount
     compiled.includesAttemptCountInResponse = host.includeAttemptCountInResponse
+    compiled.saysIsTimeoutRetry = host.includeIsTimeoutRetryHeader
     if let limit = route.perRequestBufferLimitBytes ?? host.perRequestBufferLimitBytes {
       compiled.bufferLimit = Int(limit)
     }

@@ -146,6 +146,8 @@ package struct CompiledRoute {
   package var appendsForwardedHost = false
   package var includesAttemptCount = false
   package var includesAttemptCountInResponse = false
+  /// A further attempt says whether the time of another one was over (`x-envoy-is-timeout-retry`).
+  package var saysIsTimeoutRetry = false
   package var retry: RetryPolicy?
   /// `retry` in the form that is asked per request; nil with it.
   package var retryRules: RetryRules?

@@ -76,7 +76,7 @@ extension WorkerEngine {
     streams[a].attemptTime.ranOut()
     // One that is about to begin does for both.
     guard stream[].flags.contains(.hasRetryPolicy), stream[].retryAt == .distantFuture, canReplay(o),
-      let rules = retryRules(o), let wait = decide(o, a, rules)
+      let rules = retryRules(o), let wait = decide(o, a, rules, isTimeout: true)
     else { return }
     streams[a].attemptTime.succeeded()
     stream[].race.began()

@@ -104,9 +104,14 @@ extension WorkerEngine {
     }
   }
 
-  /// A further attempt has less time than the first: what is left of the whole.
-  func announceTimeLeft(_ s: StreamIndex, _ head: MessageHead) {
+  /// What a further attempt says of itself: whether it is made because the time of another one was over, and how much time it has, which is
+  /// less than the first had, what is left of the whole.
+  func announceRetry(_ s: StreamIndex, _ head: MessageHead) {
     let stream = streams.ref(s)
+    if stream[].route?[].saysIsTimeoutRetry ?? false {
+      head.set(
+        named: ByteView("x-envoy-is-timeout-retry"), ByteView(streams[owner(of: s)].isTimeoutRetry ? "true" : "false"))
+    }
     guard stream[].totalDeadline != .distantFuture, head.contains(.envoyExpectedTimeout) else { return }
     let left = stream[].totalDeadline > now ? stream[].totalDeadline.nanoseconds &- now.nanoseconds : 0
     let expected =

@@ -41,7 +41,7 @@ extension WorkerEngine {
     // One of a request that is being answered or ends already.
     if a != o, streams[o].race != .owner { return drop(a) }
     if isRuled(o, reason, requestStarted: requestStarted), mayTryAgain(a, o), let rules = retryRules(o),
-      let wait = decide(o, a, rules)
+      let wait = decide(o, a, rules, isTimeout: reason == .perTryTimeout || reason == .perTryIdleTimeout)
     {
       drop(a)
       if streams.contains(o) { schedule(next: o, after: wait) }
@@ -105,7 +105,9 @@ extension WorkerEngine {
   }
 
   /// Whether, and after how many nanoseconds, another attempt of `o` may take the place of `a`. Takes a retry of the breaker for it.
-  func decide(_ o: StreamIndex, _ a: StreamIndex, _ rules: RetryRules, interval: UInt64? = nil) -> UInt64? {
+  func decide(
+    _ o: StreamIndex, _ a: StreamIndex, _ rules: RetryRules, interval: UInt64? = nil, isTimeout: Bool = false
+  ) -> UInt64? {
     let stream = streams.ref(o)
     let state = clusters.ref(stream[].cluster)
     let highPriority = stream[].route?[].highPriority ?? false
@@ -120,6 +122,7 @@ extension WorkerEngine {
     {
     case .retry(let after):
       stream[].retryPermit.taken()
+      stream[].isTimeoutRetry = isTimeout
       state[].stats.add(.upstreamRqRetry)
       state[].stats.add(
         interval == nil ? .upstreamRqRetryBackoffExponential : .upstreamRqRetryBackoffRatelimited)

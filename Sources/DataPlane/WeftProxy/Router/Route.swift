@@ -344,7 +344,7 @@ extension WorkerEngine {
     if stream[].route?[].includesAttemptCount ?? false {
       head.set(.envoyAttemptCount, head.decimal(UInt64(stream[].attempts)))
     }
-    if stream[].attempts > 1 { announceTimeLeft(s, head) }
+    if stream[].attempts > 1 { announceRetry(s, head) }
 
     // What a CONNECT that ends here says is no HTTP: it has a connection of its own from the first byte on.
     if terminatesConnect(s) { return wait(s, h, .http1) }

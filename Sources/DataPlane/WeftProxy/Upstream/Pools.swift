@@ -252,7 +252,7 @@ extension WorkerEngine {
     if streams[s].route?[].includesAttemptCount ?? false {
       replayHead.set(.envoyAttemptCount, replayHead.decimal(UInt64(streams[s].attempts)))
     }
-    if streams[s].attempts > 1 { announceTimeLeft(s, replayHead) }
+    if streams[s].attempts > 1 { announceRetry(s, replayHead) }
     rewriteHostAutomatically(s, replayHead)
     if streams[s].flags.contains(.filtersAttempts) {
       let verdict = filterAttempt(s, replayHead)

@@ -142,6 +142,8 @@ package struct Stream: Linked {
   /// What the last attempt's connection spoke.
   package var upstreamKind = UpstreamKind.undecided
   var keepsResponseHead = false
+  /// What the last retry was made for: the time of an attempt was over.
+  var isTimeoutRetry = false
   /// Whether its host served it well is told by the status at the response's end.
   var awaitsGRPCStatus = false
   package var status: UInt16 = 0

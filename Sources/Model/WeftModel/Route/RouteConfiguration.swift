@@ -34,6 +34,7 @@ package struct VirtualHost: Hashable, Sendable {
   package var mirrors: [MirrorPolicy] = []
   package var includeRequestAttemptCount = false
   package var includeAttemptCountInResponse = false
+  package var includeIsTimeoutRetryHeader = false
   package var perRequestBufferLimitBytes: UInt32?
   /// By the filter's name.
   package var filters: [String: FilterOverride] = [:]

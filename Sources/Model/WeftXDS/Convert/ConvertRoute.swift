@@ -78,6 +78,7 @@ extension Converter {
     }
     out.includeRequestAttemptCount = value.includeRequestAttemptCount
     out.includeAttemptCountInResponse = value.includeAttemptCountInResponse
+    out.includeIsTimeoutRetryHeader = value.includeIsTimeoutRetryHeader
     out.perRequestBufferLimitBytes =
       value.requestBodyBufferLimit.map { UInt32(clamping: $0.value) } ?? value.perRequestBufferLimitBytes?.value
     unsupported(!value.virtualClusters.isEmpty, at, "virtual_clusters")
@@ -86,7 +87,6 @@ extension Converter {
       try value.hedgePolicy.map { (p) throws(ConfigError) in try hedges(p, at.field("hedge_policy")) } ?? false
     unsupported(value.retryPolicyTypedConfig != nil, at, "retry_policy_typed_config")
     out.mirrors = try mirrors(value.requestMirrorPolicies, at)
-    unsupported(value.includeIsTimeoutRetryHeader, at, "include_is_timeout_retry_header")
     return out
   }
 

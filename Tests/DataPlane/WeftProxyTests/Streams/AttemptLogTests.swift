@@ -229,3 +229,37 @@ struct AttemptLogTests {
     world.expectClean()
   }
 }
+
+@Suite("what a further attempt says of itself")
+struct FurtherAttemptTests {
+  @Test(
+    "whether the time of another one was over, where the virtual host asks for it",
+    arguments: [["hang"], ["503"], ["hang", "503"], ["reset", "hang"]], [true, false])
+  func timeoutRetry(acts: [String], isIdle: Bool) {
+    let logged = LoggedWorld(
+      manager: {
+        guard case .inline(var routes) = $0.routes else { return }
+        routes.virtualHosts[0].includeIsTimeoutRetryHeader = true
+        $0.routes = .inline(routes)
+      },
+      retries: {
+        $0.maxRetries = 2
+        if isIdle { $0.perTryIdleTimeout = .seconds(1) } else { $0.perTryTimeout = .seconds(1) }
+      })
+    var said: [String?] = []
+    logged.world.server.onBytes = { peer in
+      guard let message = HTTP1Text(peer.received) else { return }
+      peer.received = []
+      said.append(message.first("x-envoy-is-timeout-retry"))
+      guard said.count <= acts.count else { return peer.send(ok) }
+      switch acts[said.count - 1] {
+      case "503": peer.send(unavailable)
+      case "reset": peer.reset()
+      default: break
+      }
+    }
+    #expect(HTTP1Text(logged.ask().received)?.status == 200)
+    #expect(said == [nil] + acts.map { $0 == "hang" ? "true" : "false" })
+    logged.world.expectClean()
+  }
+}
