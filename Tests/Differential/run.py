@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The same configuration and the same requests for a real Envoy and for weft-proxy: what differs is mended, or listed with its reason.
 
-  run.py [--summary FILE] [--show] [--list] [NAME …]     NAMEs select cases by a part of `area/name`
+  run.py [--summary FILE] [--show] [--list] [--update] [NAME …]     NAMEs select cases by a part of `area/name`
 
 Cases are the files of Tests/Differential/cases; docs/internals/differential.md says how to write one. Differences that are meant stand in
-docs/reference/differences.md. A listed difference that is none any more fails the run. Without Envoy every case is skipped."""
+docs/reference/differences.md, and what of a row may differ in Tests/Differential/differing.txt (`--update` writes it: read its diff). A listed difference that is
+none any more fails the run, and so does a listed row that differs in something else. Without Envoy every case is skipped."""
 import argparse, asyncio, collections, fnmatch, json, os, pathlib, re, shutil, subprocess, sys, tempfile, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -23,6 +24,7 @@ from bootstrap import CONNECTION_LOG, LOG, SEPARATOR, Place, bootstrap, merge  #
 
 CASES = pathlib.Path(__file__).resolve().parent / "cases"
 DIFFERENCES = ROOT / "docs" / "reference" / "differences.md"
+DIFFERING = pathlib.Path(__file__).resolve().parent / "differing.txt"
 AT_ONCE = 10  # cases of an area that are played at the same time
 AREAS_AT_ONCE = 3  # each has an Envoy and a weft-proxy of its own
 PARTS = {"about", "over", "routes", "vhosts", "vhost", "table", "router", "hcm", "tcp", "listener", "tls", "clusters", "backends", "bootstrap",
@@ -337,17 +339,39 @@ def listed():
     return out
 
 
+def places(found):
+    """Where results differ: paths without numbers, of fields their names, of status and flags what ours are."""
+    out = set()
+    for line in found:
+        path, rest = line.split(": ", 1)
+        path = re.sub(r"\.\d+", "", path)
+        names = set(re.findall(r"""['"]([!#$%&*+.^_`|~0-9a-z:-]+): """, rest)) if path.split(".")[-1] in ("headers", "trailers") else set()
+        ours = re.search(r"weft-proxy '?([\w,-]+)'?$", rest) if path in ("responses.status", "log.flags", "log.status") else None
+        out |= {f"{path}.{name}" for name in names} or {f"{path}={ours[1].replace(',', '+')}" if ours else path}
+    return out
+
+
+def differing():
+    """What may differ of a listed row: name -> places."""
+    out = {}
+    for line in DIFFERING.read_text().splitlines() if DIFFERING.exists() else []:
+        name, _, where = line.rpartition(" | ")
+        out[name] = set(where.split(", "))
+    return out
+
+
 # The run
 
 class Report:
-    def __init__(self, show):
-        self.passed, self.failed, self.skipped, self.known, self.show = 0, 0, 0, 0, show
+    def __init__(self, show, updates=False):
+        self.passed, self.failed, self.skipped, self.known, self.show, self.updates = 0, 0, 0, 0, show, updates
         self.listed, self.used = listed(), set()
+        self.places = differing()
 
     def part(self):
         """A report of its own for one area, which counts towards this one when it is added."""
-        part = Report(self.show)
-        part.listed, part.used = self.listed, self.used
+        part = Report(self.show, self.updates)
+        part.listed, part.used, part.places = self.listed, self.used, self.places
         return part
 
     def add(self, part):
@@ -367,6 +391,14 @@ class Report:
         key = next((k for k in self.listed if k in (name, case["name"]) or fnmatch.fnmatchcase(name, k)), None)
         if found and key and not wrong:
             self.used.add(key)
+            where = places(found)
+            if self.updates:
+                self.places[name] = where
+            elif more := where - self.places.get(name, set()):
+                self.failed += 1
+                lines = [f"      {line[:1500]}" for line in found]
+                self.say("\n".join([f"FAIL  {name}", f"      differs in more than is listed in {DIFFERING.relative_to(ROOT)}: {', '.join(sorted(more))}", *lines]))
+                return
             self.known += 1
             self.passed += 1
         elif found or wrong:
@@ -473,7 +505,9 @@ async def main(arguments):
         for case in cases:
             print("\n".join(f"{case['name']}: {row['name']}" for row in case["rows"]) or f"{case['name']}: validate")
         return Report(False)
-    report = Report(arguments.show)
+    report = Report(arguments.show, arguments.update)
+    if arguments.update and not arguments.names:
+        report.places.clear()
     count = sum(len(c["rows"]) or 1 for c in cases)
     if not ENVOY.exists() or not shutil.which("openssl"):
         report.say(f"differential cases: no Envoy at {ENVOY}" if not ENVOY.exists() else "differential cases: no openssl")
@@ -509,6 +543,8 @@ async def main(arguments):
             began = time.monotonic()
             await asyncio.gather(*(play_alone(*item) for item in enumerate(alone)))
             report.say(f"  alone: {len(alone)} cases, {time.monotonic() - began:.1f} s")
+    if arguments.update:
+        DIFFERING.write_text("".join(f"{name} | {', '.join(sorted(where))}\n" for name, where in sorted(report.places.items())))
     names = {f"{c['name']}: {r['name']}" for c in cases for r in c["rows"]} | {c["name"] for c in cases}
     for name in report.listed:
         whole = name.split(": ")[0]
@@ -525,6 +561,7 @@ if __name__ == "__main__":
     parser.add_argument("--summary", help="write 'passed failed skipped' to this file")
     parser.add_argument("--show", action="store_true", help="print what came back, Envoy's first")
     parser.add_argument("--list", action="store_true", help="print the names of the cases")
+    parser.add_argument("--update", action="store_true", help="write down what of listed rows differs")
     parser.add_argument("names", nargs="*")
     chosen = parser.parse_args()
     done = asyncio.run(main(chosen))
