@@ -274,8 +274,10 @@ struct FieldWalk: Sendable {
       if !unread.hears(old, new) { return Self.told(at, same, hints).map(Fate.warned) ?? .silent }
       return Self.told(at, known.partly, told.partly).map(Fate.partly) ?? .carriedOut
     case (.refused, .made(_, let told)):
-      // A rule without it is no rule, and with it one without effect.
-      return (root.isCamelCase ? Self.told(at, [:], told.warnings).map(Fate.warned) : nil) ?? .carriedOut
+      // What is required may be without effect, as all that it may be one of: without it there is nothing. What is told of more than this place may
+      // be its effect: what is optional is left out.
+      let here = root.isCamelCase ? told.warnings : told.warnings.filter { $0.key == at }
+      return Self.told(at, [:], here).map(Fate.warned) ?? .carriedOut
     case (.made, .refused(_, let message)): return .refused(message)
     case (.refused(let oldPath, let old), .refused(let path, let message)):
       if path == oldPath, old == message { return .unknown("refused with it and without it: \(path): \(message)") }
