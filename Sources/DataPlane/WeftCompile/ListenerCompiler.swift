@@ -211,6 +211,7 @@ struct ListenerCompiler {
     compiled.maxConnectAttempts = max(1, proxy.maxConnectAttempts)
     compiled.hashesSource = proxy.hashesSource
     compiled.accessLogs = try accessLogs(proxy.accessLogs)
+    compiled.logNeeds = LogNeeds(compiled.accessLogs)
     return compiled
   }
 
@@ -295,6 +296,7 @@ struct ListenerCompiler {
     }
     compiled.accessLogs = try accessLogs(manager.accessLogs)
     compiled.hasAccessLogs = !compiled.accessLogs.isEmpty
+    compiled.logNeeds = LogNeeds(compiled.accessLogs)
     return compiled
   }
 }

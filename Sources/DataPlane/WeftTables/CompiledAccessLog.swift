@@ -4,6 +4,20 @@ package import WeftModel
 package import WeftProxyAPI
 package import WeftTelemetry
 
+/// What of a request is kept for logs until it is over.
+package enum LogNeeds: UInt8, BitwiseCopyable, Sendable {
+  /// There is no log.
+  case nothing
+  /// Its heads, and where it went.
+  case heads
+  /// And where its connection to the endpoint came from.
+  case upstreamLocal
+
+  package init(_ logs: [CompiledAccessLog]) {
+    self = logs.isEmpty ? .nothing : logs.contains(where: \.tellsUpstreamLocal) ? .upstreamLocal : .heads
+  }
+}
+
 /// One access log: which requests, and who is told of them.
 package final class CompiledAccessLog: @unchecked Sendable {  // nothing changes; views are of constant memory
   private let filter: CompiledLogFilter?
@@ -20,6 +34,8 @@ package final class CompiledAccessLog: @unchecked Sendable {  // nothing changes
     }
     do throws(ConfigError) { sink = try type.init(log.config, context) } catch { throw error.inside(at) }
   }
+
+  var tellsUpstreamLocal: Bool { sink.tellsUpstreamLocal }
 
   package func write<S: AccessLogSource>(_ source: S, worker: Int, _ runtime: RuntimeView) {
     if let filter, !filter.allows(source, runtime) { return }
@@ -39,7 +55,7 @@ struct CompiledLogFilter {
     /// 0 bits: any flag.
     case flags(ResponseFlags)
     case header(CompiledHeaderMatcher)
-    case grpcStatus(Set<UInt32>, exclude: Bool)
+    case grpcStatus(Set<Int64>, exclude: Bool)
     case all([Node])
     case any([Node])
   }
@@ -97,7 +113,7 @@ struct CompiledLogFilter {
       return .flags(flags)
     case .header(let matcher):
       return .header(try CompiledHeaderMatcher(matcher, storage))
-    case .grpcStatus(let statuses, let exclude): return .grpcStatus(Set(statuses), exclude: exclude)
+    case .grpcStatus(let statuses, let exclude): return .grpcStatus(Set(statuses.map(Int64.init)), exclude: exclude)
     case .and(let filters): return .all(try filters.map { (f) throws(ConfigError) in try compile(f, storage) })
     case .or(let filters): return .any(try filters.map { (f) throws(ConfigError) in try compile(f, storage) })
     }
@@ -123,8 +139,8 @@ struct CompiledLogFilter {
     case .header(let matcher): return matcher.matches(requestOf: source)
     case .grpcStatus(let statuses, let exclude):
       let status =
-        record.grpcStatus >= 0
-        ? UInt32(record.grpcStatus) : UInt32(GRPCStatusMapping.grpcStatus(of: record.status))
+        record.grpcStatus != AccessLogRecord.noGRPCStatus
+        ? record.grpcStatus : Int64(GRPCStatusMapping.grpcStatus(of: record.status))
       return statuses.contains(status) != exclude
     case .all(let nodes): return nodes.allSatisfy { evaluate($0, record, source, runtime) }
     case .any(let nodes): return nodes.contains { evaluate($0, record, source, runtime) }

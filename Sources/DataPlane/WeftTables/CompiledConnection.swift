@@ -24,6 +24,7 @@ package struct CompiledTCPProxy {
   package var maxConnectAttempts: UInt32 = 1
   package var hashesSource = false
   package var accessLogs: [CompiledAccessLog] = []
+  package var logNeeds = LogNeeds.nothing
 
   package init(config: TCPProxy, scope: ScopeID, choices: ConstantTable<Choice>, totalWeight: UInt64) {
     self.config = config

@@ -68,6 +68,7 @@ package struct CompiledHTTPManager {
   /// `hasAccessLogs` says without a look at the array whether there are any.
   package var accessLogs: [CompiledAccessLog] = []
   package var hasAccessLogs = false
+  package var logNeeds = LogNeeds.nothing
   /// Nil when there are none but the router.
   package var filters: ConfigRef<HTTPFilterChain>?
   /// In their place, for requests of upgrades that have some of their own.

@@ -401,4 +401,7 @@ struct NoSource: AccessLogSource {
   func requestHeader(_ name: ByteView) -> ByteView? { name.equals(":method") ? ByteView("GET" as StaticString) : nil }
   func responseHeader(_ name: ByteView) -> ByteView? { nil }
   func responseTrailer(_ name: ByteView) -> ByteView? { nil }
+  var requestHeadersBytes: UInt64 { 0 }
+  var responseHeadersBytes: UInt64 { 0 }
+  var responseTrailersBytes: UInt64 { 0 }
 }

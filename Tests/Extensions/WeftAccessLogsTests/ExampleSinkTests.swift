@@ -34,6 +34,8 @@ final class SplitAccessLog: AccessLogSink {
     stats = context.storage.stats(SplitMetric.self, SplitMetric.prefix, name: "log", context.metrics)
   }
 
+  var tellsUpstreamLocal: Bool { good.tellsUpstreamLocal }
+
   func write<S: AccessLogSource>(_ source: S, worker: Int) {
     guard source.record.status >= 500 else { return good.write(source, worker: worker) }
     failed.write(source, worker: worker)

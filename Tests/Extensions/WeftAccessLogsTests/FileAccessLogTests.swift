@@ -63,15 +63,51 @@ struct FileAccessLogTests {
     #expect(world.text("b") == "/503\n")
   }
 
+  @Test(
+    "where a connection to an endpoint comes from is asked where a log tells it, and forgotten with the connection",
+    arguments: [("%UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%\n", 1), ("%UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%\n", 0)])
+  func upstreamLocal(_ format: String, _ asked: Int) throws {
+    let world = LogWorld { [.file($0.file("a"), format)] }
+    world.world.apply()
+    // Two requests on one connection to the endpoint, whose answers do not end it.
+    world.world.server.onBytes = { $0.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n") }
+    world.get(["/a", "/b"])
+    #expect(world.text("a") == "127.0.0.1\n127.0.0.1\n")
+    #expect(world.world.engine.upstreams.count == 1 && world.world.engine.upstreamLocals[].count == asked)
+    world.world.server.onBytes = { peer in
+      peer.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+      peer.finish()
+    }
+    world.get(["/c"])
+    #expect(world.text("a") == "127.0.0.1\n127.0.0.1\n127.0.0.1\n")
+    #expect(world.world.engine.upstreamLocals[].isEmpty)
+  }
+
+  @Test(
+    "what heads are large, and the status of an answer",
+    arguments: [
+      // :method GET, :path /200, :authority a, :scheme http, and the proxy's own: x-forwarded-proto, x-request-id.
+      ("%REQUEST_HEADERS_BYTES%\n", "110\n"), ("%RESP(:STATUS)%\n", "200\n"), ("%RESPONSE_TRAILERS_BYTES%\n", "0\n"),
+    ])
+  func sizes(_ format: String, _ line: String) throws {
+    let world = LogWorld { [.file($0.file("a"), format)] }
+    world.world.apply()
+    world.get(["/200"])
+    #expect(world.text("a") == line)
+  }
+
   @Test("a TCP session has a line")
   func session() {
     let world = LogWorld { _ in [] }
     var proxy = TCPProxy(statPrefix: "t", cluster: .single("backend"))
-    proxy.accessLogs = [.file(world.folder.file("t"), "%BYTES_RECEIVED% %UPSTREAM_CLUSTER%\n")]
+    proxy.accessLogs = [
+      .file(
+        world.folder.file("t"), "%BYTES_RECEIVED% %UPSTREAM_CLUSTER% %UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%\n")
+    ]
     world.world.config.listeners[0].filterChains[0].filters = [.tcpProxy(proxy)]
     world.world.apply()
     world.get(["/200"])
-    #expect(world.text("t") == "49 backend\n")
+    #expect(world.text("t") == "49 backend 127.0.0.1\n")
   }
 
   @Test(

@@ -22,8 +22,10 @@ package struct AccessLogRecord: BitwiseCopyable {
   /// 0 when no response was begun.
   package var status: UInt16 = 0
   package var flags = ResponseFlags()
-  /// −1 when the response carried none.
-  package var grpcStatus: Int32 = -1
+  /// Less than `noGRPCStatus` where it was no number.
+  package var grpcStatus = noGRPCStatus
+  /// The response carried none.
+  package static let noGRPCStatus: Int64 = -1
   package var attempts: UInt32 = 0
 
   /// Wall clock. *Units*: nanoseconds since 1970.
@@ -57,6 +59,8 @@ package struct AccessLogRecord: BitwiseCopyable {
   package var downstreamLocal = LogAddress()
   package var downstreamDirectLocal = LogAddress()
   package var upstreamRemote = LogAddress()
+  /// Known only where a log tells it.
+  package var upstreamLocal = LogAddress()
 
   package var routeMetadata = ConstantTable<MetadataValue>()
   package var clusterMetadata = ConstantTable<MetadataValue>()
@@ -132,6 +136,10 @@ package protocol AccessLogSource {
   func requestHeader(_ name: ByteView, number: Int) -> ByteView?
   func responseHeader(_ name: ByteView) -> ByteView?
   func responseTrailer(_ name: ByteView) -> ByteView?
+  /// Bytes of names and values as they went on, pseudo-fields included; 0 where there is no such head.
+  var requestHeadersBytes: UInt64 { get }
+  var responseHeadersBytes: UInt64 { get }
+  var responseTrailersBytes: UInt64 { get }
 }
 
 extension AccessLogSource {

@@ -3,12 +3,12 @@ package import WeftBase
 /// One piece of a compiled format.
 package enum FormatOperator: BitwiseCopyable, @unchecked Sendable {  // views of constant memory
   case literal(ByteView)
-  case field(LogField, maxLength: Int32)
+  case field(LogField)
   case requestHeader(HeaderOperand)
   case responseHeader(HeaderOperand)
   case responseTrailer(HeaderOperand)
   /// `%PATH(WQ|NQ[:ORIG|PATH|ORIG_OR_PATH])%`.
-  case path(withQuery: Bool, original: OriginalPath)
+  case path(withQuery: Bool, original: OriginalPath, maxLength: Int32)
   case queryParameter(ByteView, maxLength: Int32)
   case time(LogMoment, ConstantTable<TimePiece>)
   case commonDuration(from: LogMoment, to: LogMoment, divisor: Int64)
@@ -31,6 +31,23 @@ package enum FormatOperator: BitwiseCopyable, @unchecked Sendable {  // views of
     package let maxLength: Int32
     /// `%REQ_WITHOUT_QUERY(…)%`: cut at `?`.
     package let dropQuery: Bool
+  }
+}
+
+extension FormatOperator {
+  /// Whether it tells where connections to endpoints come from.
+  var tellsUpstreamLocal: Bool {
+    guard case .field(let field) = self else { return false }
+    return switch field {
+    case .upstreamLocalAddress, .upstreamLocalAddressWithoutPort, .upstreamLocalPort: true
+    default: false
+    }
+  }
+
+  /// Where connections to endpoints come from is found out only for logs that tell it.
+  func hasValue(in place: FormatProgram.Place) -> Bool {
+    if case .unavailable = self { return false }
+    return place == .log || !tellsUpstreamLocal
   }
 }
 
@@ -69,10 +86,12 @@ package enum LogMoment: UInt8, BitwiseCopyable, Sendable {
 
 /// Operators without an argument, by name in `LogField.named`.
 package enum LogField: UInt8, BitwiseCopyable, CaseIterable, Sendable {
-  case protocolName, upstreamProtocol, responseCode, responseCodeDetails, bytesReceived, bytesSent, duration
+  case protocolName, upstreamProtocol, responseCode, responseCodeDetails, responseCodeDetailsAsTheyAre
+  case bytesReceived, bytesSent, requestHeadersBytes, responseHeadersBytes, responseTrailersBytes, duration
   case requestDuration, responseDuration, responseTxDuration, roundtripDuration, responseFlags, responseFlagsLong
   case routeName, virtualHostName, upstreamHost, upstreamHostName, upstreamHostNameWithoutPort, upstreamCluster
   case upstreamRemoteAddress, upstreamRemoteAddressWithoutPort, upstreamRemotePort, upstreamRequestAttemptCount
+  case upstreamLocalAddress, upstreamLocalAddressWithoutPort, upstreamLocalPort
   case downstreamRemoteAddress, downstreamRemoteAddressWithoutPort, downstreamRemotePort
   case downstreamDirectRemoteAddress, downstreamDirectRemoteAddressWithoutPort, downstreamDirectRemotePort
   case downstreamLocalAddress, downstreamLocalAddressWithoutPort, downstreamLocalPort, downstreamDirectLocalAddress
@@ -82,6 +101,9 @@ package enum LogField: UInt8, BitwiseCopyable, CaseIterable, Sendable {
   package static let named: [String: LogField] = [
     "PROTOCOL": .protocolName, "UPSTREAM_PROTOCOL": .upstreamProtocol, "RESPONSE_CODE": .responseCode,
     "RESPONSE_CODE_DETAILS": .responseCodeDetails, "BYTES_RECEIVED": .bytesReceived, "BYTES_SENT": .bytesSent,
+    "REQUEST_HEADERS_BYTES": .requestHeadersBytes, "RESPONSE_HEADERS_BYTES": .responseHeadersBytes,
+    "RESPONSE_TRAILERS_BYTES": .responseTrailersBytes, "UPSTREAM_LOCAL_ADDRESS": .upstreamLocalAddress,
+    "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT": .upstreamLocalAddressWithoutPort, "UPSTREAM_LOCAL_PORT": .upstreamLocalPort,
     "DURATION": .duration, "REQUEST_DURATION": .requestDuration, "RESPONSE_DURATION": .responseDuration,
     "RESPONSE_TX_DURATION": .responseTxDuration, "ROUNDTRIP_DURATION": .roundtripDuration,
     "RESPONSE_FLAGS": .responseFlags, "RESPONSE_FLAGS_LONG": .responseFlagsLong, "ROUTE_NAME": .routeName,

@@ -39,7 +39,7 @@ enum FormatWriter {
     case .literal(let text):
       if escaping == .json { JSONEscape.append(text, to: &out) } else { out.append(text) }
       return .text
-    case .field(let field, let maxLength): return append(field, record, maxLength, escaping, &out)
+    case .field(let field): return append(field, record, source, escaping, &out)
     case .requestHeader(let operand):
       let value =
         source.requestHeader(operand.name)
@@ -55,7 +55,7 @@ enum FormatWriter {
         source.responseTrailer(operand.name)
         ?? (operand.alternative.isEmpty ? nil : source.responseTrailer(operand.alternative))
       return append(value, operand, escaping, &out)
-    case .path(let withQuery, let original):
+    case .path(let withQuery, let original, let maxLength):
       let name: StaticString = ":path"
       let originalName: StaticString = "x-envoy-original-path"
       var value: ByteView?
@@ -63,7 +63,7 @@ enum FormatWriter {
       if value == nil, original != .original { value = source.requestHeader(ByteView(name)) }
       guard var value else { return .missing }
       if !withQuery, let mark = value.firstIndex(of: UInt8(ascii: "?")) { value = value.prefix(mark) }
-      return append(value, -1, escaping, &out)
+      return append(value, maxLength, escaping, &out)
     case .queryParameter(let name, let maxLength):
       guard let path = source.requestHeader(ByteView(":path" as StaticString)),
         let value = QueryString.first(name, in: path)
@@ -77,12 +77,13 @@ enum FormatWriter {
     case .commonDuration(let from, let to, let divisor):
       return appendDuration(from.nanoseconds(in: record), to.nanoseconds(in: record), divisor, &out)
     case .grpcStatus(let style):
-      guard record.grpcStatus >= 0 else { return .missing }
+      if record.grpcStatus == AccessLogRecord.noGRPCStatus { return .missing }
       if style != .number, let name = GRPCStatusName.name(record.grpcStatus, snake: style == .snake) {
         out.append(name)
         return .text
       }
-      out.append(decimal: Int(record.grpcStatus))
+      // What is no number is none of gRPC's statuses.
+      out.append(decimal: Int(max(-1, record.grpcStatus)))
       return .number
     case .metadata(let owner, let path, let maxLength):
       let values =
@@ -148,11 +149,11 @@ enum FormatWriter {
     appendDuration(from, to, 1_000_000, &out)
   }
 
-  static func append(
-    _ field: LogField, _ r: AccessLogRecord, _ maxLength: Int32, _ escaping: FormatEscaping, _ out: inout ByteBuffer
+  static func append<S: AccessLogSource>(
+    _ field: LogField, _ r: AccessLogRecord, _ source: S, _ escaping: FormatEscaping, _ out: inout ByteBuffer
   ) -> FormatOutcome {
     func text(_ value: ByteView) -> FormatOutcome {
-      value.isEmpty ? .missing : append(value, maxLength, escaping, &out)
+      value.isEmpty ? .missing : append(value, -1, escaping, &out)
     }
     switch field {
     case .protocolName: return appendProtocol(r.protocolName, r, &out)
@@ -166,7 +167,11 @@ enum FormatWriter {
         out.append(byte <= 0x20 || byte == 0x7f || byte == 0x22 || byte == 0x5c ? UInt8(ascii: "_") : byte)
       }
       return .text
+    case .responseCodeDetailsAsTheyAre: return text(r.responseCodeDetails)
     case .bytesReceived: return number(r.bytesReceived, &out)
+    case .requestHeadersBytes: return number(source.requestHeadersBytes, &out)
+    case .responseHeadersBytes: return number(source.responseHeadersBytes, &out)
+    case .responseTrailersBytes: return number(source.responseTrailersBytes, &out)
     case .bytesSent: return number(r.bytesSent, &out)
     case .duration: return milliseconds(0, r.end, &out)
     case .requestDuration: return milliseconds(0, r.lastDownstreamRx, &out)
@@ -180,6 +185,9 @@ enum FormatWriter {
     case .upstreamHost, .upstreamRemoteAddress: return appendAddress(r.upstreamRemote, port: true, &out)
     case .upstreamRemoteAddressWithoutPort: return appendAddress(r.upstreamRemote, port: false, &out)
     case .upstreamRemotePort: return appendPort(r.upstreamRemote, &out)
+    case .upstreamLocalAddress: return appendAddress(r.upstreamLocal, port: true, &out)
+    case .upstreamLocalAddressWithoutPort: return appendAddress(r.upstreamLocal, port: false, &out)
+    case .upstreamLocalPort: return appendPort(r.upstreamLocal, &out)
     case .upstreamHostName:
       return r.upstreamHostName.isEmpty ? appendAddress(r.upstreamRemote, port: true, &out) : text(r.upstreamHostName)
     case .upstreamHostNameWithoutPort:
@@ -311,7 +319,7 @@ extension AccessLogRecord.Kind {
 
 /// Names of the gRPC status codes.
 package enum GRPCStatusName {
-  package static func name(_ code: Int32, snake: Bool) -> StaticString? {
+  package static func name(_ code: Int64, snake: Bool) -> StaticString? {
     switch code {
     case 0: "OK"
     case 1: snake ? "CANCELLED" : "Canceled"

@@ -35,6 +35,14 @@ package struct JSONProgram: BitwiseCopyable, @unchecked Sendable {  // views of 
     out.append(UInt8(ascii: "\n"))
   }
 
+  /// Whether it tells where connections to endpoints come from, which nobody asks for its own sake.
+  package var tellsUpstreamLocal: Bool {
+    for i in steps.indices {
+      if case .value(_, _, let program) = steps[i], program.tellsUpstreamLocal { return true }
+    }
+    return false
+  }
+
   private func begin(_ key: ByteView, _ hasKey: Bool, _ out: inout ByteBuffer) {
     if let last = out.view.last, last != UInt8(ascii: "{"), last != UInt8(ascii: "["), last != UInt8(ascii: "\n") {
       out.append(UInt8(ascii: ","))

@@ -138,7 +138,7 @@ extension WorkerEngine {
     stream[].request.endArrived()
     stream[].requestEndedAt = now
     stream[].responseFlags.insert(.downstreamProtocolError)
-    stream[].keepsResponseHead = downstreams[stream[].downstream].manager?[].hasAccessLogs ?? false
+    stream[].logNeeds = downstreams[stream[].downstream].manager?[].logNeeds ?? .nothing
     localReply(s, 400, .empty, details: details)
   }
 

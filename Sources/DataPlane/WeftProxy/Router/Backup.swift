@@ -14,6 +14,7 @@ import WeftHTTP
 import WeftModel
 import WeftProxyAPI
 import WeftRuntime
+import WeftTables
 import WeftTelemetry
 import WeftUpstream
 
@@ -38,6 +39,7 @@ extension Stream {
     swap(&a.upstreamKind, &b.upstreamKind)
     swap(&a.host, &b.host)
     swap(&a.lastHost, &b.lastHost)
+    swap(&a.lastLocal, &b.lastLocal)
     swap(&a.wanted, &b.wanted)
     swap(&a.requestBody, &b.requestBody)
     swap(&a.responseLeft, &b.responseLeft)
@@ -201,6 +203,9 @@ extension WorkerEngine {
     unlistAttempt(b)
     let (owner, backup) = (streams.ref(o), streams.ref(b))
     Stream.exchangeAttempts(&owner[], &backup[])
+    if owner[].logNeeds == .upstreamLocal, !owner[].upstream.isNone {
+      owner[].lastLocal = localAddress(upstream: owner[].upstream)
+    }
     listAttempt(o)
     listAttempt(b)
   }

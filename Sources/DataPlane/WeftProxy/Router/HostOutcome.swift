@@ -53,7 +53,7 @@ extension WorkerEngine {
 enum GRPCOutcome {
   /// Whether `status` stands for a 5xx: unknown, deadline exceeded, unimplemented, internal, unavailable, data loss; so does a missing or
   /// unheard-of one.
-  static func isServerFailure(_ status: Int32) -> Bool {
+  static func isServerFailure(_ status: Int64) -> Bool {
     switch status {
     case 0, 1, 3, 5...11, 16: false
     default: true

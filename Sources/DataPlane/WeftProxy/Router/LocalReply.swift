@@ -90,7 +90,7 @@ extension WorkerEngine {
     head.startResponse(200, framing: isHTTP2(downstream: streams[s].downstream) ? .none : .length(0))
     head.append(.contentType, ByteView("application/grpc"))
     head.append(.grpcStatus, head.decimal(UInt64(status)))
-    streams[s].grpcStatus = Int32(status)
+    streams[s].grpcStatus = Int64(status)
   }
 
   /// The answer of last resort: no content, no field of configuration, nothing that could not be written. Ends the stream.

@@ -32,7 +32,7 @@ extension WorkerEngine {
   /// A stream of a request whose head does not come, or cannot be read: it is answered, and its answer logged, without having begun.
   func newUnheardStream(_ d: DownstreamIndex, _ id: H2StreamID) -> StreamIndex? {
     guard let s = newStream(d, id) else { return nil }
-    streams[s].keepsResponseHead = downstreams[d].manager?[].hasAccessLogs ?? false
+    streams[s].logNeeds = downstreams[d].manager?[].logNeeds ?? .nothing
     return s
   }
 
@@ -60,7 +60,7 @@ extension WorkerEngine {
     stream[].flags = flags
 
     stream[].idleTimeout = manager[].streamIdleTimeout
-    stream[].keepsResponseHead = manager[].hasAccessLogs
+    stream[].logNeeds = manager[].logNeeds
     // A tunnel's client goes on sending: there is no whole request to wait for.
     if manager[].requestTimeout > 0, !stream[].request.hasArrived, head.framing != .tunnel {
       stream[].requestDeadline = now.advanced(nanoseconds: Int64(clamping: manager[].requestTimeout))

@@ -22,8 +22,8 @@ extension WorkerEngine {
     let state = clusters.ref(stream[].cluster)
     let status = head.status
     stream[].tryDeadline = .distantFuture
-    if stream[].flags.contains(.isGRPC), let text = head.first(.grpcStatus), let code = ASCII.parseDecimal(text) {
-      stream[].grpcStatus = Int32(clamping: code)
+    if stream[].flags.contains(.isGRPC), let text = head.first(.grpcStatus) {
+      stream[].grpcStatus = GRPCStatusMapping.status(in: text)
     }
     state[].stats.add(.upstreamRqCompleted)
     state[].stats.add(ClusterMetric.codeClass(status))
@@ -68,7 +68,9 @@ extension WorkerEngine {
 
   /// The status that says how the host fared: a gRPC failure in a response of nothing but a head counts as its HTTP counterpart.
   private func outcomeStatus(_ stream: SlotRef<Stream>, _ status: UInt16) -> UInt16 {
-    stream[].grpcStatus > 0 && status < 500 ? GRPCStatusMapping.httpStatus(of: stream[].grpcStatus) : status
+    let call = stream[].grpcStatus
+    return call == 0 || call == GRPCStatusMapping.none || status >= 500
+      ? status : GRPCStatusMapping.httpStatus(of: call)
   }
 
   private func informational(_ s: StreamIndex, _ head: MessageHead) {
@@ -335,8 +337,8 @@ extension WorkerEngine {
   func responseTrailers(_ s: StreamIndex, _ trailers: MessageHead) {
     let stream = streams.ref(s)
     if stream[].flags.contains(.filtersAttempts) { filterAnswer(s, trailers: trailers) }
-    if let text = trailers.first(.grpcStatus), let code = ASCII.parseDecimal(text) {
-      stream[].grpcStatus = Int32(clamping: code)
+    if stream[].flags.contains(.isGRPC), let text = trailers.first(.grpcStatus) {
+      stream[].grpcStatus = GRPCStatusMapping.status(in: text)
     }
     if stream[].tunnel.isOpen { return }
     // Filters see the trailers of a held response after its head.

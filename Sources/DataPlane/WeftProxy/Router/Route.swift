@@ -460,7 +460,8 @@ extension WorkerEngine {
     stream[].upstreamStarted = now
     stream[].lastActivity = now
     stream[].responseLeft = -1
-    stream[].grpcStatus = -1
+    stream[].grpcStatus = GRPCStatusMapping.none
+    if stream[].logNeeds == .upstreamLocal { stream[].lastLocal = localAddress(upstream: u) }
     slot[].served &+= 1
     slot[].active &+= 1
     let ended = !head.hasContent && stream[].requestTrailers == nil && !stream[].tunnel.isAsked

@@ -27,8 +27,12 @@ struct StreamSource: AccessLogSource {
     return index.map { request.field(at: $0).value }
   }
 
-  func responseHeader(_ name: ByteView) -> ByteView? { response?.first(named: name) }
+  func responseHeader(_ name: ByteView) -> ByteView? { response?.value(named: name) }
   func responseTrailer(_ name: ByteView) -> ByteView? { trailers?.first(named: name) }
+
+  var requestHeadersBytes: UInt64 { request?.byteSum ?? 0 }
+  var responseHeadersBytes: UInt64 { response?.byteSum ?? 0 }
+  var responseTrailersBytes: UInt64 { trailers?.byteSum ?? 0 }
 }
 
 /// Nothing: what literal values are made of.
@@ -37,6 +41,22 @@ struct NoSource: AccessLogSource {
   func requestHeader(_ name: ByteView) -> ByteView? { nil }
   func responseHeader(_ name: ByteView) -> ByteView? { nil }
   func responseTrailer(_ name: ByteView) -> ByteView? { nil }
+  var requestHeadersBytes: UInt64 { 0 }
+  var responseHeadersBytes: UInt64 { 0 }
+  var responseTrailersBytes: UInt64 { 0 }
+}
+
+extension MessageHead {
+  /// Bytes of all names and values, pseudo-fields included, as neither version writes them.
+  fileprivate var byteSum: UInt64 {
+    var sum = status > 0 ? 10 : 0  // `:status` and its value
+    for (name, value) in [(7, methodText), (5, path), (10, authority), (7, scheme), (9, protocolText)]
+    where !value.isEmpty { sum += name + value.count }
+    for field in fields { sum += field.name.count + field.value.count }
+    // The length of an answer that was made here is written with it.
+    if isResponse, !contains(.contentLength), case .length(let n) = framing { sum += 14 + decimal(n).count }
+    return UInt64(sum)
+  }
 }
 
 extension WorkerEngine {
@@ -88,9 +108,9 @@ extension WorkerEngine {
     record.status = stream[].response.hasStarted ? stream[].status : 0
     record.flags = stream[].responseFlags
     record.grpcStatus = stream[].grpcStatus
-    if record.grpcStatus < 0, record.status > 0, stream[].flags.contains(.isGRPC) {
+    if record.grpcStatus == GRPCStatusMapping.none, record.status > 0, stream[].flags.contains(.isGRPC) {
       // An answer that carries none has failed as its HTTP status says.
-      record.grpcStatus = Int32(GRPCStatusMapping.grpcStatus(of: record.status))
+      record.grpcStatus = Int64(GRPCStatusMapping.grpcStatus(of: record.status))
     }
     record.attempts = UInt32(stream[].attempts)
     record.startUnixNanoseconds = wallClock() &- Int64(clamping: now.nanoseconds &- start)
@@ -135,6 +155,7 @@ extension WorkerEngine {
     } else if let last = stream[].lastHost {
       record.upstreamRemote = LogAddress(last)
     }
+    if let local = stream[].lastLocal { record.upstreamLocal = LogAddress(local) }
     if !stream[].cluster.isNone { record.upstreamHostName = endpointName(stream) }
     switch stream[].upstreamKind {
     case .http1: record.upstreamProtocol = .http11

@@ -115,6 +115,9 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     stream[].request.headPassed()
     stream[].lastActivity = now
+    if downstreams[stream[].downstream].chainConfig?[].tcp?[].logNeeds == .upstreamLocal {
+      stream[].lastLocal = localAddress(upstream: u)
+    }
     if clusters[stream[].cluster].hasOutlierDetection { report(s, .success) }
     resumeReading(downstream: stream[].downstream)
   }

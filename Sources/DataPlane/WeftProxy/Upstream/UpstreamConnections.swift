@@ -123,6 +123,15 @@ extension WorkerEngine {
     freed(upstream: u)
   }
 
+  /// Where a connection comes from, which the system is asked once.
+  @inline(never)
+  func localAddress(upstream u: UpstreamIndex) -> SocketAddress {
+    if let known = upstreamLocals[][u.index] { return known }
+    let address = loop.localAddress(upstreams[u].connection)
+    upstreamLocals[][u.index] = address
+    return address
+  }
+
   /// When the keep-alive PING after the one of now is due.
   func nextPing(_ config: ConfigRef<CompiledCluster>) -> MonotonicInstant {
     let jitter = config[].pingJitter
@@ -357,6 +366,7 @@ extension WorkerEngine {
     slot[].h2.free()
     if !slot[].codec.isNone { turn[].halfAnswers -= slot[].codec[].counted }
     slot[].codec.free()
+    if !upstreamLocals[].isEmpty { upstreamLocals[][u.index] = nil }
     upstreams.remove(u)
     if wasConnecting, !tcp { connectFailed(h, failure) }
     if hosts.contains(h) { afterClose(h) }

@@ -535,6 +535,9 @@ extension WorkerEngine {
     found.expect(live.isSuperset(of: connectionMetadata[].keys), "what listener filters found outlives its client")
     found.expect(live.isSuperset(of: connectionOrigins[].keys), "what endpoints are told of a client outlives it")
     found.expect(live.isSuperset(of: connectionStates[].keys), "what filters keep for a client outlives it")
+    var servers: Set<UInt32> = []
+    upstreams.forEach { servers.insert($0.index) }
+    found.expect(servers.isSuperset(of: upstreamLocals[].keys), "where a connection comes from outlives it")
     found.expect(
       clients == clientConnections,
       "counts \(turn[].insideClients) clients from inside and has \(Int(downstreams.count) - clients)")

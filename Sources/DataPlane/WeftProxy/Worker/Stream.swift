@@ -137,17 +137,20 @@ package struct Stream: Linked {
   var ownRetry: OwnRetryRules?
   var tried = TriedSlots()
   package var lastHost: SocketAddress?
+  /// Where its connection to the endpoint came from, where a log tells it.
+  var lastLocal: SocketAddress?
   /// The client's address where it is not the peer's: from `x-forwarded-for`.
   package var remote: IPAddress?
   /// What the last attempt's connection spoke.
   package var upstreamKind = UpstreamKind.undecided
-  var keepsResponseHead = false
+  var logNeeds = LogNeeds.nothing
   /// What the last retry was made for: the time of an attempt was over.
   var isTimeoutRetry = false
   /// Whether its host served it well is told by the status at the response's end.
   var awaitsGRPCStatus = false
   package var status: UInt16 = 0
-  package var grpcStatus: Int32 = -1
+  /// `GRPCStatusMapping.none`, or what `GRPCStatusMapping.status(in:)` read.
+  package var grpcStatus = GRPCStatusMapping.none
 
   // Deadlines of this stream; its downstream connection's timer looks at them.
   package var totalDeadline = MonotonicInstant.distantFuture
@@ -187,6 +190,10 @@ package struct Stream: Linked {
     self.started = now
     self.lastActivity = now
   }
+
+  /// A log will ask for its answer's head, and where it went.
+  @inline(__always)
+  var keepsResponseHead: Bool { logNeeds != .nothing }
 
   /// The client has its answer, and nobody waits for the rest of the request: all but tunnels.
   @inline(__always)

@@ -82,6 +82,8 @@ package final class WorkerEngine: LoopHandler {
   let connectionOrigins: Cell<[UInt32: ConnectionOrigin]>
   /// What filters keep as long as a connection lives, by its slot.
   let connectionStates: Cell<[UInt32: ConnectionState]>
+  /// Where connections to endpoints come from, by slot: those of which a log wanted to know.
+  let upstreamLocals: Cell<[UInt32: SocketAddress]>
   /// What the workers of a process know of each other's connections; nil where there is one worker.
   let balance: Cell<ConnectionBalance?>
   let clusterNames: Cell<[ClusterKey: ClusterIndex]>
@@ -137,6 +139,7 @@ package final class WorkerEngine: LoopHandler {
     connectionMetadata = Cell([:])
     connectionOrigins = Cell([:])
     connectionStates = Cell([:])
+    upstreamLocals = Cell([:])
     balance = Cell(nil)
     clusterNames = Cell([:])
     listenerFailures = Cell([])
@@ -164,6 +167,7 @@ package final class WorkerEngine: LoopHandler {
     connectionMetadata.free()
     connectionOrigins.free()
     connectionStates.free()
+    upstreamLocals.free()
     balance.free()
     clusterNames.free()
     listenerFailures.free()

@@ -17,6 +17,9 @@ package protocol AccessLogSink: AnyObject, Sendable {
   static var message: String { get }
   /// Cold: checks and compiles what was configured. *Errors*: the field's path inside the message that is wrong, and what is allowed there.
   init(_ config: ExtensionConfig, _ context: AccessLogContext) throws(ConfigError)
+  /// Whether what it writes tells where connections to endpoints come from (`AccessLogRecord.upstreamLocal`): the system is asked, once per connection,
+  /// only where a log does. `LineFile` knows of its lines.
+  var tellsUpstreamLocal: Bool { get }
   /// What `source` shows lives until this returns; what is kept has to be copied, to memory that is `worker`'s alone: several write at once.
   /// *Cost*: no allocation, lock or system call per request. Generic, so that a large source is passed where it lies instead of in a box.
   func write<S: AccessLogSource>(_ source: S, worker: Int)

@@ -19,6 +19,9 @@ package struct LineFile: Sendable {
     lines = context.files.lines
   }
 
+  /// Whether its lines tell where connections to endpoints come from.
+  package var tellsUpstreamLocal: Bool { format.tellsUpstreamLocal }
+
   /// Writes the line of `source`; one that finds no room is dropped and counted by the file.
   @inlinable package func write<S: AccessLogSource>(_ source: S, worker: Int) {
     let line = lines[worker]

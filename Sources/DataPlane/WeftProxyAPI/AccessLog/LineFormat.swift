@@ -48,6 +48,14 @@ package struct LineFormat: BitwiseCopyable, Sendable {
     }
   }
 
+  /// Whether lines tell where connections to endpoints come from.
+  package var tellsUpstreamLocal: Bool {
+    switch shape {
+    case .text(let program): program.tellsUpstreamLocal
+    case .json(let program): program.tellsUpstreamLocal
+    }
+  }
+
   /// Appends the line of `source`, with the line end that its format has.
   @inlinable package func append<S: AccessLogSource>(_ source: S, to line: inout ByteBuffer) {
     switch shape {

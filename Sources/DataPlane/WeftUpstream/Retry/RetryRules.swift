@@ -84,7 +84,7 @@ package struct RetryRules: BitwiseCopyable, Sendable {
   /// listed headers, gRPC.
   /// `grpcStatus` is the status of a trailers-only response, −1 otherwise: a status in real trailers comes too late.
   package func wantsRetry(
-    status: UInt16, grpcStatus: Int32 = -1, rateLimited: Bool = false, matchesRetriableHeader: Bool = false
+    status: UInt16, grpcStatus: Int64 = -1, rateLimited: Bool = false, matchesRetriableHeader: Bool = false
   ) -> Bool {
     if rateLimited { return conditions.contains(.envoyRatelimited) }
     if status >= 500 && status < 600 {

@@ -18,5 +18,6 @@ package final class FileAccessLog: AccessLogSink {
     lines = try LineFile(settings.format, .file(path: settings.path), context)
   }
 
+  package var tellsUpstreamLocal: Bool { lines.tellsUpstreamLocal }
   package func write<S: AccessLogSource>(_ source: S, worker: Int) { lines.write(source, worker: worker) }
 }

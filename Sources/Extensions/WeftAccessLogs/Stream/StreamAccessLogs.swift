@@ -17,6 +17,7 @@ package final class StderrAccessLog: AccessLogSink {
     lines = try LineFile(try ExtensionReader().stderrAccessLog(config), .stderr, context)
   }
 
+  package var tellsUpstreamLocal: Bool { lines.tellsUpstreamLocal }
   package func write<S: AccessLogSource>(_ source: S, worker: Int) { lines.write(source, worker: worker) }
 }
 
@@ -31,5 +32,6 @@ package final class StdoutAccessLog: AccessLogSink {
     lines = try LineFile(try ExtensionReader().stdoutAccessLog(config), .stdout, context)
   }
 
+  package var tellsUpstreamLocal: Bool { lines.tellsUpstreamLocal }
   package func write<S: AccessLogSource>(_ source: S, worker: Int) { lines.write(source, worker: worker) }
 }

@@ -179,7 +179,7 @@ package struct Fault: RequestHeadFilter, HoldingFilter, StreamEndFilter {
     guard x.falls(0x1405_7b7e, share), begin(x) else { return .go }
     x.config.stats[x.worker].add(.abortsInjected)
     return x.reply(
-      status == 0 ? GRPCStatusMapping.httpStatus(of: grpcStatus) : status, body: ByteView("fault filter abort"),
+      status == 0 ? GRPCStatusMapping.httpStatus(of: Int64(grpcStatus)) : status, body: ByteView("fault filter abort"),
       details: "fault_filter_abort", flag: .faultInjected, grpcStatus: grpcStatus)
   }
 

@@ -103,7 +103,7 @@ extension HeaderMutation {
         case .overwriteIfExists: .overwriteIfExists
         default: .append
         }
-      if let text = FormatProgram.operatorsWithoutValue(in: value).first {
+      if let text = FormatProgram.operatorsWithoutValue(in: value, of: .header).first {
         throw ConfigError(path: record.field("value"), "\(text) has no value here")
       }
       let program: FormatProgram

@@ -92,7 +92,9 @@ extension Converter {
 
   /// Tells which operators of a format have no value here.
   func tellOperators(of format: String, _ at: FieldPath) {
-    for text in FormatProgram.operatorsWithoutValue(in: format) { warn(at, "\(text) has no value here, it prints -") }
+    for text in FormatProgram.operatorsWithoutValue(in: format, of: .log) {
+      warn(at, "\(text) has no value here, it prints -")
+    }
   }
 
   private func shape(_ object: Google_Protobuf_Struct, _ at: FieldPath) -> LogFormat.JSONShape {
@@ -151,8 +153,9 @@ extension Converter {
       warn(at.field("traceable_filter"), "lets no line pass: requests are not traced")
       return .traceable
     case .runtimeFilter(let f):
+      let key = try required(f.runtimeKey, at.field("runtime_filter").field("runtime_key"))
       return .runtime(
-        RuntimeFraction(f.percentSampled.map { fraction($0) } ?? FractionalPercent(0), runtimeKey: f.runtimeKey),
+        RuntimeFraction(f.percentSampled.map { fraction($0) } ?? FractionalPercent(0), runtimeKey: key),
         useIndependentRandomness: f.useIndependentRandomness)
     case .andFilter(let f): return .and(try filters(f.filters, at.field("and_filter")))
     case .orFilter(let f): return .or(try filters(f.filters, at.field("or_filter")))

@@ -363,6 +363,7 @@ package final class Converter {
 
   func header(_ value: Envoy_Config_Route_V3_HeaderMatcher, _ at: FieldPath) throws(ConfigError) -> HeaderMatcher {
     let name = try required(value.name, at.field("name"))
+    guard HeaderText.isValue(name) else { throw fail(at.field("name"), "must not hold line breaks or NUL") }
     let condition: HeaderMatcher.Condition
     switch value.headerMatchSpecifier {
     case nil: condition = .present(true)
@@ -419,7 +420,7 @@ package final class Converter {
       throw fail(at.field("header").field("value"), "must not hold line breaks or NUL")
     }
     // An empty value changes nothing: what the client wrote under the name would be taken for what the operator tells.
-    if let text = FormatProgram.operatorsWithoutValue(in: value).first {
+    if let text = FormatProgram.operatorsWithoutValue(in: value, of: .header).first {
       throw fail(at.field("header").field("value"), "\(text) has no value here")
     }
     var action: HeaderValueOption.Action =

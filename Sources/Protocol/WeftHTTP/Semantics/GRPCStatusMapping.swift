@@ -1,9 +1,22 @@
 // GRPCStatusMapping: gRPC's statuses and HTTP's, each in terms of the other.
 
+package import WeftBase
+
 /// What one protocol's status means in the other.
 package enum GRPCStatusMapping {
   /// The time that the client or the configuration gave the call is over: asking again would take as long.
   package static var deadlineExceeded: UInt16 { 4 }
+
+  /// There was no status.
+  package static var none: Int64 { -1 }
+  /// There was one that is no number.
+  package static var unreadable: Int64 { -2 }
+
+  /// The number that a `grpc-status` says; an empty one is none.
+  package static func status(in text: ByteView) -> Int64 {
+    guard let code = ASCII.parseDecimal(text) else { return text.isEmpty ? none : unreadable }
+    return Int64(clamping: code)
+  }
 
   /// The gRPC status of a response that is none of gRPC's. *Source*: gRPC, "HTTP to gRPC Status Code Mapping".
   package static func grpcStatus(of httpStatus: UInt16) -> UInt16 {
@@ -18,7 +31,7 @@ package enum GRPCStatusMapping {
   }
 
   /// The HTTP status that stands for a gRPC status where only HTTP's are understood. *Source*: google.rpc.Code.
-  package static func httpStatus(of grpcStatus: Int32) -> UInt16 {
+  package static func httpStatus(of grpcStatus: Int64) -> UInt16 {
     switch grpcStatus {
     case 0: 200
     case 1: 499

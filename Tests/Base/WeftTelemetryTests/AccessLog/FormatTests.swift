@@ -12,6 +12,13 @@ struct FakeSource: AccessLogSource {
   func requestHeader(_ name: ByteView) -> ByteView? { request.first { $0.0 == name.string }?.1 }
   func responseHeader(_ name: ByteView) -> ByteView? { response.first { $0.0 == name.string }?.1 }
   func responseTrailer(_ name: ByteView) -> ByteView? { trailers.first { $0.0 == name.string }?.1 }
+
+  private func sum(_ fields: [(String, ByteView)]) -> UInt64 {
+    fields.reduce(0) { $0 + UInt64($1.0.utf8.count + $1.1.count) }
+  }
+  var requestHeadersBytes: UInt64 { sum(request) }
+  var responseHeadersBytes: UInt64 { sum(response) }
+  var responseTrailersBytes: UInt64 { sum(trailers) }
 }
 
 @Suite("access-log formats")
@@ -31,6 +38,7 @@ struct FormatTests {
     source.record.lastDownstreamTx = 11_000_000
     source.record.upstreamRemote = LogAddress(ipv4: 0x0a00_0001, port: 8080)
     source.record.downstreamRemote = LogAddress(ipv6High: 0x2001_0db8_0000_0000, low: 1, port: 443)
+    source.record.responseCodeDetails = arena.text("two words")
     source.record.upstreamCluster = arena.text("reviews")
     source.request = [
       (":method", arena.text("GET")), (":path", arena.text("/a/b?x=1&y=&x=2")), (":authority", arena.text("shop")),
@@ -51,15 +59,32 @@ struct FormatTests {
   @Test(
     "operators that never have a value are known by name and print as nothing",
     arguments: [
-      ("%PROTOCOL% %UPSTREAM_LOCAL_ADDRESS% %%TRACE_ID%% %TRACE_ID%", ["%UPSTREAM_LOCAL_ADDRESS%", "%TRACE_ID%"]),
+      ("%PROTOCOL% %UPSTREAM_TLS_CIPHER% %%TRACE_ID%% %TRACE_ID%", ["%UPSTREAM_TLS_CIPHER%", "%TRACE_ID%"]),
+      (
+        "%FILTER_STATE(a:PLAIN):2% %DOWNSTREAM_PEER_CERT_V_START(%Y)%",
+        ["%FILTER_STATE(a:PLAIN):2%", "%DOWNSTREAM_PEER_CERT_V_START(%Y)%"]
+      ),
       ("%REQUESTED_SERVER_NAME(SNI_FIRST:ORIG)%", ["%REQUESTED_SERVER_NAME(SNI_FIRST:ORIG)%"]),
       ("%COMMON_DURATION(US_CX_BEG:DS_TX_END:us)%", ["%COMMON_DURATION(US_CX_BEG:DS_TX_END:us)%"]),
       ("%METADATA(LISTENER:a:b)% %METADATA(ROUTE:a:b)%", ["%METADATA(LISTENER:a:b)%"]),
       ("%START_TIME(%Y)% %REQ(:PATH)%", []), ("%TRACE_ID% %", ["%TRACE_ID%"]), ("", []),
     ])
   func withoutValue(text: String, names: [String]) throws {
-    #expect(FormatProgram.operatorsWithoutValue(in: text) == names)
+    #expect(FormatProgram.operatorsWithoutValue(in: text, of: .log) == names)
     for name in names { #expect(try format(name, source()) == "-") }
+  }
+
+  @Test("where a connection to an endpoint comes from is told to logs, not to headers")
+  func upstreamLocal() throws {
+    let format = "%UPSTREAM_LOCAL_ADDRESS% %UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT% %UPSTREAM_LOCAL_PORT%"
+    #expect(FormatProgram.operatorsWithoutValue(in: format, of: .log) == [])
+    #expect(FormatProgram.operatorsWithoutValue(in: format, of: .header).count == 3)
+    var source = source()
+    #expect(try self.format(format, source) == "- - -")
+    source.record.upstreamLocal = LogAddress(ipv4: 0x7f00_0003, port: 41_000)
+    #expect(try self.format(format, source) == "127.0.0.3:41000 127.0.0.3 41000")
+    #expect(try FormatProgram.compile("%PROTOCOL% %UPSTREAM_LOCAL_PORT%", arena: arena).tellsUpstreamLocal)
+    #expect(try !FormatProgram.compile(FormatProgram.standardText, arena: arena).tellsUpstreamLocal)
   }
 
   @Test(
@@ -105,7 +130,10 @@ struct FormatTests {
       ("%START_TIME(%s)%", "1481763723"), ("%START_TIME(%3s)%", "1481763723456"),
       ("%START_TIME(%d/%b/%Y:%H:%M:%S %z)%", "15/Dec/2016:01:02:03 +0000"),
       ("%START_TIME(%A %j %6f)%", "Thursday 350 456789"),
-      ("%ACCESS_LOG_TYPE%", "DownstreamEnd"), ("%GRPC_STATUS%", "-"),
+      ("%ACCESS_LOG_TYPE%", "DownstreamEnd"), ("%GRPC_STATUS%", "-"), ("%BYTES_SENT()%", "1234"),
+      ("%PATH(WQ):3%", "/a/"), ("%REQ(none?USER-AGENT):99999999999%", "curl"), ("<%CUSTOM_FLAGS%>", "<>"),
+      ("%REQUEST_HEADERS_BYTES%|%RESPONSE_HEADERS_BYTES%|%RESPONSE_TRAILERS_BYTES%", "69|30|16"),
+      ("%RESPONSE_CODE_DETAILS%|%RESPONSE_CODE_DETAILS(ALLOW_WHITESPACES)%", "two_words|two words"),
     ])
   func operators(text: String, expected: String) throws {
     #expect(try format(text, source()) == expected)
@@ -132,8 +160,13 @@ struct FormatTests {
     #expect(
       try format("%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS_NUMBER%", source)
         == "Unavailable UNAVAILABLE 14")
-    source.record.grpcStatus = 99
-    #expect(try format("%GRPC_STATUS%", source) == "99")
+    // Outside of what gRPC knows: the number as it is, and −1 for what is none.
+    for (status, text) in [
+      (Int64(99), "99"), (99_999_999_999, "99999999999"), (.max, "9223372036854775807"), (-2, "-1"),
+    ] {
+      source.record.grpcStatus = status
+      #expect(try format("%GRPC_STATUS%|%GRPC_STATUS_NUMBER%", source) == "\(text)|\(text)")
+    }
   }
 
   @Test("control characters from a peer cannot forge a line")
@@ -152,6 +185,15 @@ struct FormatTests {
       ("%DURATION(x)%", "takes no argument"), ("%REQ(a):x%", "must be a number"), ("%START_TIME(%Q)%", "strftime"),
       ("%COMMON_DURATION(A:B:ms)%", "DS_RX_BEG"), ("%GRPC_STATUS(X)%", "CAMEL_STRING"), ("%PATH(XX)%", "WQ or NQ"),
       ("%REQ(a?b?c)%", "alternative"), ("%PROTOCOL", "not closed"),
+      ("%REQ(a\nb)%", "line break"), ("%START_TIME(%Y\n)%", "line break"), ("%ENVIRONMENT(a\n)%", "line break"),
+      ("%FILTER_STATE(a\nb)%", "line break"), ("%METADATA(CLUSTER:a\n)%", "line break"),
+      ("%REQ(a b)%", "not the name"), ("%RESP(a\rb)%", "not the name"), ("%TRAILER(b?a,b)%", "not the name"),
+      ("%REQ(:)%", "not the name"), ("%REQ(a\0b)%", "not the name"), ("%REQ_WITHOUT_QUERY(a:b)%", "not the name"),
+      ("%PROTOCOL:3%", "no length"), ("%START_TIME:3%", "no length"), ("%GRPC_STATUS(NUMBER):2%", "no length"),
+      ("%TRACE_ID:3%", "no length"), ("%CUSTOM_FLAGS(a)%", "no argument"), ("%GRPC_STATUS_NUMBER(x)%", "no argument"),
+      ("%ACCESS_LOG_TYPE(x)%", "no argument"), ("%UPSTREAM_LOCAL_PORT(x)%", "no argument"),
+      ("%TRACE_ID(x)%", "no argument"), ("%FILTER_STATE()%", "needs a key"), ("%UPSTREAM_METADATA%", "needs a key"),
+      ("%REQUESTED_SERVER_NAME(X)%", "SNI_ONLY"), ("%REQUESTED_SERVER_NAME(SNI_ONLY:X)%", "ORIG_OR_HOST"),
     ])
   func errors(text: String, part: String) {
     let error = #expect(throws: ConfigError.self) { try FormatProgram.compile(text, arena: arena) }
