@@ -53,6 +53,7 @@ extension WorkerEngine {
     }
     if isInternal {
       head.set(.envoyInternal, ByteView("true"))
+      if head.contains(.envoyForceTrace) { streams[s].flags.insert(.tellsRequestID) }
     } else {
       sanitise(head, edge: edge)
       if edge { head.set(.envoyExternalAddress, externalAddress(s, head, slot), flags: .sound) }

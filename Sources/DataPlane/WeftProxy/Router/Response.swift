@@ -132,7 +132,7 @@ extension WorkerEngine {
     case .passThrough: break
     }
     if !manager[].via.isEmpty { head.appendJoined(.via, separator: ByteView(", "), manager[].via) }
-    if manager[].requestIDInResponse, let kept = stream[].head {
+    if manager[].requestIDInResponse || stream[].flags.contains(.tellsRequestID), let kept = stream[].head {
       kept.view(in: replayHead)
       if let id = replayHead.first(.requestID) { head.set(.requestID, head.copy(id)) }
     }

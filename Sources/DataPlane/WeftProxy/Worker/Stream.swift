@@ -58,6 +58,8 @@ package struct Stream: Linked {
     package static let filtersAttempts = Flags(rawValue: 1 << 11)
     /// An attempt goes on when its time is over, beside the next one.
     package static let hedges = Flags(rawValue: 1 << 12)
+    /// Somebody inside asked for a trace, and is told by which number to find it.
+    package static let tellsRequestID = Flags(rawValue: 1 << 13)
   }
 
   package var downstream: DownstreamIndex

@@ -102,6 +102,25 @@ struct ClientAddressTests {
   }
 
   @Test(
+    "who asks from inside for a trace is told the request's id",
+    arguments: [
+      ("10.1.2.3", "x-envoy-force-trace: 1\r\n", true), ("10.1.2.3", "", false),
+      ("11.1.2.3", "x-envoy-force-trace: 1\r\n", false),
+    ])
+  func forcedTrace(client: String, field: String, isTold: Bool) {
+    let world = ProxyWorld()
+    world.simple(manager: { manager in
+      manager.internalAddressRanges = [CIDRRange(bytes: [10, 0, 0, 0], prefixLength: 8)]
+    })
+    let peer = world.connect()
+    peer.send("GET / HTTP/1.1\r\nHost: a\r\nx-forwarded-for: \(client)\r\nx-request-id: 7\r\n\(field)\r\n")
+    #expect(world.run { world.server.accepted.first?.text.hasSuffix("\r\n\r\n") ?? false })
+    world.server.accepted.first?.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+    #expect(world.run { peer.text.hasSuffix("\r\n\r\n") })
+    #expect(HTTP1Text(peer.received)?.first("x-request-id") == (isTold ? "7" : nil))
+  }
+
+  @Test(
     "an address in bytes is what it is as text",
     arguments: [
       "1.2.3.4", "255.255.255.255", "::", "::1", "2001:db8::ff00:42:8329", "::ffff:1.2.3.4", "1", "1.2.3.4.5",
