@@ -59,12 +59,16 @@ package struct APIServer: Sendable {
     if isRead, call.segments == ["healthz"] || call.segments == ["readyz"] { return nil }
     let host = request.head.authority
     let origin = request.head.headers["origin"]
-    switch isRead ? pages.refusal(ofHost: host, origin: origin) : pages.refusal(ofChangeBy: host, origin: origin) {
+    let refusal =
+      isRead
+      ? pages.refusal(ofHost: host, origin: origin)
+      : pages.refusal(ofChangeBy: host, origin: origin, site: request.head.headers["sec-fetch-site"])
+    switch refusal {
     case nil: return nil
     case .name:
       return .error(403, "ask by an IP address, as localhost or by a name of --api-host, not as \(host.prefix(80))")
     case .origin:
-      return .error(403, "changes from pages of another origin (\((origin ?? "").prefix(80))) are refused")
+      return .error(403, "changes from pages of another origin (\((origin ?? "cross-site").prefix(80))) are refused")
     }
   }
 

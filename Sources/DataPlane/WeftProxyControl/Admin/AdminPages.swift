@@ -53,12 +53,13 @@ package struct AdminPages {
     Page(path: "/stats/prometheus", needsPost: false, help: "statistics in Prometheus format"),
   ]
 
-  /// Answers `method` on `target` (path and query), with the form that came with it, if any. `origin` and `host` are the request's headers: a browser tells with `Origin` on behalf of
+  /// Answers `method` on `target` (path and query), with the form that came with it, if any. `origin`, `site` and `host` are the request's `Origin`, `Sec-Fetch-Site` and `Host`: a browser tells on behalf of
   /// which page it asks, and a page from elsewhere must not change anything here. `isLocal`: the page is bound to a loopback address.
   ///
   /// Nor may one that came by a name of its own: `PageGuard`.
   package func respond(
-    method: String, target: String, form: String = "", origin: String? = nil, host: String = "", isLocal: Bool = false
+    method: String, target: String, form: String = "", origin: String? = nil, site: String? = nil, host: String = "",
+    isLocal: Bool = false
   ) -> AdminResponse {
     let query = AdminQuery(target)
     let path = query.path.count > 1 && query.path.hasSuffix("/") ? String(query.path.dropLast()) : query.path
@@ -74,7 +75,7 @@ package struct AdminPages {
     if page.needsPost, method != "POST" {
       return AdminResponse(status: 405, body: "Method \(Self.printable(method)) not allowed, POST required.\n")
     }
-    if method == "POST", guardian.refusal(ofChangeBy: host, origin: origin) != nil {
+    if method == "POST", guardian.refusal(ofChangeBy: host, origin: origin, site: site) != nil {
       return AdminResponse(status: 403, body: "Cross-origin requests may not change anything.\n")
     }
     guard ["GET", "HEAD", "POST"].contains(method) else {

@@ -45,7 +45,7 @@ package struct AdminServer: Sendable {
       }
       var answer = pages.respond(
         method: request.head.method, target: request.head.target, form: form, origin: request.head.headers["origin"],
-        host: request.head.authority, isLocal: isLocal)
+        site: request.head.headers["sec-fetch-site"], host: request.head.authority, isLocal: isLocal)
       if case .modifyRuntime(let changes)? = answer.action {
         if let refusal = await modifyRuntime(changes) { answer = AdminResponse(status: 503, body: refusal + "\n") }
         answer.action = nil

@@ -5,7 +5,7 @@ import WeftRuntime
 ///
 /// A browser tells with `Origin` which page asks. A page from elsewhere can give its own name our address (DNS rebinding), and is then of the
 /// same origin: a browser may change something only by a name that cannot be made to mean us, and on a loopback address nobody has business by
-/// another.
+/// another. Whatever `Origin` says or does not say, `Sec-Fetch-Site` says that a page of another site asks, and no page can set it.
 package struct PageGuard: Sendable {
   /// Why a request is refused.
   package enum Refusal: Hashable, Sendable {
@@ -39,9 +39,10 @@ package struct PageGuard: Sendable {
     return .name
   }
 
-  /// What is wrong with a request that changes something.
-  package func refusal(ofChangeBy host: String, origin: String?) -> Refusal? {
+  /// What is wrong with a request that changes something. *Parameters*: `site` is its `Sec-Fetch-Site`.
+  package func refusal(ofChangeBy host: String, origin: String?, site: String?) -> Refusal? {
     if let refusal = refusal(ofHost: host, origin: origin) { return refusal }
+    if site == "cross-site" { return .origin }
     guard let origin, host.isEmpty || (origin != "http://\(host)" && origin != "https://\(host)") else { return nil }
     return .origin
   }

@@ -107,6 +107,28 @@ struct ControlServerTests {
     }
   }
 
+  @Test(
+    "a page of another site changes nothing, whatever it says of its origin",
+    arguments: [
+      ("cross-site", "", 403), ("cross-site", "own", 403), ("same-origin", "own", 200), ("none", "", 200),
+      ("", "", 200),
+      ("same-origin", "http://evil.example", 403),
+    ])
+  func site(site: String, origin: String, wanted: Int) async throws {
+    try await serving { url, client, server in
+      let address = try #require(server.apiAddresses.first)
+      let host = "\(address)"
+      var headers: HTTPHeaders = [:]
+      if !site.isEmpty { headers.add("sec-fetch-site", site) }
+      if !origin.isEmpty { headers.add("origin", origin == "own" ? "http://\(host)" : origin) }
+      let post = HTTPRequest(method: "POST", authority: host, target: "/api/v1/apply", headers: headers)
+      #expect(try await client.send(post, body: Array(W.rule("a").utf8), to: address).status == wanted)
+      let get = HTTPRequest(
+        method: "GET", authority: host, target: "/api/v1/objects/vs", headers: ["sec-fetch-site": site])
+      #expect(try await client.send(get, to: address).status == 200)
+    }
+  }
+
   @Test("programs call by any name where the API does not listen on loopback, until names are given")
   func names() async throws {
     let anywhere = ServiceAddress.tcp(host: "0.0.0.0", port: 0)

@@ -123,6 +123,21 @@ struct AdminPagesTests {
     #expect(pages.respond(method: "POST", target: "/quitquitquit", host: "proxy.example").action == .quit)
   }
 
+  @Test(
+    "a page of another site changes nothing, whatever it says of its origin",
+    arguments: [
+      ("cross-site", nil, nil), ("cross-site", "http://127.0.0.1:15000", nil), ("same-origin", nil, .quit),
+      ("same-site", nil, .quit), ("none", nil, .quit), (nil, nil, .quit), ("same-origin", "http://evil.example", nil),
+    ] as [(String?, String?, AdminAction?)])
+  func site(site: String?, origin: String?, action: AdminAction?) {
+    let pages = Self.pages()
+    let post = pages.respond(
+      method: "POST", target: "/quitquitquit", origin: origin, site: site, host: "127.0.0.1:15000", isLocal: true)
+    #expect(post.action == action && post.status == (action == nil ? 403 : 200))
+    let read = pages.respond(method: "GET", target: "/stats", site: site, host: "127.0.0.1:15000", isLocal: true)
+    #expect(read.status == 200)
+  }
+
   @Test("actions carry their options")
   func actions() {
     let pages = Self.pages()
