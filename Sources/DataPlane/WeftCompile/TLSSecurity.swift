@@ -78,8 +78,7 @@ package struct TLSSecurity: SecurityFactory {
     var certificates = common.certificates
     for reference in common.certificateSecrets {
       guard case .certificate(let certificate)? = secrets[reference.key]?.content else {
-        throw ConfigError(
-          path: at.field("tls_certificate_sds_secret_configs"), "no certificate secret named \"\(reference.name)\" yet")
+        throw Self.lacking("tls_certificate", reference, secrets, at.field("tls_certificate_sds_secret_configs"))
       }
       certificates.append(certificate)
     }
@@ -92,7 +91,7 @@ package struct TLSSecurity: SecurityFactory {
     var validation = common.validation
     if let reference = common.validationSecret {
       guard case .validation(let delivered)? = secrets[reference.key]?.content else {
-        throw ConfigError(path: at.field("validation_context"), "no validation secret named \"\(reference.name)\" yet")
+        throw Self.lacking("validation_context", reference, secrets, at.field("validation_context"))
       }
       validation = validation?.merging(delivered) ?? delivered
     }
@@ -123,6 +122,28 @@ package struct TLSSecurity: SecurityFactory {
     }
     return validation.trustedCA != nil || validation.trustsSystem || !validation.certificateHashes.isEmpty
       || !validation.publicKeyHashes.isEmpty
+  }
+
+  /// Why there is no secret of that kind: it has not come, or is of another.
+  private static func lacking(
+    _ kind: String, _ reference: SecretReference, _ secrets: [SecretKey: Secret], _ at: FieldPath
+  ) -> ConfigError {
+    guard let secret = secrets[reference.key] else {
+      return ConfigError(path: at, "no \(kind) secret named \"\(reference.name)\" yet")
+    }
+    return ConfigError(path: at, "secret \"\(reference.name)\" must be a \(kind), is a \(secret.content.kindName)")
+  }
+
+  /// Whether certificate and key, where both are at hand, can be used and belong together. What cannot be read is no error here: it may be
+  /// there where the proxy will run. *Cost*: blocking; cold path.
+  package static func check(_ certificate: TLSCertificate) throws(ConfigError) {
+    guard let chain = try? certificate.chain.load(), let key = try? certificate.privateKey.load() else { return }
+    let password = try? certificate.password?.load()
+    if certificate.password != nil, password == nil { return }
+    var configuration = TLSConfiguration.client()
+    configuration.verification = .none
+    configuration.identities = [TLSIdentity(chain: .bytes(chain), privateKey: .bytes(key), password: password)]
+    do throws(WeftError) { _ = try TLSContext(configuration) } catch { throw ConfigError(error.message) }
   }
 
   private static func version(_ version: CommonTLSContext.Version) -> TLSVersion? {

@@ -162,6 +162,40 @@ struct SecretTests {
     #expect(compilation.missingSecrets.isEmpty)
   }
 
+  @Test("a secret that is no certificate, or whose key is another's, is refused; the last good one stays in force")
+  func unfit() throws {
+    let authority = try TLSWorld()
+    let compiler = compiler()
+    let (a, b) = (
+      try authority.certificate(SubjectAltName(.dns, "a.test")),
+      try authority.certificate(SubjectAltName(.dns, "b.test"))
+    )
+    var state = ConfigState()
+    state.secrets[Self.key("s")] = Secret(name: "s", content: .certificate(a))
+    state.clusters = [Self.cluster("c0", secret: "s")]
+    state.listeners = [Self.listener("l", secret: "s")]
+    let before = compiler.compile(state)
+    #expect(before.rejections == [])
+    for (content, reason) in [
+      (
+        Secret.Content.validation(authority.validation),
+        "secret \"s\" must be a tls_certificate, is a validation_context"
+      ),
+      (.certificate(TLSCertificate(chain: a.chain, privateKey: b.privateKey)), "does not fit the certificate"),
+    ] {
+      state.secrets[Self.key("s")]?.content = content
+      let after = compiler.compile(state)
+      #expect(after.rejections.count == 2)
+      for refusal in after.rejections {
+        #expect(
+          refusal.message.contains(reason) && "\(refusal.path)".contains("transport_socket.common_tls_context"),
+          "\(refusal)")
+      }
+      #expect(before.snapshot.clusters[0]! == after.snapshot.clusters[0]!)
+      #expect(before.snapshot.listeners[0] == after.snapshot.listeners[0])
+    }
+  }
+
   @Test("connections without their secret fail and are counted", arguments: [true, false])
   func notReady(atListener: Bool) {
     let world = ProxyWorld(security: ToySecurity())

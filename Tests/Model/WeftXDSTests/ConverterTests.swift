@@ -433,6 +433,19 @@ struct HTTPFilterConversionTests {
     #expect(try filters("\(free),\(Self.end)").filters == expected)
   }
 
+  @Test(
+    "a field of a limit that has no effect says what holds instead",
+    arguments: [
+      ("hits_addend", "each request takes one token"), ("apply_on_stream_done", "takes its token when it comes"),
+      ("limit", "the limits are the descriptors' own"),
+      ("rate_limits", "rate_limits of envoy.filters.http.local_ratelimit"),
+      ("include_vh_rate_limits", "come with the service for rate limits"), ("colour", "is an unknown field"),
+    ])
+  func unreadField(name: String, sentence: String) {
+    let said = UnreadField.sentence(of: FieldPath().field("rate_limits").index(0).field(name))
+    #expect(said.contains(sentence) && said.contains("has no effect"), "\(said)")
+  }
+
   @Test("the router is the same typed and as a structure; what it does not know is told by path")
   func router() throws {
     let value = #"{"suppress_envoy_headers":true}"#

@@ -57,14 +57,15 @@ package enum BootstrapLoader {
       throw error.of(kind: kind, name: "")
     }
     let unknownWarnings =
-      unknown.map { ConfigError(kind: kind, path: $0, "is an unknown field and has no effect") }
+      unknown.map { ConfigError(kind: kind, path: $0, UnreadField.sentence(of: $0)) }
       + leftOut.map { ConfigError(kind: kind, path: $0, "is not supported and has no effect") }
     return Loaded(
       bootstrap: bootstrap, warnings: unknownWarnings + converter.warnings.map { $0.of(kind: kind, name: "") },
       document: document)
   }
 
-  /// Everything `load` checks and what only compiling finds: patterns, formats, files of certificates left aside.
+  /// Everything `load` checks and what only compiling finds: patterns, formats, certificates with keys of others. Files that are not there are left
+  /// aside.
   package static func validate(
     _ bytes: [UInt8], extensions: ProxyExtensions = .none
   ) throws(ConfigError) -> Loaded {
@@ -78,22 +79,60 @@ package enum BootstrapLoader {
       extensions: extensions, tables: BalancerTables(.none))
     let compilation = compiler.compile(state)
     if let first = compilation.rejections.first { throw locate(first, in: loaded.bootstrap) }
+    for (path, certificate) in certificates(of: loaded.bootstrap) {
+      do throws(ConfigError) { try TLSSecurity.check(certificate) } catch {
+        throw error.inside(path).of(kind: kind, name: "")
+      }
+    }
     return loaded
   }
 
-  /// A document that must be an object: JSON when it begins with a brace, else YAML.
+  /// Certificates with their keys, and where they stand.
+  private static func certificates(of bootstrap: Bootstrap) -> [(FieldPath, TLSCertificate)] {
+    let at = FieldPath().field("static_resources")
+    var found: [(FieldPath, TLSCertificate)] = []
+    func add(_ tls: CommonTLSContext?, _ path: FieldPath) {
+      let path = path.field("transport_socket").field("typed_config").field("common_tls_context")
+      for (i, one) in (tls?.certificates ?? []).enumerated() {
+        found.append((path.field("tls_certificates").index(i), one))
+      }
+    }
+    for (i, secret) in bootstrap.secrets.enumerated() {
+      if case .certificate(let one) = secret.content {
+        found.append((at.field("secrets").index(i).field("tls_certificate"), one))
+      }
+    }
+    for (i, cluster) in bootstrap.clusters.enumerated() { add(cluster.tls?.common, at.field("clusters").index(i)) }
+    for (i, listener) in bootstrap.listeners.enumerated() {
+      let path = at.field("listeners").index(i)
+      for (c, chain) in listener.filterChains.enumerated() {
+        add(chain.tls?.common, path.field("filter_chains").index(c))
+      }
+      add(listener.defaultFilterChain?.tls?.common, path.field("default_filter_chain"))
+    }
+    return found
+  }
+
+  /// A document that must be an object, in JSON or YAML, of which JSON is a part but for what each says of a mistake. What begins with a brace is
+  /// JSON if it can be, else YAML in flow style.
   static func parse(_ bytes: [UInt8]) throws(ConfigError) -> JSONValue {
     let first = bytes.first { $0 != 0x20 && $0 != 0x09 && $0 != 0x0a && $0 != 0x0d }
     let value: JSONValue
     if first == UInt8(ascii: "{") {
-      do throws(JSONError) { value = try JSONValue(parsing: bytes) } catch { throw ConfigError(kind: kind, "\(error)") }
+      do throws(JSONError) { value = try JSONValue(parsing: bytes) } catch {
+        do throws(YAMLError) { value = try yaml(bytes) } catch let second {
+          throw ConfigError(kind: kind, "is neither JSON (\(error)) nor YAML (\(second))")
+        }
+      }
     } else {
-      do throws(YAMLError) {
-        value = try YAML.document(String(decoding: bytes, as: UTF8.self)).value
-      } catch { throw ConfigError(kind: kind, "\(error)") }
+      do throws(YAMLError) { value = try yaml(bytes) } catch { throw ConfigError(kind: kind, "\(error)") }
     }
     guard value.objectValue != nil else { throw ConfigError(kind: kind, "must be an object, is \(value.kindName)") }
     return value
+  }
+
+  private static func yaml(_ bytes: [UInt8]) throws(YAMLError) -> JSONValue {
+    try YAML.document(String(decoding: bytes, as: UTF8.self)).value
   }
 
   /// Fields that have no effect here whatever stands in them: an extension in one of them that nobody knows is reported and left out, and

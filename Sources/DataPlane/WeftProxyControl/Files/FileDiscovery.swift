@@ -204,7 +204,7 @@ package final class FileDiscovery {
     } catch {
       throw ConfigError(path: error.path, error.message)
     }
-    warnings += unknown.map { ConfigError(path: $0, "is an unknown field and has no effect") }
+    warnings += unknown.map { ConfigError(path: $0, UnreadField.sentence(of: $0)) }
     var names: Set<String> = []
     var models: [XDSModel] = []
     for (i, resource) in XDSResponse(message).resources.enumerated() {

@@ -124,6 +124,15 @@ package struct Secret: Hashable, Sendable {
     case certificate(TLSCertificate)
     case validation(CertificateValidation)
     case generic([UInt8])
+
+    /// The field of the message that holds it.
+    package var kindName: String {
+      switch self {
+      case .certificate: "tls_certificate"
+      case .validation: "validation_context"
+      case .generic: "generic_secret"
+      }
+    }
   }
   package var name: String
   package var content: Content

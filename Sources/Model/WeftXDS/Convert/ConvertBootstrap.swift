@@ -274,7 +274,7 @@ extension Converter {
   /// Clusters, secrets and streams that static configuration names must exist where nothing else can bring them.
   private func checkReferences(_ value: Bootstrap) throws(ConfigError) {
     let clusters = Set(value.clusters.map(\.name))
-    let secrets = Set(value.secrets.map(\.name))
+    let secrets = Dictionary(value.secrets.map { ($0.name, $0.content.kindName) }) { first, _ in first }
     if let ads = value.ads, !clusters.contains(ads.cluster) {
       throw fail(
         FieldPath().field("dynamic_resources").field("ads_config").field("grpc_services").index(0).field("envoy_grpc")
@@ -303,13 +303,20 @@ extension Converter {
     }
   }
 
-  private func check(_ context: CommonTLSContext, _ secrets: Set<String>, _ at: FieldPath) throws(ConfigError) {
-    for secret in context.certificateSecrets + (context.validationSecret.map { [$0] } ?? []) {
-      if secret.source == nil, !secrets.contains(secret.name) {
+  /// `secrets`: of which kind each static one is.
+  private func check(
+    _ context: CommonTLSContext, _ secrets: [String: String], _ at: FieldPath
+  ) throws(ConfigError) {
+    let at = at.field("typed_config").field("common_tls_context")
+    let wanted =
+      context.certificateSecrets.map { ($0, "tls_certificate") }
+      + (context.validationSecret.map { [($0, "validation_context")] } ?? [])
+    for (secret, kind) in wanted where secret.source == nil {
+      guard let known = secrets[secret.name] else {
         throw fail(
-          at.field("typed_config").field("common_tls_context"),
-          "unknown static secret '\(secret.name)'; define it in static_resources.secrets or give an sds_config")
+          at, "unknown static secret '\(secret.name)'; define it in static_resources.secrets or give an sds_config")
       }
+      guard known == kind else { throw fail(at, "static secret '\(secret.name)' must be a \(kind), is a \(known)") }
     }
   }
 

@@ -49,7 +49,7 @@ extension Converter {
         let options = JSONDecodingOptions(unknownFields: .collect, registry: Self.registry)
         message = try M(json: try value.json(), options: options, unknown: &paths)
       } catch { throw ConfigError(path: at.appending(error.path), error.message) }
-      for path in paths { warn(at.appending(path), "is an unknown field and has no effect") }
+      for path in paths { warn(at.appending(path), UnreadField.sentence(of: path)) }
       try unknown(message, at)
       return message.serialized()
     }

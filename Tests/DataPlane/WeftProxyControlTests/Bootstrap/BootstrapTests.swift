@@ -1,6 +1,8 @@
 import Testing
 import WeftBase
 import WeftModel
+import WeftTLS
+import WeftTelemetry
 import WeftTestKit
 
 @testable import WeftProxyControl
@@ -43,6 +45,130 @@ struct BootstrapTests {
     let yaml = try BootstrapLoader.load(try Self.bytes("valid", "one-route.yaml"))
     let json = try BootstrapLoader.load(try Self.bytes("valid", "as-json.json"))
     #expect(yaml.bootstrap == json.bootstrap)
+  }
+
+  @Test("a key that is another certificate's is refused where it stands; files that are not there are left aside")
+  func keyOfAnother() throws {
+    let authority = try TLSWorld()
+    let (a, b) = (
+      try authority.certificate(SubjectAltName(.dns, "a.test")),
+      try authority.certificate(SubjectAltName(.dns, "b.test"))
+    )
+    func source(_ source: DataSource) -> String {
+      guard case .inline(let bytes) = source else { return "{ filename: /nowhere/at/all.pem }" }
+      return "{ inline_string: \(JSONEscape.quoted(String(decoding: bytes, as: UTF8.self))) }"
+    }
+    let (right, wrong, away) = (
+      "{ certificate_chain: \(source(a.chain)), private_key: \(source(a.privateKey)) }",
+      "{ certificate_chain: \(source(a.chain)), private_key: \(source(b.privateKey)) }",
+      "{ certificate_chain: \(source(a.chain)), private_key: \(source(.file(path: ""))) }"
+    )
+    let type = "\"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3"
+    func tls(_ side: String, _ pair: String) -> String {
+      "transport_socket: { name: t, typed_config: { \(type).\(side), common_tls_context: { tls_certificates: [\(right), \(pair)] } } }"
+    }
+    func bootstrap(_ secret: String, _ cluster: String, _ chain: String, _ standard: String) -> [UInt8] {
+      let tcp =
+        "filters: [{ name: t, typed_config: { \"@type\": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: t, cluster: c } }]"
+      return Array(
+        """
+        static_resources:
+          secrets: [{ name: s, tls_certificate: \(secret) }]
+          clusters: [{ name: c, type: STATIC, \(tls("UpstreamTlsContext", cluster)) }]
+          listeners:
+          - name: l
+            address: { socket_address: { address: 127.0.0.1, port_value: 0 } }
+            filter_chains: [{ filter_chain_match: { server_names: [x] }, \(tcp), \(tls("DownstreamTlsContext", chain)) }]
+            default_filter_chain: { \(tcp), \(tls("DownstreamTlsContext", standard)) }
+        """.utf8)
+    }
+    _ = try Self.validate(bootstrap(right, right, right, right))
+    _ = try Self.validate(bootstrap(away, away, away, away))
+    let inside = "transport_socket.typed_config.common_tls_context.tls_certificates[1]"
+    for (bytes, path) in [
+      (bootstrap(wrong, right, right, right), "secrets[0].tls_certificate"),
+      (bootstrap(right, wrong, right, right), "clusters[0].\(inside)"),
+      (bootstrap(right, right, wrong, right), "listeners[0].filter_chains[0].\(inside)"),
+      (bootstrap(right, right, right, wrong), "listeners[0].default_filter_chain.\(inside)"),
+    ] {
+      let error = #expect(throws: ConfigError.self) { try Self.validate(bytes) }
+      #expect(error.map { "\($0.path)" } == "static_resources.\(path)")
+      #expect(error?.message.contains("does not fit the certificate") ?? false, "\(error?.message ?? "")")
+    }
+  }
+
+  @Test("a static secret of another kind than its place wants is refused")
+  func kindOfSecret() throws {
+    let type = "\"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+    for (secret, place, reason) in [
+      (
+        "validation_context: {}", "tls_certificate_sds_secret_configs: [{ name: s }]",
+        "must be a tls_certificate, is a validation_context"
+      ),
+      (
+        "tls_certificate: { certificate_chain: { filename: /a }, private_key: { filename: /b } }",
+        "validation_context_sds_secret_config: { name: s }", "must be a validation_context, is a tls_certificate"
+      ),
+      (
+        "generic_secret: { secret: { inline_string: x } }", "tls_certificate_sds_secret_configs: [{ name: s }]",
+        "is a generic_secret"
+      ),
+    ] {
+      let bytes = Array(
+        """
+        static_resources:
+          secrets: [{ name: s, \(secret) }]
+          clusters: [{ name: c, type: STATIC, transport_socket: { name: t, typed_config: { \(type), common_tls_context: { \(place) } } } }]
+        """.utf8)
+      let error = #expect(throws: ConfigError.self) { try Self.validate(bytes) }
+      #expect(error?.message.contains(reason) ?? false, "\(error?.message ?? "")")
+    }
+  }
+
+  @Test("a document in flow style is YAML where it is no JSON; one that is neither says both reasons")
+  func flowStyle() throws {
+    let flow = Array(
+      "{admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}, # why\n static_resources: {}}".utf8)
+    let json = Array(
+      #"{"admin":{"address":{"socket_address":{"address":"127.0.0.1","port_value":0}}},"static_resources":{}}"#.utf8)
+    #expect(try BootstrapLoader.load(flow).bootstrap == BootstrapLoader.load(json).bootstrap)
+    for text in ["{admin: {}", #"{"admin":{}, "admin":{}}"#, "{admin: {}, admin: {}}", "{a: *b}"] {
+      let error = #expect(throws: ConfigError.self, "\(text)") { try BootstrapLoader.load(Array(text.utf8)) }
+      #expect(error?.message.hasPrefix("is neither JSON (") ?? false, "\(error?.message ?? "")")
+    }
+  }
+
+  @Test("fields of rate limits that have no effect say what holds instead")
+  func rateLimits() throws {
+    let actions = "actions: [{ remote_address: {} }]"
+    let loaded = try BootstrapLoader.load(
+      Array(
+        """
+        static_resources:
+          clusters: [{ name: c, type: STATIC }]
+          listeners:
+          - name: l
+            address: { socket_address: { address: 127.0.0.1, port_value: 1 } }
+            filter_chains:
+            - filters:
+              - name: http
+                typed_config:
+                  "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+                  stat_prefix: x
+                  http_filters:
+                  - name: envoy.filters.http.router
+                    typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
+                  route_config:
+                    virtual_hosts:
+                    - { name: v, domains: ["*"], rate_limits: [{ \(actions) }], routes: [{ match: { prefix: / }, redirect: {} },
+                        { match: { prefix: /a }, route: { cluster: c, rate_limits: [{ \(actions) }], include_vh_rate_limits: true } }] }
+        """.utf8), extensions: .basics)
+    let said = Dictionary(
+      loaded.warnings.map { ("\($0.path)".split(separator: ".").last.map(String.init) ?? "", $0.message) }
+    ) { first, second in first == second ? first : "\(first) and \(second)" }
+    #expect(said["rate_limits"]?.contains("rate_limits of envoy.filters.http.local_ratelimit") ?? false)
+    #expect(said["include_vh_rate_limits"]?.contains("come with the service for rate limits") ?? false)
+    #expect(loaded.warnings.count == 3, "\(loaded.warnings)")
   }
 
   private func resolver(_ config: String, cluster: String = "") -> [UInt8] {
