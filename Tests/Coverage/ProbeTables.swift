@@ -163,6 +163,7 @@ extension ProbeTables {
     "envoy.config.accesslog.v3.StatusCodeFilter": ["comparison": ["value": ["default_value": 5]]],
     "envoy.config.accesslog.v3.DurationFilter": ["comparison": ["value": ["default_value": 5]]],
     "envoy.config.accesslog.v3.HeaderFilter": ["header": ["name": "x"]],
+    "envoy.config.accesslog.v3.RuntimeFilter": ["runtime_key": "a.key"],
     "envoy.config.bootstrap.v3.Admin": ["address": ["socket_address": ["address": "127.0.0.1", "port_value": 1]]],
     "envoy.config.core.v3.Address": ["socket_address": ["address": "127.0.0.1", "port_value": 1]],
     "envoy.config.core.v3.SocketAddress": ["address": "127.0.0.1", "port_value": 1],
