@@ -20,8 +20,8 @@ struct RetryTests {
       ("retriable-status-codes", 426, -1, false), ("unavailable", 200, 14, true), ("unavailable", 200, 13, false),
       ("cancelled", 200, 1, true), ("deadline-exceeded", 200, 4, true), ("internal", 200, 13, true),
       ("resource-exhausted", 200, 8, true), ("reset", 503, -1, false),
-    ] as [(String, UInt16, Int32, Bool)])
-  func responses(on: String, status: UInt16, grpc: Int32, expected: Bool) {
+    ] as [(String, UInt16, Int64, Bool)])
+  func responses(on: String, status: UInt16, grpc: Int64, expected: Bool) {
     let rules = Self.rules(on) { $0.retriableStatusCodes = [425] }
     #expect(rules.wantsRetry(status: status, grpcStatus: grpc) == expected)
   }
