@@ -22,6 +22,8 @@ final class ConfigStorm {
   private let usesDiscovery: Bool
   private let hasCopies: Bool
   private var names = 0
+  /// The last version that was made, in force or not.
+  private var newest = 0
 
   init(_ mesh: SimMesh) {
     self.mesh = mesh
@@ -36,15 +38,17 @@ final class ConfigStorm {
     for _ in 0..<count { world.after(world.milliseconds(0...span)) { [self] in change() } }
   }
 
-  /// Puts the next version into force.
+  /// Makes the next version, and puts it into force at once or, where it asks a cluster that is on its way, when that is there.
   func change() {
-    let version = traffic.version + 1
+    newest += 1
+    let version = newest
     var ports = SimMesh.inboundPorts.filter { _ in world.chance(2, in: 3) }
     if ports.isEmpty { ports = [world.pick(SimMesh.inboundPorts)] }
     reachable.append([])
     var clusters = [service("svc", ports, version)]
     clusters.append(service("svc-too", [world.pick(ports)], version))
     // Copies come and go with the configuration, under way or not.
+    let hadCopies = mesh.outbound.config.clusters.contains { $0.name == "copies" }
     if hasCopies, world.chance(3, in: 4) {
       clusters.append(mesh.cluster("copies", [SimMesh.copyPort], mesh.serversSpeak))
     }
@@ -63,9 +67,33 @@ final class ConfigStorm {
     mesh.outbound.config.listeners =
       [mesh.listener("outbound", SimMesh.outboundPort, mesh.manager(mesh.outbound, "out", source))] + changeBystanders()
     mesh.outbound.config.clusters = clusters
-    mesh.outbound.apply()
-    traffic.version = version
+    mesh.outbound.config.awaitedClusters = []
+    if version > 1, !hadCopies, clusters.contains(where: { $0.name == "copies" }),
+      RandomSource.mix(world.seed, UInt64(version)) % 2 == 0
+    {
+      holdBack(version)
+    } else {
+      mesh.outbound.apply()
+      traffic.version = version
+    }
     world.tell("version \(version): servers \(reachable[version].sorted())")
+  }
+
+  /// The cluster that gets copies comes later: until then requests go on under the version that is in force.
+  private func holdBack(_ version: Int) {
+    let clusters = mesh.outbound.config.clusters
+    mesh.outbound.config.clusters.removeAll { $0.name == "copies" }
+    mesh.outbound.config.awaitedClusters = ["copies"]
+    mesh.outbound.apply(mayWarm: true)
+    traffic.probes.reached("version held back for a cluster on its way")
+    world.after(.milliseconds(1 + Int(RandomSource.mix(world.seed, UInt64(version) << 8) % 200))) { [self] in
+      // Another one has taken its place.
+      guard newest == version else { return }
+      mesh.outbound.config.clusters = clusters
+      mesh.outbound.config.awaitedClusters = []
+      mesh.outbound.apply()
+      traffic.version = version
+    }
   }
 
   private func mark(_ name: String, _ version: Int) -> HeaderValueOption {
@@ -167,7 +195,7 @@ final class ConfigStorm {
       return
     }
     world.expect(
-      (config...traffic.version).contains { reachable[$0].contains(port) },
+      (config...newest).contains { reachable[$0].contains(port) },
       "#\(exchange.id): version \(config) served by \(port), which neither it nor a later one has")
     if config != traffic.version { traffic.probes.reached("answer under a configuration that was replaced") }
     if config > exchange.version { traffic.probes.reached("request on its way met a new configuration") }

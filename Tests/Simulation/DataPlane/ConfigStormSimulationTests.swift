@@ -11,6 +11,7 @@ struct ConfigStormSimulationTests {
       "priorities", "cluster made anew", "cluster added", "cluster removed", "listener added", "listener removed",
       "answer under a configuration that was replaced", "request on its way met a new configuration",
       "pipelined request",
+      "version held back for a cluster on its way",
       "multiplexed request", "upstream connection used again", "request waited for a connection",
     ], others: DataPlaneSimulationTests.probes.names)
 
