@@ -21,9 +21,12 @@ struct FilterChains {
     let version: UInt64
     /// Clusters that the filters ask: found, and those that did not exist.
     let clusters: (found: Set<String>, missing: Set<String>)
+    /// What the filters say without effect. Paths begin at the manager's fields.
+    let warnings: [ConfigError]
     fileprivate let filters: [ConfiguredFilter]
     fileprivate let upgradeFilters: [UpgradeConfiguration]
     fileprivate let statPrefix: String
+    fileprivate let passesWhole: Bool
 
     fileprivate func holds(_ positions: [String: Int32]) -> Bool {
       clusters.found.allSatisfy { positions[$0] != nil } && clusters.missing.allSatisfy { positions[$0] == nil }
@@ -47,25 +50,28 @@ struct FilterChains {
     of manager: HTTPConnectionManager, at place: String, _ positions: [String: Int32]
   ) throws(ConfigError) -> Unit {
     let own = manager.upgrades.filter { $0.filters != nil }
+    let passesWhole = manager.protocolCodec != nil
     if let known = units[place], known.filters == manager.filters, known.upgradeFilters == own,
-      known.statPrefix == manager.statPrefix,
+      known.statPrefix == manager.statPrefix, known.passesWhole == passesWhole,
       known.holds(positions)
     {
       return known
     }
     let storage = SnapshotStorage(runtime: runtime)
     let names = Names()
-    let context = FilterContext(storage: storage, metrics: metrics, statPrefix: manager.statPrefix) { name in
-      names.position(of: name, positions)
-    }
+    let context = FilterContext(
+      storage: storage, metrics: metrics, statPrefix: manager.statPrefix, passesWhole: passesWhole
+    ) { names.position(of: $0, positions) }
     var builder = FilterChainBuilder(context)
-    try add(manager.filters, chain: 0, at: FieldPath().field("http_filters"), to: &builder)
+    var warnings: [ConfigError] = []
+    try add(manager.filters, chain: 0, at: FieldPath().field("http_filters"), to: &builder, &warnings)
     var number = 0
     for (i, upgrade) in manager.upgrades.enumerated() {
       guard let filters = upgrade.filters else { continue }
       number += 1
       try add(
-        filters, chain: number, at: FieldPath().field("upgrade_configs").index(i).field("filters"), to: &builder)
+        filters, chain: number, at: FieldPath().field("upgrade_configs").index(i).field("filters"), to: &builder,
+        &warnings)
     }
     func keep(_ number: Int) -> ConfigRef<HTTPFilterChain>? { builder.build(number).map { storage.keep($0) } }
     var upstream: ConfigRef<HTTPFilterChain>?
@@ -79,15 +85,15 @@ struct FilterChains {
     let unit = Unit(
       builder: builder, chain: keep(0), upstream: upstream,
       upgrades: own.enumerated().map { ($1.type.lowercased(), keep($0 + 1)) }, storage: storage, version: version,
-      clusters: (names.found, names.missing), filters: manager.filters, upgradeFilters: own,
-      statPrefix: manager.statPrefix)
+      clusters: (names.found, names.missing), warnings: warnings, filters: manager.filters, upgradeFilters: own,
+      statPrefix: manager.statPrefix, passesWhole: passesWhole)
     units[place] = unit
     return unit
   }
 
   private func add(
     _ filters: [ConfiguredFilter], chain: Int, at path: FieldPath, to builder: inout FilterChainBuilder,
-    isUpstream: Bool = false
+    _ warnings: inout [ConfigError], isUpstream: Bool = false
   ) throws(ConfigError) {
     for (i, filter) in filters.enumerated() {
       guard case .filter(let config) = filter.configuration else { continue }
@@ -101,6 +107,7 @@ struct FilterChains {
       do throws(ConfigError) {
         try builder.add(type, named: filter.name, config, isDisabled: filter.isDisabled, chain: chain)
       } catch { throw error.inside(at) }
+      warnings += builder.takeWarnings().map { $0.inside(at) }
     }
   }
 
@@ -111,7 +118,8 @@ struct FilterChains {
     if filters.isEmpty { return nil }
     var builder = FilterChainBuilder(
       FilterContext(storage: storage, metrics: metrics, statPrefix: statPrefix) { _ in -1 })
-    try add(filters, chain: 0, at: path, to: &builder, isUpstream: true)
+    var warnings: [ConfigError] = []
+    try add(filters, chain: 0, at: path, to: &builder, &warnings, isUpstream: true)
     return builder.build().map { storage.keep($0) }
   }
 

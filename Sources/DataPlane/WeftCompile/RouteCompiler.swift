@@ -39,7 +39,9 @@ struct RouteCompiler {
         do throws(ConfigError) {
           conditions.append(try condition(route.match))
           var compiled = try self.route(route, host, configuration)
+          let told = filters?.warningCount ?? 0
           try override(&compiled, route, host, configuration, ofHost)
+          filters?.placeWarnings(after: told, at: path.field("routes").index(r))
           routes.append(storage.keep(compiled))
         } catch {
           throw error.inside(path.field("routes").index(r))

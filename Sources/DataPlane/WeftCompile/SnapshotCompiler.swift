@@ -67,6 +67,8 @@ package final class SnapshotCompiler {
     var names: ClusterNames
     /// Every cluster to whose position it leads, through its route tables, too.
     var reached: Set<String>
+    /// What its HTTP filters say without effect.
+    var warnings: [ConfigError]
   }
 
   let metrics: MetricsRegistry
@@ -233,6 +235,7 @@ package final class SnapshotCompiler {
     result.missingSecrets = missingSecrets
     result.usedClusters = reachedClusters
     result.warnings = routes.sorted { $0.key < $1.key }.flatMap(\.value.warnings)
+    result.warnings += listeners.sorted { $0.key < $1.key }.flatMap(\.value.warnings)
     result.heldUntil = heldUntil
     result.tables = orders.sorted { $0.key < $1.key }.map(\.value)
     return result
@@ -749,6 +752,8 @@ package final class SnapshotCompiler {
       load: { (source) throws(ConfigError) in try source.load() }, filters: namesFilters ? filters.builder : nil,
       retryPriorities: extensions.retryPriorities)
     let table: RouteTable
+    // Of a table that was not taken.
+    _ = filters.builder.takeWarnings()
     do throws(ConfigError) { table = try compiler.compile(configuration) } catch {
       // A cluster that must exist may be on its way.
       if waits(for: names.found, names.missing) { return held(key, filtersVersion) }
@@ -764,7 +769,7 @@ package final class SnapshotCompiler {
     let unit = RouteUnit(
       unit: Unit(model: configuration, value: storage.keep(table), storage: storage), names: names,
       version: routeVersion, filters: filtersVersion,
-      warnings: warnings(of: configuration, for: manager, in: listener, chain, state))
+      warnings: warnings(of: configuration, for: manager, filters, in: listener, chain, state))
     // Configurations that a route does not override are the chain's.
     if namesFilters { storage.retain(filters.storage) }
     routes[key] = unit
@@ -773,17 +778,20 @@ package final class SnapshotCompiler {
 
   /// What a table says that has no effect behind the managers that use it.
   private func warnings(
-    of table: RouteConfiguration, for manager: HTTPConnectionManager, in listener: Listener, _ chain: Int,
-    _ state: ConfigState
+    of table: RouteConfiguration, for manager: HTTPConnectionManager, _ filters: FilterChains.Unit,
+    in listener: Listener, _ chain: Int, _ state: ConfigState
   ) -> [ConfigError] {
+    let ofFilters = filters.builder.takeWarnings()
     guard case .discovered(let name, _) = manager.routes else {
       // Of its copies the converter tells.
       let place = listener.allChains[chain].filters.count - 1
       let at = listener.path(ofChain: chain).field("filters").index(place).field("typed_config").field("route_config")
-      return table.withoutEffect(behind: [manager]).filter {
+      let own = table.withoutEffect(behind: [manager]).filter {
         $0.path.elements.last != .field("request_mirror_policies")
       }
-      .map { $0.inside(at).of(kind: "envoy.config.listener.v3.Listener", name: listener.name) }
+      return (ofFilters + own).map {
+        $0.inside(at).of(kind: "envoy.config.listener.v3.Listener", name: listener.name)
+      }
     }
     let managers = state.listeners.flatMap(\.allChains).flatMap(\.filters).compactMap { filter in
       if case .httpConnectionManager(let other) = filter, case .discovered(name, _) = other.routes {
@@ -792,7 +800,7 @@ package final class SnapshotCompiler {
         nil
       }
     }
-    return table.withoutEffect(behind: managers).map {
+    return (ofFilters + table.withoutEffect(behind: managers)).map {
       $0.of(kind: "envoy.config.route.v3.RouteConfiguration", name: table.name)
     }
   }
@@ -875,8 +883,14 @@ package final class SnapshotCompiler {
       storage.retain(table.unit.storage)
       reached.formUnion(table.names.found)
     }
+    let warnings = filters.sorted { $0.key < $1.key }.flatMap { chain, unit in
+      let place = listener.allChains[chain].filters.count - 1
+      let at = listener.path(ofChain: chain).field("filters").index(place).field("typed_config")
+      return unit.warnings.map { $0.inside(at).of(kind: "envoy.config.listener.v3.Listener", name: listener.name) }
+    }
     return ListenerUnit(
-      unit: Unit(model: model, value: storage.keep(compiled), storage: storage), names: names, reached: reached)
+      unit: Unit(model: model, value: storage.keep(compiled), storage: storage), names: names, reached: reached,
+      warnings: warnings)
   }
 }
 

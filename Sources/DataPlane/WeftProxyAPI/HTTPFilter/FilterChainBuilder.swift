@@ -14,15 +14,52 @@ package struct FilterContext {
   package let statPrefix: String
   /// Position of a cluster by name; −1 when there is none (yet).
   package let cluster: (String) -> Int32
+  /// Whether messages are a protocol's that passes them whole (`ProtocolCodec`), so that no content is seen, held or paced.
+  package let passesWhole: Bool
+  private let warnings: Warnings
+
+  private final class Warnings {
+    var list: [ConfigError] = []
+  }
 
   package init(
-    storage: SnapshotStorage, metrics: MetricsRegistry, statPrefix: String, cluster: @escaping (String) -> Int32
+    storage: SnapshotStorage, metrics: MetricsRegistry, statPrefix: String, passesWhole: Bool = false,
+    cluster: @escaping (String) -> Int32
   ) {
     self.storage = storage
     self.metrics = metrics
     self.statPrefix = statPrefix
+    self.passesWhole = passesWhole
     self.cluster = cluster
+    warnings = Warnings()
   }
+
+  /// The same for what a route says about a filter.
+  init(_ other: FilterContext, into storage: SnapshotStorage, cluster: @escaping (String) -> Int32) {
+    self.storage = storage
+    metrics = other.metrics
+    statPrefix = other.statPrefix
+    passesWhole = other.passesWhole
+    self.cluster = cluster
+    warnings = other.warnings
+  }
+
+  /// Tells that a field of the filter's message has no effect where it stands. The filter serves all the same.
+  package func warn(_ path: FieldPath, _ message: String) { warnings.list.append(ConfigError(path: path, message)) }
+
+  /// The warnings since the last call.
+  package func takeWarnings() -> [ConfigError] {
+    defer { warnings.list = [] }
+    return warnings.list
+  }
+
+  /// Puts `path` in front of the warnings that came after the first `count`; nil: forgets them.
+  fileprivate func placeWarnings(after count: Int, at path: FieldPath?) {
+    guard let path else { return warnings.list.removeSubrange(count...) }
+    for i in warnings.list.indices.dropFirst(count) { warnings.list[i] = warnings.list[i].inside(path) }
+  }
+
+  fileprivate var warningCount: Int { warnings.list.count }
 
   /// The blocks of every worker for the scope `prefix` (`http.*.fault.`, with `*` for `name`), by the worker's number.
   package func stats<M: Metric>(_ metric: M.Type, _ prefix: String, name: String) -> ConstantTable<StatBlock<M>> {
@@ -61,6 +98,13 @@ package struct FilterChainBuilder {
   private var alignment = 1
 
   package init(_ context: FilterContext) { self.context = context }
+
+  /// What filters have said without effect since the last call, of their own messages (by the caller's paths) or of routes'.
+  package func takeWarnings() -> [ConfigError] { context.takeWarnings() }
+
+  /// How many there are that were not taken; where those behind them stand.
+  package var warningCount: Int { context.warningCount }
+  package func placeWarnings(after count: Int, at path: FieldPath) { context.placeWarnings(after: count, at: path) }
 
   /// Adds a filter behind the others of chain number `chain`. *Errors*: what the filter says of its message; chains that are too long or keep too much.
   package mutating func add(
@@ -140,10 +184,15 @@ package struct FilterChainBuilder {
             "is of type \(config.typeName); filter \(member.name) takes \(wanted.isEmpty ? "none" : wanted)")
         }
       }
+      let place = last.1.field("typed_per_filter_config").key(member.name)
+      let warnings = context.warningCount
       do throws(ConfigError) {
         slots.append(
           try override(member.type, FilterSource(chain: member.config, overrides: overrides), storage, cluster))
-      } catch { throw error.inside(last.1.field("typed_per_filter_config").key(member.name)) }
+      } catch { throw error.inside(place) }
+      // What another level says was told where that one was compiled.
+      let isOwn = levels.last?.filters[member.name] != nil
+      context.placeWarnings(after: warnings, at: isOwn ? place : nil)
     }
     return differs ? storage.arena.table(slots) : nil
   }
@@ -151,9 +200,7 @@ package struct FilterChainBuilder {
   private func override<F: HTTPFilter>(
     _ type: F.Type, _ source: FilterSource, _ storage: SnapshotStorage, _ cluster: @escaping (String) -> Int32
   ) throws(ConfigError) -> FilterConfigSlot {
-    let own = FilterContext(
-      storage: storage, metrics: context.metrics, statPrefix: context.statPrefix, cluster: cluster)
-    return Self.slot(try F.compile(source, own), storage)
+    Self.slot(try F.compile(source, FilterContext(context, into: storage, cluster: cluster)), storage)
   }
 
   /// Chain number `number`; nil when it has no filters.

@@ -26,7 +26,14 @@ extension Fault {
       try read.headers(message.headers, FieldPath().field("headers")), "headers")
     config.nodes = context.storage.arena.table(message.downstreamNodes.map { context.storage.text($0) })
     if let limit = message.maxActiveFaults { config.maxActive = UInt64(limit.value) }
-    if let limit = message.responseRateLimit { try compile(limit, &config, read) }
+    if let limit = message.responseRateLimit {
+      try compile(limit, &config, read)
+      if context.passesWhole {
+        context.warn(
+          FieldPath().field("response_rate_limit"),
+          "has no effect: messages of the connection manager's protocol pass whole")
+      }
+    }
     // What a request asks for is bounded by the configured share.
     config.injects =
       config.delay != .none && config.delayShare.partsPerMillion > 0
