@@ -52,8 +52,8 @@ final class SimMesh {
     traffic = SimTraffic(world, knobs: knobs, probes: probes)
     clients = SimEnds(world, world.addProcess("clients"))
     servers = SimEnds(world, world.addProcess("servers"))
-    outbound = SimProxy(world, "outbound")
-    inbound = SimProxy(world, "inbound sidecar")
+    outbound = SimProxy(world, "outbound", scopes: ["out"])
+    inbound = SimProxy(world, "inbound sidecar", scopes: ["in"])
     serversSpeak = world.pick([.http1, .http1, .http2])
     for port in Self.serverPorts + [Self.copyPort] { listen(port) }
   }
@@ -279,8 +279,8 @@ final class SimMesh {
     }
     if world.failures.isEmpty {
       world.run(for: .seconds(180))
-      outbound.checkEnd(scopes: ["out"], clusters: outbound.config.clusters.map(\.name))
-      inbound.checkEnd(scopes: ["in"], clusters: inbound.config.clusters.map(\.name))
+      outbound.checkEnd(clusters: outbound.config.clusters.map(\.name))
+      inbound.checkEnd(clusters: inbound.config.clusters.map(\.name))
       countProbes()
     }
     if SimSeeds.isSingle {

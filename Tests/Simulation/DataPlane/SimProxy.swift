@@ -28,6 +28,9 @@ final class SimProxy {
   let process: SimWorld.Process
   let engine: WorkerEngine
   let registry = MetricsRegistry(workers: 1)
+  /// Where its HTTP listeners count. What is counted there is balanced against the whole log, so it stays when a listener goes and comes again.
+  let scopes: [String]
+  private let leases: [ScopeLease]
   private let logs = AccessLogFiles(workers: 1)
   private let folder = TemporaryDirectory()
   private let compiler: SnapshotCompiler
@@ -36,11 +39,13 @@ final class SimProxy {
   private var activeClusters = 0
 
   init(
-    _ world: SimWorld, _ name: String, limits: WorkerEngine.Limits = WorkerEngine.Limits(),
+    _ world: SimWorld, _ name: String, scopes: [String], limits: WorkerEngine.Limits = WorkerEngine.Limits(),
     security: (any SecurityFactory)? = nil
   ) {
     self.world = world
     self.name = name
+    self.scopes = scopes
+    leases = scopes.map { [registry] in registry.lease(ScopeKey(.http, $0)) }
     process = world.addProcess(name)
     engine = WorkerEngine(
       loop: process.loop, number: 0, registry: registry, limits: limits,
@@ -138,7 +143,7 @@ final class SimProxy {
   }
 
   /// At every moment: gauges say what is there.
-  func checkGauges(scopes: [String]) {
+  func checkGauges() {
     var connections = 0
     var requests = 0
     engine.downstreams.forEach { d in
@@ -178,7 +183,7 @@ final class SimProxy {
   }
 
   /// When everything is over: nothing is left, and the books balance.
-  func checkEnd(scopes: [String], clusters: [String]) {
+  func checkEnd(clusters: [String]) {
     func none(_ count: Int, _ what: String) { world.expect(count == 0, "\(name): \(count) \(what) left at the end") }
     none(engine.streams.count, "streams")
     none(engine.downstreams.count, "client connections")

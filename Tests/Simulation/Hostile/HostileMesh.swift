@@ -77,7 +77,7 @@ final class HostileMesh {
     limits.halfMessageBytes = world.pick([60_000, 64 << 20])
     limits.messagesUnderWay = world.pick([3, 1_024])
     limits.queuedAnswerBytes = world.pick([100_000, 32 << 20])
-    edge = SimProxy(world, "edge", limits: limits, security: HostileSecurity())
+    edge = SimProxy(world, "edge", scopes: Self.scopes, limits: limits, security: HostileSecurity())
     filters = HostileFilters(world: world)
     honestSpeak = world.pick([.http1, .http2])
     honestPolicy = world.pick([.roundRobin, .leastRequest, .random, .ringHash, .maglev])
@@ -195,7 +195,7 @@ final class HostileMesh {
       round += 1
       edge.checkBounds()
       if round % 8 != 0 { return }
-      edge.checkGauges(scopes: Self.scopes)
+      edge.checkGauges()
       watch()
     }
     if !world.run(
@@ -215,7 +215,7 @@ final class HostileMesh {
       for end in attackers.liveEnds { attackers.process.loop.close(end.c, .reset) }
       // Longer than a listener that is gone waits for its connections.
       world.run(for: .seconds(700))
-      edge.checkEnd(scopes: Self.scopes, clusters: edge.config.clusters.map(\.name))
+      edge.checkEnd(clusters: edge.config.clusters.map(\.name))
       countProbes()
     }
     if SimSeeds.isSingle { edge.tellLog() }
