@@ -100,7 +100,7 @@ extension DirectorySource {
       await quiet(watch, times)
       // A new place may have changed before it was watched: look until there is none.
       var looks = 0
-      while try watch.follow(listing().places), looks < DirectoryScan.depthLimit { looks += 1 }
+      while try watch.follow(listing().places), looks < limits.depth { looks += 1 }
       let hold = Hold(unfinished: watch.unfinished(patience: times.writer), grace: times.grace)
       let report = await teller.pass(self, hold)
       if (report?.waiting ?? 0) > 0 { watch.wake(after: times.grace) }
@@ -133,7 +133,7 @@ extension DirectorySource {
   /// An unreadable directory has places, too: where it would come back.
   private func listing() -> DirectoryListing {
     do throws(DirectoryError) {
-      return try DirectoryScan.listing(of: path)
+      return try DirectoryScan.listing(of: path, limits: limits)
     } catch {
       var listing = DirectoryListing()
       listing.places.addLinks(of: path, isRoot: true)

@@ -24,10 +24,46 @@ struct FileSignature: Hashable, Sendable {
 
 /// Why a directory or file cannot be read.
 struct DirectoryError: Error, Equatable, CustomStringConvertible {
-  var path: String
-  var code: Int32
+  enum Reason: Equatable {
+    /// An `errno`.
+    case system(Int32)
+    /// `path` is the first file too many.
+    case tooManyFiles(Int)
+    /// `path` is the first folder too deep.
+    case tooDeep(Int)
+  }
 
-  var description: String { "\(path): \(unsafe String(cString: strerror(code)))" }
+  var path: String
+  var reason: Reason
+
+  init(path: String, code: Int32) { self.init(path: path, .system(code)) }
+
+  init(path: String, _ reason: Reason) {
+    self.path = path
+    self.reason = reason
+  }
+
+  var description: String {
+    switch reason {
+    case .system(let code): "\(path): \(unsafe String(cString: strerror(code)))"
+    case .tooManyFiles(let limit):
+      "\(path): beyond the limit of \(limit) configuration files in one directory; \(Self.consequence)"
+    case .tooDeep(let limit): "\(path): below the limit of \(limit) levels of folders; \(Self.consequence)"
+    }
+  }
+
+  private static let consequence =
+    "nothing of the directory is read until it keeps to the limit: name parts of it by a --config-dir each"
+}
+
+/// How large a directory of configuration may be. One that is larger is not read at all: what lies beyond must not look like gone.
+package struct DirectoryLimits: Sendable {
+  /// Configuration files of the directory and all folders in it.
+  package var files = 10_000
+  /// Levels of folders below the directory.
+  package var depth = 16
+
+  package init() {}
 }
 
 /// What one look at a directory found.
@@ -51,24 +87,23 @@ enum DirectoryScan {
     }
   }
 
-  static let fileLimit = 10_000
-  static let depthLimit = 16
-
   /// The files under `root` that hold configuration (`.yaml`, `.yml`, `.json`). Names that begin with a dot are left
-  /// out; symbolic links are followed, except back to a directory they are in. *Errors*: the directory, or one below it, cannot be read: an answer would be
-  /// incomplete.
-  static func listing(of root: String) throws(DirectoryError) -> DirectoryListing {
+  /// out; symbolic links are followed, except back to a directory they are in. *Errors*: the directory, or something below it, cannot be read, or is larger
+  /// than `limits`: an answer would be incomplete.
+  static func listing(
+    of root: String, limits: DirectoryLimits = DirectoryLimits()
+  ) throws(DirectoryError) -> DirectoryListing {
     var found = DirectoryListing()
     found.places.addLinks(of: root, isRoot: true)
     var status = stat()
     // The root that is not there is told by `scan`.
     let places = unsafe stat(root, &status) == 0 ? [Place(status)] : []
-    try scan(root, "", inside: places, &found)
+    try scan(root, "", inside: places, limits, &found)
     return found
   }
 
   private static func scan(
-    _ root: String, _ relative: String, inside: [Place], _ found: inout DirectoryListing
+    _ root: String, _ relative: String, inside: [Place], _ limits: DirectoryLimits, _ found: inout DirectoryListing
   ) throws(DirectoryError) {
     let directory = relative.isEmpty ? root : "\(root)/\(relative)"
     found.places.addAll(in: directory)
@@ -78,15 +113,19 @@ enum DirectoryScan {
       // What a link leads to may change without a change here.
       if entry.isLink { found.places.addLinks(of: full, isRoot: false) }
       var status = stat()
-      // A file that went away since it was listed is not there.
-      guard unsafe stat(full, &status) == 0 else { continue }
+      guard unsafe stat(full, &status) == 0 else {
+        // A file that went away since it was listed, or a link to nowhere, is not there; of others nobody knows.
+        if [ENOENT, ENOTDIR, ELOOP].contains(errno) { continue }
+        throw DirectoryError(path: full, code: errno)
+      }
       if status.st_mode & S_IFMT == S_IFDIR {
         let place = Place(status)
         // A link back would show every file under ever more names, each an object that stands earlier already.
-        if inside.count <= depthLimit, !inside.contains(place) {
-          try scan(root, path, inside: inside + [place], &found)
-        }
-      } else if status.st_mode & S_IFMT == S_IFREG, isConfiguration(entry.name), found.files.count < fileLimit {
+        if inside.contains(place) { continue }
+        guard inside.count <= limits.depth else { throw DirectoryError(path: full, .tooDeep(limits.depth)) }
+        try scan(root, path, inside: inside + [place], limits, &found)
+      } else if status.st_mode & S_IFMT == S_IFREG, isConfiguration(entry.name) {
+        guard found.files.count < limits.files else { throw DirectoryError(path: full, .tooManyFiles(limits.files)) }
         found.files[path] = FileSignature(status)
       }
     }
@@ -100,8 +139,14 @@ enum DirectoryScan {
     guard let directory = unsafe opendir(path) else { throw DirectoryError(path: path, code: errno) }
     defer { unsafe closedir(directory) }
     var entries: [(name: String, isLink: Bool)] = []
-    // Why sound: the entry is valid until the next `readdir` on this directory; the name is copied out at once.
-    while let entry = unsafe readdir(directory) {
+    while true {
+      // Only `errno` tells the end from an error.
+      errno = 0
+      guard let entry = unsafe readdir(directory) else {
+        if errno != 0 { throw DirectoryError(path: path, code: errno) }
+        break
+      }
+      // Why sound: the entry is valid until the next `readdir` on this directory; the name is copied out at once.
       let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { raw in
         unsafe String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
       }

@@ -12,7 +12,7 @@ package struct DirectoryReport: Sendable {
   package var changed = 0
   /// Everything wrong with the directory now, by file; each names its object as far as that can be read.
   package var problems: [Problem] = []
-  /// The directory itself could not be read; everything stays as it was.
+  /// Not all of the directory could be read, or it is over its limits; everything stays as it was.
   package var isUnreadable = false
   /// Files that somebody is writing just now, or that went a moment ago: what they said stands until the next look.
   package var waiting = 0
@@ -29,6 +29,7 @@ package final class DirectorySource: Sendable {
   let store: StoreService
   private let reader: DocumentReader
   private let wall: @Sendable () -> WallTime
+  let limits: DirectoryLimits
   private let shared = Mutex(State())
   private let passes = AsyncGate()
 
@@ -64,12 +65,14 @@ package final class DirectorySource: Sendable {
   }
 
   package init(
-    path: String, store: StoreService, reader: DocumentReader, wall: @escaping @Sendable () -> WallTime
+    path: String, store: StoreService, reader: DocumentReader, limits: DirectoryLimits = DirectoryLimits(),
+    wall: @escaping @Sendable () -> WallTime
   ) {
     self.path = path
     source = "directory:\(path)"
     self.store = store
     self.reader = reader
+    self.limits = limits
     self.wall = wall
   }
 
@@ -109,7 +112,7 @@ package final class DirectorySource: Sendable {
   private func pass(_ hold: Hold) async throws -> DirectoryReport {
     let found: [String: FileSignature]
     do throws(DirectoryError) {
-      found = try DirectoryScan.listing(of: path).files
+      found = try DirectoryScan.listing(of: path, limits: limits).files
     } catch {
       let problem = Problem(.error, at: .root, error.description)
       return shared.withLock { state in
@@ -213,7 +216,7 @@ package final class DirectorySource: Sendable {
       guard read.before == read.after, read.before == signature else { return nil }
       bytes = read.bytes
     } catch {
-      if error.code == ENOENT { return nil }
+      if error.reason == .system(ENOENT) { return nil }
       let location = SourceLocation(file: full, line: 1, column: 1)
       let candidate = Candidate(problems: [Problem(.error, at: .root, error.description, location: location)])
       return ParsedFile(signature: signature, candidates: [candidate], broken: [], lastKeys: old?.lastKeys)
@@ -292,6 +295,7 @@ package final class DirectorySource: Sendable {
       weft_control_directory_files\(label) \(report.files)
       weft_control_directory_objects\(label) \(report.objects)
       weft_control_directory_errors\(label) \(errors)
+      weft_control_directory_unreadable\(label) \(report.isUnreadable ? 1 : 0)
       weft_control_directory_passes_total\(label) \(passes)
       weft_control_directory_failures_total\(label) \(failures)
       weft_control_directory_polling\(label) \(attention.isPolling ? 1 : 0)

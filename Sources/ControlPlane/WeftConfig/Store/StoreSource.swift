@@ -108,7 +108,10 @@ extension DirectorySource: ConfigSource {
   package var origin: SourceOrigin { SourceOrigin("directory", path) }
 
   package var state: SourceState {
-    if report.isUnreadable { return .stale(reason: "the directory cannot be read") }
+    let report = self.report
+    if report.isUnreadable {
+      return .stale(reason: report.problems.first?.message ?? "the directory cannot be read")
+    }
     // Before the first pass the store has what the files said last.
     return hasLooked ? .synced : .remembered
   }

@@ -39,7 +39,9 @@ extension ControlAPI {
       if let failure = store.failure {
         return .text("not ready: the store cannot be written: \(failure)\n", status: 503)
       }
-      return .text("ok\n")
+      // What was read last is served on: proxies are better off with it than without a control plane.
+      let unreadable = directories.map(\.report).filter(\.isUnreadable).flatMap(\.problems)
+      return .text("ok\n" + unreadable.map { "configuration stays as it was: \($0.message)\n" }.joined())
     case "version": return .json(.object(["version": .string(version)]))
     case "metrics":
       var answer = Answer.text(await metrics())

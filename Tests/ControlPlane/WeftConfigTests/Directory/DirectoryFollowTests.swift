@@ -53,10 +53,6 @@ struct DirectoryFollowTests {
     }
   }
 
-  private static func link(_ target: String, _ name: String) {
-    precondition(unsafe symlink(target, name) == 0, "cannot link \(name)")
-  }
-
   private static func replace(_ from: String, _ to: String) {
     precondition(unsafe rename(from, to) == 0, "cannot rename \(from)")
   }
@@ -69,7 +65,7 @@ struct DirectoryFollowTests {
       try await world.reach(["a": "1s"])
       world.files.write("a.yaml", DirectoryFiles.rule("a", timeout: "2s"))
       try await world.reach(["a": "2s"])
-      try Self.makeDirectory(world.files.file("sub"))
+      try DirectoryFiles.makeDirectory(world.files.file("sub"))
       world.files.write("sub/b.yaml", DirectoryFiles.rule("b"))
       try await world.reach(["a": "2s", "b": "1s"])
       world.files.write("sub/b.yaml", DirectoryFiles.rule("b", timeout: "3s"))
@@ -84,15 +80,15 @@ struct DirectoryFollowTests {
   func kubernetesVolume() async throws {
     let world = try World()
     let files = world.files
-    try Self.makeDirectory(files.file("..first"))
+    try DirectoryFiles.makeDirectory(files.file("..first"))
     files.write("..first/a.yaml", DirectoryFiles.rule("a"))
-    Self.link("..first", files.file("..data"))
-    Self.link("..data/a.yaml", files.file("a.yaml"))
+    DirectoryFiles.link("..first", files.file("..data"))
+    DirectoryFiles.link("..data/a.yaml", files.file("a.yaml"))
     try await world.following {
       try await world.reach(["a": "1s"])
-      try Self.makeDirectory(files.file("..second"))
+      try DirectoryFiles.makeDirectory(files.file("..second"))
       files.write("..second/a.yaml", DirectoryFiles.rule("a", timeout: "2s"))
-      Self.link("..second", files.file("..data_tmp"))
+      DirectoryFiles.link("..second", files.file("..data_tmp"))
       Self.replace(files.file("..data_tmp"), files.file("..data"))
       try await world.reach(["a": "2s"])
     }
@@ -103,14 +99,14 @@ struct DirectoryFollowTests {
     let place = TemporaryDirectory()
     let world = try World(path: place.file("current"))
     for (name, timeout) in [("one", "1s"), ("two", "2s")] {
-      try Self.makeDirectory(place.file(name))
+      try DirectoryFiles.makeDirectory(place.file(name))
       place.write("\(name)/a.yaml", DirectoryFiles.rule("a", timeout: timeout))
     }
     try await world.following {
       // Not there at first: the place where it will appear is watched.
-      Self.link("one", place.file("current"))
+      DirectoryFiles.link("one", place.file("current"))
       try await world.reach(["a": "1s"])
-      Self.link("two", place.file("next"))
+      DirectoryFiles.link("two", place.file("next"))
       Self.replace(place.file("next"), place.file("current"))
       try await world.reach(["a": "2s"])
       place.write("two/a.yaml", DirectoryFiles.rule("a", timeout: "3s"))
@@ -123,7 +119,7 @@ struct DirectoryFollowTests {
     let elsewhere = TemporaryDirectory()
     elsewhere.write("rules", DirectoryFiles.rule("a"))
     let world = try World()
-    Self.link(elsewhere.file("rules"), world.files.file("a.yaml"))
+    DirectoryFiles.link(elsewhere.file("rules"), world.files.file("a.yaml"))
     try await world.following {
       try await world.reach(["a": "1s"])
       elsewhere.write("rules", DirectoryFiles.rule("a", timeout: "2s"))
@@ -138,13 +134,13 @@ struct DirectoryFollowTests {
     let beside = TemporaryDirectory()
     beside.write("c.yaml", DirectoryFiles.rule("c"))
     files.write("a.yaml", DirectoryFiles.rule("a"))
-    try Self.makeDirectory(files.file("sub"))
+    try DirectoryFiles.makeDirectory(files.file("sub"))
     files.write("sub/b.yaml", DirectoryFiles.rule("b"))
     for (target, name) in [
       (files.path, "loop"), (".", "self"), (files.path, "sub/up"), (".", "sub/here"), (beside.path, "sub/beside"),
       (files.path, "entry"),
-    ] { Self.link(target, files.file(name)) }
-    Self.link(files.path, beside.file("back"))
+    ] { DirectoryFiles.link(target, files.file(name)) }
+    DirectoryFiles.link(files.path, beside.file("back"))
     #expect(
       try DirectoryScan.listing(of: files.path).files.keys.sorted() == ["a.yaml", "sub/b.yaml", "sub/beside/c.yaml"])
     // Also when the root is a link itself.
@@ -240,9 +236,5 @@ struct DirectoryFollowTests {
       _ = try await world.store.perform { try $0.delete(StoreFixtures.key("mine"), StoreFixtures.at(2)) }
       try await world.reach(["mine": "5s"])
     }
-  }
-
-  private static func makeDirectory(_ path: String) throws {
-    guard unsafe mkdir(path, 0o755) == 0 else { throw DirectoryError(path: path, code: errno) }
   }
 }

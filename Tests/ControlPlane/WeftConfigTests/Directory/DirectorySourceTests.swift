@@ -19,9 +19,12 @@ struct DirectorySourceTests {
       source = Self.source(files, store)
     }
 
-    static func source(_ files: TemporaryDirectory, _ store: StoreService, at second: Int64 = 1) -> DirectorySource {
+    static func source(
+      _ files: TemporaryDirectory, _ store: StoreService, at second: Int64 = 1,
+      limits: DirectoryLimits = DirectoryLimits()
+    ) -> DirectorySource {
       DirectorySource(
-        path: files.path, store: store, reader: DocumentReader(),
+        path: files.path, store: store, reader: DocumentReader(), limits: limits,
         wall: { WallTime(nanoseconds: second * 1_000_000_000) })
     }
 
@@ -136,6 +139,70 @@ struct DirectorySourceTests {
     #expect(report.isUnreadable)
     #expect(report.problems.count == 1)
     #expect(try await world.names() == ["a"])
+  }
+
+  @Test("a directory with more files than the limit leaves everything as it was, and names the limit and the file")
+  func tooManyFiles() async throws {
+    let world = try World()
+    var limits = DirectoryLimits()
+    limits.files = 2
+    let source = World.source(world.files, world.store, limits: limits)
+    for name in ["b", "c"] { world.files.write("\(name).yaml", DirectoryFiles.rule(name)) }
+    world.files.write("notes.txt", "not configuration")
+    #expect(try await !source.synchronize().isUnreadable)
+    world.files.write("a.yaml", DirectoryFiles.rule("a"))
+    let report = try await source.synchronize()
+    #expect(report.isUnreadable && report.changed == 0)
+    let text = "\(world.files.file("c.yaml")): beyond the limit of 2 configuration files in one directory"
+    #expect(report.problems.first?.message.hasPrefix(text) == true)
+    #expect(source.state == .stale(reason: report.problems[0].message))
+    #expect(source.metrics.contains("weft_control_directory_unreadable{directory=\"\(world.files.path)\"} 1\n"))
+    #expect(try await world.names() == ["b", "c"])
+    world.files.remove("b.yaml")
+    #expect(try await !source.synchronize().isUnreadable)
+    #expect(source.metrics.contains("weft_control_directory_unreadable{directory=\"\(world.files.path)\"} 0\n"))
+    #expect(try await world.names() == ["a", "c"])
+  }
+
+  @Test("folders below the limit of levels leave everything as it was, and the limit and the folder are named")
+  func tooDeep() async throws {
+    let world = try World()
+    var limits = DirectoryLimits()
+    limits.depth = 1
+    let source = World.source(world.files, world.store, limits: limits)
+    try DirectoryFiles.makeDirectory(world.files.file("one"))
+    world.files.write("one/a.yaml", DirectoryFiles.rule("a"))
+    #expect(try await !source.synchronize().isUnreadable)
+    // The file's folder moves one level down.
+    try DirectoryFiles.makeDirectory(world.files.file("one/two"))
+    world.files.remove("one/a.yaml")
+    world.files.write("one/two/a.yaml", DirectoryFiles.rule("a"))
+    let report = try await source.synchronize()
+    #expect(report.isUnreadable && report.changed == 0)
+    let text = "\(world.files.file("one/two")): below the limit of 1 levels of folders"
+    #expect(report.problems.first?.message.hasPrefix(text) == true)
+    #expect(try await world.names() == ["a"])
+  }
+
+  @Test("a name of which nobody knows what it leads to leaves everything as it was; a link to nowhere is gone")
+  func unknownFile() async throws {
+    let world = try World()
+    world.files.write("a.yaml", DirectoryFiles.rule("a"))
+    world.files.write("b.yaml", DirectoryFiles.rule("b"))
+    try await world.source.synchronize()
+    world.files.remove("a.yaml")
+    DirectoryFiles.link(String(repeating: "x", count: 300), world.files.file("a.yaml"))
+    let report = try await world.source.synchronize()
+    #expect(report.isUnreadable)
+    #expect(report.problems.first?.message == "\(world.files.file("a.yaml")): File name too long")
+    #expect(try await world.names() == ["a", "b"])
+    world.files.remove("a.yaml")
+    for target in ["nowhere", "a.yaml", "b.yaml/c"] {
+      DirectoryFiles.link(target, world.files.file("a.yaml"))
+      #expect(try await !world.source.synchronize().isUnreadable)
+      #expect(try await world.names() == ["b"])
+      world.files.remove("a.yaml")
+    }
   }
 
   @Test("creation times and uids survive a restart of the source and of the store")

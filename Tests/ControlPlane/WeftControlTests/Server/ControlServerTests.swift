@@ -1,4 +1,5 @@
 import Dispatch
+import Glibc
 import Testing
 import WeftBase
 import WeftConfig
@@ -264,6 +265,29 @@ struct ControlServerTests {
       try await server.api.store.perform { try $0.bound(pages: 1 << 20) }
       await server.api.store.probe()
       #expect(try await client.get(url + "/readyz").status == 200)
+    }
+  }
+
+  @Test("a configuration directory that cannot be read is visible: /readyz and metrics say so, and the rules stay")
+  func unreadableDirectory() async throws {
+    let directory = TemporaryDirectory()
+    let files = TemporaryDirectory()
+    files.write("a.yaml", W.rule("a"))
+    try await serving(directory, files: files) { url, client, server in
+      let ready = try await client.get(url + "/readyz")
+      #expect(ready.text == "ok\n")
+    }
+    // What a link of that name leads to cannot be told.
+    files.remove("a.yaml")
+    let isLinked = unsafe symlink(String(repeating: "x", count: 300), files.file("a.yaml")) == 0
+    try #require(isLinked)
+    try await serving(directory, files: files) { url, client, server in
+      let ready = try await client.get(url + "/readyz")
+      #expect(ready.status == 200)
+      #expect(ready.text == "ok\nconfiguration stays as it was: \(files.file("a.yaml")): File name too long\n")
+      let line = "weft_control_directory_unreadable{directory=\"\(files.path)\"} 1\n"
+      #expect(try await client.get(url + "/metrics").text.contains(line))
+      #expect(await server.api.aggregate.current().virtualServices.count == 1)
     }
   }
 
