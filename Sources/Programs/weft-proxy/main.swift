@@ -45,7 +45,11 @@ enum WeftProxyProgram {
     }
     SignalWatch.block()
     _ = signal(SIGPIPE, SIG_IGN)
-    let log = LogOutput(level: options.logLevel ?? .info)
+    let log = LogOutput(level: options.logLevel ?? .info, format: options.logFormat)
+    for option in options.ignored {
+      Logger(log, .main).warning(
+        "option without effect", ("option", .text(option.option)), ("instead", .text(option.instead)))
+    }
     let loaded: BootstrapLoader.Loaded
     do throws(ConfigError) { loaded = try load(options) } catch {
       complain("weft-proxy: \(error)\n")

@@ -15,7 +15,7 @@ package struct ProxyArguments: Sendable {
   package var mode = Mode.serve
   package var concurrency: Int?
   package var logLevel: LogLevel?
-  package var logFormatJSON = false
+  package var logFormat = LogOutput.Format.text
   package var drainSeconds = 600
   /// When access logs are written.
   package var accessLogs = AccessLogFiles.Options()
@@ -27,8 +27,15 @@ package struct ProxyArguments: Sendable {
   package var lastGoodPath: String?
   package var asksForHelp = false
   package var asksForVersion = false
-  /// Options that Envoy knows and that change nothing here.
-  package var ignored: [String] = []
+  /// What was given that Envoy knows and that changes nothing here, each once: start scripts written for Envoy work, and their reader is told.
+  package private(set) var ignored: [Ignored] = []
+
+  /// An option that is taken and has no effect.
+  package struct Ignored: Sendable, Equatable {
+    package let option: String
+    /// What happens in its place.
+    package let instead: String
+  }
 
   /// What is wrong with a command line, for the user.
   package struct Problem: Error {
@@ -74,7 +81,15 @@ package struct ProxyArguments: Sendable {
         guard let level = LogLevel(text) else { throw Problem(message: "--log-level: \"\(text)\" is not a level") }
         logLevel = level
       case "--log-format":
-        logFormatJSON = try value(name, inline) == "json"
+        let text = try value(name, inline)
+        switch text {
+        case "json": logFormat = .json
+        case "text": logFormat = .text
+        // A pattern of Envoy's.
+        case _ where text.contains("%"):
+          ignore(name, instead: "lines have a form of their own: json or text")
+        default: throw Problem(message: "--log-format: \"\(text)\" is neither json nor text")
+        }
       case "--drain-time-s": drainSeconds = try number(name, inline, atLeast: 0)
       case "--file-flush-interval-msec":
         accessLogs.interval = .milliseconds(try number(name, inline, atLeast: 1))
@@ -87,22 +102,56 @@ package struct ProxyArguments: Sendable {
       case "--last-good": lastGoodPath = try value(name, inline)
       case "-h", "--help": asksForHelp = true
       case "--version": asksForVersion = true
-      case "--base-id", "--restart-epoch", "--parent-shutdown-time-s", "--component-log-level", "--drain-strategy",
-        "--base-id-path", "--admin-address-path",
-        "--log-path",
-        "--local-address-ip-version", "--socket-path", "--socket-mode", "--stats-tag":
-        _ = try value(name, inline)
-        ignored.append(name)
-      case "--use-dynamic-base-id", "--disable-hot-restart", "--allow-unknown-static-fields", "--enable-mutex-tracing",
-        "--reject-unknown-dynamic-fields", "--ignore-unknown-dynamic-fields", "--allow-unknown-fields",
-        "--log-format-escaped", "--enable-fine-grain-logging", "--enable-core-dump", "--skip-hot-restart-on-no-parent",
-        "--skip-hot-restart-parent-stats":
-        ignored.append(name)
-      default: throw Problem(message: "unknown option \(arguments[i]); see --help")
+      // What they ask for is so.
+      case "--disable-hot-restart", "--log-format-escaped", "--allow-unknown-static-fields", "--allow-unknown-fields":
+        break
+      default:
+        if let instead = Self.flagsWithoutEffect[name] {
+          ignore(name, instead: instead)
+        } else if let instead = Self.valuesWithoutEffect[name] {
+          _ = try value(name, inline)
+          ignore(name, instead: instead)
+        } else {
+          throw Problem(message: "unknown option \(arguments[i]); see --help")
+        }
       }
       i += 1
     }
   }
+
+  private mutating func ignore(_ option: String, instead: String) {
+    if !ignored.contains(where: { $0.option == option }) { ignored.append(Ignored(option: option, instead: instead)) }
+  }
+
+  /// Options of Envoy's without a value, and what happens in their place.
+  static let flagsWithoutEffect: [String: String] = [
+    "--use-dynamic-base-id": noHotRestart,
+    "--skip-hot-restart-on-no-parent": noHotRestart,
+    "--skip-hot-restart-parent-stats": noHotRestart,
+    "--enable-mutex-tracing": "waits for locks are not counted",
+    "--enable-fine-grain-logging": "--log-level holds for everything",
+    "--enable-core-dump": "the system's limit on core files holds",
+    "--reject-unknown-dynamic-fields": "unknown fields are logged and have no effect",
+    "--ignore-unknown-dynamic-fields": "unknown fields are logged and have no effect",
+  ]
+
+  /// Options of Envoy's with a value, and what happens in their place.
+  static let valuesWithoutEffect: [String: String] = [
+    "--base-id": noHotRestart,
+    "--base-id-path": "the file is not written: \(noHotRestart)",
+    "--restart-epoch": noHotRestart,
+    "--parent-shutdown-time-s": noHotRestart,
+    "--socket-path": noHotRestart,
+    "--socket-mode": noHotRestart,
+    "--component-log-level": "--log-level holds for everything",
+    "--drain-strategy": "every client is told as soon as a drain begins, as with immediate",
+    "--admin-address-path": "the file is not written: the bootstrap says where the admin page is",
+    "--log-path": "the log goes to standard error",
+    "--local-address-ip-version": "addresses are those of the connections",
+    "--stats-tag": "statistics have no tag by that name",
+  ]
+
+  private static let noHotRestart = "there is no hot restart: every process starts on its own"
 
   /// The bootstrap document that the options name.
   package func document(kind: String) throws(ConfigError) -> [UInt8] {
@@ -124,6 +173,7 @@ package struct ProxyArguments: Sendable {
           --concurrency N         workers; default: the processors this process may use
           --last-good FILE        keeps the last good configuration from discovery, and starts from it
       -l, --log-level LEVEL       trace, debug, info, warning, error, critical, off
+          --log-format json|text  how lines of the log are written (text)
           --drain-time-s N        longest time a graceful stop takes (600)
           --file-flush-interval-msec N   how long an access-log line may wait (1000)
           --file-flush-min-size-kb N     access-log lines of a worker that are written at once (64)
@@ -132,6 +182,7 @@ package struct ProxyArguments: Sendable {
           --cpuset-threads        pins each worker to one processor
           --version, -h, --help
 
+    Options of Envoy's that have no effect here are taken, and the log says what happens instead.
     SIGTERM stops gracefully: listeners close, clients are told, requests in flight end. SIGINT stops at once.
 
     """
