@@ -22,7 +22,7 @@ extension WorkerEngine {
       others?()
       whenEmpty()
     }
-    for i in listenerTable[].entries.indices { drainListener(i) }
+    drain(listeners: Array(listenerTable[].entries.indices))
     drainTimer()
     flushStage()
   }
@@ -37,15 +37,11 @@ extension WorkerEngine {
     }
     if !gracefully {
       turn[].stopped = inboundOnly && turn[].stopped != .all ? .inbound : .all
-      for i in chosen { drainListener(i) }
+      drain(listeners: chosen)
       return flushStage()
     }
     for i in chosen { listenerTable[].entries[i].endsConnections = true }
-    var connections: [DownstreamIndex] = []
-    forEachClient { d in
-      if listenerTable[].entries[Int(downstreams[d].listener)].endsConnections { connections.append(d) }
-    }
-    drainConnections(connections)
+    drainConnections(clients { listenerTable[].entries[Int(downstreams[$0].listener)].endsConnections })
     loop.schedule(after: limits.drainTime) { [weak self] in
       self?.drainListeners(inboundOnly: inboundOnly, gracefully: false)
     }
@@ -78,20 +74,6 @@ extension WorkerEngine {
     upstreams.forEach { u in
       let slot = upstreams.ref(u)
       if slot[].active == 0, slot[].life != .connecting { close(upstream: u, .gracefully) }
-    }
-  }
-
-  /// Asks connections to end, and ends those that are still there when the drain time is over.
-  func drainConnections(_ connections: [DownstreamIndex]) {
-    if connections.isEmpty { return }
-    for d in connections { beginDrain(downstream: d) }
-    // A slot that was given to another connection has another generation.
-    loop.schedule(after: limits.drainTime) { [weak self] in
-      guard let self else { return }
-      for d in connections where downstreams.contains(d) {
-        close(downstream: d, downstreams[d].active > 0 || downstreams[d].kind == .tcp ? .reset : .gracefully)
-      }
-      flushStage()
     }
   }
 

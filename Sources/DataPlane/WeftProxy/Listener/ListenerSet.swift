@@ -108,7 +108,7 @@ extension WorkerEngine {
     let plan = ListenerPlan(from: listenerTable[].entries, to: snapshot)
     for (i, config) in plan.keep { changeListener(i, to: config, current) }
     // What goes makes room for what comes to its address.
-    for i in plan.drain { drainListener(i) }
+    drain(listeners: plan.drain)
     replaceListeners(plan.replace, current)
     for config in plan.open { _ = openListener(config, current) }
     assert(listens(as: snapshot), "after an update the listeners are those of the snapshot")
@@ -150,14 +150,11 @@ extension WorkerEngine {
     let old = listenerTable[].entries[i].config
     let kept = Set(config[].chains.map { $0[].identity })
     if old[].chains.allSatisfy({ kept.contains($0[].identity) }) { return [] }
-    var gone: [DownstreamIndex] = []
-    forEachClient { d in
+    return clients { d in
       let slot = downstreams.ref(d)
-      if slot[].listener == UInt32(i), let chain = slot[].chainConfig, !kept.contains(chain[].identity) {
-        gone.append(d)
-      }
+      guard slot[].listener == UInt32(i), let chain = slot[].chainConfig else { return false }
+      return !kept.contains(chain[].identity)
     }
-    return gone
   }
 
   /// Moves listeners to other sockets.
@@ -174,10 +171,10 @@ extension WorkerEngine {
     // A drained listener without connections lets its snapshot go; it may still be needed.
     let left = early.map { (position: $0, entry: listenerTable[].entries[$0]) }
     for (_, entry) in left { retain(snapshot: entry.snapshot) }
-    for i in early.sorted() { drainListener(i) }
+    drain(listeners: early.sorted())
     for (i, config) in moves {
       if openListener(config, current) {
-        if !early.contains(i) { drainListener(i) }
+        if !early.contains(i) { drain(listeners: [i]) }
       } else if let old = left.first(where: { $0.position == i })?.entry {
         _ = openListener(old.config, old.snapshot)
       }
@@ -221,22 +218,23 @@ extension WorkerEngine {
     return true
   }
 
-  /// The listener accepts no more; its connections end when they are free.
-  func drainListener(_ i: Int) {
-    if listenerTable[].entries[i].isDraining || listenerTable[].entries[i].isFree { return }
-    if !listenerTable[].entries[i].id.slot.isNone { loop.acceptWaiting(listenerTable[].entries[i].id) }
-    listenerTable[].entries[i].isDraining = true
-    listenerTable[].entries[i].endsConnections = true
-    if !listenerTable[].entries[i].id.slot.isNone {
-      loop.stopAccepting(listenerTable[].entries[i].id)
-      listenerTable[].setPosition(-1, of: listenerTable[].entries[i].id)
+  /// The listeners at `positions` accept no more; their connections end when they are free. Clients are looked for once for all of them.
+  func drain(listeners positions: [Int]) {
+    var ending = Set<UInt32>()
+    for i in positions where !listenerTable[].entries[i].isDraining && !listenerTable[].entries[i].isFree {
+      ending.insert(UInt32(i))
+      let id = listenerTable[].entries[i].id
+      if !id.slot.isNone { loop.acceptWaiting(id) }
+      listenerTable[].entries[i].isDraining = true
+      listenerTable[].entries[i].endsConnections = true
+      if !id.slot.isNone {
+        loop.stopAccepting(id)
+        listenerTable[].setPosition(-1, of: id)
+      }
     }
-    var connections: [DownstreamIndex] = []
-    forEachClient { d in
-      if downstreams[d].listener == UInt32(i) { connections.append(d) }
-    }
-    drainConnections(connections)
-    retireListener(i)
+    if ending.isEmpty { return }
+    drainConnections(clients { ending.contains(downstreams[$0].listener) })
+    for i in ending.sorted() { retireListener(Int(i)) }
   }
 
   /// Lets go of a listener without connections that is no longer wanted.

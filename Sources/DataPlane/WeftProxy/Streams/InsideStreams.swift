@@ -150,6 +150,13 @@ extension WorkerEngine {
     downstreams.forEach { if downstreams[$0].kind != .inside { body($0) } }
   }
 
+  /// The connections that clients made of which `isMeant` says so.
+  func clients(where isMeant: (DownstreamIndex) -> Bool) -> [DownstreamIndex] {
+    var list: [DownstreamIndex] = []
+    forEachClient { if isMeant($0) { list.append($0) } }
+    return list
+  }
+
   /// The last thing of a stream of our own: its slot's time-out and the slot.
   func closeInside(_ d: DownstreamIndex) {
     if !downstreams[d].timer.id.isNone { loop.cancel(downstreams[d].timer.id) }

@@ -198,36 +198,17 @@ extension WorkerEngine {
 
   /// Closes what nobody uses of a host that has left, and drains the rest: as much as a turn may, the rest in later turns, so that the requests
   /// of others do not wait until ten thousand connections are closed.
-  private func closeConnections(ofRemoved h: HostIndex) {
+  func closeConnections(ofRemoved h: HostIndex) {
     let host = hosts.ref(h)
-    if turn[].closesAt != now {
-      turn[].closesAt = now
-      turn[].closesLeft = limits.closesPerTurn
+    while !host[].idle.isEmpty || !host[].multiplexed.isEmpty || !host[].speaking.isEmpty {
+      guard mayEndConnection() else { return turn[].departures.hosts.append(h) }
+      turn[].departures.spend()
+      if !host[].idle.isEmpty {
+        close(upstream: host[].idle.first, .gracefully)
+      } else {
+        drain(upstream: host[].multiplexed.isEmpty ? host[].speaking.first : host[].multiplexed.first)
+      }
     }
-    while turn[].closesLeft > 0, !host[].idle.isEmpty {
-      turn[].closesLeft -= 1
-      close(upstream: host[].idle.first, .gracefully)
-    }
-    while turn[].closesLeft > 0, !host[].multiplexed.isEmpty {
-      turn[].closesLeft -= 1
-      drain(upstream: host[].multiplexed.first)
-    }
-    while turn[].closesLeft > 0, !host[].speaking.isEmpty {
-      turn[].closesLeft -= 1
-      drain(upstream: host[].speaking.first)
-    }
-    if host[].idle.isEmpty, host[].multiplexed.isEmpty, host[].speaking.isEmpty { return }
-    turn[].departing.append(h)
-    if turn[].departing.count == 1 { _ = loop.schedule(after: .zero, token: Side.departing.rawValue << 32) }
-  }
-
-  /// The next turn for hosts whose connections are still to be closed.
-  func continueDeparting() {
-    let list = turn[].departing
-    turn[].departing = []
-    turn[].closesAt = now
-    turn[].closesLeft = limits.closesPerTurn
-    for h in list where hosts.contains(h) { closeConnections(ofRemoved: h) }
   }
 
   /// A piece that named the cluster was let go.

@@ -50,6 +50,7 @@ extension WorkerEngine {
     clusters.forEach { check(cluster: $0, census, &found) }
     checkSnapshots(&found)
     checkListeners(&found)
+    checkDepartures(&found)
     checkNetworkFilters(&found)
     checkPlaces(&found)
     checkHalves(&found)
@@ -469,6 +470,24 @@ extension WorkerEngine {
       found.expect(
         entry.connections == connections[i],
         "listener \(entry.name) counts \(entry.connections) connections and has \(connections[i])")
+    }
+  }
+
+  /// Every client of a listener that is gone was told or is listed to be, and what is listed is gone on with.
+  private func checkDepartures(_ found: inout Violations) {
+    let departures = turn[].departures
+    found.expect(departures.isEmpty || departures.isAsked, "connections are to be ended, and no turn will do it")
+    found.expect(departures.left >= 0 && departures.left <= limits.closesPerTurn, "a turn ends more than it may")
+    var listed = Set<DownstreamIndex>()
+    for clients in departures.clients { listed.formUnion(clients.list[clients.next...]) }
+    forEachClient { i in
+      let d = downstreams[i]
+      guard d.isOpen, listenerTable[].entries[Int(d.listener)].isDraining else { return }
+      found.expect(d.farewell.isDue || listed.contains(i), "client \(i.index) of a listener that is gone is not told")
+    }
+    for h in departures.hosts where hosts.contains(h) {
+      found.expect(
+        hosts[h].isRemoved || !hosts[h].whole.isNone, "host \(h.index) stays, and its connections are to end")
     }
   }
 

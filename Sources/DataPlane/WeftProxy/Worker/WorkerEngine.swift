@@ -32,7 +32,7 @@ package final class WorkerEngine: LoopHandler {
     package var drainTime = Duration.seconds(600)
     /// How long an HTTP/2 connection without streams keeps the memory of its last ones.
     package var idleMemoryTime = Duration.seconds(5)
-    /// Connections of hosts that left which one turn closes.
+    /// Connections of hosts, listeners and filter chains that are gone which one turn tells or closes.
     package var closesPerTurn = 256
     /// Requests under way on one connection of a codec's protocol, and bytes of answers that a client of one has not taken.
     package var messagesUnderWay = 1024
@@ -45,7 +45,9 @@ package final class WorkerEngine: LoopHandler {
   }
 
   /// The whole slot of an event's connection, from the word the loop keeps for it.
-  enum Side: UInt64 { case downstream = 1, upstream = 2, cluster = 3, departing = 4 }
+  enum Side: UInt64 { case downstream = 1, upstream = 2, cluster = 3 }
+  /// Asks for the end of a turn for what is to be ended and was too much for one; 0 asks for what is written then.
+  static var departing: UInt64 { 1 }
 
   package let loop: EventLoop
   /// Number of this worker, from 0.
@@ -264,8 +266,6 @@ package final class WorkerEngine: LoopHandler {
       upstreamTimer(u)
     } else if word >> 32 == Side.cluster.rawValue {
       if let i = clusters.liveIndex(at: UInt32(truncatingIfNeeded: word)) { cleanUp(cluster: i) }
-    } else if word >> 32 == Side.departing.rawValue {
-      continueDeparting()
     } else {
       workerTimer(token)
     }
@@ -273,7 +273,7 @@ package final class WorkerEngine: LoopHandler {
   }
 
   package func endOfTurn(token: UInt64) {
-    turn[].endOfTurnAsked = false
+    if token == Self.departing { continueDepartures() } else { turn[].endOfTurnAsked = false }
     flushStage()
     flushConnections()
   }
@@ -304,10 +304,7 @@ struct TurnState: ~Copyable {
   var hasPlace = false
   /// Parts of hosts by the hashes of their keys.
   var parts: [Int: HostIndex] = [:]
-  /// Hosts that left and have connections still to be closed; how many this turn may close, and which turn that is.
-  var departing: [HostIndex] = []
-  var closesLeft = 0
-  var closesAt = MonotonicInstant.distantFuture
+  var departures = Departures()
   var isDraining = false
   /// Listeners that are not to open any more.
   var stopped = StoppedListeners.none
