@@ -32,7 +32,7 @@ extension WorkerEngine {
   /// `gracefully`: until the drain time is over they still accept, and say so with each response.
   package func drainListeners(inboundOnly: Bool, gracefully: Bool) {
     var chosen: [Int] = []
-    for (i, entry) in listenerTable[].entries.enumerated() where !entry.isFree && !entry.isDraining {
+    for (i, entry) in listenerTable[].entries.enumerated() where entry.life.accepts {
       if !inboundOnly || entry.config[].config.trafficDirection == .inbound { chosen.append(i) }
     }
     if !gracefully {
@@ -40,8 +40,8 @@ extension WorkerEngine {
       drain(listeners: chosen)
       return flushStage()
     }
-    for i in chosen { listenerTable[].entries[i].endsConnections = true }
-    drainConnections(clients { listenerTable[].entries[Int(downstreams[$0].listener)].endsConnections })
+    for i in chosen { listenerTable[].entries[i].life.farewell() }
+    drainConnections(clients { listenerTable[].entries[Int(downstreams[$0].listener)].life != .open })
     loop.schedule(after: limits.drainTime) { [weak self] in
       self?.drainListeners(inboundOnly: inboundOnly, gracefully: false)
     }

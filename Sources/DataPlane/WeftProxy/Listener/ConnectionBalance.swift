@@ -103,7 +103,7 @@ extension WorkerEngine {
     giveUpPlace()
     turn[].hasPlace = true
     defer { giveUpPlace() }
-    let entry = listenerTable[].entries.first { !$0.isFree && !$0.isDraining && $0.name == name && !$0.id.slot.isNone }
+    let entry = listenerTable[].entries.first { $0.life.accepts && $0.name == name && !$0.id.slot.isNone }
     guard let entry else { return loop.driver.close(socket, reset: true) }
     _ = loop.adopt(socket, on: entry.id, from: peer)
     flushStage()

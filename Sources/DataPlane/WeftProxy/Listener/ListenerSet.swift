@@ -19,11 +19,7 @@ struct ListenerSet: ~Copyable {
     var stats: StatBlock<ListenerMetric>
     var connections = 0
     var maximum: Int
-    /// Removed from the configuration (or the worker drains): no new connection; gone with its last one.
-    var isDraining = false
-    /// Its clients are told to go elsewhere with their next response.
-    var endsConnections = false
-    var isFree = false
+    var life = ListenerLife.open
   }
 
   var entries: [Entry] = []
@@ -37,7 +33,7 @@ struct ListenerSet: ~Copyable {
   /// The listener whose address is `address`, or the one for its port on all addresses.
   func owner(of address: SocketAddress, besides own: Int) -> Int? {
     var fallback: Int?
-    for i in entries.indices where i != own && !entries[i].isFree && !entries[i].isDraining {
+    for i in entries.indices where i != own && entries[i].life.accepts {
       let candidate = entries[i].config[].address
       if candidate == address { return i }
       if candidate.port == address.port, !candidate.isUnix, candidate.ip.isAny,
@@ -55,7 +51,7 @@ struct ListenerSet: ~Copyable {
   }
 
   mutating func insert(_ entry: Entry) -> Int {
-    if let free = entries.firstIndex(where: \.isFree) {
+    if let free = entries.firstIndex(where: { $0.life == .free }) {
       entries[free] = entry
       return free
     }
@@ -80,7 +76,7 @@ struct ListenerPlan {
   init(from entries: [ListenerSet.Entry], to snapshot: Snapshot) {
     var wanted: [String: ConfigRef<CompiledListener>] = [:]
     for listener in snapshot.listeners { wanted[listener[].config.name] = listener }
-    for (i, entry) in entries.enumerated() where !entry.isFree && !entry.isDraining {
+    for (i, entry) in entries.enumerated() where entry.life.accepts {
       guard let config = wanted.removeValue(forKey: entry.name) else {
         drain.append(i)
         continue
@@ -122,7 +118,7 @@ extension WorkerEngine {
     var wanted: [String: ConfigRef<CompiledListener>] = [:]
     for listener in snapshot.listeners { wanted[listener[].config.name] = listener }
     var present: [String: ConfigRef<CompiledListener>] = [:]
-    for entry in listenerTable[].entries where !entry.isFree && !entry.isDraining {
+    for entry in listenerTable[].entries where entry.life.accepts {
       if present.updateValue(entry.config, forKey: entry.name) != nil { return false }
     }
     for (name, listener) in wanted {
@@ -221,12 +217,11 @@ extension WorkerEngine {
   /// The listeners at `positions` accept no more; their connections end when they are free. Clients are looked for once for all of them.
   func drain(listeners positions: [Int]) {
     var ending = Set<UInt32>()
-    for i in positions where !listenerTable[].entries[i].isDraining && !listenerTable[].entries[i].isFree {
+    for i in positions where listenerTable[].entries[i].life.accepts {
       ending.insert(UInt32(i))
       let id = listenerTable[].entries[i].id
       if !id.slot.isNone { loop.acceptWaiting(id) }
-      listenerTable[].entries[i].isDraining = true
-      listenerTable[].entries[i].endsConnections = true
+      listenerTable[].entries[i].life.drained()
       if !id.slot.isNone {
         loop.stopAccepting(id)
         listenerTable[].setPosition(-1, of: id)
@@ -239,10 +234,8 @@ extension WorkerEngine {
 
   /// Lets go of a listener without connections that is no longer wanted.
   func retireListener(_ i: Int) {
-    let entry = listenerTable[].entries[i]
-    guard entry.isDraining, entry.connections == 0, !entry.isFree else { return }
-    listenerTable[].entries[i].isFree = true
-    release(snapshot: entry.snapshot)
+    guard listenerTable[].entries[i].connections == 0, listenerTable[].entries[i].life.retired() else { return }
+    release(snapshot: listenerTable[].entries[i].snapshot)
   }
 
   /// A connection whose configuration was replaced takes over the new one, if its listener and filter chain are still there; else it
@@ -252,7 +245,7 @@ extension WorkerEngine {
     let position = Int(slot[].listener)
     let entry = listenerTable[].entries[position]
     if entry.snapshot == slot[].snapshot { return }
-    guard !entry.isDraining, let old = slot[].chainConfig else { return }
+    guard entry.life.accepts, let old = slot[].chainConfig else { return }
     for (i, chain) in entry.config[].chains.enumerated() {
       guard chain[].identity == old[].identity, chain.hasFilters(of: old), let manager = chain[].http else {
         continue
@@ -297,13 +290,13 @@ extension WorkerEngine {
 
   /// Listeners that are gone from the configuration and still have connections.
   package var drainingListeners: Int {
-    listenerTable[].entries.count { $0.isDraining && !$0.isFree && $0.connections > 0 }
+    listenerTable[].entries.count { $0.life == .draining && $0.connections > 0 }
   }
 
   /// Addresses the worker listens on, by listener name: for the admin interface and tests.
   package var listenerAddresses: [(name: String, address: SocketAddress)] {
     listenerTable[].entries.compactMap { entry in
-      entry.isFree || entry.isDraining || entry.id.slot.isNone ? nil : (entry.name, loop.address(of: entry.id))
+      entry.life.accepts && !entry.id.slot.isNone ? (entry.name, loop.address(of: entry.id)) : nil
     }
   }
 }

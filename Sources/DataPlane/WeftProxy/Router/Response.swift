@@ -239,7 +239,7 @@ extension WorkerEngine {
     if slot[].farewell.isDue { return false }
     // What follows a CONNECT that was refused may have been meant for the tunnel.
     if stream[].tunnel.isConnect { return false }
-    if turn[].isDraining || listenerTable[].entries[Int(slot[].listener)].endsConnections {
+    if turn[].isDraining || listenerTable[].entries[Int(slot[].listener)].life != .open {
       slot[].stats?.add(.downstreamCxDrainClose)
       return false
     }

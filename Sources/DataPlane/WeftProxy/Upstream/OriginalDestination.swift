@@ -17,7 +17,7 @@ extension WorkerEngine {
     // A connection that was not redirected would come straight back to us.
     if address.isUnix || address.port == 0 { return nil }
     for entry in listenerTable[].entries
-    where !entry.isFree && !entry.id.slot.isNone && loop.address(of: entry.id).port == address.port {
+    where entry.life != .free && !entry.id.slot.isNone && loop.address(of: entry.id).port == address.port {
       let own = loop.address(of: entry.id)
       if own == address || own.ip.isAny { return nil }
     }

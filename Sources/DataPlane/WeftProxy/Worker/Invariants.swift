@@ -450,7 +450,7 @@ extension WorkerEngine {
     }
     streams.forEach { name(streams[$0].snapshot, "stream \($0.index)") }
     downstreams.forEach { name(downstreams[$0].snapshot, "client \($0.index)") }
-    for entry in listenerTable[].entries where !entry.isFree { name(entry.snapshot, "listener \(entry.name)") }
+    for entry in listenerTable[].entries where entry.life != .free { name(entry.snapshot, "listener \(entry.name)") }
     for i in users.indices where configuration[].snapshots[i] != nil {
       let counted = configuration[].uses[i].users
       found.expect(counted == users[i], "configuration \(i) counts \(counted) users and has \(users[i])")
@@ -462,8 +462,8 @@ extension WorkerEngine {
     downstreams.forEach {
       if Int(downstreams[$0].listener) < connections.count { connections[Int(downstreams[$0].listener)] += 1 }
     }
-    for (i, entry) in listenerTable[].entries.enumerated() where !entry.isFree {
-      if !entry.isDraining, !entry.id.slot.isNone {
+    for (i, entry) in listenerTable[].entries.enumerated() where entry.life != .free {
+      if entry.life.accepts, !entry.id.slot.isNone {
         found.expect(
           listenerTable[].position(of: entry.id) == i, "listener \(entry.name) is not where its socket says it is")
       }
@@ -482,7 +482,7 @@ extension WorkerEngine {
     for clients in departures.clients { listed.formUnion(clients.list[clients.next...]) }
     forEachClient { i in
       let d = downstreams[i]
-      guard d.isOpen, listenerTable[].entries[Int(d.listener)].isDraining else { return }
+      guard d.isOpen, listenerTable[].entries[Int(d.listener)].life == .draining else { return }
       found.expect(d.farewell.isDue || listed.contains(i), "client \(i.index) of a listener that is gone is not told")
     }
     for h in departures.hosts where hosts.contains(h) {

@@ -61,6 +61,26 @@ struct ConnectionStateTests {
     #expect(DownstreamLife.allCases.map(\.isClosedByUs) == [false, false, true, true, false])
   }
 
+  static var listenerEvents: [Transition<ListenerLife>] {
+    [
+      Transition("farewell", { $0.farewell() }, [.leaving, .leaving, .draining, .free]),
+      Transition("drained", { $0.drained() }, [.draining, .draining, .draining, .free]),
+      Transition("retired", { $0.retired() }, [.open, .leaving, .free, .free]),
+    ]
+  }
+
+  @Test("a listener accepts until it is drained, and its place is free only after that")
+  func listener() {
+    expectTransitions(of: ListenerLife.allCases, Self.listenerEvents)
+    #expect(reachable(from: .open, Self.listenerEvents) == Set(ListenerLife.allCases))
+    #expect(ListenerLife.allCases.map(\.accepts) == [true, true, false, false])
+    for state in ListenerLife.allCases {
+      var (drained, retired) = (state, state)
+      #expect(drained.drained() == state.accepts)
+      #expect(retired.retired() == (state == .draining))
+    }
+  }
+
   static var downstreamKinds: [Transition<DownstreamKind>] {
     [
       Transition("http", { $0.http() }, [.http, .http, .http1, .http2, .codec, .tcp, .inside]),
