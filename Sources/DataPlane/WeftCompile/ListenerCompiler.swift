@@ -203,7 +203,7 @@ struct ListenerCompiler {
         path: FieldPath().field("weighted_clusters"), "sum of weights is 0; at least one cluster needs a weight")
     }
     var compiled = CompiledTCPProxy(
-      config: proxy, scope: storage.scope(ScopeKey(.tcp, proxy.statPrefix), metrics),
+      scope: storage.scope(ScopeKey(.tcp, proxy.statPrefix), metrics),
       choices: storage.arena.table(choices),
       totalWeight: total)
     compiled.idleTimeout = proxy.idleTimeout.wholeNanoseconds
@@ -238,7 +238,7 @@ struct ListenerCompiler {
     case .unescapeAndForward, .unescapeAndRedirect: paths.escapedSlashes = .unescape
     }
     var compiled = CompiledHTTPManager(
-      config: manager, scope: storage.scope(ScopeKey(.http, manager.statPrefix), metrics), routes: table,
+      codec: manager.codec, scope: storage.scope(ScopeKey(.http, manager.statPrefix), metrics), routes: table,
       limits: HTTPLimits(downstreamOf: manager), paths: paths)
     if table[].allowsUpgrades { compiled.limits.http2.allowsExtendedConnect = true }
     compiled.streamIdleTimeout = manager.streamIdleTimeout.wholeNanoseconds

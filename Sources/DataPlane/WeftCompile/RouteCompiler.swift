@@ -87,8 +87,7 @@ struct RouteCompiler {
   private func secureRedirect(_ host: VirtualHost) throws(ConfigError) -> CompiledRoute {
     var redirect = Redirect()
     redirect.https = true
-    let route = Route(match: RouteMatch(.prefix("/")), action: .redirect(redirect))
-    var compiled = CompiledRoute(config: route)
+    var compiled = CompiledRoute()
     compiled.virtualHost = storage.text(host.name)
     compiled.action = .redirect
     compiled.status = redirect.status
@@ -127,7 +126,7 @@ struct RouteCompiler {
   private func route(
     _ route: Route, _ host: VirtualHost, _ table: RouteConfiguration
   ) throws(ConfigError) -> CompiledRoute {
-    var compiled = CompiledRoute(config: route)
+    var compiled = CompiledRoute()
     compiled.name = storage.text(route.name)
     compiled.virtualHost = storage.text(host.name)
     compiled.metadata = storage.arena.metadata(route.metadata)
@@ -249,7 +248,6 @@ struct RouteCompiler {
 
     compiled.hedgesOnTryTimeout = action.hedgesOnPerTryTimeout ?? host.hedgesOnPerTryTimeout
     if let policy = action.retryPolicy ?? host.retryPolicy {
-      compiled.retry = policy
       compiled.retryRules = RetryRules(policy)
       if let priority = policy.priority {
         do throws(ConfigError) { compiled.retryPriority = try retryPriorities.compile(priority, storage) } catch {
@@ -261,12 +259,9 @@ struct RouteCompiler {
         compiled.retriableRequestHeaders = try storage.table(
           policy.retriableRequestHeaders, "retriable_request_headers")
       } catch { throw error.inside(FieldPath().field("retry_policy")) }
-    }
-    if let limited = action.retryPolicy?.rateLimitedBackoff ?? host.retryPolicy?.rateLimitedBackoff,
-      compiled.retry?.rateLimitedBackoff != nil
-    {
+      let resets = policy.rateLimitedBackoff?.resetHeaders ?? []
       compiled.resetHeaders = storage.arena.table(
-        limited.resetHeaders.map {
+        resets.map {
           CompiledRoute.ResetHeader(name: storage.text($0.name.lowercased()), isTimestamp: $0.format == .unixTimestamp)
         })
     }

@@ -1,7 +1,6 @@
 // The compiled TCP proxy.
 
 package import WeftBase
-package import WeftModel
 package import WeftTelemetry
 
 /// A TCP proxy. *Units*: time-outs in nanoseconds, 0 is off.
@@ -15,7 +14,6 @@ package struct CompiledTCPProxy {
       self.upTo = upTo
     }
   }
-  package var config: TCPProxy
   package var scope: ScopeID
   package var choices: ConstantTable<Choice>
   package var totalWeight: UInt64
@@ -26,8 +24,7 @@ package struct CompiledTCPProxy {
   package var accessLogs: [CompiledAccessLog] = []
   package var logNeeds = LogNeeds.nothing
 
-  package init(config: TCPProxy, scope: ScopeID, choices: ConstantTable<Choice>, totalWeight: UInt64) {
-    self.config = config
+  package init(scope: ScopeID, choices: ConstantTable<Choice>, totalWeight: UInt64) {
     self.scope = scope
     self.choices = choices
     self.totalWeight = totalWeight

@@ -10,7 +10,6 @@ package import WeftUpstream
 
 /// An HTTP connection manager. Plain fields are read per request; *Units*: time-outs in nanoseconds, 0 is off.
 package struct CompiledHTTPManager {
-  package var config: HTTPConnectionManager
   package var scope: ScopeID
   package var routes: ConfigRef<RouteTable>
   /// Which time-out ends half a head.
@@ -77,13 +76,12 @@ package struct CompiledHTTPManager {
   package var upstreamFilters: ConfigRef<HTTPFilterChain>?
 
   package init(
-    config: HTTPConnectionManager, scope: ScopeID, routes: ConfigRef<RouteTable>, limits: HTTPLimits,
+    codec: HTTPConnectionManager.Codec, scope: ScopeID, routes: ConfigRef<RouteTable>, limits: HTTPLimits,
     paths: PathNormalization
   ) {
-    self.config = config
+    self.codec = codec
     self.scope = scope
     self.routes = routes
-    self.codec = config.codec
     self.limits = limits
     self.paths = paths
   }
@@ -108,7 +106,6 @@ package struct CompiledRoute {
   package enum PathRewrite: UInt8, BitwiseCopyable { case none, prefix, regex }
   package enum HostRewrite: UInt8, BitwiseCopyable { case none, literal, automatic, header, pathRegex }
 
-  package var config: Route
   package var name = ByteView.empty
   package var virtualHost = ByteView.empty
   package var metadata = ConstantTable<MetadataValue>()
@@ -149,8 +146,7 @@ package struct CompiledRoute {
   package var includesAttemptCountInResponse = false
   /// A further attempt says whether the time of another one was over (`x-envoy-is-timeout-retry`).
   package var saysIsTimeoutRetry = false
-  package var retry: RetryPolicy?
-  /// `retry` in the form that is asked per request; nil with it.
+  /// Nil when there is no other attempt.
   package var retryRules: RetryRules?
   /// Which priorities a further attempt leaves out.
   package var retryPriority: CompiledRetryPriority?
@@ -238,7 +234,7 @@ package struct CompiledRoute {
     package var filterConfigs = FilterConfigs()
   }
 
-  package init(config: Route) { self.config = config }
+  package init() {}
 }
 
 /// What a request asks of its route. *Cost*: asked of the reference: a call of another module on the value would copy it, and count every
