@@ -69,7 +69,6 @@ package struct Bootstrap: Hashable, Sendable {
   /// How long readiness waits for the first answer; nil: for ever.
   package var listenersFetchTimeout: Duration? = .seconds(15)
   package var clustersFetchTimeout: Duration? = .seconds(15)
-  package var drainTimeout: Duration = .seconds(600)
   /// The file that ejections of hosts are told in; empty: none.
   package var outlierEventLog = ""
   /// The lowest first.
