@@ -117,13 +117,13 @@ struct LifeCycleTests {
   /// Bits that end like a stage and say what a thing is, or that come and go.
   static let properties: Set<String> = [
     "requestChunked", "responseChunked", "removed", "neverIndexed", "paused", "owesDrained", "envoyRatelimited",
-    "cancelled", "deadlineExceeded", "resourceExhausted", "noted",
+    "cancelled", "deadlineExceeded", "resourceExhausted", "noted", "isRecentlyUsed", "isAsking",
   ]
 
   /// Names of stages: something that has begun, has ended, or is under way.
   static func isStage(_ name: String) -> Bool {
     name.contains(
-      #/(?:ed|ing|Gone|Sent|Begun|Done|Final|Idle|Outstanding|ByUs|tunnel|dead)$|^(?:last|holds|keeps)[A-Z]/#)
+      #/(?:ed|ing|Gone|Sent|Begun|Done|Final|Idle|Outstanding|ByUs|Free|tunnel|dead)$|^(?:last|holds|keeps|ends)[A-Z]/#)
       && !properties.contains(name)
   }
 
@@ -166,6 +166,47 @@ struct LifeCycleTests {
     #expect(
       bits == ["responseStarted", "draining", "clientGone", "isHEAD", "requestChunked", "dead", "localClosed"])
     #expect(bits.filter(Self.isStage) == ["responseStarted", "draining", "clientGone", "dead", "localClosed"])
+  }
+
+  /// Names of stages among stored Bools that follow each other, where there are two or more; comments between them do not part them.
+  static func groups(of text: String) -> [[String]] {
+    var groups: [[String]] = [[]]
+    for line in text.split(separator: "\n") where !line.drop(while: { $0 == " " }).hasPrefix("//") {
+      if let match = line.firstMatch(
+        of: #/^ +(?:[a-z()]+ )*var (?<name>\w+)(?:: Bool(?: = (?:true|false))?| = (?:true|false))$/#)
+      {
+        groups[groups.count - 1].append(String(match.name))
+      } else {
+        groups.append([])
+      }
+    }
+    return groups.map { $0.filter(isStage) }.filter { $0.count > 1 }
+  }
+
+  @Test("no stored Bools side by side say how far one thing has come")
+  func groupsAreEnums() {
+    let planted = Self.groups(
+      of: """
+        struct Entry {
+          var maximum: Int
+          /// No new connection.
+          var isDraining = false
+          /// Its clients are told.
+          package private(set) var endsConnections: Bool
+          var isFree = false
+        }
+        var isHead = false
+        var isOpened: Bool { true }
+        var isClosed = false
+        """)
+    #expect(planted == [["isDraining", "endsConnections", "isFree"]])
+    for room in ["WeftProxy", "WeftProxyAPI", "WeftUpstream"] {
+      for path in Repository.files(under: "Sources/DataPlane/\(room)", suffix: ".swift") {
+        for group in Self.groups(of: Repository.text(path)) {
+          Issue.record("\(path): \(group) are one life cycle: make them an enum with transitions under States/")
+        }
+      }
+    }
   }
 
   /// Enums named as life cycles are that a text declares, with what they are inside: `H1Decoder.State`.
