@@ -85,7 +85,7 @@ extension WorkerEngine {
       return endTCP(s, .reset)
     }
     stream[].host = h
-    stream[].attempts += 1
+    if stream[].attempts < .max { stream[].attempts += 1 }
     hosts[h].activeRequests += 1
     hosts[h].numbers.requestsTotal &+= 1
     stream[].place.counted()
@@ -115,7 +115,7 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     stream[].request.headPassed()
     stream[].lastActivity = now
-    if downstreams[stream[].downstream].chainConfig?[].tcp?[].logNeeds == .upstreamLocal {
+    if downstreams[stream[].downstream].chainConfig?[].tcp?[].logNeeds.isUpstreamLocal ?? false {
       stream[].lastLocal = localAddress(upstream: u)
     }
     if clusters[stream[].cluster].hasOutlierDetection { report(s, .success) }
@@ -196,8 +196,9 @@ extension WorkerEngine {
     if !connected {
       if clusters[stream[].cluster].hasOutlierDetection { report(s, .localFailure) }
       uncountTCP(s)
-      let most = downstreams[d].chainConfig?[].tcp?[].maxConnectAttempts ?? 1
-      if UInt32(stream[].attempts) < most { return connectTCP(s) }
+      // More attempts than can be counted are not made.
+      let most = UInt16(clamping: downstreams[d].chainConfig?[].tcp?[].maxConnectAttempts ?? 1)
+      if stream[].attempts < most { return connectTCP(s) }
       stream[].responseFlags.insert(.upstreamConnectionFailure)
       stream[].responseFlags.insert(.upstreamRetryLimitExceeded)
     }

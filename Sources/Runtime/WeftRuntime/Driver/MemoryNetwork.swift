@@ -141,7 +141,7 @@ package final class MemoryNetwork {
     var bound = address
     if !address.isUnix, address.port == 0 {
       bound = SocketAddress(address.ip, port: nextPort)
-      nextPort += 1
+      nextPort = nextPort == .max ? 40_000 : nextPort + 1
     } else if let others = listeners[bound], let other = others.first,
       !(other.reusePort && socket.reusePort)
     {
@@ -168,7 +168,7 @@ package final class MemoryNetwork {
 
   func ephemeralAddress(like address: SocketAddress) -> SocketAddress {
     if address.isUnix { return .unnamedUnix }
-    nextPort += 1
+    nextPort = nextPort == .max ? 40_000 : nextPort + 1
     return SocketAddress(address.ip, port: nextPort)
   }
 }

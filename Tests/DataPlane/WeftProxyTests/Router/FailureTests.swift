@@ -2,6 +2,7 @@ import Testing
 import WeftBase
 import WeftHTTP
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTelemetry
 
@@ -94,6 +95,28 @@ struct FailureTests {
     #expect((1...60).contains(served))
     let scope = world.registry.scope(ScopeKey(.tcp, "tcp"))
     #expect(world.registry.value(TCPMetric.downstreamCxNoRoute, scope) == UInt64(200 - served))
+  }
+
+  @Test("a TCP connection may be tried more often than attempts can be counted: it ends when they are")
+  func countlessAttempts() {
+    let world = ProxyWorld()
+    world.simple()
+    var proxy = TCPProxy(statPrefix: "tcp", cluster: .single("backend"))
+    proxy.maxConnectAttempts = .max
+    world.listen([.tcpProxy(proxy)])
+    world.apply()
+    world.server.stopListening(8080)
+    let client = world.connect()
+    var most: UInt16 = 0
+    let hasEnded = world.run {
+      world.engine.streams.forEach { s in
+        if world.engine.streams[s].attempts == 1 { world.engine.streams[s].attempts = .max - 3 }
+        most = max(most, world.engine.streams[s].attempts)
+      }
+      return client.isClosed
+    }
+    #expect(hasEnded && most >= .max - 1)
+    world.expectClean()
   }
 
   @Test(
