@@ -13,6 +13,10 @@ package enum LogNeeds: UInt8, BitwiseCopyable, Sendable {
   /// And where its connection to the endpoint came from.
   case upstreamLocal
 
+  // Where they are asked, `==` of another module's enum is a call.
+  @inlinable package var isSomething: Bool { if case .nothing = self { false } else { true } }
+  @inlinable package var isUpstreamLocal: Bool { if case .upstreamLocal = self { true } else { false } }
+
   package init(_ logs: [CompiledAccessLog]) {
     self = logs.isEmpty ? .nothing : logs.contains(where: \.tellsUpstreamLocal) ? .upstreamLocal : .heads
   }

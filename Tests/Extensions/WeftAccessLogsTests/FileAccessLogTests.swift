@@ -86,8 +86,8 @@ struct FileAccessLogTests {
   @Test(
     "what heads are large, and the status of an answer",
     arguments: [
-      // :method GET, :path /200, :authority a, :scheme http, and the proxy's own: x-forwarded-proto, x-request-id.
-      ("%REQUEST_HEADERS_BYTES%\n", "110\n"), ("%RESP(:STATUS)%\n", "200\n"), ("%RESPONSE_TRAILERS_BYTES%\n", "0\n"),
+      // :method GET, :path /200, :authority a, :scheme http, and the proxy's own: x-forwarded-proto, x-request-id, x-envoy-expected-rq-timeout-ms.
+      ("%REQUEST_HEADERS_BYTES%\n", "145\n"), ("%RESP(:STATUS)%\n", "200\n"), ("%RESPONSE_TRAILERS_BYTES%\n", "0\n"),
     ])
   func sizes(_ format: String, _ line: String) throws {
     let world = LogWorld { [.file($0.file("a"), format)] }

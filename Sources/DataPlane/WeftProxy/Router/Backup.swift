@@ -203,7 +203,7 @@ extension WorkerEngine {
     unlistAttempt(b)
     let (owner, backup) = (streams.ref(o), streams.ref(b))
     Stream.exchangeAttempts(&owner[], &backup[])
-    if owner[].logNeeds == .upstreamLocal, !owner[].upstream.isNone {
+    if owner[].logNeeds.isUpstreamLocal, !owner[].upstream.isNone {
       owner[].lastLocal = localAddress(upstream: owner[].upstream)
     }
     listAttempt(o)

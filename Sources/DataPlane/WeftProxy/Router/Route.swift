@@ -461,7 +461,7 @@ extension WorkerEngine {
     stream[].lastActivity = now
     stream[].responseLeft = -1
     stream[].grpcStatus = GRPCStatusMapping.none
-    if stream[].logNeeds == .upstreamLocal { stream[].lastLocal = localAddress(upstream: u) }
+    if stream[].logNeeds.isUpstreamLocal { stream[].lastLocal = localAddress(upstream: u) }
     slot[].served &+= 1
     slot[].active &+= 1
     let ended = !head.hasContent && stream[].requestTrailers == nil && !stream[].tunnel.isAsked

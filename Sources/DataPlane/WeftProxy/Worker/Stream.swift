@@ -195,7 +195,7 @@ package struct Stream: Linked {
 
   /// A log will ask for its answer's head, and where it went.
   @inline(__always)
-  var keepsResponseHead: Bool { logNeeds != .nothing }
+  var keepsResponseHead: Bool { logNeeds.isSomething }
 
   /// The client has its answer, and nobody waits for the rest of the request: all but tunnels.
   @inline(__always)

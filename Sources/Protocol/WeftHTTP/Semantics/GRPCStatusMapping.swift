@@ -5,12 +5,12 @@ package import WeftBase
 /// What one protocol's status means in the other.
 package enum GRPCStatusMapping {
   /// The time that the client or the configuration gave the call is over: asking again would take as long.
-  package static var deadlineExceeded: UInt16 { 4 }
+  @inlinable package static var deadlineExceeded: UInt16 { 4 }
 
   /// There was no status.
-  package static var none: Int64 { -1 }
+  @inlinable package static var none: Int64 { -1 }
   /// There was one that is no number.
-  package static var unreadable: Int64 { -2 }
+  @inlinable package static var unreadable: Int64 { -2 }
 
   /// The number that a `grpc-status` says; an empty one is none.
   package static func status(in text: ByteView) -> Int64 {
