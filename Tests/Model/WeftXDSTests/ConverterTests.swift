@@ -223,6 +223,23 @@ struct ConverterTests {
     #expect(error?.path.description == "request_headers_to_add[0].header.key")
   }
 
+  @Test(
+    "names and values of header lists may have 16384 bytes, as with Envoy: more is refused by path",
+    arguments: [("key", 16_384, true), ("key", 16_385, false), ("value", 16_384, true), ("value", 70_000, false)])
+  func longHeaders(field: String, bytes: Int, isTaken: Bool) throws {
+    var header = ["key": "x-a", "value": "b"]
+    header[field] = String(repeating: "x", count: bytes)
+    let message = try Envoy_Config_Route_V3_RouteConfiguration(
+      json: try JSONValue(
+        parsing: """
+          {"name":"r","response_headers_to_add":[{"header":{"key":"\(header["key"]!)","value":"\(header["value"]!)"}}]}
+          """))
+    var refusal = ""
+    do { _ = try Converter().routeConfiguration(message) } catch { refusal = "\(error)" }
+    let words = "response_headers_to_add[0].header.\(field): may have 16384 bytes, has \(bytes)"
+    #expect(isTaken ? refusal.isEmpty : refusal.contains(words), "\(refusal)")
+  }
+
   @Test("names of a cluster without a resolver are asked of the bootstrap's, those of one with another way of its own")
   func resolvers() throws {
     var ours = DNSResolver()

@@ -178,6 +178,15 @@ struct ListeningTests {
     #expect(world.run { server.connections.count == 5 })
   }
 
+  @Test("a backlog may be larger than the kernel's word for it", arguments: [1, Int(UInt32.max), .max])
+  func backlog(_ most: Int) throws {
+    let loop = loop()
+    defer { loop.shutdown() }
+    var options = ListenOptions()
+    options.backlog = most
+    _ = try loop.listen(on: .loopback(port: 0), options)
+  }
+
   @Test("options of a listener reach the kernel, and one it refuses is told by its numbers")
   func raw() throws {
     let loop = loop()

@@ -312,6 +312,9 @@ package final class Converter {
     guard case .envoyGrpc(let grpc)? = service.targetSpecifier else {
       throw fail(path, "needs envoy_grpc; google_grpc is not supported")
     }
+    for (i, entry) in service.initialMetadata.enumerated() {
+      try bounded(entry, path.field("initial_metadata").index(i))
+    }
     let metadata = service.initialMetadata.map { Bootstrap.MetadataEntry(name: $0.key, value: text(of: $0)) }
     unsupported(service.timeout != nil, path, "timeout")
     return (
@@ -416,6 +419,7 @@ package final class Converter {
       throw fail(at.field("header").field("key"), "must be a header name, is \"\(name)\"")
     }
     let value = text(of: header)
+    try bounded(header, at.field("header"))
     guard HeaderText.isValue(value) else {
       throw fail(at.field("header").field("value"), "must not hold line breaks or NUL")
     }
@@ -432,6 +436,16 @@ package final class Converter {
       }
     if let append = option.append { action = append.value ? .appendIfExistsOrAdd : .overwriteIfExistsOrAdd }
     return HeaderValueOption(name: name, value: value, action: action, keepEmptyValue: option.keepEmptyValue)
+  }
+
+  /// What a field of a head may be made of. *Source*: Envoy's rules for `HeaderValue`.
+  private func bounded(_ header: Envoy_Config_Core_V3_HeaderValue, _ at: FieldPath) throws(ConfigError) {
+    let most = 16_384
+    for (count, field) in [
+      (header.key.utf8.count, "key"), (header.value.utf8.count, "value"), (header.rawValue_.count, "raw_value"),
+    ] where count > most {
+      throw fail(at.field(field), "may have \(most) bytes, has \(count)")
+    }
   }
 
   private func text(of header: Envoy_Config_Core_V3_HeaderValue) -> String {

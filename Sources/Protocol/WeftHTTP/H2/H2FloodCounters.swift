@@ -26,18 +26,18 @@ struct H2FloodCounters {
 
   mutating func priorityFrame(_ limits: HTTP2Limits) -> Bool {
     priority += 1
-    return priority > limits.maxPriorityPerStream * (1 + streamsOpened)
+    return priority > Self.product(limits.maxPriorityPerStream, 1 + streamsOpened)
   }
 
   mutating func windowUpdate(_ limits: HTTP2Limits) -> Bool {
     windowUpdates += 1
-    return windowUpdates > 5 + limits.maxWindowUpdatePerDataFrame * (streamsOpened + 10 * dataFramesSent)
+    return windowUpdates > 5 + Self.product(limits.maxWindowUpdatePerDataFrame, streamsOpened + 10 * dataFramesSent)
   }
 
   /// Some peers measure the path with a PING for every other DATA frame: PINGs beyond the fixed allowance are fine where content flows.
   mutating func ping(_ limits: HTTP2Limits, now: UInt64) -> Bool {
     pings += 1
-    if pings <= limits.maxPingPerDataFrame * (streamsOpened + dataFramesSent + dataFramesReceived) { return false }
+    if pings <= Self.product(limits.maxPingPerDataFrame, streamsOpened + dataFramesSent + dataFramesReceived) { return false }
     return controlFrame(limits, now: now)
   }
 
@@ -55,5 +55,11 @@ struct H2FloodCounters {
   mutating func reset(age: UInt64, _ limits: HTTP2Limits) -> Bool {
     if age < limits.prematureResetAge { prematureResets += 1 }
     return prematureResets * 2 >= max(limits.prematureResetStreams, closedStreams)
+  }
+
+  /// Limits may be as large as their type, for peers that are trusted; counts grow as long as a connection lives.
+  private static func product(_ limit: Int, _ count: Int) -> Int {
+    let (product, overflow) = limit.multipliedReportingOverflow(by: count)
+    return overflow ? .max / 2 : product
   }
 }

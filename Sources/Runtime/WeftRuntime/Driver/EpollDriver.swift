@@ -187,7 +187,7 @@ package final class EpollDriver: Driver {
         try Self.check("TCP_FASTOPEN on \(address)", weft_set_fast_open(socket, options.fastOpenQueue))
       }
       // Of two that bound at the same time without SO_REUSEPORT only one may listen.
-      let listening = weft_listen(socket, Int32(options.backlog))
+      let listening = weft_listen(socket, Int32(clamping: options.backlog))
       if listening < 0 { throw .cannotBind(address, -listening) }
       try set(options.raw, .afterListen, on: socket, address)
       return socket
