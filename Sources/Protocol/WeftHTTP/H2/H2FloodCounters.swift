@@ -37,7 +37,9 @@ struct H2FloodCounters {
   /// Some peers measure the path with a PING for every other DATA frame: PINGs beyond the fixed allowance are fine where content flows.
   mutating func ping(_ limits: HTTP2Limits, now: UInt64) -> Bool {
     pings += 1
-    if pings <= Self.product(limits.maxPingPerDataFrame, streamsOpened + dataFramesSent + dataFramesReceived) { return false }
+    if pings <= Self.product(limits.maxPingPerDataFrame, streamsOpened + dataFramesSent + dataFramesReceived) {
+      return false
+    }
     return controlFrame(limits, now: now)
   }
 
