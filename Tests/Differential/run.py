@@ -377,6 +377,10 @@ class Report:
     def add(self, part):
         self.passed, self.failed, self.known = self.passed + part.passed, self.failed + part.failed, self.known + part.known
 
+    def key(self, name):
+        """The listed name that a row's falls under."""
+        return next((k for k in self.listed if k in (name, name.split(": ")[0]) or fnmatch.fnmatchcase(name, k)), None)
+
     def say(self, text):
         print(text, flush=True)
 
@@ -388,7 +392,7 @@ class Report:
         found = differences(theirs, ours, ignored)
         if self.show:
             self.say(f"{name}\n      {json.dumps(theirs)}\n      {json.dumps(ours)}")
-        key = next((k for k in self.listed if k in (name, case["name"]) or fnmatch.fnmatchcase(name, k)), None)
+        key = self.key(name)
         if found and key and not wrong:
             self.used.add(key)
             where = places(found)
@@ -506,8 +510,6 @@ async def main(arguments):
             print("\n".join(f"{case['name']}: {row['name']}" for row in case["rows"]) or f"{case['name']}: validate")
         return Report(False)
     report = Report(arguments.show, arguments.update)
-    if arguments.update and not arguments.names:
-        report.places.clear()
     count = sum(len(c["rows"]) or 1 for c in cases)
     if not ENVOY.exists() or not shutil.which("openssl"):
         report.say(f"differential cases: no Envoy at {ENVOY}" if not ENVOY.exists() else "differential cases: no openssl")
@@ -544,6 +546,10 @@ async def main(arguments):
             await asyncio.gather(*(play_alone(*item) for item in enumerate(alone)))
             report.say(f"  alone: {len(alone)} cases, {time.monotonic() - began:.1f} s")
     if arguments.update:
+        # A row that differs at times only keeps what is written; one that is listed no more, or is gone, goes.
+        rows = {f"{c['name']}: {r['name']}" for c in cases for r in c["rows"]} | {f"{c['name']}: validate" for c in cases if c.get("validate")}
+        for name in [n for n in report.places if not arguments.names and (n not in rows or not report.key(n))]:
+            del report.places[name]
         DIFFERING.write_text("".join(f"{name} | {', '.join(sorted(where))}\n" for name, where in sorted(report.places.items())))
     names = {f"{c['name']}: {r['name']}" for c in cases for r in c["rows"]} | {c["name"] for c in cases}
     for name in report.listed:
