@@ -186,7 +186,14 @@ def check(name, promise, mesh, load):
     return kept
 
 
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
 def main():
+    # Whoever ends this ends all that it has started.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
     mesh, load, kept = Mesh(), None, []
     print("weft demo: a control plane, a gateway and six workloads, each beside its sidecar, on loopback; about a minute", flush=True)
     try:

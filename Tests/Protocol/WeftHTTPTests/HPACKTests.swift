@@ -12,6 +12,15 @@ private func bytes(_ hex: String) -> [UInt8] {
 
 @Suite("HPACK")
 struct HPACKTests {
+  @Test("a name that the peer's table holds and ours cannot is an error of the connection", arguments: [true, false])
+  func longName(fits: Bool) {
+    let name = [0x7f] + [0x80 | UInt8(69_873 & 0x7f), 0x80 | UInt8(69_873 >> 7 & 0x7f), UInt8(69_873 >> 14)]
+    let block = [0x40] + name + [UInt8](repeating: UInt8(ascii: "x"), count: 70_000) + [1, UInt8(ascii: "y")]
+    // A field larger than the table only empties it, on both sides.
+    let decoded = decode([block], tableSize: fits ? 128 << 10 : 4096)
+    #expect(decoded[0].last == "error" ? fits : !fits && decoded[0].count == 1)
+  }
+
   /// Decodes `blocks` in turn with one decoder; an error ends the list with "error".
   private func decode(_ blocks: [[UInt8]], tableSize: Int = 4096) -> [[String]] {
     var decoder = HPACKDecoder(tableSize: tableSize)

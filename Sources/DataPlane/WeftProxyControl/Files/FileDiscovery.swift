@@ -24,6 +24,11 @@ package final class FileDiscovery {
     var path: String
   }
 
+  private struct Missing: Hashable {
+    var place: Place
+    var name: String
+  }
+
   private struct Content {
     var bytes: [UInt8]?
     var models: [XDSModel] = []
@@ -37,6 +42,11 @@ package final class FileDiscovery {
   private var watch: FileWatch?
   private var contents: [Place: Content] = [:]
   private var lastGood: [SecretKey: Secret] = [:]
+  /// What files have said of the clusters and route tables that are asked for. A file that leaves one out does not take it away: it says nothing of it.
+  private var endpoints: [String: LoadAssignment] = [:]
+  private var routes: [String: RouteConfiguration] = [:]
+  /// What no file says anything of; told once.
+  private var missing: Set<Missing> = []
   private var warnings = DiscoveryWarnings()
   /// Bytes of data files, by path; nil where it could not be read.
   private var data: [String: [UInt8]?] = [:]
@@ -102,22 +112,32 @@ package final class FileDiscovery {
         state.listeners.append(listener)
       }
     }
+    var absent: Set<Missing> = []
+    var (endpoints, routes): ([String: LoadAssignment], [String: RouteConfiguration]) = ([:], [:])
     for cluster in state.clusters {
       guard case .eds(let service, let source) = cluster.discovery, case .path(let path) = source.kind else { continue }
       let name = service.isEmpty ? cluster.name : service
+      var said: LoadAssignment?
       for case .endpoints(let assignment) in models(.endpoints, path, source, &places)
       where assignment.clusterName == name {
-        state.endpoints[name] = assignment
+        said = assignment
       }
+      if said == nil { absent.insert(Missing(place: Place(type: .endpoints, path: path), name: name)) }
+      endpoints[name] = said ?? self.endpoints[name]
     }
     for case .httpConnectionManager(let manager) in state.listeners.flatMap(\.allChains).flatMap(\.filters) {
       guard case .discovered(let name, let source) = manager.routes, case .path(let path) = source.kind else {
         continue
       }
-      for case .routes(let routes) in models(.routes, path, source, &places) where routes.name == name {
-        state.routes[name] = routes
-      }
+      var said: RouteConfiguration?
+      for case .routes(let table) in models(.routes, path, source, &places) where table.name == name { said = table }
+      if said == nil { absent.insert(Missing(place: Place(type: .routes, path: path), name: name)) }
+      routes[name] = said ?? self.routes[name]
     }
+    (self.endpoints, self.routes) = (endpoints, routes)
+    state.endpoints.merge(endpoints) { $1 }
+    state.routes.merge(routes) { $1 }
+    tell(absent)
     var watched = Set(places.map { $0.value.isEmpty ? Self.directory(of: $0.key.path) : $0.value })
     fillSecrets(&state, &places, &watched)
     contents = contents.filter { places[$0.key] != nil }
@@ -127,6 +147,19 @@ package final class FileDiscovery {
       directories = watched
       unwatched = watch?.follow(watched) ?? []
     }
+  }
+
+  /// Says what is asked for and stands in no file.
+  private func tell(_ absent: Set<Missing>) {
+    for one in absent.subtracting(missing) {
+      let isKept = one.place.type == .endpoints ? endpoints[one.name] != nil : routes[one.name] != nil
+      log.warning(
+        isKept
+          ? "a file does not say any more what is asked for: the last form stays"
+          : "a file does not say what is asked for",
+        ("file", .text(one.place.path)), ("type", .text(one.place.type.messageName)), ("name", .text(one.name)))
+    }
+    missing = absent
   }
 
   private func fillSecrets(_ state: inout ConfigState, _ places: inout [Place: String], _ watched: inout Set<String>) {

@@ -118,6 +118,8 @@ struct HPACKDecoder: ~Copyable {
     // `HeaderName.find` ignores case, HTTP/2 does not: an upper-case name must stay visible as such.
     field.value = try string(&block, scratch)
     field.size = field.name.count + field.value.count
+    // The peer's table has it, ours cannot: from here on its numbers would name other fields.
+    if indexes, field.name.count > Int(UInt16.max), field.size + 32 <= table.maxSize { throw .integer }
     if indexes { table.insert(name: field.name, value: field.value, id: field.id, pseudo: field.pseudo) }
     if discards {
       field.name = .empty

@@ -189,6 +189,20 @@ struct FileDiscoveryTests {
       #expect(state.clusters.map(\.name) == ["a"])
     }
     #expect(metrics.value(SubscriptionMetric.updateRejected, metrics.scope(ScopeKey(.cds))) == 2)
+    // One that says nothing more of what is asked for takes nothing away: only who asks may go.
+    for file in ["eds.yaml", "rds.yaml"] { write(file, "resources: []") }
+    state = filled(files)
+    #expect(state.endpoints["a"]?.localities.first?.endpoints.count == 1 && state.routes["r"]?.virtualHosts.count == 1)
+    write("cds.yaml", "resources: []")
+    write("lds.json", #"{"resources": []}"#)
+    #expect(filled(files).endpoints.isEmpty && filled(files).routes.isEmpty)
+    write(
+      "eds.yaml",
+      """
+      resources:
+      - "@type": \(type)config.endpoint.v3.ClusterLoadAssignment
+        cluster_name: a
+      """)
     write("cds.yaml", "resources: []")
     #expect(filled(files).clusters.isEmpty)
     // Endpoints that nobody asked for in between are there for the next who does.
