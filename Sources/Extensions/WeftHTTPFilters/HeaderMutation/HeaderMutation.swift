@@ -13,11 +13,26 @@ package struct HeaderMutation: RequestHeadFilter, RequestTrailersFilter, Respons
   package static var name: StaticString { "envoy.filters.http.header_mutation" }
 
   package struct Config: BitwiseCopyable {
-    var request = ConstantTable<MutationStep>()
-    var query = ConstantTable<QueryMutation>()
-    var requestTrailers = ConstantTable<MutationStep>()
-    var response = ConstantTable<MutationStep>()
-    var responseTrailers = ConstantTable<MutationStep>()
+    let request: ConstantTable<MutationStep>
+    let query: ConstantTable<QueryMutation>
+    let requestTrailers: ConstantTable<MutationStep>
+    let response: ConstantTable<MutationStep>
+    let responseTrailers: ConstantTable<MutationStep>
+    /// The head of a request may change.
+    let changesRequest: Bool
+
+    init(
+      request: ConstantTable<MutationStep>, query: ConstantTable<QueryMutation>,
+      requestTrailers: ConstantTable<MutationStep>, response: ConstantTable<MutationStep>,
+      responseTrailers: ConstantTable<MutationStep>
+    ) {
+      self.request = request
+      self.query = query
+      self.requestTrailers = requestTrailers
+      self.response = response
+      self.responseTrailers = responseTrailers
+      changesRequest = !request.isEmpty || !query.isEmpty
+    }
   }
 
   package init(_ config: Config) {}
@@ -25,7 +40,7 @@ package struct HeaderMutation: RequestHeadFilter, RequestTrailersFilter, Respons
   package mutating func requestHead(
     _ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>
   ) -> FilterVerdict {
-    if !x.config.request.isEmpty || !x.config.query.isEmpty { change(head, x) }
+    if x.config.changesRequest { change(head, x) }
     return .go
   }
 

@@ -15,7 +15,9 @@ package struct LocalRateLimit: RequestHeadFilter, ResponseHeadFilter {
   package struct Config: BitwiseCopyable {
     var status: UInt16 = 429
     var isExhaustion = false
-    var enabled = RuntimeShare.none
+    var enabled = RuntimeShare.none { didSet { isOff = enabled.isNever } }
+    /// Nothing can switch it on.
+    private(set) var isOff = true
     var enforced = RuntimeShare.none
     var bucket: TokenBucket?
     var alwaysAsksGeneral = true
@@ -43,7 +45,7 @@ package struct LocalRateLimit: RequestHeadFilter, ResponseHeadFilter {
     _ head: MessageHead, end: Bool, _ x: borrowing FilterCall<Config>
   ) -> FilterVerdict {
     // Where it is off for good, which is usual, nothing else is looked at.
-    x.config.enabled.isNever ? .go : limit(head, x)
+    x.config.isOff ? .go : limit(head, x)
   }
 
   @inline(never)
