@@ -12,6 +12,9 @@ package import WeftUpstream
 /// What did not change since the last snapshot is taken over as it is: the same `ConfigRef`, the same memory. A cluster
 /// keeps its position for as long as anything compiled names it, be it that the cluster is gone. What cannot be compiled is reported and keeps its last good form; everything beside
 /// it takes effect.
+///
+/// Longer than a file should be, and one noun: what is kept of clusters, route tables and listeners, who of them asks whom and who waits, are tables that
+/// all three write. What only makes values of models stands beside it (`ListenerCompiler`, `RouteCompiler`, `FilterChains`, `RouteWarnings`).
 /// *Threads*: one, none of the workers'.
 package final class SnapshotCompiler {
   /// A compiled form, what it was made from, and what keeps its memory.
@@ -784,8 +787,7 @@ package final class SnapshotCompiler {
     let ofFilters = filters.builder.takeWarnings()
     guard case .discovered(let name, _) = manager.routes else {
       // Of its copies the converter tells.
-      let place = listener.allChains[chain].filters.count - 1
-      let at = listener.path(ofChain: chain).field("filters").index(place).field("typed_config").field("route_config")
+      let at = listener.path(ofManagerIn: chain).field("route_config")
       let own = table.withoutEffect(behind: [manager]).filter {
         $0.path.elements.last != .field("request_mirror_policies")
       }
@@ -884,8 +886,7 @@ package final class SnapshotCompiler {
       reached.formUnion(table.names.found)
     }
     let warnings = filters.sorted { $0.key < $1.key }.flatMap { chain, unit in
-      let place = listener.allChains[chain].filters.count - 1
-      let at = listener.path(ofChain: chain).field("filters").index(place).field("typed_config")
+      let at = listener.path(ofManagerIn: chain)
       return unit.warnings.map { $0.inside(at).of(kind: "envoy.config.listener.v3.Listener", name: listener.name) }
     }
     return ListenerUnit(
@@ -901,6 +902,11 @@ extension Listener {
   func path(ofChain index: Int) -> FieldPath {
     index < filterChains.count
       ? FieldPath().field("filter_chains").index(index) : FieldPath().field("default_filter_chain")
+  }
+
+  /// The connection manager of a chain, its last filter.
+  func path(ofManagerIn chain: Int) -> FieldPath {
+    path(ofChain: chain).field("filters").index(allChains[chain].filters.count - 1).field("typed_config")
   }
 }
 

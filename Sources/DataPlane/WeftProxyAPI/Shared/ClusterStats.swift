@@ -29,27 +29,34 @@ package struct ClusterStats<M: Metric>: BitwiseCopyable, @unchecked Sendable {  
 private final class ClusterBlocks<M: Metric>: @unchecked Sendable {  // one element per worker
   private let metrics: MetricsRegistry
   private let prefix: String
-  private let known: UnsafeMutablePointer<[UInt64: (block: StatBlock<M>, lease: ScopeLease)]>
+  private let known: UnsafeMutablePointer<[UInt64: StatBlock<M>]>
+  /// Keeps the scopes of `known`, apart from it: whoever looks one up is to retain nothing.
+  private let leases: UnsafeMutablePointer<[ScopeLease]>
 
   init(_ metrics: MetricsRegistry, _ prefix: String) {
     self.metrics = metrics
     self.prefix = prefix
     unsafe known = .allocate(capacity: max(1, metrics.workers))
     unsafe known.initialize(repeating: [:], count: max(1, metrics.workers))
+    unsafe leases = .allocate(capacity: max(1, metrics.workers))
+    unsafe leases.initialize(repeating: [], count: max(1, metrics.workers))
   }
 
   deinit {
     unsafe known.deinitialize(count: max(1, metrics.workers))
     unsafe known.deallocate()
+    unsafe leases.deinitialize(count: max(1, metrics.workers))
+    unsafe leases.deallocate()
   }
 
   func block(_ name: ByteView, _ worker: Int) -> StatBlock<M> {
     precondition(worker >= 0 && worker < metrics.workers)
     let key = StableHasher.hash(name)
-    if let known = unsafe known[worker][key] { return known.block }
+    if let block = unsafe known[worker][key] { return block }
     let lease = metrics.lease(ScopeKey(.filter, name.string, prefix), of: M.self)
     let block = metrics.block(M.self, lease.scope, worker: worker)
-    unsafe known[worker][key] = (block, lease)
+    unsafe known[worker][key] = block
+    unsafe leases[worker].append(lease)
     return block
   }
 }

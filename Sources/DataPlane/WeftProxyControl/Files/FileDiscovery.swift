@@ -123,7 +123,7 @@ package final class FileDiscovery {
         said = assignment
       }
       if said == nil { absent.insert(Missing(place: Place(type: .endpoints, path: path), name: name)) }
-      endpoints[name] = said ?? self.endpoints[name]
+      endpoints[name] = said ?? endpoints[name] ?? self.endpoints[name]
     }
     for case .httpConnectionManager(let manager) in state.listeners.flatMap(\.allChains).flatMap(\.filters) {
       guard case .discovered(let name, let source) = manager.routes, case .path(let path) = source.kind else {
@@ -132,7 +132,7 @@ package final class FileDiscovery {
       var said: RouteConfiguration?
       for case .routes(let table) in models(.routes, path, source, &places) where table.name == name { said = table }
       if said == nil { absent.insert(Missing(place: Place(type: .routes, path: path), name: name)) }
-      routes[name] = said ?? self.routes[name]
+      routes[name] = said ?? routes[name] ?? self.routes[name]
     }
     (self.endpoints, self.routes) = (endpoints, routes)
     state.endpoints.merge(endpoints) { $1 }

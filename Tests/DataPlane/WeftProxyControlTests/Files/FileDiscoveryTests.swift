@@ -193,6 +193,18 @@ struct FileDiscoveryTests {
     for file in ["eds.yaml", "rds.yaml"] { write(file, "resources: []") }
     state = filled(files)
     #expect(state.endpoints["a"]?.localities.first?.endpoints.count == 1 && state.routes["r"]?.virtualHosts.count == 1)
+    // Two files may be asked for one name: what one of them says holds, whoever asks last.
+    let asked = { Cluster(name: $0, discovery: .eds(serviceName: "a", source: ConfigSource(.path($1)))) }
+    let other = write(
+      "eds-2.yaml",
+      """
+      resources:
+      - "@type": \(type)config.endpoint.v3.ClusterLoadAssignment
+        cluster_name: a
+      """)
+    var both = ConfigState()
+    both.clusters = [asked("x", other), asked("y", endpoints)]
+    #expect(filled(files, both).endpoints["a"]?.localities.isEmpty == true)
     write("cds.yaml", "resources: []")
     write("lds.json", #"{"resources": []}"#)
     #expect(filled(files).endpoints.isEmpty && filled(files).routes.isEmpty)
