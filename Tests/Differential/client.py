@@ -74,10 +74,10 @@ class HTTP1:
             out["body"] = await self.reader.read()
             out["end"] = "closed"
 
-    async def ending(self):
+    async def ending(self, settle):
         """Whether the connection goes on."""
         try:
-            more = await asyncio.wait_for(self.reader.read(65536), SETTLE)
+            more = await asyncio.wait_for(self.reader.read(65536), settle)
         except asyncio.TimeoutError:
             return "kept"
         except (ConnectionError, ssl.SSLError):
@@ -194,7 +194,7 @@ async def play_http1(reader, writer, row):
             data += piece
         result["body"] = data
         return results
-    result["end"] = await connection.ending()
+    result["end"] = await connection.ending(row.get("settle", SETTLE))
     return results
 
 
@@ -207,7 +207,7 @@ async def play_http2(reader, writer, row):
         for text in row["do"] if isinstance(row["do"], list) else [row["do"]]:
             results.append(await exchange(connection, number, text, row, longest))
             number += 2
-        await connection.until(lambda: connection.goaway, SETTLE)
+        await connection.until(lambda: connection.goaway, row.get("settle", SETTLE))
         if connection.closed or connection.goaway:
             results[-1]["end"] = f"{'closed' if connection.closed else 'going'} ({connection.goaway})"
     finally:

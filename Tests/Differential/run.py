@@ -30,7 +30,7 @@ AREAS_AT_ONCE = 3  # each has an Envoy and a weft-proxy of its own
 PARTS = {"about", "over", "routes", "vhosts", "vhost", "table", "router", "hcm", "tcp", "listener", "tls", "clusters", "backends", "bootstrap",
          "requests", "files", "alone", "validate", "ignore", "longest"}
 ROW_PARTS = {"name", "do", "raw", "tcp", "head", "over", "host", "answer", "answers", "from", "then", "trailers", "expect", "ignore", "first", "sni",
-             "alpn", "certificate", "half", "responses", "longest", "scheme", "window", "open", "widen", "frames", "cancel"}
+             "alpn", "certificate", "half", "responses", "longest", "settle", "scheme", "window", "open", "widen", "frames", "cancel"}
 # Fields that are made anew for each request, or depend on the clock.
 UNLIKE_BY_NATURE = {"date"}
 MASKED = {"x-request-id": r"[0-9a-f]{8}-[0-9a-f-]{27}", "x-envoy-upstream-service-time": r"\d+", "sec-websocket-key": r"[A-Za-z0-9+/]{22}=="}
@@ -397,7 +397,7 @@ class Report:
             self.used.add(key)
             where = places(found)
             if self.updates:
-                self.places[name] = where
+                self.places[name] = where | self.places.get(name, set())
             elif more := where - self.places.get(name, set()):
                 self.failed += 1
                 lines = [f"      {line[:1500]}" for line in found]
@@ -546,7 +546,7 @@ async def main(arguments):
             await asyncio.gather(*(play_alone(*item) for item in enumerate(alone)))
             report.say(f"  alone: {len(alone)} cases, {time.monotonic() - began:.1f} s")
     if arguments.update:
-        # A row that differs at times only keeps what is written; one that is listed no more, or is gone, goes.
+        # What a row differs in at times stays written; a row that is listed no more, or is gone, goes. Without the file everything is found anew.
         rows = {f"{c['name']}: {r['name']}" for c in cases for r in c["rows"]} | {f"{c['name']}: validate" for c in cases if c.get("validate")}
         for name in [n for n in report.places if not arguments.names and (n not in rows or not report.key(n))]:
             del report.places[name]
