@@ -326,7 +326,7 @@ struct LoopLaws {
   func lingering(_ kind: WorldKind) throws {
     let pair = try Pair(kind)
     let (c, s) = try pair.connect()
-    let start = pair.serverLoop.driver.now()
+    let start = pair.serverLoop.now
     pair.serverLoop.close(s)
     #expect(pair.world.run { pair.client.events[c]?.contains(.readEnded) ?? false })
     #expect(!pair.server.isClosed(s))
