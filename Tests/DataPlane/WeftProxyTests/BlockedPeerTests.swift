@@ -41,6 +41,38 @@ struct BlockedPeerTests {
     #expect(h2.messages[small]?.resetCode == nil)
   }
 
+  @Test("a connection whose server ended it behind the response that a slow client takes serves no other request")
+  func endedBehindResponse() {
+    let world = ProxyWorld(window: 4096)
+    world.simple(cluster: { $0.circuitBreakers.standard.maxConnections = 1 })
+    let body = pattern(3_000_000)
+    world.server.onBytes = { peer in
+      guard let message = HTTP1Text(peer.received) else { return }
+      peer.received = []
+      if message.text.isEmpty {
+        peer.send(Array("HTTP/1.1 200 OK\r\ncontent-length: \(body.count)\r\n\r\n".utf8) + body)
+        peer.finish()
+      } else {
+        peer.send("HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n")
+      }
+    }
+    let slow = world.connect()
+    slow.pause()
+    slow.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+    world.settle()
+    let other = world.connect()
+    other.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc")
+    world.settle()
+    #expect(world.value(ClusterMetric.upstreamCxOverflow) > 0)
+    slow.resume()
+    #expect(world.run { HTTP1Text(other.received) != nil })
+    #expect(HTTP1Text(other.received)?.status == 201)
+    #expect(world.run { slow.received.count > body.count })
+    #expect(world.server.accepted.count == 2)
+    world.settle()
+    world.expectClean()
+  }
+
   @Test("an HTTP/2 client that did not read and resets is gone at once, although more of it waits to be read")
   func resetOfBlockedClient() {
     let world = ProxyWorld(window: 4096)

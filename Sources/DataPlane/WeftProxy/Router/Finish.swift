@@ -113,6 +113,10 @@ extension WorkerEngine {
     slot[].stream = .none
     if slot[].life.isClosed { return }
     if reusable, slot[].decoder.isIdle, slot[].life == .open {
+      // An end that is known, but not read yet, must not meet the request that follows at once.
+      if slot[].read == .paused || !hosts.ref(slot[].host)[].waiting.isEmpty, loop.peerEnds(slot[].connection) {
+        return close(upstream: u, .gracefully)
+      }
       resumeReading(upstream: u)
       freed(upstream: u)
     } else {

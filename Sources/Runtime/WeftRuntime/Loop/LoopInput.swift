@@ -21,6 +21,12 @@ extension EventLoop {
     return c.it.transport == .ended && c.it.input != .ended
   }
 
+  /// Whether the driver has told that the peer of `c` sends no more, also while bytes from before it are unread (reading is paused, or its turn is spent).
+  package func peerEnds(_ c: ConnectionID) -> Bool {
+    guard let c = alive(c) else { return true }
+    return c.it.input != .flowing
+  }
+
   /// Lets them come again, first with what was kept.
   package func resumeReading(_ c: ConnectionID) {
     guard let c = alive(c), c.it.facts.contains(.paused) else { return }
