@@ -20,7 +20,7 @@ unit: setup debug ## unit tests only
 	@swift test --skip-build
 
 unit-of: setup ## one test bundle, quickly: make unit-of T=WeftHTTP F='H2 connection' (several: T=WeftHTTP,WeftProxy)
-	@WEFT_TESTS=$(T) swift build --product weftPackageTests --jobs $(JOBS) 2>&1 | Tools/progress.sh
+	@WEFT_TESTS=$(T) Tools/quick-build.py --jobs $(JOBS)
 	@WEFT_TESTS=$(T) swift test --skip-build --parallel $(if $(F),--filter '$(F)')
 
 test-diff: setup-test release ## the same configuration and requests for a real Envoy and for weft-proxy: N=routing/ some cases

@@ -251,7 +251,7 @@ let package = Package(
     tests(of: "WeftProxyControl", in: "DataPlane", ["WeftXDSClient"] + proxyTestsNeed),
     tests(
       of: "WeftProxy", in: "DataPlane", proxyTestsNeed.filter { $0 != "WeftProxy" },
-      exclude: ["World", "Router", "Listeners", "Streams", "Tunnels"]),
+      exclude: ["World", "Attempts", "Router", "Listeners", "Streams", "Tunnels"]),
     tests(of: "WeftHTTPFilters", in: "Extensions", proxyTestsNeed),
     tests(
       of: "WeftLoadBalancers", in: "Extensions",
@@ -260,6 +260,7 @@ let package = Package(
     tests(of: "WeftListenerFilters", in: "Extensions", proxyTestsNeed.filter { $0 != "WeftListenerFilters" }),
     tests(of: "WeftAccessLogs", in: "Extensions", proxyTestsNeed.filter { $0 != "WeftAccessLogs" }),
     tests(of: "WeftNetworkFilters", in: "Extensions", proxyTestsNeed),
+    proxyTests("Attempts"),
     proxyTests("Router"),
     proxyTests("Listeners"),
     proxyTests("Streams"),

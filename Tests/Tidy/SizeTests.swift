@@ -44,7 +44,7 @@ struct SizeTests {
       if let bundle = parts.dropFirst().dropLast().first(where: { $0.hasSuffix("Tests") }) { name = bundle }
       // WeftProxyTests is several bundles over one world.
       if name == "WeftProxyTests", let folder = parts.dropLast().last,
-        ["World", "Router", "Listeners", "Streams", "Tunnels"].contains(folder)
+        ["World", "Attempts", "Router", "Listeners", "Streams", "Tunnels"].contains(folder)
       {
         name = "WeftProxy\(folder)"
       }
