@@ -150,7 +150,7 @@ struct ListenerCompiler {
         compiled.tls = MissingSecurity()
       } else {
         do throws(ConfigError) { compiled.tls = try security.downstream(tls, secrets: secrets) } catch {
-          throw error.inside(at)
+          throw error.inside(at.field("typed_config"))
         }
       }
     }

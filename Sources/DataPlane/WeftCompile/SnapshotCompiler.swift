@@ -520,7 +520,7 @@ package final class SnapshotCompiler {
         compiled.security = MissingSecurity()
       } else {
         do throws(ConfigError) { compiled.security = try security.upstream(tls, secrets: state.secrets) } catch {
-          throw error.inside(FieldPath().field("transport_socket"))
+          throw error.inside(FieldPath().field("transport_socket").field("typed_config"))
         }
       }
       compiled.serverName = tls.sni

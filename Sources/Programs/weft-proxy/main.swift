@@ -67,10 +67,10 @@ enum WeftProxyProgram {
   }
 
   private static func load(_ options: ProxyArguments) throws(ConfigError) -> BootstrapLoader.Loaded {
-    let bytes = try options.document(kind: BootstrapLoader.kind)
+    let (bytes, more) = try options.documents(kind: BootstrapLoader.kind)
     return options.mode == .validate
-      ? try BootstrapLoader.validate(bytes, extensions: extensions)
-      : try BootstrapLoader.load(bytes, extensions: extensions)
+      ? try BootstrapLoader.validate(bytes, with: more, extensions: extensions)
+      : try BootstrapLoader.load(bytes, with: more, extensions: extensions)
   }
 
   private static func serve(_ options: ProxyArguments, _ loaded: BootstrapLoader.Loaded, _ log: LogOutput) throws

@@ -188,7 +188,8 @@ struct SecretTests {
       #expect(after.rejections.count == 2)
       for refusal in after.rejections {
         #expect(
-          refusal.message.contains(reason) && "\(refusal.path)".contains("transport_socket.common_tls_context"),
+          refusal.message.contains(reason)
+            && "\(refusal.path)".contains("transport_socket.typed_config.common_tls_context"),
           "\(refusal)")
       }
       #expect(before.snapshot.clusters[0]! == after.snapshot.clusters[0]!)

@@ -33,12 +33,13 @@ package enum BootstrapLoader {
     return try load(bytes, refuseUnknownFields: refuseUnknownFields, extensions: extensions)
   }
 
-  /// Loads a document: JSON when it begins with a brace, else YAML. *Errors*: where in the document, and what is
+  /// Loads a document: JSON when it begins with a brace, else YAML. `more`: one that is merged into it. *Errors*: where in the document, and what is
   /// allowed there.
   package static func load(
-    _ bytes: [UInt8], refuseUnknownFields: Bool = false, extensions: ProxyExtensions = .none
+    _ bytes: [UInt8], with more: [UInt8]? = nil, refuseUnknownFields: Bool = false, extensions: ProxyExtensions = .none
   ) throws(ConfigError) -> Loaded {
-    let document = try parse(bytes)
+    var document = try parse(bytes)
+    if let more { document = merge(try parse(more), into: document) }
     var options = JSONDecodingOptions(unknownFields: .collect, registry: TypeRegistry(EnvoyTypes.all))
     options.ignoresEnumCase = true
     var leftOut: [FieldPath] = []
@@ -49,12 +50,14 @@ package enum BootstrapLoader {
     do throws(ProtobufError) {
       message = try Envoy_Config_Bootstrap_V3_Bootstrap(json: carriedOut, options: options, unknown: &unknown)
     } catch {
-      throw ConfigError(kind: kind, path: error.path, explain(error, in: document, options.registry))
+      throw ConfigError(kind: kind, path: error.path, explain(error, in: document, options.registry) + beside(unknown))
     }
     let converter = Converter(extensions: extensions.known)
     let bootstrap: Bootstrap
     do throws(ConfigError) { bootstrap = try converter.bootstrap(message) } catch {
-      throw error.of(kind: kind, name: "")
+      var error = error.of(kind: kind, name: "")
+      error.message += beside(unknown)
+      throw error
     }
     let unknownWarnings =
       unknown.map { ConfigError(kind: kind, path: $0, UnreadField.sentence(of: $0)) }
@@ -64,53 +67,34 @@ package enum BootstrapLoader {
       document: document)
   }
 
-  /// Everything `load` checks and what only compiling finds: patterns, formats, certificates with keys of others. Files that are not there are left
-  /// aside.
+  /// Everything `load` checks and what only compiling finds: patterns, formats, TLS contexts, certificates with keys of others. Files that are not
+  /// there are left aside.
   package static func validate(
-    _ bytes: [UInt8], extensions: ProxyExtensions = .none
+    _ bytes: [UInt8], with more: [UInt8]? = nil, extensions: ProxyExtensions = .none
   ) throws(ConfigError) -> Loaded {
-    let loaded = try load(bytes, extensions: extensions)
+    let loaded = try load(bytes, with: more, extensions: extensions)
     var state = ConfigState(loaded.bootstrap)
     // Names of DNS clusters are not looked up, and discovered tables have not arrived: neither is an error here.
     state.addresses = [:]
     state.awaitsClusters = false
+    for tls in loaded.bootstrap.clusters.compactMap(\.tls?.common)
+      + loaded.bootstrap.listeners.flatMap(\.allChains).compactMap(\.tls?.common)
+    {
+      state.absentSecrets.formUnion(tls.secrets.filter { $0.source != nil }.map(\.key))
+    }
     let compiler = SnapshotCompiler(
-      metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false), makesSecurity: false,
-      extensions: extensions, tables: BalancerTables(.none))
+      metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false),
+      security: CheckingSecurity(), extensions: extensions, tables: BalancerTables(.none))
     let compilation = compiler.compile(state)
     if let first = compilation.rejections.first { throw locate(first, in: loaded.bootstrap) }
-    for (path, certificate) in certificates(of: loaded.bootstrap) {
+    for (i, secret) in loaded.bootstrap.secrets.enumerated() {
+      guard case .certificate(let certificate) = secret.content else { continue }
       do throws(ConfigError) { try TLSSecurity.check(certificate) } catch {
-        throw error.inside(path).of(kind: kind, name: "")
+        let at = FieldPath().field("static_resources").field("secrets").index(i)
+        throw error.inside(at.field("tls_certificate")).of(kind: kind, name: "")
       }
     }
     return loaded
-  }
-
-  /// Certificates with their keys, and where they stand.
-  private static func certificates(of bootstrap: Bootstrap) -> [(FieldPath, TLSCertificate)] {
-    let at = FieldPath().field("static_resources")
-    var found: [(FieldPath, TLSCertificate)] = []
-    func add(_ tls: CommonTLSContext?, _ path: FieldPath) {
-      let path = path.field("transport_socket").field("typed_config").field("common_tls_context")
-      for (i, one) in (tls?.certificates ?? []).enumerated() {
-        found.append((path.field("tls_certificates").index(i), one))
-      }
-    }
-    for (i, secret) in bootstrap.secrets.enumerated() {
-      if case .certificate(let one) = secret.content {
-        found.append((at.field("secrets").index(i).field("tls_certificate"), one))
-      }
-    }
-    for (i, cluster) in bootstrap.clusters.enumerated() { add(cluster.tls?.common, at.field("clusters").index(i)) }
-    for (i, listener) in bootstrap.listeners.enumerated() {
-      let path = at.field("listeners").index(i)
-      for (c, chain) in listener.filterChains.enumerated() {
-        add(chain.tls?.common, path.field("filter_chains").index(c))
-      }
-      add(listener.defaultFilterChain?.tls?.common, path.field("default_filter_chain"))
-    }
-    return found
   }
 
   /// A document that must be an object, in JSON or YAML, of which JSON is a part but for what each says of a mistake. What begins with a brace is
@@ -129,6 +113,25 @@ package enum BootstrapLoader {
     }
     guard value.objectValue != nil else { throw ConfigError(kind: kind, "must be an object, is \(value.kindName)") }
     return value
+  }
+
+  /// Single values and what names its type take the place of what was there, lists follow, objects merge. *Source*: Envoy's `--config-yaml` over
+  /// `--config-path`, which merges the messages.
+  private static func merge(_ more: JSONValue, into value: JSONValue) -> JSONValue {
+    switch (value, more) {
+    case (.array(let first), .array(let then)): return .array(first + then)
+    case (.object(let object), .object(let other)) where other["@type"] == nil:
+      var members = object.members
+      for member in other.members {
+        if let i = members.firstIndex(where: { camelCase($0.name) == camelCase(member.name) }) {
+          members[i] = JSONMember(members[i].name, merge(member.value, into: members[i].value))
+        } else {
+          members.append(member)
+        }
+      }
+      return .object(JSONObject(members))
+    default: return more
+    }
   }
 
   private static func yaml(_ bytes: [UInt8]) throws(YAMLError) -> JSONValue {
@@ -205,6 +208,13 @@ package enum BootstrapLoader {
     let type = url.split(separator: "/").last.map(String.init) ?? url
     return
       "Didn't find a registered implementation for '\(name)' with type URL: '\(type)'\(known(beside: type, registry))"
+  }
+
+  /// Unknown fields are warned about, but where there is an error, too, they are likely its cause.
+  private static func beside(_ unknown: [FieldPath]) -> String {
+    if unknown.isEmpty { return "" }
+    let more = unknown.count > 3 ? " and \(unknown.count - 3) more" : ""
+    return "; unknown: " + unknown.prefix(3).map(\.description).joined(separator: ", ") + more
   }
 
   /// The types of the same family, such as `envoy.extensions.filters.http.`.

@@ -153,13 +153,14 @@ package struct ProxyArguments: Sendable {
 
   private static let noHotRestart = "there is no hot restart: every process starts on its own"
 
-  /// The bootstrap document that the options name.
-  package func document(kind: String) throws(ConfigError) -> [UInt8] {
-    if let configText { return Array(configText.utf8) }
+  /// The bootstrap document that the options name, and the one that is merged into it where both are given.
+  package func documents(kind: String) throws(ConfigError) -> ([UInt8], with: [UInt8]?) {
+    let text = configText.map { Array($0.utf8) }
     guard let configPath else {
-      throw ConfigError(kind: kind, "no configuration: give -c FILE or --config-yaml TEXT")
+      guard let text else { throw ConfigError(kind: kind, "no configuration: give -c FILE or --config-yaml TEXT") }
+      return (text, nil)
     }
-    do throws(ConfigError) { return try DataSource.file(path: configPath).load(waits: true) } catch {
+    do throws(ConfigError) { return (try DataSource.file(path: configPath).load(waits: true), text) } catch {
       throw ConfigError(kind: kind, error.message)
     }
   }
@@ -168,7 +169,7 @@ package struct ProxyArguments: Sendable {
     usage: weft-proxy -c FILE [options]
 
       -c, --config-path FILE      bootstrap, Envoy v3, YAML or JSON
-          --config-yaml TEXT      bootstrap in place
+          --config-yaml TEXT      bootstrap in place; with -c, merged into the file's
           --mode serve|validate   validate checks the configuration and exits (0: it is good, 1: it is not)
           --concurrency N         workers; default: the processors this process may use
           --last-good FILE        keeps the last good configuration from discovery, and starts from it

@@ -97,6 +97,35 @@ struct BootstrapTests {
     }
   }
 
+  @Test("an error names the unknown fields that may be its cause")
+  func unknownBesideAnError() throws {
+    let bytes = Array(
+      """
+      static_resources:
+        clusters: [{ name: c, typ: STATIC, lb_policy: MAGLEV, maglev_lb_config: { table_size: 8 } }]
+      """.utf8)
+    let error = #expect(throws: ConfigError.self) { try BootstrapLoader.load(bytes) }
+    let message = error?.message ?? ""
+    #expect(message.hasSuffix("; unknown: static_resources.clusters[0].typ"), "\(message)")
+  }
+
+  @Test("a bootstrap in place is merged into the file's: values replace, lists follow, objects merge")
+  func merged() throws {
+    let file = Array(
+      """
+      node: { id: a, cluster: x }
+      static_resources:
+        clusters: [{ name: one, type: STATIC }]
+      stats_sinks: [{ name: a, typed_config: { "@type": type.googleapis.com/google.protobuf.Empty, value: 1 } }]
+      """.utf8)
+    let more = Array("{node: {id: b}, staticResources: {clusters: [{name: two, type: STATIC}]}}".utf8)
+    let loaded = try BootstrapLoader.load(file, with: more, extensions: .basics)
+    #expect(loaded.bootstrap.node.id == "b" && loaded.bootstrap.node.cluster == "x")
+    #expect(loaded.bootstrap.clusters.map(\.name) == ["one", "two"])
+    let error = #expect(throws: ConfigError.self) { try BootstrapLoader.load(file, with: Array("[]".utf8)) }
+    #expect(error?.message.contains("must be an object") ?? false)
+  }
+
   @Test("a static secret of another kind than its place wants is refused")
   func kindOfSecret() throws {
     let type = "\"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
