@@ -6,6 +6,7 @@ private final class Table<Element: BitwiseCopyable> {
   let slab: Slab<Element>
   init(maximum: Int) { slab = Slab(maximum: maximum) }
   var count: Int { slab.count }
+  var refusals: UInt64 { slab.refusals }
   func insert(_ element: Element) -> SlabIndex? { slab.insert(element) }
   func remove(_ i: SlabIndex) { slab.remove(i) }
   func contains(_ i: SlabIndex) -> Bool { slab.contains(i) }
@@ -66,7 +67,9 @@ struct SlabTests {
     let table = Table<Item>(maximum: 3)
     let indices = (0..<3).compactMap { table.insert(Item(a: $0, b: 0)) }
     #expect(indices.count == 3)
+    #expect(table.refusals == 0)
     #expect(table.insert(Item(a: 9, b: 9)) == nil)
+    #expect(table.refusals == 1)
     table.remove(indices[1])
     let again = try #require(table.insert(Item(a: 9, b: 9)))
     table[again].b += 1

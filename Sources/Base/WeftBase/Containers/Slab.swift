@@ -51,6 +51,7 @@ package struct Slab<Element: BitwiseCopyable>: ~Copyable {
     @usableFromInline var committedSlots: UInt32 = 0
     @usableFromInline var firstFree: UInt32 = .max
     @usableFromInline var live: UInt32 = 0
+    @usableFromInline var refusals: UInt64 = 0
     @usableFromInline init() {}
   }
 
@@ -86,6 +87,9 @@ package struct Slab<Element: BitwiseCopyable>: ~Copyable {
   /// Live slots.
   @inlinable package var count: Int { unsafe Int(header.pointee.live) }
 
+  /// How often there was no room.
+  @inlinable package var refusals: UInt64 { unsafe header.pointee.refusals }
+
   /// Puts `element` into a free slot; nil when `maximum` slots are live.
   @inlinable
   package func insert(_ element: Element) -> SlabIndex? {
@@ -97,7 +101,10 @@ package struct Slab<Element: BitwiseCopyable>: ~Copyable {
     } else {
       index = unsafe header.pointee.touched
       if unsafe index == header.pointee.committedSlots {
-        guard commit() else { return nil }
+        guard commit() else {
+          unsafe header.pointee.refusals += 1
+          return nil
+        }
       }
       unsafe header.pointee.touched = index + 1
       unsafe slots[Int(index)].generation = 1

@@ -1,6 +1,7 @@
 /// `server.…`
 package enum ServerMetric: Int, Metric {
   case staticUnknownFields, dynamicUnknownFields, configRejected, connectionLimitReached, statScopesOverflow
+  case workerTableFull
   case uptime, concurrency, memoryAllocated, memoryPhysicalSize, live, totalConnections, version, state
   case initializationTimeMs
 
@@ -14,6 +15,8 @@ package enum ServerMetric: Int, Metric {
     case .configRejected: .counter("config_rejected", "Resources that were refused")
     case .connectionLimitReached: .counter("connection_limit_reached", "Connections refused by a worker's limit")
     case .statScopesOverflow: .counter("stat_scopes_overflow", "Statistics counted under 'overflow' for want of scopes")
+    case .workerTableFull:
+      .counter("worker_table_full", "Times a worker had no room for a connection, a request, a host or a cluster")
     case .uptime: .gauge("uptime", "Seconds since the start")
     case .concurrency: .gauge("concurrency", "Workers")
     case .memoryAllocated: .gauge("memory_allocated", "Bytes in use")

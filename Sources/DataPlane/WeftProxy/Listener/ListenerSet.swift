@@ -288,6 +288,12 @@ extension WorkerEngine {
   /// Open connections of clients.
   package var clientConnections: Int { Int(downstreams.count) - turn[].insideClients }
 
+  /// How often there was no room for a connection, a request, a host, a cluster or the state of a filter: none of them may go uncounted.
+  package var tableRefusals: UInt64 {
+    downstreams.refusals + upstreams.refusals + streams.refusals + hosts.refusals + clusters.refusals
+      + networkBlocks.refusals
+  }
+
   /// Listeners that are gone from the configuration and still have connections.
   package var drainingListeners: Int {
     listenerTable[].entries.count { $0.life == .draining && $0.connections > 0 }

@@ -58,6 +58,9 @@ package struct SlotTable<Kind, Element: BitwiseCopyable>: ~Copyable {
   @inlinable package var count: Int { slab.count }
   @inlinable package var maximum: Int { slab.maximum }
 
+  /// How often there was no room.
+  @inlinable package var refusals: UInt64 { slab.refusals }
+
   /// Puts `element` into a free slot; nil when `maximum` slots are live.
   @inlinable package func insert(_ element: Element) -> SlotIndex<Kind>? { slab.insert(element).map { SlotIndex($0) } }
 

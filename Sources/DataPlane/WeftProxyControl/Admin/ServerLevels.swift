@@ -19,11 +19,12 @@ enum ServerLevels {
     let workers = server.ask { engine in
       (
         clients: engine.clientConnections, draining: engine.drainingListeners,
-        refused: engine.loop.statistics.shedConnectionLimit
+        refused: engine.loop.statistics.shedConnectionLimit, full: engine.tableRefusals
       )
     }
     metrics.set(ServerMetric.totalConnections, scope, UInt64(workers.reduce(0) { $0 + $1.clients }))
     metrics.set(ServerMetric.connectionLimitReached, scope, workers.reduce(0) { $0 + $1.refused })
+    metrics.set(ServerMetric.workerTableFull, scope, workers.reduce(0) { $0 + $1.full })
     // Each worker has its own part of a listener; a listener drains for as long as one of them does.
     metrics.set(
       ListenerManagerMetric.totalListenersDraining, metrics.scope(ScopeKey(.listenerManager)),

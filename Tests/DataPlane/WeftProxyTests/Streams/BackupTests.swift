@@ -332,6 +332,7 @@ struct BackupTests {
     #expect(client.received.isEmpty)
     hedged.answer(0)
     #expect(hedged.answered(client)?.status == 200)
+    #expect(hedged.world.engine.tableRefusals == (kind == 1 ? 1 : 0))
     hedged.expectClean()
   }
 
