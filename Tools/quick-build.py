@@ -26,7 +26,7 @@ ITS_OWN = {"package-structure-tool", "test-discovery-tool", "test-entry-point-to
 def circumstances():
     """What a plan depends on: files by name, the manifest by content, which bundles are declared."""
     folders = (folder for part in ("Sources", "Tests", "Examples", "Tools") for folder in os.walk(ROOT / part))
-    files = sorted(f"{path}/{name}" for path, _, names in folders for name in names if name.endswith(".swift"))
+    files = sorted(f"{path}/{name}" for path, _, names in folders for name in names if not name.startswith("."))
     said = [os.environ.get(name, "") for name in ("WEFT_TESTS", "WEFT_ONLY", "CI")]
     manifest = (ROOT / "Package.swift").read_bytes()
     return hashlib.sha256(json.dumps([files, said]).encode() + manifest).hexdigest()

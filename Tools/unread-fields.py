@@ -136,13 +136,14 @@ def demangled(usrs):
     return [re.sub(f"^({'|'.join(MODULES)})\\.", "", line.split(" : ")[0]) for line in text.splitlines()]
 
 
-# Declared for later: objects of these kinds are refused.
-LATER = re.compile(r"_(WorkloadGroup|ReadinessProbe|\w+HealthCheckConfig|HTTPHeader|ProxyConfig|ProxyImage)\.")
+# Said of other properties, which are looked at by themselves.
+DERIVED = {"CommonTLSContext.verifiesPeer", "HeaderMutations.isEmpty"}
 
 
 def is_reader(path):
-    """Whether what a file reads has an effect: the engine, its extensions, and how those read their messages."""
-    return any(room in path for room in ("/Sources/DataPlane/", "/Sources/Extensions/")) or path.endswith("ExtensionReader.swift")
+    """Whether what a file reads has an effect: the engine, its extensions and how those read their messages, and the programs."""
+    rooms = ("/Sources/DataPlane/", "/Sources/Extensions/", "/Sources/Programs/")
+    return any(room in path for room in rooms) or path.endswith("ExtensionReader.swift")
 
 
 def main(store=None, build=None):
@@ -178,7 +179,8 @@ def main(store=None, build=None):
         sys.exit(3)
     for name in sorted(demangled(sorted(defined - read))):
         # A private type is a means of the model's own.
-        if not re.search(r"\(\w+ in _[0-9A-F]+\)", name) and not re.search(r"\.(description|hashValue|rawValue|isEmpty|verifiesPeer|unknownFields)$", name) and not LATER.search(name):
+        is_private = re.search(r"\(\w+ in _[0-9A-F]+\)", name)
+        if not is_private and name not in DERIVED and not re.search(r"\.(description|hashValue|rawValue|unknownFields)$", name):
             print(name)
 
 

@@ -43,7 +43,6 @@ extension ProbeTables {
     "envoy.config.core.v3.Node.user_agent_name": "written by the proxy itself",
     "envoy.config.core.v3.Node.user_agent_version": node,
     "envoy.config.core.v3.RuntimeDouble.runtime_key": runtime,
-    "envoy.config.bootstrap.v3.RuntimeLayer.name": "shown by /runtime; it must be another one for each layer",
     "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport.tlv_as_pool_key":
       "asks for what is done: connections are shared only where the whole header is the same",
     "envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions.idle_timeout":

@@ -33,6 +33,16 @@ extension CoverageRoot {
     }
   }
 
+  /// What every policy for priorities of retries is configured with.
+  static var retryPriorities: [CoverageRoot] {
+    RetryPriorities.all.compactMap { policy in
+      guard let type = ProbeTables.registry.type(forURL: policy.message) else { return nil }
+      return CoverageRoot(type: type, base: ProbeTables.seeds[policy.message] ?? [:], stops: sharedMessages) {
+        compiled(policy, type, $0)
+      }
+    }
+  }
+
   /// What every network filter is configured with, but those that end a chain: these are read with the listener.
   static var networkFilters: [CoverageRoot] {
     NetworkFilters.all.compactMap { filter in
@@ -87,6 +97,18 @@ extension CoverageRoot {
       let compiled = try P.compile(config, context)
       return .made(
         AnyHashableValue([Shape.text(of: compiled), Shape.text(of: P.traits(compiled))]), CoverageRoot.Told())
+    } catch { return .refused(error.path, error.message) }
+  }
+
+  private static func compiled<P: RetryPriorityPolicy, M: Message>(
+    _ policy: P.Type, _ type: M.Type, _ document: JSONValue
+  ) -> Result {
+    let config: ExtensionConfig
+    do throws(ProtobufError) { config = try probe(type, document) } catch {
+      return .refused(error.path, "the probe is no such message: \(error.message)")
+    }
+    do throws(ConfigError) {
+      return .made(AnyHashableValue(Shape.text(of: try P.compile(config))), CoverageRoot.Told())
     } catch { return .refused(error.path, error.message) }
   }
 

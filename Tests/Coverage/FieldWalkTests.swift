@@ -14,8 +14,8 @@ struct FieldWalkTests {
   @Test("changes what is made, is warned about by path, or is refused; docs/reference/coverage.md says which")
   func told() async throws {
     try await walk(
-      CoverageRoot.envoy + CoverageRoot.httpFilters + CoverageRoot.loadBalancers + CoverageRoot.networkFilters
-        + CoverageRoot.protocols, .proxy, "coverage.md", atLeast: 1500,
+      CoverageRoot.envoy + CoverageRoot.httpFilters + CoverageRoot.loadBalancers
+        + CoverageRoot.retryPriorities + CoverageRoot.networkFilters + CoverageRoot.protocols, .proxy, "coverage.md", atLeast: 1500,
       exceptions: ProbeTables.silent, unread: Unread.ofModel())
   }
 

@@ -253,6 +253,7 @@ extension ProbeTables {
         "update_frequency": 2,
       ],
     ],
+    "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig": ["update_frequency": 2],
     "envoy.config.route.v3.RetryPolicy.RetryHostPredicate": ["name": "envoy.retry_host_predicates.previous_hosts"],
     "envoy.config.route.v3.RouteAction.HashPolicy": ["header": ["header_name": "x"]],
     "envoy.config.route.v3.RouteAction.HashPolicy.Header": ["header_name": "x"],
@@ -357,6 +358,13 @@ extension ProbeTables {
 
   /// What an `Any` may hold, by the field that holds it.
   static let extensions: [String: [JSONValue]] = [
+    "envoy.config.route.v3.RetryPolicy.RetryPriority.typed_config": [
+      [
+        "@type":
+          "type.googleapis.com/envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+        "update_frequency": 3,
+      ]
+    ],
     "envoy.config.listener.v3.Filter.typed_config": [
       tcpProxy,
       [
