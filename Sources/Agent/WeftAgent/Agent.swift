@@ -79,7 +79,7 @@ package struct Agent: Sendable {
       guard try await orders.unless(1, { try await self.registerFirst() }) != nil else {
         return await abandon(nil, orders)
       }
-      try await checkPort()
+      try await checkPorts()
       let started = try startProxy()
       proxy = started
       guard try await orders.unless(1, { try await self.proxyReady(started) }) != nil else {
@@ -112,11 +112,22 @@ package struct Agent: Sendable {
     }
   }
 
-  /// Another program on the application's port would get its traffic: one that an earlier run left behind, say.
-  private func checkPort() async throws {
-    guard let port = configuration.port, !configuration.command.isEmpty, await Ports.answers(port) else { return }
-    throw AgentError(
-      description: "port \(port) is in use by another program; \(configuration.service) could not listen there")
+  /// Another program on the application's port, or on one that its proxy is to have, would get its traffic: one that an earlier run left behind, say.
+  private func checkPorts() async throws {
+    if let port = configuration.port, !configuration.command.isEmpty, await Ports.answers(port) {
+      throw AgentError(
+        description: "port \(port) is in use by another program; \(configuration.service) could not listen there")
+    }
+    let proxys =
+      [(configuration.adminPort, "--admin-port"), (configuration.inboundPort, "--inbound-port")]
+      + configuration.upstreams.map { ($0.listenPort == 0 ? nil : $0.listenPort, "--upstreams") }
+    for (port, option) in proxys {
+      guard let port, await Ports.answers(port) else { continue }
+      throw AgentError(
+        description:
+          "port \(port) (\(option)) is in use by another program; the proxy of \(configuration.service) could not listen there"
+      )
+    }
   }
 
   private var directory: String { "\(configuration.stateDirectory)/proxies/\(configuration.instance)" }

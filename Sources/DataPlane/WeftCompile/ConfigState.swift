@@ -17,6 +17,9 @@ package struct ConfigState: Sendable, Equatable {
   package var routes: [String: RouteConfiguration] = [:]
   /// Endpoints of EDS clusters by service name.
   package var endpoints: [String: LoadAssignment] = [:]
+  /// What files say of tables and endpoints: the same name may stand in several, and in the stream.
+  package var routesOfFiles: [FileResource: RouteConfiguration] = [:]
+  package var endpointsOfFiles: [FileResource: LoadAssignment] = [:]
   package var secrets: [SecretKey: Secret] = [:]
   /// Secrets that were waited for in vain: what needs them is there without, and its connections fail.
   package var absentSecrets: Set<SecretKey> = []
@@ -33,6 +36,30 @@ package protocol SecurityFactory: Sendable {
   func downstream(_ context: DownstreamTLSContext, secrets: [SecretKey: Secret]) throws(ConfigError)
     -> any DownstreamSecurity
   func upstream(_ context: UpstreamTLSContext, secrets: [SecretKey: Secret]) throws(ConfigError) -> any UpstreamSecurity
+}
+
+/// A resource by the file of discovery resources that it is asked of.
+package struct FileResource: Hashable, Sendable {
+  package var file: String
+  package var name: String
+  package init(_ name: String, in file: String) {
+    self.file = file
+    self.name = name
+  }
+}
+
+extension ConfigState {
+  /// The table that goes by `name` where `source` says.
+  func routes(_ name: String, from source: ConfigSource) -> RouteConfiguration? {
+    if case .path(let file) = source.kind { return routesOfFiles[FileResource(name, in: file)] }
+    return routes[name]
+  }
+
+  /// The endpoints that go by `name` where `source` says.
+  func endpoints(_ name: String, from source: ConfigSource) -> LoadAssignment? {
+    if case .path(let file) = source.kind { return endpointsOfFiles[FileResource(name, in: file)] }
+    return endpoints[name]
+  }
 }
 
 /// What a compilation came to.

@@ -439,9 +439,9 @@ package final class SnapshotCompiler {
   }
 
   private func assignment(of cluster: Cluster, _ state: ConfigState) -> LoadAssignment {
-    guard case .eds(let service, _) = cluster.discovery else { return cluster.loadAssignment }
+    guard case .eds(let service, let source) = cluster.discovery else { return cluster.loadAssignment }
     let name = service.isEmpty ? cluster.name : service
-    return state.endpoints[name] ?? LoadAssignment(clusterName: name)
+    return state.endpoints(name, from: source) ?? LoadAssignment(clusterName: name)
   }
 
   private func compile(
@@ -720,10 +720,11 @@ package final class SnapshotCompiler {
   /// Names a chain of a listener, and the tables that are compiled for its filters.
   private static func suffix(_ listener: Listener, _ chain: Int) -> String { " for \(listener.name)/\(chain)" }
 
-  /// Discovered tables are shared by name, inline ones belong to their chain.
+  /// Discovered tables are shared by place and name, inline ones belong to their chain.
   private static func key(_ manager: HTTPConnectionManager, _ listener: Listener, _ chain: Int) -> String {
     switch manager.routes {
-    case .discovered(let name, _): "rds/\(name)"
+    case .discovered(let name, let source):
+      if case .path(let file) = source.kind { "file/\(file)/\(name)" } else { "rds/\(name)" }
     case .inline: "inline/\(listener.name)/\(chain)"
     }
   }
@@ -736,8 +737,8 @@ package final class SnapshotCompiler {
     let configuration: RouteConfiguration
     switch manager.routes {
     case .inline(let inline): configuration = inline
-    case .discovered(let name, _):
-      guard let found = state.routes[name] else { return nil }
+    case .discovered(let name, let source):
+      guard let found = state.routes(name, from: source) else { return nil }
       configuration = found
     }
     let namesFilters = configuration.namesFilters
@@ -785,7 +786,7 @@ package final class SnapshotCompiler {
     in listener: Listener, _ chain: Int, _ state: ConfigState
   ) -> [ConfigError] {
     let ofFilters = filters.builder.takeWarnings()
-    guard case .discovered(let name, _) = manager.routes else {
+    guard case .discovered(let name, let source) = manager.routes else {
       // Of its copies the converter tells.
       let at = listener.path(ofManagerIn: chain).field("route_config")
       let own = table.withoutEffect(behind: [manager]).filter {
@@ -796,11 +797,10 @@ package final class SnapshotCompiler {
       }
     }
     let managers = state.listeners.flatMap(\.allChains).flatMap(\.filters).compactMap { filter in
-      if case .httpConnectionManager(let other) = filter, case .discovered(name, _) = other.routes {
-        other
-      } else {
-        nil
-      }
+      guard case .httpConnectionManager(let other) = filter, case .discovered(name, let own) = other.routes,
+        own.kind == source.kind
+      else { return nil as HTTPConnectionManager? }
+      return other
     }
     return (ofFilters + table.withoutEffect(behind: managers)).map {
       $0.of(kind: "envoy.config.route.v3.RouteConfiguration", name: table.name)

@@ -73,6 +73,26 @@ struct BlockedPeerTests {
     world.expectClean()
   }
 
+  @Test("a server that answers, ends the exchange and keeps its connection does not keep its place")
+  func placeOfAnEndedConnection() {
+    let world = ProxyWorld()
+    world.simple(cluster: { $0.circuitBreakers.standard.maxConnections = 1 })
+    world.server.onBytes = { peer in
+      guard HTTP1Text(peer.received) != nil else { return }
+      peer.received = []
+      peer.pause()
+      peer.send("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+    }
+    let clients = (0..<3).map { _ in world.connect() }
+    let start = world.proxyLoop.now
+    for client in clients { client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n") }
+    #expect(world.run { clients.allSatisfy { HTTP1Text($0.received)?.status == 200 } })
+    #expect(world.proxyLoop.now - start < .milliseconds(500))
+    #expect(world.server.accepted.count == 3)
+    world.settle()
+    world.expectClean()
+  }
+
   @Test("an HTTP/2 client that did not read and resets is gone at once, although more of it waits to be read")
   func resetOfBlockedClient() {
     let world = ProxyWorld(window: 4096)

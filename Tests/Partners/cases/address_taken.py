@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Two programs never share an address: the second one says who it is that cannot bind what, and ends with exit code 1. A real Envoy beside ours is somebody, too."""
 import pathlib
+import socket
 import subprocess
+import urllib.request
 import tempfile
 import lab
 
@@ -21,6 +23,24 @@ static_resources:
   - name: none
     connect_timeout: 1s
 """
+
+
+def discovered(port):
+    return f"""
+resources:
+- "@type": type.googleapis.com/envoy.config.listener.v3.Listener
+  name: later
+  address: {{ socket_address: {{ address: 127.0.0.1, port_value: {port} }} }}
+  filter_chains:
+  - filters:
+    - name: tcp
+      typed_config: {{ "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: t, cluster: none }}
+"""
+
+
+def failures(admin):
+    text = urllib.request.urlopen(f"http://127.0.0.1:{admin}/stats?filter=listener_create_failure", timeout=5).read().decode()
+    return sum(int(line.split(": ")[1]) for line in text.splitlines() if "listener_create_failure" in line)
 
 
 def wait(port):
@@ -52,6 +72,23 @@ with tempfile.TemporaryDirectory() as directory:
         refused(proxy("admin", lab.free_port(), admin), admin, directory)
         refused(proxy("listener", listener, lab.free_port()), listener, directory)
 
+        # A listener that is discovered is had as soon as its address is free, without another word from where it comes.
+        taken, page = lab.free_port(), lab.free_port()
+        holder = socket.create_server(("127.0.0.1", taken))
+        (directory / "lds.yaml").write_text(discovered(taken))
+        path = directory / "discovered.yaml"
+        path.write_text(f"""
+admin: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: {page} }} }} }}
+node: {{ id: n, cluster: c }}
+dynamic_resources: {{ lds_config: {{ path_config_source: {{ path: {directory / 'lds.yaml'} }} }} }}
+static_resources: {{ clusters: [{{ name: none, connect_timeout: 1s }}] }}
+""")
+        running.append(subprocess.Popen([str(lab.BIN / "weft-proxy"), "-c", str(path), "--concurrency", "2"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        wait(page)
+        lab.eventually("a listener that cannot be", lambda: failures(page) > 0)
+        holder.close()
+        wait(taken)
+
         if lab.ENVOY.exists():
             other, envoy_admin = lab.free_port(), lab.free_port()
             path = directory / "envoy.yaml"
@@ -75,4 +112,4 @@ with tempfile.TemporaryDirectory() as directory:
             program.terminate()
         for program in running:
             program.wait(timeout=20)
-print("refused: admin page, listener, listener beside Envoy, API, xDS")
+print("refused: admin page, listener, listener beside Envoy, API, xDS; a discovered listener comes when its address is free")

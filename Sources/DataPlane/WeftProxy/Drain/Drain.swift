@@ -73,7 +73,7 @@ extension WorkerEngine {
   private func closeIdleUpstreams() {
     upstreams.forEach { u in
       let slot = upstreams.ref(u)
-      if slot[].active == 0, slot[].life != .connecting { close(upstream: u, .gracefully) }
+      if slot[].active == 0, slot[].life != .connecting { retire(upstream: u) }
     }
   }
 

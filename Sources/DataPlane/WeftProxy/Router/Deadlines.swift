@@ -330,7 +330,7 @@ extension WorkerEngine {
       let end = slot[].idleSince.advanced(nanoseconds: Int64(clamping: config[].idleTimeout))
       if end <= now {
         cluster[].stats.add(.upstreamCxIdleTimeout)
-        return close(upstream: u, .gracefully)
+        return retire(upstream: u)
       }
       next = min(next, end)
     }

@@ -115,14 +115,15 @@ extension WorkerEngine {
     if reusable, slot[].decoder.isIdle, slot[].life == .open {
       // An end that is known, but not read yet, must not meet the request that follows at once.
       if slot[].read == .paused || !hosts.ref(slot[].host)[].waiting.isEmpty, loop.peerEnds(slot[].connection) {
-        return close(upstream: u, .gracefully)
+        return retire(upstream: u)
       }
       resumeReading(upstream: u)
       freed(upstream: u)
     } else {
       // A request that was built but not written yet: nobody needs it any more.
       if !reusable, !orderly { stage[].drop(slot[].connection) }
-      close(upstream: u, reusable || orderly ? .gracefully : .reset)
+      if reusable { return retire(upstream: u) }
+      close(upstream: u, orderly ? .gracefully : .reset)
     }
   }
 

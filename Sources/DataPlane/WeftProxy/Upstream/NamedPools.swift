@@ -133,12 +133,12 @@ extension WorkerEngine {
     while !part.isNone {
       if part != h {
         if !hosts[part].idle.isEmpty {
-          close(upstream: hosts[part].idle.last, .gracefully)
+          retire(upstream: hosts[part].idle.last)
           return true
         }
         let u = hosts[part].multiplexed.first
         if !u.isNone, upstreams[u].active == 0 {
-          close(upstream: u, .gracefully)
+          retire(upstream: u)
           return true
         }
       }

@@ -142,7 +142,7 @@ extension WorkerEngine {
     guard slot[].life.isUp else { return }
     let host = hosts.ref(slot[].host)
     if slot[].life == .draining {
-      if slot[].active == 0 { close(upstream: u, .gracefully) }
+      if slot[].active == 0 { retire(upstream: u) }
       return
     }
     if slot[].kind == .codec { return freedCodec(u) }
@@ -317,7 +317,7 @@ extension WorkerEngine {
     let slot = upstreams.ref(u)
     slot[].life.retired()
     unlist(upstream: u)
-    if slot[].active == 0, slot[].life != .connecting { close(upstream: u, .gracefully) }
+    if slot[].active == 0, slot[].life != .connecting { retire(upstream: u) }
   }
 
   /// A PING before the first stream after a long silence shows whether the other side is still there.

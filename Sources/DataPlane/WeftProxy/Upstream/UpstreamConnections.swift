@@ -268,7 +268,7 @@ extension WorkerEngine {
     case .tcp: return upstreamEndedTCP(u)
     case .http1:
       let s = slot[].stream
-      if s.isNone { return close(upstream: u, .gracefully) }
+      if s.isNone { return retire(upstream: u) }
       if streams[s].response.isAwaited || slot[].decoder.isIdle {
         return closeWithStreams(u, reasonOfLoss(u))
       }
@@ -322,6 +322,14 @@ extension WorkerEngine {
     if mode == .gracefully, stage[].holds(slot[].connection) { flushStage() }
     slot[].life.closed()
     loop.close(slot[].connection, mode)
+  }
+
+  /// Ends a connection on which nothing is under way. One of HTTP/1 gives its place to others as soon as its last bytes have left, whatever its server
+  /// does then: it may be busy elsewhere.
+  func retire(upstream u: UpstreamIndex) {
+    let slot = upstreams.ref(u)
+    if slot[].kind == .http1 { loop.setLingerTime(slot[].connection, .zero) }
+    close(upstream: u, .gracefully)
   }
 
   func upstreamClosed(_ u: UpstreamIndex, _ reason: CloseReason) {

@@ -156,6 +156,8 @@ package final class ProxyControl: LoopHandler {
   private static let filesDue: UInt64 = 5
   private static let secretsDue: UInt64 = 6
   private static let hostsDue: UInt64 = 7
+  private static let listenersDue: UInt64 = 8
+  private static let firstListenersPause = Duration.seconds(1)
   private var hasApplied = false
   /// Compiled, and not handed out yet.
   private var newest: Compilation?
@@ -164,6 +166,10 @@ package final class ProxyControl: LoopHandler {
   private var hasToldOfRights = false
   private var toldRefusals: Set<String> = []
   private var toldWarnings: Set<String> = []
+  /// Why which listeners are not there, at last.
+  private var toldFailures: [String: String] = [:]
+  private var listenersAreDue = false
+  private var listenersPause = firstListenersPause
 
   @discardableResult
   private func apply() -> AppliedConfig {
@@ -231,13 +237,25 @@ package final class ProxyControl: LoopHandler {
     if let table = compiler.runtime.tableOfNewKeys() { server.apply(table) }
     server.apply(snapshot)
     tellOfRights(snapshot)
-    for failure in server.takeListenerFailures() {
-      log.error("cannot listen", ("listener", .text(failure.name)), ("reason", .text(failure.reason)))
+    let failures = Dictionary(server.takeListenerFailures(), uniquingKeysWith: { first, _ in first })
+    for (name, reason) in failures.sorted(by: { $0.key < $1.key }) where toldFailures[name] != reason {
+      log.error("cannot listen", ("listener", .text(name)), ("reason", .text(reason)))
       // What the bootstrap fixes has to be had; what discovery brings may be corrected there.
-      if isStarting, fixed.listeners.contains(where: { $0.name == failure.name }) {
-        startFailed("listener \(failure.name): \(failure.reason)")
+      if isStarting, fixed.listeners.contains(where: { $0.name == name }) {
+        startFailed("listener \(name): \(reason)")
       }
     }
+    toldFailures = failures
+    retryListeners()
+  }
+
+  /// Whoever has an address that a listener wants may let go of it.
+  private func retryListeners() {
+    if toldFailures.isEmpty { listenersPause = Self.firstListenersPause }
+    if toldFailures.isEmpty || listenersAreDue { return }
+    listenersAreDue = true
+    _ = loop.schedule(after: listenersPause, token: Self.listenersDue)
+    listenersPause = min(listenersPause * 2, .seconds(16))
   }
 
   /// Says once that connections which are to come from their clients' addresses cannot.
@@ -374,6 +392,9 @@ package final class ProxyControl: LoopHandler {
     case Self.hostsDue:
       hostsDueAt = .distantFuture
       apply()
+    case Self.listenersDue:
+      listenersAreDue = false
+      if !isStopping { apply() }
     case Self.settled: ProcessMemory.releaseStartUpPages()
     case Self.tick:
       endOutlierIntervals()

@@ -25,8 +25,8 @@ package final class FileDiscovery {
   }
 
   private struct Missing: Hashable {
-    var place: Place
-    var name: String
+    var type: XDSType
+    var resource: FileResource
   }
 
   private struct Content {
@@ -43,8 +43,8 @@ package final class FileDiscovery {
   private var contents: [Place: Content] = [:]
   private var lastGood: [SecretKey: Secret] = [:]
   /// What files have said of the clusters and route tables that are asked for. A file that leaves one out does not take it away: it says nothing of it.
-  private var endpoints: [String: LoadAssignment] = [:]
-  private var routes: [String: RouteConfiguration] = [:]
+  private var endpoints: [FileResource: LoadAssignment] = [:]
+  private var routes: [FileResource: RouteConfiguration] = [:]
   /// What no file says anything of; told once.
   private var missing: Set<Missing> = []
   private var warnings = DiscoveryWarnings()
@@ -92,7 +92,8 @@ package final class FileDiscovery {
     return true
   }
 
-  /// Adds what files bring to `state`. What is there already wins over a file's of the same name.
+  /// Adds what files bring to `state`. A listener or cluster that is there already wins over a file's of the same name; endpoints and tables are
+  /// those of the place that they are asked of.
   package func fill(_ state: inout ConfigState) {
     if isStale {
       data = [:]
@@ -113,7 +114,7 @@ package final class FileDiscovery {
       }
     }
     var absent: Set<Missing> = []
-    var (endpoints, routes): ([String: LoadAssignment], [String: RouteConfiguration]) = ([:], [:])
+    var (endpoints, routes): ([FileResource: LoadAssignment], [FileResource: RouteConfiguration]) = ([:], [:])
     for cluster in state.clusters {
       guard case .eds(let service, let source) = cluster.discovery, case .path(let path) = source.kind else { continue }
       let name = service.isEmpty ? cluster.name : service
@@ -122,8 +123,9 @@ package final class FileDiscovery {
       where assignment.clusterName == name {
         said = assignment
       }
-      if said == nil { absent.insert(Missing(place: Place(type: .endpoints, path: path), name: name)) }
-      endpoints[name] = said ?? endpoints[name] ?? self.endpoints[name]
+      let key = FileResource(name, in: path)
+      if said == nil { absent.insert(Missing(type: .endpoints, resource: key)) }
+      endpoints[key] = said ?? self.endpoints[key]
     }
     for case .httpConnectionManager(let manager) in state.listeners.flatMap(\.allChains).flatMap(\.filters) {
       guard case .discovered(let name, let source) = manager.routes, case .path(let path) = source.kind else {
@@ -131,12 +133,12 @@ package final class FileDiscovery {
       }
       var said: RouteConfiguration?
       for case .routes(let table) in models(.routes, path, source, &places) where table.name == name { said = table }
-      if said == nil { absent.insert(Missing(place: Place(type: .routes, path: path), name: name)) }
-      routes[name] = said ?? routes[name] ?? self.routes[name]
+      let key = FileResource(name, in: path)
+      if said == nil { absent.insert(Missing(type: .routes, resource: key)) }
+      routes[key] = said ?? self.routes[key]
     }
     (self.endpoints, self.routes) = (endpoints, routes)
-    state.endpoints.merge(endpoints) { $1 }
-    state.routes.merge(routes) { $1 }
+    (state.endpointsOfFiles, state.routesOfFiles) = (endpoints, routes)
     tell(absent)
     var watched = Set(places.map { $0.value.isEmpty ? Self.directory(of: $0.key.path) : $0.value })
     fillSecrets(&state, &places, &watched)
@@ -152,12 +154,12 @@ package final class FileDiscovery {
   /// Says what is asked for and stands in no file.
   private func tell(_ absent: Set<Missing>) {
     for one in absent.subtracting(missing) {
-      let isKept = one.place.type == .endpoints ? endpoints[one.name] != nil : routes[one.name] != nil
+      let isKept = one.type == .endpoints ? endpoints[one.resource] != nil : routes[one.resource] != nil
       log.warning(
         isKept
           ? "a file does not say any more what is asked for: the last form stays"
           : "a file does not say what is asked for",
-        ("file", .text(one.place.path)), ("type", .text(one.place.type.messageName)), ("name", .text(one.name)))
+        ("file", .text(one.resource.file)), ("type", .text(one.type.messageName)), ("name", .text(one.resource.name)))
     }
     missing = absent
   }

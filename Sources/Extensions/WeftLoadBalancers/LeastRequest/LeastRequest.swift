@@ -50,6 +50,10 @@ package struct LeastRequest: LoadBalancerPolicy {
 
   package static func traits(_ config: Config) -> BalancerTraits { config.traits }
 
+  /// So many draws for each host leave next to none of them out: looking at each once is the same and costs no more.
+  private static let drawsLikeScan = 8
+
+  /// 0: every host is looked at.
   private let choices: Int
   private let bias: Double
   private var hosts = FlatTable<Int32>()
@@ -57,16 +61,29 @@ package struct LeastRequest: LoadBalancerPolicy {
   private var turns = EarliestDeadline()
 
   package init(_ config: Config, _ list: borrowing BalancerList) {
-    (choices, bias) = (config.choices, config.bias)
+    bias = config.bias
+    choices = config.choices < Self.drawsLikeScan * list.count ? config.choices : 0
     if list.hasEqualWeights { hosts = list.positions() } else { turns = EarliestDeadline(list) }
   }
 
   package mutating func pick(_ x: borrowing BalancerPick) -> Int32 {
     if hosts.isEmpty { return turn(x) }
     // With replacement; the first of equals wins.
-    var best = hosts[x.draw(below: hosts.count)]
+    let first = x.draw(below: hosts.count)
+    var best = hosts[first]
+    if choices == 0 { return least(from: first, x) }
     for _ in 1..<choices {
       let other = hosts[x.draw(below: hosts.count)]
+      if x.active(other) < x.active(best) { best = other }
+    }
+    return best
+  }
+
+  /// The first of those with the fewest requests, beginning at the list's entry `first`.
+  private func least(from first: Int, _ x: borrowing BalancerPick) -> Int32 {
+    var best = hosts[first]
+    for i in first + 1..<first + hosts.count {
+      let other = hosts[i < hosts.count ? i : i - hosts.count]
       if x.active(other) < x.active(best) { best = other }
     }
     return best

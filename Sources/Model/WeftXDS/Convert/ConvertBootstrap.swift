@@ -141,12 +141,12 @@ extension Converter {
     }
   }
 
-  /// *Source*: Envoy's `Watchdog`; a time of zero is none, of a miss the default.
+  /// *Source*: Envoy's `Watchdog`, in whole milliseconds; a time of zero is none, of a miss the default.
   private func watchdog(_ value: Envoy_Config_Bootstrap_V3_Watchdog, _ at: FieldPath) throws(ConfigError)
     -> Bootstrap.Watchdog
   {
     func time(_ time: Google_Protobuf_Duration?, _ name: String) throws(ConfigError) -> Duration? {
-      guard let time = try duration(time, at.field(name)), time > .zero else { return nil }
+      guard let time = try duration(time, at.field(name)), time >= .milliseconds(1) else { return nil }
       return time
     }
     var out = Bootstrap.Watchdog()

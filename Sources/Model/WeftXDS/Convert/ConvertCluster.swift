@@ -512,6 +512,9 @@ extension Converter {
     out.baseEjectionTime = try positive(value.baseEjectionTime, at.field("base_ejection_time"), default: .seconds(30))
     out.maxEjectionTime = try positive(
       value.maxEjectionTime, at.field("max_ejection_time"), default: max(.seconds(300), out.baseEjectionTime))
+    guard out.maxEjectionTime >= out.baseEjectionTime else {
+      throw fail(at.field("max_ejection_time"), "must not be below base_ejection_time")
+    }
     if let jitter = try duration(value.maxEjectionTimeJitter, at.field("max_ejection_time_jitter")) {
       out.maxEjectionTimeJitter = jitter
     }

@@ -130,13 +130,13 @@ extension Converter {
       out.setClientCertificateDetails.dns = details.dns
       out.setClientCertificateDetails.uri = details.uri
     }
-    if !value.serverName.isEmpty { out.serverName = value.serverName }
+    if !value.serverName.isEmpty { out.serverName = try headText(value.serverName, at.field("server_name")) }
     switch value.serverHeaderTransformation {
     case .appendIfAbsent: out.serverHeader = .appendIfAbsent
     case .passThrough: out.serverHeader = .passThrough
     default: out.serverHeader = .overwrite
     }
-    out.via = value.via
+    out.via = try headText(value.via, at.field("via"))
     out.generateRequestID = value.generateRequestId?.value ?? true
     out.preserveExternalRequestID = value.preserveExternalRequestId
     out.alwaysSetRequestIDInResponse = value.alwaysSetRequestIdInResponse

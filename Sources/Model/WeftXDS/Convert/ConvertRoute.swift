@@ -4,6 +4,9 @@ import WeftProtobuf
 package import WeftXDSMessages
 
 extension Converter {
+  /// Hosts that one retry may be offered, to find one that it has not been at: what 100 million took a worker 2.4 s for.
+  private static let mostHostSelections: Int64 = 4096
+
   /// `validatesByDefault`: what an unset `validate_clusters` means (true for tables inside a listener, false for
   /// discovered ones).
   package func routeConfiguration(
@@ -44,6 +47,7 @@ extension Converter {
     for (h, host) in hosts.enumerated() {
       for (d, domain) in host.domains.enumerated() {
         let path = at.field("virtual_hosts").index(h).field("domains").index(d)
+        _ = try headText(domain, path)
         let stars = domain.filter { $0 == "*" }.count
         guard !domain.isEmpty, stars == 0 || (stars == 1 && (domain.hasPrefix("*") || domain.hasSuffix("*"))) else {
           throw fail(path, "must be a name, *suffix, prefix* or *, is \"\(domain)\"")
@@ -174,7 +178,8 @@ extension Converter {
     let cluster: ClusterSpecifier
     switch value.clusterSpecifier {
     case .cluster(let name): cluster = .cluster(try required(name, at.field("cluster")))
-    case .clusterHeader(let name): cluster = .header(try required(name, at.field("cluster_header")))
+    case .clusterHeader(let name):
+      cluster = .header(try headText(try required(name, at.field("cluster_header")), at.field("cluster_header")))
     case .weightedClusters(let split): cluster = .weighted(try weighted(split, at.field("weighted_clusters")))
     case .clusterSpecifierPlugin: throw fail(at.field("cluster_specifier_plugin"), "is not supported")
     case nil: throw fail(at, "needs one of cluster, cluster_header, weighted_clusters")
@@ -197,7 +202,7 @@ extension Converter {
     case .hostRewriteLiteral(let host), .hostRewrite(let host):
       out.hostRewrite = .literal(try headText(host, at.field("host_rewrite_literal")))
     case .autoHostRewrite(let flag): out.hostRewrite = flag.value ? .automatic : .none
-    case .hostRewriteHeader(let name): out.hostRewrite = .header(name)
+    case .hostRewriteHeader(let name): out.hostRewrite = .header(try headText(name, at.field("host_rewrite_header")))
     case .hostRewritePathRegex(let regex):
       out.hostRewrite = .pathRegex(try rewrite(regex, at.field("host_rewrite_path_regex")))
     case nil: break
@@ -275,7 +280,7 @@ extension Converter {
         throw fail(at, "needs exactly one of cluster, cluster_header")
       }
       var policy = MirrorPolicy(cluster: value.cluster)
-      policy.clusterHeader = value.clusterHeader
+      policy.clusterHeader = try headText(value.clusterHeader, at.field("cluster_header"))
       if let fraction = value.runtimeFraction {
         policy.fraction = try runtimeFraction(fraction, at.field("runtime_fraction"))
       }
@@ -300,7 +305,7 @@ extension Converter {
         throw fail(path, "needs exactly one of name, cluster_header")
       }
       var converted = WeightedClusters.Entry(name: entry.name, weight: entry.weight?.value ?? 0)
-      converted.header = entry.clusterHeader
+      converted.header = try headText(entry.clusterHeader, path.field("cluster_header"))
       converted.headers.request = try mutations(
         add: entry.requestHeadersToAdd, remove: entry.requestHeadersToRemove, path, "request")
       converted.headers.response = try mutations(
@@ -474,7 +479,8 @@ extension Converter {
       default: throw unregistered(predicate.name, name, path)
       }
     }
-    out.hostSelectionMaxAttempts = UInt32(clamping: max(1, value.hostSelectionRetryMaxAttempts))
+    // More selections than a worker may spend on one retry change next to nothing.
+    out.hostSelectionMaxAttempts = UInt32(min(Self.mostHostSelections, max(1, value.hostSelectionRetryMaxAttempts)))
     out.priority = try value.retryPriority.map { (p) throws(ConfigError) in
       try retryPriority(p, at.field("retry_priority"))
     }

@@ -46,6 +46,7 @@ extension Converter {
     var out = UpstreamTLSContext()
     out.common = try common(context.commonTlsContext, path.field("common_tls_context"))
     guard context.sni.utf8.count <= 255 else { throw fail(path.field("sni"), "must be at most 255 bytes") }
+    guard !context.sni.utf8.contains(0) else { throw fail(path.field("sni"), "must not hold NUL") }
     out.sni = context.sni
     out.allowRenegotiation = context.allowRenegotiation
     out.maxSessionKeys = context.maxSessionKeys?.value ?? 1

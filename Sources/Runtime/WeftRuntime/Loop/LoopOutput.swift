@@ -122,7 +122,7 @@ extension EventLoop {
   func afterDraining(_ c: ConnectionReference) {
     guard c.it.queue.isEmpty, c.it.output == .endRequested, !c.it.life.isDead, c.it.life != .connecting else { return }
     c.it.output.end()
-    if c.it.isInputOver { return end(c, c.it.reason, reset: false) }
+    if c.it.isInputOver || c.it.lingerMilliseconds == 0 { return end(c, c.it.reason, reset: false) }
     driver.shutdownWrite(c.it.socket)
   }
 

@@ -180,8 +180,9 @@ struct FileDiscoveryTests {
     let files = discovery(clusters: clusters, listeners: listeners)
     var state = filled(files)
     #expect(state.clusters.map(\.name) == ["a"] && state.listeners.map(\.name) == ["l"])
-    #expect(state.endpoints["a"]?.localities.first?.endpoints.count == 1 && state.endpoints["other"] == nil)
-    #expect(state.routes["r"]?.virtualHosts.count == 1)
+    let (a, r) = (FileResource("a", in: endpoints), FileResource("r", in: routes))
+    #expect(state.endpointsOfFiles[a]?.localities.first?.endpoints.count == 1 && state.endpointsOfFiles.count == 1)
+    #expect(state.routesOfFiles[r]?.virtualHosts.count == 1)
     // A file that is broken, or gone, leaves what was there.
     for text in ["resources: [", "resources: [{ '@type': \(type)config.listener.v3.Listener, name: x }]"] {
       write("cds.yaml", text)
@@ -192,8 +193,9 @@ struct FileDiscoveryTests {
     // One that says nothing more of what is asked for takes nothing away: only who asks may go.
     for file in ["eds.yaml", "rds.yaml"] { write(file, "resources: []") }
     state = filled(files)
-    #expect(state.endpoints["a"]?.localities.first?.endpoints.count == 1 && state.routes["r"]?.virtualHosts.count == 1)
-    // Two files may be asked for one name: what one of them says holds, whoever asks last.
+    #expect(state.endpointsOfFiles[a]?.localities.first?.endpoints.count == 1)
+    #expect(state.routesOfFiles[r]?.virtualHosts.count == 1)
+    // Two files, and the stream, may be asked for one name: each answers for itself.
     let asked = { Cluster(name: $0, discovery: .eds(serviceName: "a", source: ConfigSource(.path($1)))) }
     let other = write(
       "eds-2.yaml",
@@ -204,10 +206,14 @@ struct FileDiscoveryTests {
       """)
     var both = ConfigState()
     both.clusters = [asked("x", other), asked("y", endpoints)]
-    #expect(filled(files, both).endpoints["a"]?.localities.isEmpty == true)
+    both.endpoints["a"] = LoadAssignment(clusterName: "of the stream")
+    both = filled(files, both)
+    #expect(both.endpointsOfFiles[FileResource("a", in: other)]?.localities.isEmpty == true)
+    #expect(both.endpointsOfFiles[a]?.localities.count == 1)
+    #expect(both.endpoints["a"]?.clusterName == "of the stream")
     write("cds.yaml", "resources: []")
     write("lds.json", #"{"resources": []}"#)
-    #expect(filled(files).endpoints.isEmpty && filled(files).routes.isEmpty)
+    #expect(filled(files).endpointsOfFiles.isEmpty && filled(files).routesOfFiles.isEmpty)
     write(
       "eds.yaml",
       """
@@ -222,7 +228,7 @@ struct FileDiscoveryTests {
     asks.clusters = [Cluster(name: "a", discovery: .eds(serviceName: "", source: ConfigSource(.path(endpoints))))]
     var again = asks
     files.fill(&again)
-    #expect(again.endpoints["a"] != nil)
+    #expect(again.endpointsOfFiles[a] != nil)
     // What the bootstrap fixed wins.
     var base = ConfigState()
     base.listeners = [Listener(name: "l", address: .pipe(path: "/own"))]
