@@ -33,8 +33,9 @@ def circumstances():
 
 
 def of_plan():
-    """The plan's own mark: any other build of the package writes it anew when it differs."""
-    return hashlib.sha256(PLAN.read_bytes()).hexdigest() if PLAN.exists() else ""
+    """What a build of other bundles in the same place leaves behind: the list of objects to link, which the package manager alone writes."""
+    lists = list((BUILD / "debug").glob(f"{PRODUCT}.product/Objects.LinkFileList"))
+    return hashlib.sha256(lists[0].read_bytes()).hexdigest() if lists else ""
 
 
 def is_planned():

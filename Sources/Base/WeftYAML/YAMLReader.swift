@@ -60,7 +60,9 @@ final class YAMLEvents {
   private let parser = UnsafeMutablePointer<yaml_parser_t>.allocate(capacity: 1)
   private let input: UnsafeMutableBufferPointer<UInt8>
 
-  init(_ bytes: [UInt8]) {
+  init(_ text: [UInt8]) {
+    // A byte order mark would count as a column.
+    let bytes = text.starts(with: [0xef, 0xbb, 0xbf]) ? Array(text.dropFirst(3)) : text
     unsafe input = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: max(bytes.count, 1))
     _ = unsafe input.initialize(from: bytes)
     guard unsafe yaml_parser_initialize(parser) == 1 else { fatalError("out of memory") }

@@ -82,11 +82,18 @@ package struct TLSSecurity: SecurityFactory {
       }
       certificates.append(certificate)
     }
-    for certificate in certificates {
+    for (i, certificate) in certificates.enumerated() {
+      // Those of secrets follow the others.
+      let at =
+        i < common.certificates.count
+        ? at.field("tls_certificates").index(i) : at.field("tls_certificate_sds_secret_configs")
       configuration.identities.append(
         TLSIdentity(
-          chain: .bytes(try certificate.chain.load()), privateKey: .bytes(try certificate.privateKey.load()),
-          password: try certificate.password.map { (source) throws(ConfigError) in try source.load() }))
+          chain: .bytes(try Self.load(certificate.chain, at.field("certificate_chain"))),
+          privateKey: .bytes(try Self.load(certificate.privateKey, at.field("private_key"))),
+          password: try certificate.password.map { (source) throws(ConfigError) in
+            try Self.load(source, at.field("password"))
+          }))
     }
     var validation = common.validation
     if let reference = common.validationSecret {
@@ -102,8 +109,14 @@ package struct TLSSecurity: SecurityFactory {
     if let version = Self.version(common.maximumVersion) { configuration.maximumVersion = version }
     guard let validation else { return false }
     configuration.trustsSystemAuthorities = validation.trustsSystem
-    if let trusted = validation.trustedCA { configuration.trustedAuthorities = [.bytes(try trusted.load())] }
-    if let list = validation.revocationList { configuration.revocationLists = [.bytes(try list.load())] }
+    if let trusted = validation.trustedCA {
+      configuration.trustedAuthorities = [
+        .bytes(try Self.load(trusted, at.field("validation_context").field("trusted_ca")))
+      ]
+    }
+    if let list = validation.revocationList {
+      configuration.revocationLists = [.bytes(try Self.load(list, at.field("validation_context").field("crl")))]
+    }
     configuration.allowsExpired = validation.allowExpired
     configuration.acceptsUntrusted = validation.acceptUntrusted
     names = validation.subjectAltNames
@@ -122,6 +135,10 @@ package struct TLSSecurity: SecurityFactory {
     }
     return validation.trustedCA != nil || validation.trustsSystem || !validation.certificateHashes.isEmpty
       || !validation.publicKeyHashes.isEmpty
+  }
+
+  private static func load(_ source: DataSource, _ at: FieldPath) throws(ConfigError) -> [UInt8] {
+    do throws(ConfigError) { return try source.load() } catch { throw error.inside(at) }
   }
 
   /// Why there is no secret of that kind: it has not come, or is of another.

@@ -74,6 +74,11 @@ struct YAMLTests {
       ])
   }
 
+  @Test("a byte order mark is no part of the first line")
+  func byteOrderMark() throws {
+    #expect(try YAML.document("\u{feff}a: 1\nb: 2\n").value == ["a": 1, "b": 2])
+  }
+
   @Test("several documents, empty ones among them")
   func documents() throws {
     #expect(try YAML.documents("a: 1\n---\n---\n- x\n...\n").map(\.value) == [["a": 1], nil, ["x"]])

@@ -72,7 +72,7 @@ package enum BootstrapLoader {
   package static func validate(
     _ bytes: [UInt8], with more: [UInt8]? = nil, extensions: ProxyExtensions = .none
   ) throws(ConfigError) -> Loaded {
-    let loaded = try load(bytes, with: more, extensions: extensions)
+    var loaded = try load(bytes, with: more, extensions: extensions)
     var state = ConfigState(loaded.bootstrap)
     // Names of DNS clusters are not looked up, and discovered tables have not arrived: neither is an error here.
     state.addresses = [:]
@@ -87,6 +87,7 @@ package enum BootstrapLoader {
       security: CheckingSecurity(), extensions: extensions, tables: BalancerTables(.none))
     let compilation = compiler.compile(state)
     if let first = compilation.rejections.first { throw locate(first, in: loaded.bootstrap) }
+    loaded.warnings += compilation.warnings
     for (i, secret) in loaded.bootstrap.secrets.enumerated() {
       guard case .certificate(let certificate) = secret.content else { continue }
       do throws(ConfigError) { try TLSSecurity.check(certificate) } catch {
