@@ -15,7 +15,8 @@ struct FieldWalkTests {
   func told() async throws {
     try await walk(
       CoverageRoot.envoy + CoverageRoot.httpFilters + CoverageRoot.loadBalancers
-        + CoverageRoot.retryPriorities + CoverageRoot.networkFilters + CoverageRoot.protocols, .proxy, "coverage.md", atLeast: 1500,
+        + CoverageRoot.retryPriorities + CoverageRoot.networkFilters + CoverageRoot.protocols, .proxy, "coverage.md",
+      atLeast: 1500,
       exceptions: ProbeTables.silent, unread: Unread.ofModel())
   }
 

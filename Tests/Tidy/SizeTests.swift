@@ -166,7 +166,8 @@ struct LifeCycleTests {
         """)
     #expect(
       bits == ["responseStarted", "draining", "clientGone", "isHEAD", "requestChunked", "dead", "localClosed"])
-    #expect(bits.filter(Self.isStage)
+    #expect(
+      bits.filter(Self.isStage)
         == ["responseStarted", "draining", "clientGone", "requestChunked", "dead", "localClosed"])
   }
 
