@@ -97,6 +97,22 @@ struct BootstrapTests {
     }
   }
 
+  @Test("a TLS context whose files or secrets are elsewhere is left aside")
+  func contextsElsewhere() throws {
+    let type = "\"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+    for common in [
+      "validation_context: { trusted_ca: { filename: /nowhere/at/all.pem } }, tls_params: { cipher_suites: [ECDHE-RSA-AES128-GCM-SHA256] }",
+      "tls_certificate_sds_secret_configs: [{ name: s, sds_config: { path_config_source: { path: /nowhere/at/all.yaml } } }]",
+    ] {
+      let bytes = Array(
+        """
+        static_resources:
+          clusters: [{ name: c, type: STATIC, transport_socket: { name: t, typed_config: { \(type), common_tls_context: { \(common) } } } }]
+        """.utf8)
+      #expect(try Self.validate(bytes).bootstrap.clusters.count == 1)
+    }
+  }
+
   @Test("an error names the unknown fields that may be its cause")
   func unknownBesideAnError() throws {
     let bytes = Array(
