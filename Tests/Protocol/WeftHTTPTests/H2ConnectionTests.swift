@@ -410,6 +410,16 @@ struct H2ConnectionTests {
     #expect(after.last?.hasPrefix("connection 9") == true)
   }
 
+  @Test("a stream window that our settings made negative takes the end of a stream, and no byte")
+  func endInANegativeWindow() {
+    var limits = HTTPLimits()
+    limits.http2.initialStreamWindow = 1000
+    let post: [UInt8] = [0x83, 0x86, 0x84, 0x41, 1, UInt8(ascii: "a")]
+    let sent = preface + frame(1, 4, 1, post) + frame(0, 0, 1, [UInt8](repeating: 97, count: 5000)) + frame(4, 1, 0)
+    #expect(serve(sent + frame(0, 1, 1), limits: limits).last?.hasSuffix("a end") == true)
+    #expect(serve(sent + frame(0, 0, 1, [97]), limits: limits).last?.hasPrefix("reset 1") == true)
+  }
+
   @Test("streams that lived are not premature")
   func patientResets() {
     var limits = HTTPLimits()

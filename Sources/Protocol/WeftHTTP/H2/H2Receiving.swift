@@ -186,7 +186,8 @@ extension H2Connection {
     let stream = streams[i]
     if stream.received.isClosed { return (.streamClosed, .closedStream) }
     if stream.received == .awaitingHead { return (.protocolError, .frameOnWrongStream) }
-    if Int64(length) > stream.receiveWindow { return (.flowControlError, .windowExceeded) }
+    // An empty frame needs no window, not even one that our settings have made negative (RFC 9113 §6.9.1).
+    if length > 0, Int64(length) > stream.receiveWindow { return (.flowControlError, .windowExceeded) }
     if stream.facts.contains(.noContent), content > 0 { return (.protocolError, .contentLength) }
     if stream.contentLeft >= 0 {
       let left = stream.contentLeft - Int64(content)
