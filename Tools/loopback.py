@@ -26,6 +26,9 @@ def free_ports(count):
     ports = []
     while len(ports) < count:
         port = random.randrange(10000, max(below, 11000))
+        # What is compared has its ports taken out: one that is also a time or a size (15000) would take that with it.
+        if port % 500 == 0 or port == 16384:
+            continue
         with socket.socket() as s:
             try:
                 s.bind(("127.0.0.1", port))
