@@ -19,6 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / ".build"
 PLAN, QUICK, STATE, DATABASE = BUILD / "debug.yaml", BUILD / "quick.yaml", BUILD / "quick.json", BUILD / "quick.db"
 PRODUCT = "weftPackageTests"
+SOURCES = (".swift", ".c", ".h", ".cc", ".cpp", ".modulemap")
 # What only the package manager can do. Of its files, those stay that the last whole build wrote; none depends on what stands in a source.
 ITS_OWN = {"package-structure-tool", "test-discovery-tool", "test-entry-point-tool", "write-auxiliary-file"}
 
@@ -26,7 +27,7 @@ ITS_OWN = {"package-structure-tool", "test-discovery-tool", "test-entry-point-to
 def circumstances():
     """What a plan depends on: files by name, the manifest by content, which bundles are declared."""
     folders = (folder for part in ("Sources", "Tests", "Examples", "Tools") for folder in os.walk(ROOT / part))
-    files = sorted(f"{path}/{name}" for path, _, names in folders for name in names if not name.startswith("."))
+    files = sorted(f"{path}/{name}" for path, _, names in folders for name in names if name.endswith(SOURCES))
     said = [os.environ.get(name, "") for name in ("WEFT_TESTS", "WEFT_ONLY", "CI")]
     manifest = (ROOT / "Package.swift").read_bytes()
     return hashlib.sha256(json.dumps([files, said]).encode() + manifest).hexdigest()

@@ -71,6 +71,19 @@ extension CoverageRoot {
     "envoy.config.route.v3.HeaderMatcher", "envoy.type.matcher.v3.StringMatcher", "envoy.type.v3.FractionalPercent",
   ]
 
+  /// What `compile` makes of the document as a message of `type`, as texts.
+  private static func made<M: Message>(
+    _ type: M.Type, _ document: JSONValue, _ compile: (ExtensionConfig) throws(ConfigError) -> [String]
+  ) -> Result {
+    let config: ExtensionConfig
+    do throws(ProtobufError) { config = try probe(type, document) } catch {
+      return .refused(error.path, "the probe is no such message: \(error.message)")
+    }
+    do throws(ConfigError) { return .made(AnyHashableValue(try compile(config)), CoverageRoot.Told()) } catch {
+      return .refused(error.path, error.message)
+    }
+  }
+
   private static func compiled<M: Message>(
     _ filter: any HTTPFilter.Type, _ type: M.Type, _ document: JSONValue, isRoute: Bool
   ) -> Result {
@@ -87,63 +100,40 @@ extension CoverageRoot {
   private static func compiled<P: LoadBalancerPolicy, M: Message>(
     _ policy: P.Type, _ type: M.Type, _ document: JSONValue
   ) -> Result {
-    let config: ExtensionConfig
-    do throws(ProtobufError) { config = try probe(type, document) } catch {
-      return .refused(error.path, "the probe is no such message: \(error.message)")
-    }
     let context = BalancerContext(
       storage: SnapshotStorage(), metrics: MetricsRegistry(workers: 1), cluster: "c")
-    do throws(ConfigError) {
+    return made(type, document) { (config) throws(ConfigError) in
       let compiled = try P.compile(config, context)
-      return .made(
-        AnyHashableValue([Shape.text(of: compiled), Shape.text(of: P.traits(compiled))]), CoverageRoot.Told())
-    } catch { return .refused(error.path, error.message) }
+      return [Shape.text(of: compiled), Shape.text(of: P.traits(compiled))]
+    }
   }
 
   private static func compiled<P: RetryPriorityPolicy, M: Message>(
     _ policy: P.Type, _ type: M.Type, _ document: JSONValue
   ) -> Result {
-    let config: ExtensionConfig
-    do throws(ProtobufError) { config = try probe(type, document) } catch {
-      return .refused(error.path, "the probe is no such message: \(error.message)")
-    }
-    do throws(ConfigError) {
-      return .made(AnyHashableValue(Shape.text(of: try P.compile(config))), CoverageRoot.Told())
-    } catch { return .refused(error.path, error.message) }
+    made(type, document) { (config) throws(ConfigError) in [Shape.text(of: try P.compile(config))] }
   }
 
   /// Compiled twice, as for two chains of a configuration, so that what they share shows.
   private static func compiled<F: NetworkFilter, M: Message>(
     _ filter: F.Type, _ type: M.Type, _ document: JSONValue
   ) -> Result {
-    let config: ExtensionConfig
-    do throws(ProtobufError) { config = try probe(type, document) } catch {
-      return .refused(error.path, "the probe is no such message: \(error.message)")
-    }
     let metrics = MetricsRegistry(workers: 1)
     let keys = RuntimeKeys()
     let context = NetworkFilterContext(storage: SnapshotStorage(runtime: keys), metrics: metrics) { source in
       if case .inline(let bytes) = source { bytes } else { Array("\(source)".utf8) }
     }
-    do throws(ConfigError) {
+    return made(type, document) { (config) throws(ConfigError) in
       let chains = [try F.compile(config, context), try F.compile(config, context)]
-      return .made(
-        AnyHashableValue(
-          [Shape.text(of: chains), names(of: keys, context.storage)] + metrics.contents().keys.map { "\($0)" }.sorted()),
-        CoverageRoot.Told())
-    } catch { return .refused(error.path, error.message) }
+      return [Shape.text(of: chains), names(of: keys, context.storage)]
+        + metrics.contents().keys.map { "\($0)" }.sorted()
+    }
   }
 
   private static func compiled<C: ProtocolCodec, M: Message>(
     _ codec: C.Type, _ type: M.Type, _ document: JSONValue
   ) -> Result {
-    let config: ExtensionConfig
-    do throws(ProtobufError) { config = try probe(type, document) } catch {
-      return .refused(error.path, "the probe is no such message: \(error.message)")
-    }
-    do throws(ConfigError) {
-      return .made(AnyHashableValue(Shape.text(of: try C.compile(CodecSource(config)))), CoverageRoot.Told())
-    } catch { return .refused(error.path, error.message) }
+    made(type, document) { (config) throws(ConfigError) in [Shape.text(of: try C.compile(CodecSource(config)))] }
   }
 
   /// The runtime keys that were asked for, as long as `storage` keeps their places.

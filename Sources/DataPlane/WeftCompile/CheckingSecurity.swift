@@ -48,6 +48,14 @@ package struct CheckingSecurity: SecurityFactory {
   }
 }
 
+extension ConfigState {
+  /// Goes on as if every secret that discovery is asked for had been waited for in vain.
+  package mutating func forgoSecrets() {
+    let contexts = clusters.compactMap { $0.tls?.common } + listeners.flatMap(\.allChains).compactMap { $0.tls?.common }
+    absentSecrets.formUnion(contexts.flatMap(\.secrets).filter { $0.source != nil }.map(\.key))
+  }
+}
+
 extension TLSCertificate {
   fileprivate var sources: [DataSource] { [chain, privateKey] + [password].compactMap(\.self) }
 }

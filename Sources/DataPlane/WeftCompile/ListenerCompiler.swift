@@ -14,7 +14,6 @@ struct ListenerCompiler {
   let logs: AccessLogFiles
   let sinks: AccessLogRegistry
   let security: (any SecurityFactory)?
-  let makesSecurity: Bool
   let secrets: [SecretKey: Secret]
   /// Route tables by the number of the chain that uses them.
   let tables: [Int: ConfigRef<RouteTable>]
@@ -143,7 +142,7 @@ struct ListenerCompiler {
       throw ConfigError(path: at, "\(config.typeName) configures no terminal filter; a chain must end with one")
     }
     compiled.handshakeTimeout = chain.transportSocketConnectTimeout.wholeNanoseconds
-    if let tls = chain.tls, makesSecurity {
+    if let tls = chain.tls {
       let at = FieldPath().field("transport_socket")
       guard let security else { throw ConfigError(path: at, "TLS is not available here") }
       if tls.common.lacks(secrets) {

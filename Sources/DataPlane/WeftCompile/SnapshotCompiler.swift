@@ -82,7 +82,6 @@ package final class SnapshotCompiler {
   package let logs: AccessLogFiles
   package let security: (any SecurityFactory)?
   /// False for validation: contexts are checked for form, no certificate is loaded.
-  private let makesSecurity: Bool
   package let extensions: ProxyExtensions
   private let tables: BalancerTables
   /// What has to be made before a snapshot of what is compiled now may be handed out, by cluster.
@@ -125,7 +124,7 @@ package final class SnapshotCompiler {
 
   package init(
     metrics: MetricsRegistry, logs: AccessLogFiles, security: (any SecurityFactory)? = nil,
-    makesSecurity: Bool = true, random: RandomSource = .fromSystem(), extensions: ProxyExtensions = .none,
+    random: RandomSource = .fromSystem(), extensions: ProxyExtensions = .none,
     tables: BalancerTables = BalancerTables(), runtime: RuntimeStore? = nil,
     outlierEvents: (@Sendable (OutlierEvent) -> Void)? = nil
   ) {
@@ -133,7 +132,6 @@ package final class SnapshotCompiler {
     tellOutliers = outlierEvents
     let runtime = runtime ?? RuntimeStore(metrics: metrics)
     self.runtime = runtime
-    self.makesSecurity = makesSecurity
     self.extensions = extensions
     chains = FilterChains(extensions.httpFilters, metrics: metrics, runtime: runtime.keys)
     protocols = extensions.protocols
@@ -249,7 +247,7 @@ package final class SnapshotCompiler {
     var isComplete = true
     for reference in contexts.flatMap(\.secrets) {
       let key = reference.key
-      if !makesSecurity || state.secrets[key] != nil || state.absentSecrets.contains(key) { continue }
+      if state.secrets[key] != nil || state.absentSecrets.contains(key) { continue }
       guard let source = reference.source else {
         throw ConfigError(
           path: FieldPath().field("transport_socket"),
@@ -512,7 +510,7 @@ package final class SnapshotCompiler {
     compiled.filters = try chains.upstream(
       cluster.filters, statPrefix: cluster.statName, storage,
       at: FieldPath().field("typed_extension_protocol_options").field("http_filters"))
-    if let tls = cluster.tls, makesSecurity {
+    if let tls = cluster.tls {
       guard let security else {
         throw ConfigError(path: FieldPath().field("transport_socket"), "TLS is not available here")
       }
@@ -865,7 +863,6 @@ package final class SnapshotCompiler {
     var names = ClusterNames()
     let builder = ListenerCompiler(
       storage: storage, metrics: metrics, logs: logs, sinks: accessLogs, security: security,
-      makesSecurity: makesSecurity,
       secrets: state.secrets,
       tables: tables.mapValues(\.unit.value), filters: filters,
       protocols: protocols,

@@ -43,8 +43,10 @@ struct TranslationTests {
     state.listeners = listeners.values
     for table in routes.values { state.routes[table.name] = table }
     for assignment in endpoints.values { state.endpoints[assignment.clusterName] = assignment }
+    state.forgoSecrets()
     let compiler = SnapshotCompiler(
-      metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false), makesSecurity: false,
+      metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false),
+      security: CheckingSecurity(),
       extensions: ProxyExtensions(httpFilters: HTTPFilterRegistry([CORSStandIn.self, FaultStandIn.self])).withBasics)
     let compilation = compiler.compile(state)
     #expect(compilation.rejections == [] && compilation.warming == [])

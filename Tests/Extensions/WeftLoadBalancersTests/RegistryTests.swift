@@ -4,6 +4,7 @@ import WeftModel
 import WeftProtobuf
 import WeftProxyAPI
 import WeftTelemetry
+import WeftUpstream
 import WeftXDSMessages
 
 @testable import WeftLoadBalancers
@@ -64,6 +65,16 @@ struct RegistryTests {
     ])
   func maglev(json: String, refusal: String) throws {
     #expect(try Self.refusal(MaglevMessage.self, json) == refusal)
+  }
+
+  @Test("more draws than hosts by far are one look at each: the least busy is found, at no more cost")
+  func manyChoices() throws {
+    var message = Envoy_Extensions_LoadBalancingPolicies_LeastRequest_V3_LeastRequest()
+    message.choiceCount = Google_Protobuf_UInt32Value(.max)
+    let kit = try BalancerKit(TestedPolicy(message, "all"))
+    kit.set(kit.hosts(1...5))
+    for position in [0, 1, 2, 4] as [Int32] { kit.balancer.started(position) }
+    #expect((0..<50).allSatisfy { _ in kit.pick() == 3 })
   }
 
   @Test(

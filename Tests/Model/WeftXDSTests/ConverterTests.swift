@@ -173,7 +173,7 @@ struct ConverterTests {
       json: try JSONValue(
         parsing: """
           {"name":"r","virtual_hosts":[{"name":"v","domains":["a","*.b"],"routes":[
-            {"match":{"path":"/x"},"route":{"cluster":"c","timeout":"0s","retry_policy":{"retry_on":"5xx,bogus","num_retries":4}}},
+            {"match":{"path":"/x"},"route":{"cluster":"c","timeout":"0s","retry_policy":{"retry_on":"5xx,bogus","num_retries":4,"host_selection_retry_max_attempts":"9223372036854775807"}}},
             {"match":{"prefix":"/"},"redirect":{"https_redirect":true}}]}]}
           """), options: JSONDecodingOptions(registry: TypeRegistry(EnvoyTypes.all)))
     let converter = Converter()
@@ -185,6 +185,7 @@ struct ConverterTests {
     }
     #expect(action.timeout == .zero && action.retryPolicy?.maxRetries == 4)
     #expect(action.retryPolicy?.retryOn == .serverError)
+    #expect(action.retryPolicy?.hostSelectionMaxAttempts == 4096)
     #expect(converter.warnings.map(\.path.description) == ["virtual_hosts[0].routes[0].route.retry_policy.retry_on"])
   }
 

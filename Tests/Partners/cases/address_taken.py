@@ -3,8 +3,8 @@
 import pathlib
 import socket
 import subprocess
-import urllib.request
 import tempfile
+import urllib.request
 import lab
 
 

@@ -123,6 +123,11 @@ with lab.Lab() as bench:
         assert agent.wait(20) != 0
         assert "in use by another program" in bench.log("taken"), bench.log("taken")
         assert health(api, "taken") is None, "its registration is taken back"
+        # One of its proxy's, too.
+        port, = lab.free_ports(1)
+        agent = bench.start("shadowed", *words("shadowed", port, *program("shadowed", port), more=("--inbound-port", str(other.getsockname()[1]))), env=environment)
+        assert agent.wait(20) != 0
+        assert "(--inbound-port) is in use by another program" in bench.log("shadowed"), bench.log("shadowed")
     print("a taken port is refused")
 
     # A signal while the proxy is not ready: everything is undone at once.

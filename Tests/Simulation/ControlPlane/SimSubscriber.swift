@@ -133,10 +133,12 @@ final class SimSubscriber {
       }
     }
     if refused > 0 { return probes.reached("converged but for what is refused") }
-    let state = session.settle(now: world.now)
+    var state = session.settle(now: world.now)
+    state.forgoSecrets()
     world.expect(session.isSettled, "\(node.id): not settled when all is quiet")
     let compiler = SnapshotCompiler(
-      metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false), makesSecurity: false,
+      metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false),
+      security: CheckingSecurity(),
       random: RandomSource(seed: 1), extensions: Self.extensions)
     let compilation = compiler.compile(state)
     world.expect(

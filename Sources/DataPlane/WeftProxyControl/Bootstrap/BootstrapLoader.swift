@@ -77,11 +77,7 @@ package enum BootstrapLoader {
     // Names of DNS clusters are not looked up, and discovered tables have not arrived: neither is an error here.
     state.addresses = [:]
     state.awaitsClusters = false
-    for tls in loaded.bootstrap.clusters.compactMap(\.tls?.common)
-      + loaded.bootstrap.listeners.flatMap(\.allChains).compactMap(\.tls?.common)
-    {
-      state.absentSecrets.formUnion(tls.secrets.filter { $0.source != nil }.map(\.key))
-    }
+    state.forgoSecrets()
     let compiler = SnapshotCompiler(
       metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false),
       security: CheckingSecurity(), extensions: extensions, tables: BalancerTables(.none))

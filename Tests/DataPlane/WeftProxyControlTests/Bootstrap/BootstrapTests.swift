@@ -113,6 +113,13 @@ struct BootstrapTests {
     }
   }
 
+  @Test("times of a watchdog count in whole milliseconds; below one there is none")
+  func watchdogTimes() throws {
+    let bytes = Array("watchdogs: { main_thread_watchdog: { kill_timeout: 0.0009s, multikill_timeout: 2s } }".utf8)
+    let watchdog = try BootstrapLoader.load(bytes).bootstrap.mainWatchdog
+    #expect(watchdog.kill == nil && watchdog.multiKill == .seconds(2))
+  }
+
   @Test("an error names the unknown fields that may be its cause")
   func unknownBesideAnError() throws {
     let bytes = Array(
