@@ -69,6 +69,8 @@ def play(front, admin, log):
     modify("?upstream.maintenance_mode.c=100")
     seen.append(lab.http_get(front, "/x/200")[:2])
     modify("?upstream.maintenance_mode.c=")
+    # Workers hear of a value a moment after the page has answered: a failure that maintenance made would be missing from those in a row.
+    lab.eventually("the end of maintenance", lambda: lab.http_get(front, "/x/200")[0] == 200)
     for _ in range(4):
         lab.http_get(front, "/x/503")
     lab.eventually("the end of the ejection in the log", lambda: len(lines(log)) >= 4)
