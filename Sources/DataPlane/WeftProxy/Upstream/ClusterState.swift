@@ -179,8 +179,17 @@ extension WorkerEngine {
       if !known.isEmpty || twins.values.contains(where: { !$0.isEmpty }) { isChanged = true }
       if isChanged { stats.add(.membershipChange) }
     }
-    for (_, gone) in known { remove(host: gone) }
-    for (_, list) in twins { for gone in list { remove(host: gone) } }
+    remove(hosts: Array(known.values) + twins.values.flatMap { $0 })
+  }
+
+  /// They leave together. What the removal of one ends (a request that waited there, with its copies) may be counted at another, whose position is
+  /// the new list's already: so all lose theirs first.
+  private func remove(hosts gone: [HostIndex]) {
+    for h in gone {
+      hosts[h].position = -1
+      forEachPart(h) { hosts[$0].position = -1 }
+    }
+    for h in gone { remove(host: h) }
   }
 
   /// A host has left: no new request goes there, idle connections close, busy ones when they are free. Requests that wait for one of its
@@ -220,7 +229,7 @@ extension WorkerEngine {
     clusterNames[][ClusterKey(name: state[].members[].name, identity: state[].identity)] = nil
     let list = state[].members[].hosts
     state[].members[].hosts = []
-    for host in list { remove(host: host) }
+    remove(hosts: list)
     let onDemand = clusters.contains(i) ? Array(state[].members[].onDemand.values) : []
     if !onDemand.isEmpty { state[].members[].onDemand = [:] }
     for host in onDemand { remove(host: host) }

@@ -546,4 +546,41 @@ struct MirrorTests {
     #expect(world.run { client.text.hasSuffix("ok") && whole == "abcd" })
     expectClean(world)
   }
+
+  // Found by reading: the copy was counted at a host whose place in the new list another one had, and the process ended.
+  @Test("a request that waits at one host, and its copy that waits at another, end when all hosts leave together")
+  func hostsLeaveTogether() {
+    let world = ProxyWorld()
+    world.simple(
+      ports: [8080, 8081, 8082],
+      route: {
+        $0.mirrors = [MirrorPolicy(cluster: "backend")]
+        $0.timeout = .zero
+      },
+      cluster: {
+        $0.loadBalancing.panicThresholdPercent = 0
+        $0.circuitBreakers.standard.maxConnections = 1
+      })
+    // Each host gets the one connection that it may always have, and never answers. Of three hosts by turns, each has requests whose copies are at
+    // another, so it does not matter which is removed first.
+    let clients = (0..<12).map { _ in world.connect() }
+    for client in clients {
+      client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nab")
+      world.settle()
+    }
+    #expect(world.engine.hosts.count == 3)
+    var gone = LocalityEndpoints()
+    gone.endpoints = [Endpoint(address: .socket(host: "127.0.0.1", port: 8083))]
+    gone.endpoints[0].health = .unhealthy
+    world.config.clusters[0].loadAssignment.localities = [gone]
+    world.apply()
+    world.settle()
+    // Those that waited are told; those that were sent go on.
+    #expect(clients.count { $0.text.hasPrefix("HTTP/1.1 503") } >= 9)
+    for client in clients { client.close() }
+    for peer in world.server.accepted { peer.close() }
+    world.settle()
+    world.checkInvariants()
+    #expect(world.engine.streams.count == 0)
+  }
 }
