@@ -70,7 +70,9 @@ package struct StreamBuffer: BitwiseCopyable {
     if let block, block.capacity - used >= n, start >= used {
       unsafe block.base.copyMemory(from: block.base + start, byteCount: used)
     } else {
-      let fresh = pool.take(atLeast: used + n)
+      // What is larger than the pool's blocks is given as asked: with room for what follows, or each piece copied all of it once more.
+      let needed = used + n
+      let fresh = pool.take(atLeast: needed > 1 << 20 ? needed + needed / 2 : needed)
       if let old = block {
         unsafe fresh.base.copyMemory(from: old.base + start, byteCount: used)
         pool.give(old)
