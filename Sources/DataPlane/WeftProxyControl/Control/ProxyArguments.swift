@@ -14,6 +14,8 @@ package struct ProxyArguments: Sendable {
   package var configText: String?
   package var mode = Mode.serve
   package var concurrency: Int?
+  /// Each worker has a place in every statistic and log.
+  static let mostWorkers = 1024
   package var logLevel: LogLevel?
   package var logFormat = LogOutput.Format.text
   package var drainSeconds = 600
@@ -75,7 +77,12 @@ package struct ProxyArguments: Sendable {
         case "validate": mode = .validate
         default: throw Problem(message: "--mode: \"\(text)\" is neither serve nor validate")
         }
-      case "--concurrency": concurrency = try number(name, inline, atLeast: 0)
+      case "--concurrency":
+        let count = try number(name, inline, atLeast: 0)
+        guard count <= Self.mostWorkers else {
+          throw Problem(message: "\(name): \(count) is more than \(Self.mostWorkers)")
+        }
+        concurrency = count
       case "-l", "--log-level":
         let text = try value(name, inline)
         guard let level = LogLevel(text) else { throw Problem(message: "--log-level: \"\(text)\" is not a level") }

@@ -39,6 +39,7 @@ package final class ProxyControl: LoopHandler {
   private var names = NameSchedule()
   /// The clusters, by their names in the statistics, that use a lookup.
   private var askers: [NameLookup: [String]] = [:]
+  private var secretsTimer = TimerID.none
   private var namesTimer = TimerID.none
   private var namesTimerAt = MonotonicInstant.distantFuture
   /// When changes of hosts that are held back are next due.
@@ -133,7 +134,8 @@ package final class ProxyControl: LoopHandler {
     overdueSecrets = overdueSecrets.filter { missing[$0] != nil }
     var next = awaitedSecrets.values.compactMap { wait in wait.limit.map { wait.since + $0 } }
     next += awaitedSecrets.filter { !overdueSecrets.contains($0.key) }.map { $0.value.since + XDSStore.clusterHold }
-    if let next = next.min() { _ = loop.schedule(at: next, token: Self.secretsDue) }
+    loop.cancel(secretsTimer)
+    secretsTimer = next.min().map { loop.schedule(at: $0, token: Self.secretsDue) } ?? .none
   }
 
   private func giveUpSecrets() {
