@@ -180,7 +180,7 @@ let package = Package(
     // Agent and command line
     library(
       "WeftAgent", in: "Agent", ["WeftBase", "WeftYAML", "WeftTelemetry", "WeftRuntime", "WeftService", "CLinux"]),
-    library("WeftCLI", in: "CLI", ["WeftBase", "WeftYAML", "WeftService", "WeftAgent", "CLinux"]),
+    library("WeftCLI", in: "CLI", ["WeftBase", "WeftTelemetry", "WeftYAML", "WeftService", "WeftAgent", "CLinux"]),
 
     // Programs: parse, compose, run.
     program(

@@ -161,6 +161,10 @@ package enum CommandLineTool {
       return ExitCode.success.rawValue
     }
     guard let (command, rest) = find(words) else {
+      if first.hasPrefix("-") {
+        terminal.complain("weft: flags such as \(first) stand behind the command; see 'weft help'")
+        return ExitCode.usage.rawValue
+      }
       let name = words.prefix { !$0.hasPrefix("-") }.joined(separator: " ")
       let near = Commands.all.filter { $0.name.hasPrefix(first) || Suggestion.distance($0.name, name) <= 2 }.map {
         $0.name

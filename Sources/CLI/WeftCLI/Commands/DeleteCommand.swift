@@ -33,18 +33,25 @@ enum DeleteCommand: Command {
     guard !objects.names.isEmpty else { throw UsageError("name a kind and at least one name, or a file with -f") }
     let namespace = arguments.value(.namespace) ?? "default"
     return try await ControlClient.with(arguments, context) { control in
-      var code = ExitCode.success
+      let isTable = arguments.value(.output) == "table"
+      var results: [JSONValue] = []
       for name in objects.names {
         let path = "/api/v1/namespaces/\(encoded(namespace))/\(encoded(kind))/\(encoded(name))"
         let (status, body) = try await control.call("DELETE", path)
-        if status < 300 {
-          context.terminal.print("\(kind.lowercased())/\(name).\(namespace) \(context.terminal.good("deleted"))")
-        } else {
-          context.terminal.complain(CallRefused(status: status, body: body).description)
-          code = .failure
+        var result: JSONObject = [
+          "kind": .string(kind), "namespace": .string(namespace), "name": .string(name),
+          "action": status < 300 ? "deleted" : "refused",
+        ]
+        if status >= 300 {
+          result["errors"] = body["errors"] ?? [["message": .string("the control plane answered \(status)")]]
         }
+        results.append(.object(result))
+        guard isTable else { continue }
+        let lines = ObjectFiles.lines(.object(result), context.terminal).joined(separator: "\n")
+        if status < 300 { context.terminal.print(lines) } else { context.terminal.complain(lines) }
       }
-      return code
+      if !isTable { context.terminal.show(["results": .array(results)], as: arguments.value(.output)) { "" } }
+      return ObjectFiles.anyRefused(results) ? .failure : .success
     }
   }
 }

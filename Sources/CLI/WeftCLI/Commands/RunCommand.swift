@@ -41,7 +41,7 @@ enum RunCommand: Command {
   static let concurrency = Flag("concurrency", .one("N"), default: "1", help: "the proxy's workers")
   static let state = Flag(
     "state-dir", .one("DIR"), help: "where the proxy keeps bootstrap, log and last good configuration")
-  static let level = Flag("log-level", .one("LEVEL"), default: "warning", help: "the proxy's log level")
+  static let level = Flag("log-level", .level, default: "warning", help: "the proxy's log level")
   static let quiet = Flag("quiet", short: "q", help: "report warnings and errors only")
   static let flags: [Flag] = [
     service, version, port, servicePort, kind, upstreams, labels, instance, address, inbound, proxied, gateway,

@@ -17,7 +17,7 @@ enum UpCommand: Command {
   static let data = Flag("data-dir", .one("DIR"), help: "where the store lies (default: the state directory)")
   static let config = Flag("config-dir", .one("DIR"), help: "a directory of YAML to watch")
   static let ready = Flag("ready-file", .one("FILE"), help: "write the bound addresses here once serving")
-  static let level = Flag("log-level", .one("LEVEL"), default: "info", help: "trace, debug, info, warning or error")
+  static let level = Flag("log-level", .level, default: "info", help: "the control plane's log level")
   static let flags: [Flag] = [api, hosts, xds, data, config, ready, level]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws -> ExitCode {

@@ -1,4 +1,5 @@
 // One flag, defined once: what parses it, what help prints, what completions offer.
+import WeftTelemetry
 
 /// What a flag takes.
 package enum FlagValue: Sendable, Equatable {
@@ -12,6 +13,9 @@ package enum FlagValue: Sendable, Equatable {
   case many(String)
   /// One of a fixed set.
   case choice([String])
+
+  /// What is worth a line of a log.
+  static var level: FlagValue { .choice(LogLevel.allCases.map { "\($0)" }) }
 }
 
 /// The definition of a flag of a command.

@@ -176,16 +176,18 @@ extension Converter {
     guard let last = values.last else {
       throw fail(at, "is empty; a http filter chain must end with a terminal filter such as envoy.filters.http.router")
     }
+    let known = extensions.httpFilters.merging(
+      [Envoy_Extensions_Filters_Http_Router_V3_Router.schema.name: "envoy.filters.http.router"]) { $1 }
     var out: [ConfiguredFilter] = []
     for (i, filter) in values.enumerated() {
       let path = at.index(i)
-      guard let (name, config) = try configured(filter, known: extensions.httpFilters, path) else { continue }
+      guard let (name, config) = try configured(filter, known: known, path) else { continue }
       if let router = try terminal(config, Envoy_Extensions_Filters_Http_Router_V3_Router.self, path) {
         try checkTerminal(filter, isLast: i == values.count - 1, path)
         out.append(ConfiguredFilter(name: name, .router(try self.router(router, path.field("typed_config")))))
         continue
       }
-      try add(filter, config, to: &out, known: extensions.httpFilters, path)
+      try add(filter, config, to: &out, known: known, path)
     }
     guard out.contains(where: { if case .router = $0.configuration { true } else { false } }) else {
       throw fail(
@@ -199,17 +201,20 @@ extension Converter {
     _ values: [Envoy_Extensions_Filters_Network_HttpConnectionManager_V3_HttpFilter], _ at: FieldPath
   ) throws(ConfigError) -> [ConfiguredFilter] {
     guard let last = values.last else { return [] }
+    let known = extensions.upstreamFilters.merging(
+      [Envoy_Extensions_Filters_Http_UpstreamCodec_V3_UpstreamCodec.schema.name: "envoy.filters.http.upstream_codec"]
+    ) { $1 }
     var out: [ConfiguredFilter] = []
     var ends = false
     for (i, filter) in values.enumerated() {
       let path = at.index(i)
-      guard let (_, config) = try configured(filter, known: extensions.upstreamFilters, path) else { continue }
+      guard let (_, config) = try configured(filter, known: known, path) else { continue }
       if try terminal(config, Envoy_Extensions_Filters_Http_UpstreamCodec_V3_UpstreamCodec.self, path) != nil {
         try checkTerminal(filter, isLast: i == values.count - 1, path)
         ends = true
         continue
       }
-      try add(filter, config, to: &out, known: extensions.upstreamFilters, path)
+      try add(filter, config, to: &out, known: known, path)
     }
     guard ends else {
       throw fail(

@@ -53,6 +53,23 @@ struct CommandTests {
     #expect(transcript.errors == "weft: there is no command 'aply'; did you mean 'weft apply'?\n")
   }
 
+  @Test("a flag in front of its command ends with 2 and says where it belongs")
+  func flagFirst() async {
+    let transcript = Transcript()
+    #expect(await transcript.run("-o", "json", "get", "vs") == 2)
+    #expect(transcript.errors == "weft: flags such as -o stand behind the command; see 'weft help'\n")
+  }
+
+  @Test("a level that no log has is told before anything starts", arguments: ["run", "up"])
+  func level(command: String) async {
+    let transcript = Transcript()
+    #expect(await transcript.run(command, "--log-level", "loud", "--", "true") == 2)
+    #expect(
+      transcript.errors
+        == "weft \(command): --log-level is one of trace, debug, info, warning, error, critical, off, not 'loud'. "
+        + "See 'weft \(command) --help'.\n")
+  }
+
   @Test("a bad flag ends with 2 and points at help")
   func badFlag() async {
     let transcript = Transcript()

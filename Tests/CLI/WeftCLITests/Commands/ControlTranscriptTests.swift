@@ -174,6 +174,25 @@ struct ControlTranscriptTests {
     return try await control.run("apply", "-f", "/dev/null", wait)
   }
 
+  @Test("delete tells of each object, in any form, and goes on after a refusal")
+  func delete() async throws {
+    let there = "DELETE /api/v1/namespaces/default/vs/b"
+    let table = try await CannedControl([there: [(200, "{}")]]).run("delete", "vs", "a", "b")
+    #expect(table.code == 1)
+    #expect(table.out == "vs/b.default deleted\n")
+    #expect(
+      table.errors == """
+        vs/a.default refused
+          error: no answer for DELETE /api/v1/namespaces/default/vs/a
+
+        """)
+    let json = try await CannedControl([there: [(200, "{}")]]).run("delete", "vs", "a", "b", "-o", "json")
+    let results = try #require(try JSONValue(parsing: json.out)["results"]?.arrayValue)
+    #expect(results.map { $0["action"] } == ["refused", "deleted"])
+    #expect(results.map { $0["errors"]?.arrayValue?.count } == [1, nil])
+    #expect(json.errors.isEmpty)
+  }
+
   @Test("apply --wait prints each step and ends when every proxy has it")
   func applyWait() async throws {
     let result = try await apply([Self.status(0, of: 6), Self.status(3, of: 6), Self.status(6, of: 6)])
