@@ -21,7 +21,9 @@ unit: setup debug ## unit tests only
 
 unit-of: setup ## one test bundle, quickly: make unit-of T=WeftHTTP F='H2 connection' (several: T=WeftHTTP,WeftProxy)
 	@WEFT_TESTS=$(T) Tools/quick-build.py --jobs $(JOBS)
-	@WEFT_TESTS=$(T) swift test --skip-build --parallel $(if $(F),--filter '$(F)')
+	@WEFT_TESTS=$(T) swift test --skip-build --parallel $(if $(F),--filter '$(F)') | tee .build/unit-of.log; \
+		code=$${PIPESTATUS[0]}; \
+		if grep -q 'Test run with 0 tests' .build/unit-of.log; then echo "no test of $(T) matches '$(F)'" >&2; exit 1; fi; exit $$code
 
 test-diff: setup-test release ## the same configuration and requests for a real Envoy and for weft-proxy: N=routing/ some cases
 	@Tests/Differential/run.py $(N)

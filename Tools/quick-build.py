@@ -33,6 +33,14 @@ def circumstances():
     return hashlib.sha256(json.dumps([files, said]).encode() + manifest).hexdigest()
 
 
+def unknown_bundles():
+    """What WEFT_TESTS names and the manifest does not declare, and all that it declares."""
+    manifest = (ROOT / "Package.swift").read_text()
+    known = set(re.findall(r'\bof: "(\w+)"', manifest) + re.findall(r'name: "(\w+)Tests"', manifest))
+    known |= {f"WeftProxy{folder}" for folder in re.findall(r'proxyTests\("(\w+)"\)', manifest)}
+    return sorted(set(filter(None, os.environ.get("WEFT_TESTS", "").split(","))) - known), sorted(known)
+
+
 def of_plan():
     """What a build of other bundles in the same place leaves behind: the list of objects to link, which the package manager alone writes."""
     lists = list((BUILD / "debug").glob(f"{PRODUCT}.product/Objects.LinkFileList"))
@@ -63,6 +71,9 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--jobs", default="2", help="how many at once (default 2)")
     jobs = arguments.parse_args().jobs
+    unknown, known = unknown_bundles()
+    if unknown or not os.environ.get("WEFT_TESTS"):
+        sys.exit(f"no test bundle {', '.join(unknown) or 'is named (T=…)'}; there are {', '.join(known)}")
     if is_planned():
         sys.exit(subprocess.run(
             ["swift-build-tool", "-f", QUICK, "--db", DATABASE, "-j", jobs], cwd=ROOT, stdin=subprocess.DEVNULL).returncode)
