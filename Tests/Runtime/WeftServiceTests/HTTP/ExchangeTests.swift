@@ -234,7 +234,8 @@ struct ExchangeTests {
         let status = try await loopback.client.withExchange(
           HTTPRequest(method: "POST"), to: loopback.address, timeout: .seconds(240)
         ) { exchange in
-          try await exchange.writer.write("the first bytes of many")
+          // Where the answer is already here, there is nobody to write to any more.
+          try? await exchange.writer.write("the first bytes of many")
           return try await exchange.response().status
         }
         #expect(status == 403)
