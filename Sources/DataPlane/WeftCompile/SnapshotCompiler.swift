@@ -81,7 +81,6 @@ package final class SnapshotCompiler {
   private let tellOutliers: (@Sendable (OutlierEvent) -> Void)?
   package let logs: AccessLogFiles
   package let security: (any SecurityFactory)?
-  /// False for validation: contexts are checked for form, no certificate is loaded.
   package let extensions: ProxyExtensions
   private let tables: BalancerTables
   /// What has to be made before a snapshot of what is compiled now may be handed out, by cluster.

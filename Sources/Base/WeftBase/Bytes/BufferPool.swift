@@ -28,6 +28,8 @@ package struct PooledBlock: BitwiseCopyable {
 package final class BufferPool {
   @usableFromInline static var smallest: Int { 2048 }
   @usableFromInline static var classes: Int { 10 }
+  /// The largest block that comes in a class and is kept for reuse; above it each is as large as asked.
+  package static var largest: Int { smallest << (classes - 1) }
 
   @frozen @usableFromInline
   struct State: BitwiseCopyable {

@@ -43,7 +43,8 @@ enum DeleteCommand: Command {
           "action": status < 300 ? "deleted" : "refused",
         ]
         if status >= 300 {
-          result["errors"] = body["errors"] ?? [["message": .string("the control plane answered \(status)")]]
+          result["errors"] =
+            body["errors"] ?? [["message": .string(CallRefused(status: status, body: body).description)]]
         }
         results.append(.object(result))
         guard isTable else { continue }

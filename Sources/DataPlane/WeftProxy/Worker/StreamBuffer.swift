@@ -4,7 +4,7 @@ package import WeftBase
 
 /// A run of bytes in one pooled block: `kept` bytes in front that were passed on but may be needed again, then the bytes not passed on yet.
 ///
-/// *Shape*: trivially copyable; empty costs no memory. *Cost*: append is a copy, growth takes the next larger block.
+/// *Shape*: trivially copyable; empty costs no memory. *Cost*: append is a copy, growth takes the next larger block, half as much again above the pool's largest.
 /// Why sound: offsets stay within the block; the stream that owns the value releases the block exactly once.
 @safe
 package struct StreamBuffer: BitwiseCopyable {
@@ -70,9 +70,9 @@ package struct StreamBuffer: BitwiseCopyable {
     if let block, block.capacity - used >= n, start >= used {
       unsafe block.base.copyMemory(from: block.base + start, byteCount: used)
     } else {
-      // What is larger than the pool's blocks is given as asked: with room for what follows, or each piece copied all of it once more.
+      // Where the pool gives what is asked: with room for what follows, or each piece would copy all that came before it.
       let needed = used + n
-      let fresh = pool.take(atLeast: needed > 1 << 20 ? needed + needed / 2 : needed)
+      let fresh = pool.take(atLeast: needed > BufferPool.largest ? needed + needed / 2 : needed)
       if let old = block {
         unsafe fresh.base.copyMemory(from: old.base + start, byteCount: used)
         pool.give(old)

@@ -47,6 +47,13 @@ struct ProxyArgumentsTests {
     #expect(ProxyArguments.help.contains("--log-format json|text"))
   }
 
+  @Test("workers are counted, up to a limit")
+  func workers() throws {
+    #expect(try ProxyArguments(["--concurrency", "1024"]).concurrency == 1024)
+    let error = #expect(throws: ProxyArguments.Problem.self) { try ProxyArguments(["--concurrency", "1025"]) }
+    #expect(error?.message == "--concurrency: 1025 is more than 1024")
+  }
+
   @Test("an unknown option is refused, by name")
   func unknown() {
     let error = #expect(throws: ProxyArguments.Problem.self) { try ProxyArguments(["--log-paht", "x"]) }
