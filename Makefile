@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .build/release
 JOBS ?= 2
+# What declares a part of the package stands where it is wanted: left over in somebody's shell it would pass a part off as the whole.
+unexport WEFT_TESTS WEFT_ONLY
 export WEFT_PARTNERS ?= $(HOME)/.cache/weft-partners
 # Tests that wait for a peer wait behind all that were begun: few at a time, or their deadlines pass.
 export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH ?= 4

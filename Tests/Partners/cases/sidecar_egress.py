@@ -77,8 +77,9 @@ with lab.Lab() as world:
     world.ask("/api/v1/namespaces/default/Sidecar/client", "DELETE")
     everywhere("everything, without a Sidecar", SERVICES)
     for name, load in loads.items():
+        # On a fast machine all changes are through in half a second.
+        lab.eventually(f"{name} has been asked often enough", lambda: load.requests > 50, 10)
         load.stop()
-        lab.expect(load.requests > 50, f"{name} had {load.requests} requests")
         load.expect_no_loss(load.mark(), closed=0)
     lab.eventually("every proxy is in sync", lambda: world.settled(len(admins) + 1), 10)
     print(f"{len(admins)} proxies limited and widened; {sum(l.requests for l in loads.values())} requests beside it, 0 failed, 0 connections closed")
