@@ -55,6 +55,14 @@ extension ConfigState {
     return routes[name]
   }
 
+  /// Whether the stream is to bring a cluster's endpoints, and they are waited for.
+  func awaitsEndpoints(of cluster: Cluster) -> Bool {
+    guard awaitedClusters.contains(cluster.name), case .eds(let service, let source) = cluster.discovery,
+      source.isStream
+    else { return false }
+    return endpoints[service.isEmpty ? cluster.name : service] == nil
+  }
+
   /// The endpoints that go by `name` where `source` says.
   func endpoints(_ name: String, from source: ConfigSource) -> LoadAssignment? {
     if case .path(let file) = source.kind { return endpointsOfFiles[FileResource(name, in: file)] }

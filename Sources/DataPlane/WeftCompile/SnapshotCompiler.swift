@@ -305,6 +305,8 @@ package final class SnapshotCompiler {
   private func compileClusters(_ state: ConfigState, _ now: MonotonicInstant?, _ rejections: inout [ConfigError]) {
     var known: Set<String> = []
     for cluster in state.clusters where known.insert(cluster.name).inserted {
+      // It goes on in its old form, or is not there yet, until its endpoints are.
+      if state.awaitsEndpoints(of: cluster) { continue }
       let assignment = assignment(of: cluster, state)
       let names = assignment.localities.flatMap(\.endpoints).map { resolved($0, cluster, state) }
       let contexts = cluster.tls.map { [$0.common] } ?? []

@@ -20,7 +20,7 @@ package struct XDSClientConfiguration: Sendable {
   package var metadata: [(String, String)] = []
   /// Which of clusters and listeners come from the control plane, and how long readiness waits for the first answer (nil: for ever).
   package var wildcards: [XDSType: Duration?]
-  /// What the bootstrap's own resources take from the stream.
+  /// What the bootstrap's own resources take from the stream; `want` says later what they do together with others.
   package var fixed = XDSNeeds()
   package var nodeOnFirstMessageOnly = true
   package var lastGoodPath: String?
@@ -64,6 +64,10 @@ package actor XDSClient {
   private var session: XDSSession
   private var random: RandomSource
   private var nodeIsSent = false
+  /// What is sent goes out in the order in which it was true: whoever asks the session what to say has its turn until it is said.
+  private let turns = Turnstile()
+  /// Sends on the stream that is open.
+  private var send: (@Sendable ([XDSRequest]) async throws -> Void)?
   private var alarm: Task<Void, Never>?
   package private(set) var status = XDSStatus()
   private let counters: XDSCounters
@@ -109,7 +113,8 @@ package actor XDSClient {
     startedAt = clock()
     await restore()
     counters.began(session.subscribed, session.store)
-    setAlarm()
+    // Who did not come over the stream begins to wait for it.
+    if configuration.fixed.isEmpty { setAlarm() } else { await publish() }
     await keepStream()
     alarm?.cancel()
   }
@@ -128,6 +133,7 @@ package actor XDSClient {
         logger.warning("no stream to the control plane", ("reason", "\(error)"))
       }
       status.isConnected = false
+      send = nil
       session.closed()
       counters.closed(session.subscribed, session.store)
       turn += 1
@@ -195,9 +201,38 @@ package actor XDSClient {
         }
         self.counters.pending(0)
       }
-      try await send(await self.opened())
-      for try await message in stream.responses { try await send(await self.received(decode(message))) }
+      try await self.inTurn {
+        await self.began(send)
+        try await send(await self.opened())
+      }
+      for try await message in stream.responses {
+        try await self.inTurn { try await send(await self.received(decode(message))) }
+      }
     }
+  }
+
+  private nonisolated func inTurn(_ speak: @Sendable () async throws -> Void) async throws {
+    await turns.enter()
+    do { try await speak() } catch {
+      await turns.leave()
+      throw error
+    }
+    await turns.leave()
+  }
+
+  private func began(_ send: @escaping @Sendable ([XDSRequest]) async throws -> Void) { self.send = send }
+
+  /// Clusters and listeners that did not come over the stream want this of it from now on, and nothing else.
+  package func want(_ needs: XDSNeeds) async {
+    // A stream that fails is told of by who reads it; the next one asks for everything.
+    try? await inTurn { try await self.send(needs) }
+    await publish()
+  }
+
+  private func send(_ needs: XDSNeeds) async throws {
+    let outcome = session.want(needs)
+    counters.began(outcome.subscribed, session.store)
+    if let send, !outcome.requests.isEmpty { try await send(outcome.requests) }
   }
 
   /// Holds a request back for as long as the server's limit wants.

@@ -1,34 +1,34 @@
 // XDSNeeds: what clusters and listeners that did not come over the stream want from it.
 
 package import WeftCompile
-import WeftModel
+package import WeftModel
 
-/// Names of endpoints, routes and secrets that the bootstrap's own resources name with `ads` as their source.
-package struct XDSNeeds: Sendable {
-  package var endpoints: Set<String> = []
-  package var routes: Set<String> = []
-  package var secrets: Set<String> = []
+/// The clusters and listeners of the bootstrap and of files that name the stream as a source of theirs.
+package struct XDSNeeds: Sendable, Equatable {
+  /// By name.
+  private(set) var clusters: [String: Cluster] = [:]
+  private(set) var listeners: [Listener] = []
 
   package init() {}
 
-  package init(_ state: ConfigState) {
-    for cluster in state.clusters {
-      if let name = XDSStore.endpointsName(of: cluster) { endpoints.insert(name) }
-      secrets.formUnion(Self.secretNames(of: cluster.tls.map { [$0.common] } ?? []))
-    }
-    for listener in state.listeners {
-      routes.formUnion(XDSStore.routeNames(of: listener))
-      secrets.formUnion(Self.secretNames(of: listener.allChains.compactMap { $0.tls?.common }))
-    }
+  package init(_ state: ConfigState) { self.init(state.clusters, state.listeners) }
+
+  package init(_ clusters: some Sequence<Cluster>, _ listeners: some Sequence<Listener>) {
+    for cluster in clusters where cluster.streamSource != nil { self.clusters[cluster.name] = cluster }
+    self.listeners = listeners.filter { $0.streamSource != nil }
   }
 
-  /// Names of the secrets in `contexts` that come over the stream.
-  static func secretNames(of contexts: [CommonTLSContext]) -> [String] {
-    contexts.flatMap(\.secrets).filter { $0.key.origin == .stream }.map(\.name)
-  }
-}
+  package var isEmpty: Bool { clusters.isEmpty && listeners.isEmpty }
 
-extension ConfigSource {
-  /// Whether the aggregated stream brings it.
-  var isStream: Bool { kind == .ads || kind == .selfStream }
+  /// Those of the clusters that take their endpoints from the stream.
+  package var clustersWithEndpoints: Set<String> {
+    Set(clusters.values.lazy.filter { XDSStore.endpointsName(of: $0) != nil }.map(\.name))
+  }
+
+  package func union(_ other: XDSNeeds) -> XDSNeeds {
+    var all = self
+    all.clusters.merge(other.clusters) { own, _ in own }
+    all.listeners += other.listeners
+    return all
+  }
 }

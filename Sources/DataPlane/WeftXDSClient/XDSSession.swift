@@ -197,6 +197,15 @@ package struct XDSSession: Sendable {
     return outcome.accepted
   }
 
+  /// Clusters and listeners that do not come over the stream want other things of it than before. *Returns*: what to send, if a stream is open, and
+  /// what was asked for by it for the first time; settle afterwards.
+  package mutating func want(_ needs: XDSNeeds) -> XDSOutcome {
+    var outcome = XDSOutcome()
+    store.fixed = needs
+    for type in [XDSType.endpoints, .routes, .secrets] { outcome.requests += subscribe(type, &outcome) }
+    return outcome
+  }
+
   // MARK: - Parts
 
   /// *Returns*: the names that stay, whether taken or refused: a refused resource keeps its last good form.

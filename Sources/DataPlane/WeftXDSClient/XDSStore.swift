@@ -23,6 +23,17 @@ package enum XDSModel: Sendable, Hashable {
   }
 }
 
+extension XDSModel {
+  /// The first field that names the aggregated stream as a source; nil: it does without one.
+  package var streamSource: FieldPath? {
+    switch self {
+    case .cluster(let cluster): cluster.streamSource
+    case .listener(let listener): listener.streamSource
+    case .endpoints, .routes, .secret: nil
+    }
+  }
+}
+
 /// Turns a packed resource into a model, or says what is wrong with it. What it holds that has no effect is added to the warnings.
 package typealias XDSDecoder = @Sendable (XDSType, XDSResource, inout [ConfigError]) throws(ConfigError) -> XDSModel
 
@@ -65,10 +76,23 @@ package struct XDSStore: Sendable {
   private var usedClusters: Set<String> = []
   private var expired: [XDSExpiry] = []
 
-  /// What the bootstrap's own clusters and listeners take from the stream.
-  private let fixed: XDSNeeds
+  /// What clusters and listeners take from the stream that came some other way.
+  package var fixed: XDSNeeds
+  /// Since when clusters of theirs wait for endpoints, and which do not wait any more.
+  private var waitingFixed: [String: MonotonicInstant] = [:]
+  private var givenUpFixed: Set<String> = []
 
   package init(fixed: XDSNeeds = XDSNeeds()) { self.fixed = fixed }
+
+  private var allClusters: [Cluster] {
+    fixed.clusters.values
+      + resources(.clusters).values.compactMap { if case .cluster(let cluster) = $0.model { cluster } else { nil } }
+  }
+
+  private var allListeners: [Listener] {
+    fixed.listeners
+      + resources(.listeners).values.compactMap { if case .listener(let listener) = $0.model { listener } else { nil } }
+  }
 
   package var isEmpty: Bool { entries.values.allSatisfy(\.isEmpty) }
 
@@ -89,24 +113,15 @@ package struct XDSStore: Sendable {
 
   /// Names of assignments that the accepted clusters need, sorted.
   package var neededEndpoints: [String] {
-    fixed.endpoints.union(
-      resources(.clusters).values.compactMap { entry in
-        guard case .cluster(let cluster) = entry.model else { return nil }
-        return Self.endpointsName(of: cluster)
-      }
-    ).sorted()
+    Set(allClusters.compactMap(Self.endpointsName)).sorted()
   }
 
   /// Names of secrets that the accepted clusters and listeners need, sorted.
   package var neededSecrets: [String] {
-    var names = fixed.secrets
-    for case .cluster(let cluster) in resources(.clusters).values.map(\.model) {
-      names.formUnion(XDSNeeds.secretNames(of: cluster.tls.map { [$0.common] } ?? []))
-    }
-    for case .listener(let listener) in resources(.listeners).values.map(\.model) {
-      names.formUnion(XDSNeeds.secretNames(of: listener.allChains.compactMap { $0.tls?.common }))
-    }
-    return names.sorted()
+    let contexts =
+      allClusters.compactMap { $0.tls?.common }
+      + allListeners.flatMap { $0.allChains.compactMap { $0.tls?.common } }
+    return Set(contexts.flatMap(\.secrets).filter { $0.key.origin == .stream }.map(\.name)).sorted()
   }
 
   /// Names of assignments that nobody asks for any more and that clusters still use which were removed and stay for a while.
@@ -121,12 +136,17 @@ package struct XDSStore: Sendable {
 
   /// Names of route configurations that the accepted listeners need, sorted.
   package var neededRoutes: [String] {
-    fixed.routes.union(
-      resources(.listeners).values.flatMap { entry -> [String] in
-        guard case .listener(let listener) = entry.model else { return [] }
-        return Self.routeNames(of: listener)
-      }
-    ).sorted()
+    Set(allListeners.flatMap(Self.routeNames)).sorted()
+  }
+
+  /// The connection managers that take the table of that name from the stream.
+  package func managers(of table: String) -> [HTTPConnectionManager] {
+    allListeners.flatMap(\.allChains).flatMap(\.filters).compactMap { filter in
+      guard case .httpConnectionManager(let manager) = filter, case .discovered(table, let source) = manager.routes,
+        source.isStream
+      else { return nil }
+      return manager
+    }
   }
 
   package static func endpointsName(of cluster: Cluster) -> String? {
@@ -167,12 +187,12 @@ package struct XDSStore: Sendable {
 
   /// Whether anything still waits for something else.
   package var isWarming: Bool {
-    !waitingClusters.isEmpty
+    !waitingClusters.isEmpty || !waitingFixed.isEmpty
       || neededRoutes.contains { resources(.routes)[$0] == nil && !emptyRoutes.contains($0) }
   }
 
   /// Clusters that are not visible yet.
-  package var warmingClusters: Int { waitingClusters.count }
+  package var warmingClusters: Int { waitingClusters.count + waitingFixed.count }
 
   /// When something that waits stops being waited for; nil when nothing does.
   package var nextDeadline: MonotonicInstant? {
@@ -182,6 +202,10 @@ package struct XDSStore: Sendable {
       if case .cluster(let cluster)? = resources(.clusters)[name]?.model, let limit = fetchTimeout(of: cluster) {
         deadlines.append(since + limit)
       }
+    }
+    for (name, since) in waitingFixed {
+      if !overdueClusters.contains(name) { deadlines.append(since + Self.clusterHold) }
+      if let limit = fixed.clusters[name].flatMap(Self.endpointsTimeout) { deadlines.append(since + limit) }
     }
     if !missingRoutes.isEmpty {
       let limits = routeFetchTimeouts
@@ -206,10 +230,8 @@ package struct XDSStore: Sendable {
   /// How long a cluster waits for what it lacks: the longest of its sources; nil: for ever.
   private func fetchTimeout(of cluster: Cluster) -> Duration? {
     var longest = Duration.zero
-    if case .eds(_, let source) = cluster.discovery, let name = Self.endpointsName(of: cluster),
-      resources(.endpoints)[name] == nil
-    {
-      guard let limit = source.initialFetchTimeout else { return nil }
+    if let name = Self.endpointsName(of: cluster), resources(.endpoints)[name] == nil {
+      guard let limit = Self.endpointsTimeout(of: cluster) else { return nil }
       longest = max(longest, limit)
     }
     for secret in missingSecrets(of: cluster) {
@@ -217,6 +239,11 @@ package struct XDSStore: Sendable {
       longest = max(longest, limit)
     }
     return longest
+  }
+
+  private static func endpointsTimeout(of cluster: Cluster) -> Duration? {
+    guard case .eds(_, let source) = cluster.discovery else { return .zero }
+    return source.initialFetchTimeout
   }
 
   /// The secrets of the stream that a cluster waits for.
@@ -230,7 +257,7 @@ package struct XDSStore: Sendable {
   /// How long listeners wait for each route configuration they name: the longest where they differ; nil: for ever.
   private var routeFetchTimeouts: [String: Duration?] {
     var limits: [String: Duration?] = [:]
-    for case .listener(let listener) in resources(.listeners).values.map(\.model) {
+    for listener in allListeners {
       for case .httpConnectionManager(let manager) in listener.allChains.flatMap(\.filters) {
         guard case .discovered(let name, let source) = manager.routes, source.isStream else { continue }
         guard let known = limits[name] else {
@@ -273,7 +300,8 @@ package struct XDSStore: Sendable {
       waitingClusters[name] = nil
     }
     waitingClusters = waitingClusters.filter { accepted[$0.key] != nil }
-    overdueClusters = overdueClusters.filter { waitingClusters[$0] != nil }
+    settleFixed(now)
+    overdueClusters = overdueClusters.filter { waitingClusters[$0] != nil || waitingFixed[$0] != nil }
     if !absentSecrets.isEmpty {
       let known = resources(.secrets)
       absentSecrets = absentSecrets.intersection(neededSecrets).filter { known[$0] == nil }
@@ -281,6 +309,25 @@ package struct XDSStore: Sendable {
     settleRoutes(now)
     settleRemovals(accepted, now)
     return visible
+  }
+
+  /// Clusters that did not come over the stream are there without their endpoints; who asks one is held back until they have come.
+  private mutating func settleFixed(_ now: MonotonicInstant) {
+    let known = resources(.endpoints)
+    let incomplete = fixed.clusters.values.filter { Self.endpointsName(of: $0).map { known[$0] == nil } ?? false }
+    let names = Set(incomplete.map(\.name))
+    waitingFixed = waitingFixed.filter { names.contains($0.key) }
+    givenUpFixed.formIntersection(names)
+    for cluster in incomplete.sorted(by: { $0.name < $1.name }) where !givenUpFixed.contains(cluster.name) {
+      let name = cluster.name
+      if hasWaited(since: &waitingFixed[name], Self.endpointsTimeout(of: cluster), now) {
+        waitingFixed[name] = nil
+        givenUpFixed.insert(name)
+        expired.append(XDSExpiry(type: .endpoints, name: Self.endpointsName(of: cluster) ?? name))
+      } else if let since = waitingFixed[name], since + Self.clusterHold <= now {
+        overdueClusters.insert(name)
+      }
+    }
   }
 
   private mutating func settleRoutes(_ now: MonotonicInstant) {
@@ -346,7 +393,7 @@ package struct XDSStore: Sendable {
     state.absentSecrets = Set(
       absentSecrets.lazy.filter { resources(.secrets)[$0] == nil }.map { SecretKey($0, .stream) })
     state.clusters = visibleClusters.values.sorted { $0.name < $1.name }
-    state.awaitedClusters = Set(waitingClusters.keys).subtracting(overdueClusters)
+    state.awaitedClusters = Set(waitingClusters.keys).union(waitingFixed.keys).subtracting(overdueClusters)
     for name in neededRoutes {
       if case .routes(let routes)? = resources(.routes)[name]?.model {
         state.routes[name] = routes

@@ -109,6 +109,7 @@ enum WeftProxyProgram {
     companion.extensions = extensions
     let services = try ProxyServices(
       loaded, companion, control: loop.mailbox, server: proxy, log: log, files: files, values: values)
+    control.streamNeeds = { services.want($0) }
     do {
       try services.start()
       control.start()

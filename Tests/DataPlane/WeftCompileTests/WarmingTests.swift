@@ -2,6 +2,7 @@ import Testing
 import WeftBase
 import WeftModel
 import WeftTelemetry
+import WeftUpstream
 
 @testable import WeftCompile
 @testable import WeftProxyTestKit
@@ -100,6 +101,32 @@ struct ClusterWarmingTests {
     let compilation = compiler.compile(state)
     #expect(compilation.warming == [] && !compilation.usedClusters.contains("x"))
     #expect(compilation.rejections.isEmpty == (asker.testDescription != "a table that wants its clusters to exist"))
+  }
+
+  @Test(
+    "a cluster without the endpoints that the stream is to bring is not there, or stays in its old form, until they are, or are not waited for any more",
+    arguments: [true, false])
+  func endpoints(areWaitedFor: Bool) throws {
+    let compiler = compiler()
+    var state = state(Asker("") { _ in })
+    func hosts(_ compilation: Compilation) -> Int? { compilation.snapshot.clusters[0]?[].endpoints.count }
+    func take(_ name: String) {
+      state.clusters = [Cluster(name: "a", discovery: .eds(serviceName: name, source: .ads))]
+      state.awaitedClusters = ["a"]
+    }
+    take("first")
+    let before = compiler.compile(state)
+    #expect(before.warming == ["l"] && before.snapshot.listeners.isEmpty)
+    state.endpoints["first"] = SnapshotCompilerTests.cluster("a").loadAssignment
+    state.awaitedClusters = []
+    #expect(hosts(compiler.compile(state)) == 1)
+    // Another name, whose endpoints are on their way; the old ones are not kept by anybody any more.
+    take("second")
+    state.endpoints = [:]
+    #expect(hosts(compiler.compile(state)) == 1)
+    if areWaitedFor { state.endpoints["second"] = SnapshotCompilerTests.cluster("a", ports: [1, 2]).loadAssignment }
+    state.awaitedClusters = []
+    #expect(hosts(compiler.compile(state)) == (areWaitedFor ? 2 : 0))
   }
 
   @Test("what is in force stays as it is until a change's clusters are there", arguments: Asker.all)

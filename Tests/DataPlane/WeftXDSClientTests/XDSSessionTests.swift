@@ -225,6 +225,77 @@ struct XDSSecretTests {
     let seen = session.settle(now: seconds(0))
     #expect(seen.routes.keys.sorted() == ["own-routes"] && seen.endpoints.keys.sorted() == ["own-endpoints"])
   }
+
+  private static func needs(_ clusters: [String], _ tables: [String], _ limit: Duration? = .seconds(5)) -> XDSNeeds {
+    var source = ConfigSource.ads
+    source.initialFetchTimeout = limit
+    return XDSNeeds(
+      clusters.map { Cluster(name: $0, discovery: .eds(serviceName: "", source: source)) },
+      tables.map {
+        var chain = FilterChain(name: "")
+        chain.filters = [
+          .httpConnectionManager(
+            HTTPConnectionManager(statPrefix: "x", routes: .discovered(name: $0, source: source)))
+        ]
+        var listener = Listener(name: $0, address: .socket(host: "127.0.0.1", port: 1))
+        listener.filterChains = [chain]
+        return listener
+      })
+  }
+
+  @Test(
+    "what files want later is asked for on the stream that is open, and what they do not want any more is let go",
+    arguments: [XDSForm.stateOfTheWorld, .delta])
+  func later(form: XDSForm) {
+    var session = Words.session(form)
+    _ = session.opened()
+    _ = session.answer(.clusters, ["theirs"])
+    _ = session.answer(.endpoints, ["theirs"], nonce: "e1")
+    let outcome = session.want(Self.needs(["own"], ["table"]))
+    #expect(outcome.requests.map(\.type) == [.endpoints, .routes])
+    #expect(outcome.requests.map(\.names) == [form == .delta ? ["own"] : ["own", "theirs"], ["table"]])
+    #expect(outcome.requests[0].nonce == (form == .delta ? "" : "e1"))
+    #expect(outcome.subscribed == [.endpoints: ["own"], .routes: ["table"]])
+    #expect(session.want(Self.needs(["own"], ["table"])).requests.isEmpty)
+    _ = session.answer(.endpoints, ["own"])
+    _ = session.answer(.routes, ["table=own"])
+    #expect(session.settle(now: seconds(0)).endpoints.keys.sorted() == ["own", "theirs"])
+    let less = session.want(XDSNeeds())
+    #expect(less.requests.map(\.unsubscribe) == (form == .delta ? [["own"], ["table"]] : [[], []]))
+    #expect(less.requests.map(\.names) == (form == .delta ? [[], []] : [["theirs"], []]))
+    let state = session.settle(now: seconds(0))
+    #expect(state.endpoints.keys.sorted() == ["theirs"] && state.routes.isEmpty)
+  }
+
+  @Test("what files want while there is no stream is asked for with the next one")
+  func between() {
+    var session = Words.session(.stateOfTheWorld)
+    _ = session.opened()
+    session.closed()
+    _ = session.want(Self.needs(["own"], []))
+    #expect(session.opened().first { $0.type == .endpoints }?.names == ["own"])
+  }
+
+  @Test(
+    "who asks a cluster of the bootstrap waits for its endpoints as long as their source says, and for the tables of a listener",
+    arguments: [5, 20, nil] as [Int64?])
+  func waits(limit: Int64?) {
+    var session = Words.session(.stateOfTheWorld)
+    _ = session.opened()
+    _ = session.want(Self.needs(["own"], ["table"], limit.map { .seconds($0) }))
+    #expect(session.awaited(0) == ["own"])
+    #expect(session.settle(now: seconds(0)).routes.isEmpty && session.store.isWarming)
+    #expect(session.nextDeadline == seconds(min(limit ?? 15, 15)))
+    #expect(session.awaited(4) == ["own"])
+    // Whoever only asks it is not held back for longer than this.
+    #expect(session.awaited(15) == [])
+    let last = session.settle(now: seconds(20))
+    #expect(last.routes.keys.sorted() == (limit == nil ? [] : ["table"]))
+    #expect(session.store.isWarming == (limit == nil))
+    #expect(Set(session.takeExpired().map(\.name)) == (limit == nil ? [] : ["own", "table"]))
+    _ = session.answer(.endpoints, ["own"])
+    #expect(session.awaited(21) == [])
+  }
 }
 
 @Suite("xDS session")

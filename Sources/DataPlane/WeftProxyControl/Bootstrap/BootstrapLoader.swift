@@ -6,6 +6,7 @@ package import WeftProxyAPI
 import WeftTelemetry
 import WeftUpstream
 import WeftXDS
+import WeftXDSClient
 import WeftXDSMessages
 import WeftYAML
 
@@ -76,7 +77,7 @@ package enum BootstrapLoader {
     var state = ConfigState(loaded.bootstrap)
     // Names of DNS clusters are not looked up, and discovered tables have not arrived: neither is an error here.
     state.addresses = [:]
-    state.awaitsClusters = false
+    (state.awaitsClusters, state.awaitedClusters) = (false, [])
     state.forgoSecrets()
     let compiler = SnapshotCompiler(
       metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false),
@@ -245,6 +246,8 @@ extension ConfigState {
     listeners = bootstrap.listeners
     clusters = bootstrap.clusters
     awaitsClusters = bootstrap.ads != nil && bootstrap.clustersFromADS
+    // Until the stream's client says which of them still do.
+    if bootstrap.ads != nil { awaitedClusters = XDSNeeds(self).clustersWithEndpoints }
     for secret in bootstrap.secrets { secrets[SecretKey(secret.name, .fixed)] = secret }
   }
 }

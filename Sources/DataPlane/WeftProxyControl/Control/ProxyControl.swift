@@ -9,7 +9,7 @@ package import WeftRuntime
 import WeftTables
 package import WeftTelemetry
 import WeftUpstream
-import WeftXDSClient
+package import WeftXDSClient
 
 /// The cold side of a proxy, on the program's main loop.
 ///
@@ -58,6 +58,11 @@ package final class ProxyControl: LoopHandler {
   package var compiled: (Compilation) -> Void = { _ in }
   /// SIGUSR1: log rotation.
   package var reopenLogs: () -> Void = {}
+  /// Called when clusters and listeners from files want other things of the aggregated stream than before.
+  package var streamNeeds: (XDSNeeds) -> Void = { _ in }
+  private var toldNeeds = XDSNeeds()
+  /// The stream's client has said what waits for its answers.
+  private var hasHeard = false
 
   package init(
     loop: EventLoop, server: ProxyServer, compiler: SnapshotCompiler, state: ConfigState, log: LogOutput,
@@ -91,9 +96,11 @@ package final class ProxyControl: LoopHandler {
   package func update(_ change: (inout ConfigState) -> Void) -> AppliedConfig {
     assert(thread.map { pthread_equal($0, pthread_self()) != 0 } ?? true, "the control loop's business")
     change(&state)
+    hasHeard = true
     gather()
     refreshNames()
-    return apply()
+    // The first snapshot comes with the first answers.
+    return !hasApplied && names.awaitsFirstAnswers ? AppliedConfig() : apply()
   }
 
   /// A copy of the configuration in force.
@@ -102,7 +109,12 @@ package final class ProxyControl: LoopHandler {
   /// Puts what files bring over what bootstrap and discovery say.
   private func gather() {
     effective = state
-    files?.fill(&effective)
+    guard let files else { return }
+    files.fill(&effective)
+    if !hasHeard { effective.awaitedClusters.formUnion(files.needs.clustersWithEndpoints) }
+    if files.needs == toldNeeds { return }
+    toldNeeds = files.needs
+    streamNeeds(toldNeeds)
   }
 
   /// Files come in several moves: a certificate, then its key. They are read when it has been quiet for a moment.

@@ -10,7 +10,7 @@ package import WeftProxyAPI
 package import WeftRuntime
 import WeftService
 package import WeftTelemetry
-import WeftXDSClient
+package import WeftXDSClient
 import WeftXDSMessages
 
 /// Runs beside a `ProxyControl` on a loop and tasks of its own; reaches it by its mailbox only.
@@ -34,6 +34,9 @@ package final class ProxyServices: Sendable {
   private let files: AccessLogFiles
   private let values: RuntimeStore
   private let client: XDSClient?
+  /// What the bootstrap's own resources want of the stream, and what those and the files' do, from then on.
+  private let fixedNeeds: XDSNeeds
+  private let needs = AsyncStream.makeStream(of: XDSNeeds.self, bufferingPolicy: .bufferingNewest(1))
   private let started = ContinuousClock.now
 
   /// *Errors*: discovery that cannot be: a cluster that does not exist, or has no endpoint.
@@ -49,10 +52,11 @@ package final class ProxyServices: Sendable {
     self.files = files
     self.values = values
     mailbox = control
+    fixedNeeds = XDSNeeds(ConfigState(loaded.bootstrap))
     if var configuration = try XDSClientConfiguration(loaded.bootstrap, document: loaded.document) {
       configuration.lastGoodPath = options.lastGoodPath
       let fixed = ConfigState(loaded.bootstrap)
-      configuration.fixed = XDSNeeds(fixed)
+      configuration.fixed = fixedNeeds
       let check = ResourceCheck(logs: files, security: TLSSecurity(), fixed: fixed, extensions: options.extensions)
       client = XDSClient(
         configuration, on: runtime, metrics: server.registry, logger: Logger(log, .config), random: .fromSystem(),
@@ -74,11 +78,15 @@ package final class ProxyServices: Sendable {
     try isBound.take().get()
   }
 
+  /// What clusters and listeners from files want of the aggregated stream, beside those of the bootstrap.
+  package func want(_ more: XDSNeeds) { needs.continuation.yield(fixedNeeds.union(more)) }
+
   /// Ends admin and discovery.
   package func stop() {
     let done = Handover<Bool>()
     let runtime = runtime
     let client = client
+    needs.continuation.finish()
     Task.detached {
       await client?.finish()
       await runtime.stop()
@@ -92,7 +100,10 @@ package final class ProxyServices: Sendable {
     do { admin = try await bindAdmin() } catch { return isBound.give(.failure(error)) }
     isBound.give(.success(()))
     await withTaskGroup(of: Void.self) { group in
-      if let client { group.addTask { await client.run() } }
+      if let client {
+        group.addTask { await client.run() }
+        group.addTask { for await needs in self.needs.stream { await client.want(needs) } }
+      }
       if let admin { group.addTask { await admin.run() } }
     }
   }

@@ -36,6 +36,10 @@ package final class FileDiscovery {
 
   private let listeners: ConfigSource?
   private let clusters: ConfigSource?
+  /// Whether there is an aggregated stream that resources in files may name.
+  private let hasStream: Bool
+  /// What the clusters and listeners that the last `fill` added want of the stream.
+  private(set) var needs = XDSNeeds()
   private let decode: XDSDecoder
   private let metrics: MetricsRegistry
   private let log: Logger
@@ -61,6 +65,7 @@ package final class FileDiscovery {
   ) {
     listeners = bootstrap.listenersFile
     clusters = bootstrap.clustersFile
+    hasStream = bootstrap.ads != nil
     self.metrics = metrics
     self.log = Logger(log, .config)
     self.decode = decode
@@ -101,6 +106,7 @@ package final class FileDiscovery {
       isStale = false
     }
     var places: [Place: String] = [:]
+    let known = (clusters: state.clusters.count, listeners: state.listeners.count)
     if let source = clusters, case .path(let path) = source.kind {
       let own = Set(state.clusters.map(\.name))
       for case .cluster(let cluster) in models(.clusters, path, source, &places) where !own.contains(cluster.name) {
@@ -113,6 +119,7 @@ package final class FileDiscovery {
         state.listeners.append(listener)
       }
     }
+    needs = XDSNeeds(state.clusters.dropFirst(known.clusters), state.listeners.dropFirst(known.listeners))
     var absent: Set<Missing> = []
     var (endpoints, routes): ([FileResource: LoadAssignment], [FileResource: RouteConfiguration]) = ([:], [:])
     for cluster in state.clusters {
@@ -209,7 +216,8 @@ package final class FileDiscovery {
         let bytes = try DataSource.file(path: path).load()
         if contents[place]?.bytes != bytes {
           var found: [ConfigError] = []
-          contents[place] = Content(bytes: bytes, models: try Self.parse(bytes, type, decode, &found))
+          contents[place] = Content(
+            bytes: bytes, models: try Self.parse(bytes, type, decode, hasStream: hasStream, &found))
           warnings.tell(found.map { ConfigError(kind: path, path: $0.path, $0.message) }, log)
           if !found.isEmpty {
             metrics.add(ServerMetric.dynamicUnknownFields, metrics.scope(ScopeKey(.server)), UInt64(found.count))
@@ -227,7 +235,7 @@ package final class FileDiscovery {
   /// The resources of a discovery response in YAML or JSON; what in it has no effect is added to `warnings`. *Errors*: the first thing that is
   /// wrong: a file is taken whole or not at all.
   static func parse(
-    _ bytes: [UInt8], _ type: XDSType, _ decode: XDSDecoder, _ warnings: inout [ConfigError]
+    _ bytes: [UInt8], _ type: XDSType, _ decode: XDSDecoder, hasStream: Bool, _ warnings: inout [ConfigError]
   ) throws(ConfigError) -> [XDSModel] {
     let document = try BootstrapLoader.parse(bytes)
     var options = JSONDecodingOptions(unknownFields: .collect, registry: TypeRegistry(EnvoyTypes.all))
@@ -251,6 +259,9 @@ package final class FileDiscovery {
         var found: [ConfigError] = []
         let model = try decode(type, resource, &found)
         warnings += found.map { $0.inside(at) }
+        if !hasStream, let source = model.streamSource {
+          throw ConfigError(path: source, "needs dynamic_resources.ads_config in the bootstrap")
+        }
         guard names.insert(model.name).inserted else { throw ConfigError("\"\(model.name)\" comes twice") }
         models.append(model)
       } catch {

@@ -24,4 +24,7 @@ package struct ConfigSource: Hashable, Sendable {
   package init(_ kind: Kind) { self.kind = kind }
 
   package static let ads = ConfigSource(.ads)
+
+  /// Whether the aggregated stream brings it.
+  package var isStream: Bool { kind == .ads || kind == .selfStream }
 }

@@ -283,19 +283,15 @@ extension Converter {
     let at = FieldPath().field("static_resources")
     for (i, cluster) in value.clusters.enumerated() {
       let path = at.field("clusters").index(i)
-      if let tls = cluster.tls { try check(tls.common, secrets, path.field("transport_socket"), value) }
-      if case .eds(_, let source) = cluster.discovery, source.kind == .ads, value.ads == nil {
-        throw fail(
-          path.field("eds_cluster_config").field("eds_config").field("ads"), "needs dynamic_resources.ads_config")
-      }
+      if let tls = cluster.tls { try check(tls.common, secrets, path.field("transport_socket")) }
+      try check(cluster.streamSource, path, value)
     }
     for (i, listener) in value.listeners.enumerated() {
       let path = at.field("listeners").index(i)
-      let chains =
-        listener.filterChains.enumerated().map { (path.field("filter_chains").index($0), $1) }
-        + (listener.defaultFilterChain.map { [(path.field("default_filter_chain"), $0)] } ?? [])
-      for (path, chain) in chains {
-        if let tls = chain.tls { try check(tls.common, secrets, path.field("transport_socket"), value) }
+      try check(listener.streamSource, path, value)
+      for (at, chain) in listener.locatedChains {
+        let path = path.appending(at)
+        if let tls = chain.tls { try check(tls.common, secrets, path.field("transport_socket")) }
         for (f, filter) in chain.filters.enumerated() {
           try check(filter, clusters, path.field("filters").index(f).field("typed_config"), value)
         }
@@ -303,17 +299,20 @@ extension Converter {
     }
   }
 
+  /// `source`: the field in a resource at `at` that names the stream.
+  private func check(_ source: FieldPath?, _ at: FieldPath, _ value: Bootstrap) throws(ConfigError) {
+    guard let source, value.ads == nil else { return }
+    throw fail(at.appending(source), "needs dynamic_resources.ads_config")
+  }
+
   /// `secrets`: of which kind each static one is.
   private func check(
-    _ context: CommonTLSContext, _ secrets: [String: String], _ at: FieldPath, _ value: Bootstrap
+    _ context: CommonTLSContext, _ secrets: [String: String], _ at: FieldPath
   ) throws(ConfigError) {
     let at = at.field("typed_config").field("common_tls_context")
     let wanted =
       context.certificateSecrets.map { ($0, "tls_certificate") }
       + (context.validationSecret.map { [($0, "validation_context")] } ?? [])
-    for (secret, _) in wanted where secret.source?.kind == .ads && value.ads == nil {
-      throw fail(at, "secret '\(secret.name)' comes over ads: it needs dynamic_resources.ads_config")
-    }
     for (secret, kind) in wanted where secret.source == nil {
       guard let known = secrets[secret.name] else {
         throw fail(
@@ -339,11 +338,8 @@ extension Converter {
         }
       }
     case .httpConnectionManager(let manager):
-      switch manager.routes {
-      case .discovered(_, let source) where source.kind == .ads && value.ads == nil:
-        throw fail(at.field("rds").field("config_source").field("ads"), "needs dynamic_resources.ads_config")
-      case .inline(let table) where table.validateClusters: try check(table, clusters, at.field("route_config"))
-      default: break
+      if case .inline(let table) = manager.routes, table.validateClusters {
+        try check(table, clusters, at.field("route_config"))
       }
     case .filter: break
     }

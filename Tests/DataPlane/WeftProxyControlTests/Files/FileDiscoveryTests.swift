@@ -2,6 +2,7 @@ import Glibc
 import Testing
 import WeftBase
 import WeftModel
+import WeftProxyAPI
 import WeftRuntime
 import WeftTLS
 import WeftTelemetry
@@ -51,7 +52,7 @@ struct FileDiscoveryTests {
         lrs_server: { self: {} }
       """
     var warnings: [ConfigError] = []
-    let models = try FileDiscovery.parse(Array(text.utf8), .clusters, XDSModel.decode, &warnings)
+    let models = try FileDiscovery.parse(Array(text.utf8), .clusters, XDSModel.decode, hasStream: false, &warnings)
     #expect(models.map(\.name) == ["a"])
     #expect(warnings.map(\.path.description) == ["resources[0].from_the_future", "resources[0].lrs_server"])
     let files = discovery(clusters: write("cds.yaml", text))
@@ -59,6 +60,78 @@ struct FileDiscoveryTests {
     _ = filled(files)
     let server = metrics.scope(ScopeKey(.server))
     #expect(metrics.value(ServerMetric.dynamicUnknownFields, server) == 2)
+  }
+
+  /// A cluster whose endpoints, and a listener whose table and certificate the stream brings.
+  private func needy(_ source: String) -> (clusters: String, listeners: String) {
+    (
+      """
+      resources:
+      - "@type": \(type)config.cluster.v3.Cluster
+        name: needy
+        type: EDS
+        eds_cluster_config: { service_name: s, eds_config: { \(source): {}, resource_api_version: V3 } }
+      - { "@type": \(type)config.cluster.v3.Cluster, name: plain }
+      """,
+      """
+      resources:
+      - "@type": \(type)config.listener.v3.Listener
+        name: l
+        address: { socket_address: { address: 127.0.0.1, port_value: 1 } }
+        filter_chains:
+        - filters:
+          - name: http
+            typed_config:
+              "@type": \(type)extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+              stat_prefix: x
+              http_filters:
+              - name: router
+                typed_config: { "@type": \(type)extensions.filters.http.router.v3.Router }
+              rds: { route_config_name: t, config_source: { \(source): {}, resource_api_version: V3 } }
+      """
+    )
+  }
+
+  @Test("what resources of files want of the stream is told", arguments: ["ads", "self"])
+  func wantsOfTheStream(source: String) {
+    var bootstrap = Bootstrap()
+    bootstrap.ads = Bootstrap.ADS(cluster: "xds")
+    let text = needy(source)
+    bootstrap.clustersFile = ConfigSource(.path(write("cds.yaml", text.clusters)))
+    bootstrap.listenersFile = ConfigSource(.path(write("lds.yaml", text.listeners)))
+    let files = FileDiscovery(
+      bootstrap, metrics: metrics, log: LogOutput(level: .off),
+      decode: XDSModel.decoder(extensions: ProxyExtensions.basics.known))
+    let state = filled(files)
+    #expect(state.clusters.map(\.name) == ["needy", "plain"] && state.listeners.map(\.name) == ["l"])
+    #expect(files.needs == XDSNeeds(state))
+    #expect(files.needs.clustersWithEndpoints == ["needy"])
+    // Discovery's own cluster of the name is there in its place.
+    var base = ConfigState()
+    base.clusters = [Cluster(name: "needy")]
+    _ = filled(files, base)
+    #expect(files.needs == XDSNeeds([], state.listeners))
+  }
+
+  @Test("a file that names the stream is refused by path where there is none", arguments: ["ads", "self"])
+  func noStream(source: String) {
+    let text = needy(source)
+    for (text, kind, path) in [
+      (text.clusters, XDSType.clusters, "resources[0].eds_cluster_config.eds_config.\(source)"),
+      (
+        text.listeners, .listeners,
+        "resources[0].filter_chains[0].filters[0].typed_config.rds.config_source.\(source)"
+      ),
+    ] {
+      let decode = XDSModel.decoder(extensions: ProxyExtensions.basics.known)
+      var error: ConfigError?
+      do throws(ConfigError) {
+        var warnings: [ConfigError] = []
+        _ = try FileDiscovery.parse(Array(text.utf8), kind, decode, hasStream: false, &warnings)
+      } catch let found { error = found }
+      #expect(error?.path.description == path)
+      #expect(error?.message == "needs dynamic_resources.ads_config in the bootstrap")
+    }
   }
 
   @Test("a file that is cut anywhere, or has any byte another, is read or refused by itself")
@@ -79,7 +152,7 @@ struct FileDiscoveryTests {
       let bytes = Array(text.utf8)
       func names(_ bytes: [UInt8]) -> [String]? {
         var warnings: [ConfigError] = []
-        return (try? FileDiscovery.parse(bytes, kind, XDSModel.decode, &warnings))?.map(\.name)
+        return (try? FileDiscovery.parse(bytes, kind, XDSModel.decode, hasStream: false, &warnings))?.map(\.name)
       }
       let whole = try #require(names(bytes))
       for count in bytes.indices { #expect((names(Array(bytes[..<count])) ?? []).count <= whole.count) }
