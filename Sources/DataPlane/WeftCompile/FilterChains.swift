@@ -1,5 +1,5 @@
 import WeftBase
-import WeftModel
+package import WeftModel
 import WeftProxyAPI
 import WeftTelemetry
 
@@ -144,7 +144,7 @@ struct FilterChains {
 
 extension RouteConfiguration {
   /// Whether anything in it is said about filters: such a table is compiled for each chain it is used with.
-  var namesFilters: Bool {
+  package var namesFilters: Bool {
     !filters.isEmpty
       || virtualHosts.contains { host in
         !host.filters.isEmpty

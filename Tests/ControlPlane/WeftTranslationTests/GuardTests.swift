@@ -50,6 +50,18 @@ struct GuardTests {
       "a body that is too large",
       http:
         #"{"directResponse": {"status": 200, "body": {"string": "\#(String(repeating: "x", count: (1 << 20) + 1))"}}}"#),
+    Bad(
+      "a fault's status that is none",
+      http: #"{"fault": {"abort": {"httpStatus": 700, "percentage": {"value": 1}}}, \#(route)}"#),
+    Bad(
+      "a fault's delay that is none",
+      http: #"{"fault": {"delay": {"fixedDelay": "0s", "percentage": {"value": 1}}}, \#(route)}"#),
+    Bad(
+      "a bad expression for origins",
+      http: #"{"corsPolicy": {"allowOrigins": [{"exact": "a"}, {"regex": "("}]}, \#(route)}"#),
+    Bad(
+      "a line break in an answer to other origins",
+      http: #"{"corsPolicy": {"allowOrigins": [{"exact": "a"}], "exposeHeaders": ["a\r\nb"]}, \#(route)}"#),
     Bad("a negative time", http: #"{"timeout": "-1s", \#(route)}"#),
   ]
 

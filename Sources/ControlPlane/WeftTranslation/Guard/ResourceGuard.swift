@@ -78,6 +78,11 @@ enum ResourceGuard {
     alone.virtualHosts = [host]
     do throws(ConfigError) {
       let model = try converter.routeConfiguration(alone)
+      for (i, route) in host.routes.enumerated() {
+        do throws(ConfigError) { try RouteFilters.check(route) } catch {
+          throw error.inside(FieldPath().field("routes").index(i))
+        }
+      }
       for host in model.virtualHosts { try checks.check(host, bodyLimit: model.maxDirectResponseBodyBytes) }
     } catch {
       throw error.without([.field("virtual_hosts"), .index(0)])

@@ -1,4 +1,6 @@
+import WeftBase
 import WeftKinds
+import struct WeftModel.ResourceChecks
 import WeftProtobuf
 import WeftXDSMessages
 
@@ -19,6 +21,54 @@ enum RouteFilters {
       optional.isOptional = true
       route.typedPerFilterConfig[cors] = Google_Protobuf_Any(packing: optional)
     }
+  }
+
+  // MARK: What a proxy would refuse
+
+  /// *Errors*: what the filters would say of `route`, by the path in it.
+  static func check(_ route: Route) throws(ConfigError) {
+    for (name, any) in route.typedPerFilterConfig.sorted(by: { $0.key < $1.key }) {
+      let at = FieldPath().field("typed_per_filter_config").key(name)
+      do throws(ConfigError) {
+        switch name {
+        case fault: try check(read(any, Envoy_Extensions_Filters_Http_Fault_V3_HTTPFault.self))
+        case cors:
+          let optional = try read(any, Envoy_Config_Route_V3_FilterConfig.self)
+          guard let policy = optional.config else { continue }
+          try check(read(policy, Envoy_Extensions_Filters_Http_Cors_V3_CorsPolicy.self))
+        default: break
+        }
+      } catch { throw error.inside(at) }
+    }
+  }
+
+  private static func read<M: Message>(_ any: Google_Protobuf_Any, _: M.Type) throws(ConfigError) -> M {
+    do { return try M(serialized: any.value) } catch { throw ConfigError("\(error)") }
+  }
+
+  private static func check(_ fault: Envoy_Extensions_Filters_Http_Fault_V3_HTTPFault) throws(ConfigError) {
+    if case .fixedDelay(let delay)? = fault.delay?.faultDelaySecifier {
+      guard delay.seconds >= 0, delay.nanos >= 0, delay.seconds > 0 || delay.nanos > 0 else {
+        throw ConfigError(path: FieldPath().field("delay").field("fixed_delay"), "must be more than 0s")
+      }
+    }
+    if case .httpStatus(let status)? = fault.abort?.errorType, !(200..<600).contains(status) {
+      throw ConfigError(path: FieldPath().field("abort").field("http_status"), "must be 200 to 599, is \(status)")
+    }
+  }
+
+  private static func check(_ policy: Envoy_Extensions_Filters_Http_Cors_V3_CorsPolicy) throws(ConfigError) {
+    for (i, matcher) in policy.allowOriginStringMatch.enumerated() {
+      guard case .safeRegex(let pattern)? = matcher.matchPattern, let problem = RegexCheck.problem(pattern.regex) else {
+        continue
+      }
+      let at = FieldPath().field("allow_origin_string_match").index(i).field("safe_regex").field("regex")
+      throw ConfigError(path: at, problem)
+    }
+    for (field, text) in [
+      ("allow_methods", policy.allowMethods), ("allow_headers", policy.allowHeaders),
+      ("expose_headers", policy.exposeHeaders),
+    ] { try ResourceChecks.checkText(text, FieldPath().field(field)) }
   }
 
   // MARK: Faults

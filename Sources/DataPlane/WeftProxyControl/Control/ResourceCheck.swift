@@ -48,13 +48,13 @@ package struct ResourceCheck: Sendable {
         throw ConfigError(path: error.path, error.message)
       }
     case .routes(let routes):
-      var manager = HTTPConnectionManager(statPrefix: "", routes: .discovered(name: routes.name, source: .ads))
-      manager.filters = []
-      var chain = FilterChain(name: "")
-      chain.filters = [.httpConnectionManager(manager)]
-      var listener = Listener(name: "", address: .socket(host: "127.0.0.1", port: 0))
-      listener.filterChains = [chain]
-      state.listeners = [listener]
+      state.listeners = managers(of: routes, store).enumerated().map { number, manager in
+        var chain = FilterChain(name: "")
+        chain.filters = [.httpConnectionManager(manager)]
+        var listener = Listener(name: "\(number)", address: .socket(host: "127.0.0.1", port: 0))
+        listener.filterChains = [chain]
+        return listener
+      }
       state.routes[routes.name] = routes
       state.clusters = stubs(XDSStore.clusterNames(of: routes), store)
       try compile(state, "")
@@ -71,6 +71,21 @@ package struct ResourceCheck: Sendable {
       try compile(state, "")
     case .secret(let secret): try check(secret)
     }
+  }
+
+  /// Connection managers that a table is compiled for: what it says of filters is theirs to check. Those that ask for it, by what their filters
+  /// make a difference by; one without filters when it says nothing of any, or nobody is known to ask.
+  private func managers(of routes: RouteConfiguration, _ store: XDSStore) -> [HTTPConnectionManager] {
+    let source = HTTPConnectionManager.Routes.discovered(name: routes.name, source: .ads)
+    var bare = HTTPConnectionManager(statPrefix: "", routes: source)
+    bare.filters = []
+    var found: [HTTPConnectionManager] = []
+    for manager in routes.namesFilters ? store.managers(of: routes.name) : [] {
+      var probe = bare
+      (probe.filters, probe.upgrades, probe.protocolCodec) = (manager.filters, manager.upgrades, manager.protocolCodec)
+      if !found.contains(probe) { found.append(probe) }
+    }
+    return found.isEmpty ? [bare] : found
   }
 
   private func compile(_ state: ConfigState, _ field: String) throws(ConfigError) {

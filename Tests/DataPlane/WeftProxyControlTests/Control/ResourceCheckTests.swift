@@ -1,6 +1,7 @@
 import Testing
 import WeftBase
 import WeftModel
+import WeftProxyAPI
 import WeftTelemetry
 
 @testable import WeftCompile
@@ -8,10 +9,25 @@ import WeftTelemetry
 @testable import WeftProxyTestKit
 @testable import WeftXDSClient
 
+/// A filter that routes configure with one byte, which must be 0.
+private struct Strict: HTTPFilter {
+  struct Config: BitwiseCopyable {}
+  static let route = "tests.StrictPerRoute"
+  static var name: StaticString { "tests.strict" }
+  static var messages: FilterMessages { FilterMessages(chain: "tests.Strict", route: route) }
+  static func compile(_ source: FilterSource, _ context: FilterContext) throws(ConfigError) -> Config {
+    guard source.overrides.allSatisfy({ $0.message == [0] }) else {
+      throw ConfigError(path: FieldPath().field("value"), "must be 0")
+    }
+    return Config()
+  }
+  init(_ config: Config) {}
+}
+
 @Suite("checks before an acknowledgement")
 struct ResourceCheckTests {
-  private static func check(_ model: XDSModel, known: [String] = []) -> String {
-    var store = XDSStore()
+  private static func check(_ model: XDSModel, known: [String] = [], store: XDSStore = XDSStore()) -> String {
+    var store = store
     for name in known {
       let resource = XDSResource(name: name, typeURL: XDSType.clusters.rawValue, value: [])
       _ = store.set(.clusters, name, XDSStore.Entry(model: .cluster(Cluster(name: name)), resource: resource))
@@ -20,7 +36,7 @@ struct ResourceCheckTests {
     fixed.clusters = [Cluster(name: "fixed")]
     let check = ResourceCheck(
       logs: AccessLogFiles(workers: 1, opensFiles: false), security: TLSSecurity(), fixed: fixed,
-      extensions: .basics)
+      extensions: ProxyExtensions(httpFilters: HTTPFilterRegistry([Strict.self])).withBasics)
     do throws(ConfigError) {
       try check.check(model, beside: store)
       return ""
@@ -80,6 +96,43 @@ struct ResourceCheckTests {
     routes.virtualHosts[0].mirrors = [MirrorPolicy(cluster: name)]
     let message = Self.check(.routes(routes), known: ["known"])
     #expect(message.isEmpty == (name == "known"), "\(message)")
+  }
+
+  @Test(
+    "what a table says of filters, by the filters of who asks for it: the stream's listeners or the bootstrap's",
+    arguments: [Strict.route, "another.Message"], [true, false])
+  func overridden(message: String, isFixed: Bool) {
+    var manager = HTTPConnectionManager(statPrefix: "x", routes: .discovered(name: "r", source: .ads))
+    manager.filters = [
+      ConfiguredFilter(name: "strict", .filter(ExtensionConfig(typeName: Strict.messages.chain, message: [])))
+    ]
+    var listener = Self.listener(.inline(RouteConfiguration(name: "other")))
+    listener.filterChains[0].filters = [.httpConnectionManager(manager)]
+    var store = XDSStore(fixed: isFixed ? XDSNeeds([], [listener]) : XDSNeeds())
+    let resource = XDSResource(name: "l", typeURL: XDSType.listeners.rawValue, value: [])
+    if !isFixed { _ = store.set(.listeners, "l", XDSStore.Entry(model: .listener(listener), resource: resource)) }
+    func told(_ level: Int, _ value: UInt8, filter: String = "strict") -> String {
+      var routes = Self.routes(RouteMatch(.prefix("/")))
+      let said = [filter: FilterOverride(config: ExtensionConfig(typeName: message, message: [value]))]
+      switch level {
+      case 0: routes.filters = said
+      case 1: routes.virtualHosts[0].filters = said
+      default: routes.virtualHosts[0].routes[0].filters = said
+      }
+      return Self.check(.routes(routes), store: store)
+    }
+    for (level, part) in ["", "virtual_hosts[0].", "virtual_hosts[0].routes[0]."].enumerated() {
+      let at = "envoy.config.route.v3.RouteConfiguration r: \(part)typed_per_filter_config"
+      if message == Strict.route {
+        #expect(told(level, 0) == "")
+        #expect(told(level, 1).hasPrefix(at) && told(level, 1).hasSuffix(".value: must be 0"), "\(told(level, 1))")
+      } else {
+        #expect(
+          told(level, 0).hasPrefix(at) && told(level, 0).contains("is of type another.Message"), "\(told(level, 0))")
+      }
+      // Of filters that nobody has it may say anything.
+      #expect(told(level, 1, filter: "elsewhere") == "")
+    }
   }
 
   @Test("a certificate file that is not there; a secret that has not come is no error")
