@@ -41,6 +41,56 @@ struct BlockedPeerTests {
     #expect(h2.messages[small]?.resetCode == nil)
   }
 
+  /// SETTINGS with wide windows for streams, and the connection's window opened as far as it goes.
+  private static let wideStreams = RawH2.frame(4, 0, 0, [0, 4] + RawH2.word(16 << 20))
+  private static let wideConnection = RawH2.frame(8, 0, 0, RawH2.word(1 << 30))
+
+  private static func small() -> ProxyWorld {
+    var limits = Limits()
+    limits.queuedBytes = 2 << 20
+    return ProxyWorld(loopLimits: limits)
+  }
+
+  @Test(
+    "answers that wait for a client's window are not all queued when it opens: more than a connection may queue comes all the same"
+  )
+  func answersBehindWindow() {
+    let world = Self.small()
+    world.simple()
+    let body = pattern(400_000)
+    world.server.onBytes = { peer in
+      guard HTTP1Text(peer.received) != nil else { return }
+      peer.received = []
+      peer.send(Array("HTTP/1.1 200 OK\r\ncontent-length: \(body.count)\r\n\r\n".utf8) + body)
+    }
+    let client = world.connect()
+    client.send(RawH2.preface + Self.wideStreams)
+    for id in 0..<40 { client.send(RawH2.frame(1, 5, UInt32(1 + 2 * id), RawH2.get)) }
+    world.settle()
+    #expect(client.received.count < 100_000 && world.server.accepted.count == 40)
+    client.send(Self.wideConnection)
+    #expect(world.run { client.received.count > 40 * body.count })
+    #expect(!client.isOver && RawH2.goAwayCode(client.received) == nil)
+  }
+
+  @Test("requests that wait for a server's window are not all queued when it opens")
+  func requestsBehindWindow() throws {
+    let world = Self.small()
+    world.simple(upstream: .two, cluster: { $0.circuitBreakers.standard.maxConnections = 1 })
+    world.server.onAccept = { $0.send(Self.wideStreams + RawH2.frame(4, 1, 0)) }
+    let body = pattern(1_500_000)
+    let clients = (0..<6).map { _ in world.connect() }
+    for client in clients {
+      client.send(Array("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: \(body.count)\r\n\r\n".utf8) + body)
+    }
+    world.settle()
+    let server = try #require(world.server.accepted.first)
+    #expect(server.received.count < 100_000 && world.server.accepted.count == 1)
+    server.send(Self.wideConnection)
+    #expect(world.run { server.received.count > 6 * body.count })
+    #expect(!server.isOver && clients.allSatisfy { !$0.isOver })
+  }
+
   @Test("a connection whose server ended it behind the response that a slow client takes serves no other request")
   func endedBehindResponse() {
     let world = ProxyWorld(window: 4096)

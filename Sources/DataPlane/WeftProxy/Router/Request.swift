@@ -341,6 +341,7 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     let u = stream[].upstream
     let slot = upstreams.ref(u)
+    if slot[].h2[].output.count > Self.mostGathered { writeHTTP2(upstream: u) }
     if slot[].write == .blocked { return 0 }
     let accepted = slot[].h2[].sendData(stream[].upstreamID, data, endStream: end)
     flushLater(upstream: u)

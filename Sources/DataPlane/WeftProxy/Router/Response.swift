@@ -328,6 +328,7 @@ extension WorkerEngine {
     let stream = streams.ref(s)
     let d = stream[].downstream
     let slot = downstreams.ref(d)
+    if slot[].h2[].output.count > Self.mostGathered { writeHTTP2(downstream: d) }
     if slot[].write == .blocked { return 0 }
     let accepted = slot[].h2[].sendData(stream[].downstreamID, data, endStream: end)
     flushLater(downstream: d)

@@ -157,8 +157,15 @@ extension WorkerEngine {
   }
 
   func flushHTTP2(downstream d: DownstreamIndex) {
+    downstreams.ref(d)[].flush.flushed()
+    writeHTTP2(downstream: d)
+  }
+
+  /// More output than this is not gathered in a turn: it is written, and what the connection does not take stops who fills it.
+  @inline(__always) static var mostGathered: Int { 256 << 10 }
+
+  func writeHTTP2(downstream d: DownstreamIndex) {
     let slot = downstreams.ref(d)
-    slot[].flush.flushed()
     let h2 = slot[].h2
     if h2.isNone || !slot[].isOpen || h2[].output.isEmpty { return }
     if turn[].outputFilters > 0 { showOutput(slot[].connection, h2[].output.view) }
@@ -173,8 +180,12 @@ extension WorkerEngine {
   }
 
   func flushHTTP2(upstream u: UpstreamIndex) {
+    upstreams.ref(u)[].flush.flushed()
+    writeHTTP2(upstream: u)
+  }
+
+  func writeHTTP2(upstream u: UpstreamIndex) {
     let slot = upstreams.ref(u)
-    slot[].flush.flushed()
     let h2 = slot[].h2
     if h2.isNone || slot[].life.isClosed || h2[].output.isEmpty { return }
     let outcome = loop.write(slot[].connection, h2[].output.view)

@@ -34,7 +34,7 @@ final class ProxyWorld {
 
   init(
     seed: UInt64 = 1, splits: Bool = false, window: Int = 64 << 10, security: (any SecurityFactory)? = nil,
-    limits: WorkerEngine.Limits = WorkerEngine.Limits(),
+    limits: WorkerEngine.Limits = WorkerEngine.Limits(), loopLimits: Limits = Limits(),
     extensions: ProxyExtensions = .basics, tables: BalancerTables = BalancerTables()
   ) {
     var behaviour = MemoryBehaviour()
@@ -44,7 +44,7 @@ final class ProxyWorld {
     clientDriver = MemoryDriver(network: network)
     clientLoop = EventLoop(driver: clientDriver, seed: seed)
     proxyDriver = MemoryDriver(network: network)
-    proxyLoop = EventLoop(driver: proxyDriver, seed: seed &+ 1)
+    proxyLoop = EventLoop(driver: proxyDriver, limits: loopLimits, seed: seed &+ 1)
     serverLoop = EventLoop(driver: MemoryDriver(network: network), seed: seed &+ 2)
     client = Peers(clientLoop)
     server = Peers(serverLoop)
