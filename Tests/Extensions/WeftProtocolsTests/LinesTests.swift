@@ -5,6 +5,7 @@ import WeftRuntime
 import WeftTelemetry
 import WeftTestKit
 
+@testable import WeftCompile
 @testable import WeftProxy
 @testable import WeftProxyTestKit
 
@@ -24,6 +25,38 @@ struct LinesTests {
       }
     }
     return world
+  }
+
+  @Test(
+    "where a server that speaks HTTP, too, may have one connection only, an idle one of the other protocol gives its place"
+  )
+  func onlyConnection() throws {
+    let world = ProtocolWorld.make(ProtocolWorld.lines)
+    var http = world.config.listeners[0]
+    (http.name, http.address) = ("http", .socket(host: "127.0.0.1", port: 15002))
+    guard case .httpConnectionManager(var manager) = http.filterChains[0].filters[0] else { return }
+    manager.protocolCodec = nil
+    http.filterChains[0].filters[0] = .httpConnectionManager(manager)
+    world.config.listeners.append(http)
+    world.config.clusters[0].circuitBreakers.standard.maxConnections = 1
+    world.apply()
+    world.server.onBytes = { peer in
+      if peer.text.hasPrefix("GET / HTTP") {
+        if peer.text.hasSuffix("\r\n\r\n") { peer.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok") }
+      } else if peer.text.hasSuffix("\n") {
+        peer.send("+ok\n")
+      }
+    }
+    let (lines, plain) = (world.connect(), world.client.connect(SocketAddress(.loopback4, port: 15002)))
+    for turn in 1...2 {
+      lines.send("GET a\n")
+      #expect(world.run { lines.text == "+ok\n" }, "turn \(turn)")
+      plain.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+      #expect(world.run { plain.text.hasSuffix("ok") }, "turn \(turn)")
+      (lines.received, plain.received) = ([], [])
+    }
+    #expect(world.server.accepted.count == 4 && world.server.accepted.dropLast().allSatisfy(\.isOver))
+    world.expectClean()
   }
 
   @Test("what a client sends ahead is answered in order, over one connection", arguments: [false, true])

@@ -69,7 +69,7 @@ extension WorkerEngine {
     streams.pushLast(s, &host[].waiting)
     // A multiplexed connection that is being opened will take several; others one each.
     if host[].waiting.count > host[].expectedCapacity, !settingsAreComing(to: h, for: s) {
-      open(h, wanted, breaker: breaker, highPriority: highPriority, codec: stream[].codec)
+      open(h, wanted, breaker: breaker, highPriority: highPriority, codec: stream[].codec, fresh: terminatesConnect(s))
     }
     if host[].connections == 0, streams.contains(s), stream[].place == .waiting {
       leaveWaiting(s)
@@ -90,10 +90,10 @@ extension WorkerEngine {
   }
 
   /// Opens a connection to the host unless the breaker forbids it (a host's first of a protocol is always allowed: one of the other protocol
-  /// would never take the request).
+  /// would never take the request). `fresh`: who waits takes none that has served.
   func open(
     _ h: HostIndex, _ wanted: WantedProtocol, breaker: CircuitBreaker, highPriority: Bool,
-    codec: ConfigRef<CompiledCodec>? = nil
+    codec: ConfigRef<CompiledCodec>? = nil, fresh: Bool = false
   ) {
     let host = hosts.ref(h)
     let state = clusters.ref(host[].cluster)
@@ -107,6 +107,7 @@ extension WorkerEngine {
       breaker.takeAnyway(.connections)
     } else if !breaker.take(.connections, limit: state[].breakerLimits(highPriority).connections) {
       state[].stats.add(.upstreamCxOverflow)
+      if retireOther(h, wanted, fresh: fresh) { return }
       // A name's first connection may take the place of an idle one of another name.
       guard host[].connections == 0, makeRoom(for: h) else { return }
       breaker.takeAnyway(.connections)
@@ -134,6 +135,28 @@ extension WorkerEngine {
       if slot[].codec[].exchange == .multiplexed { slot[].expectedCapacity = min(100, slot[].mostServed) }
     }
     host[].expectedCapacity += slot[].expectedCapacity
+  }
+
+  /// An idle connection of the host that those who wait cannot take gives its place to one that they can. *Returns*: whether there is one; when it has
+  /// ended, they are looked at again.
+  private func retireOther(_ h: HostIndex, _ wanted: WantedProtocol, fresh: Bool) -> Bool {
+    let host = hosts.ref(h)
+    if fresh || wanted == .codec, !host[].idle.isEmpty {
+      retire(upstream: host[].idle.last)
+      return true
+    }
+    // One of the codec that is wanted would have room.
+    for first in [host[].speaking.first, wanted == .codec ? host[].multiplexed.first : .none] {
+      var u = first
+      while !u.isNone {
+        if upstreams[u].life == .open, upstreams[u].active == 0 {
+          retire(upstream: u)
+          return true
+        }
+        u = upstreams[u].links.next
+      }
+    }
+    return false
   }
 
   /// A connection has room: waiting streams take it; an HTTP/1 connection that nobody wants becomes idle.
@@ -179,7 +202,14 @@ extension WorkerEngine {
     let highPriority = streams[s].route?[].highPriority ?? false
     open(
       h, streams[s].wanted, breaker: clusters[host[].cluster].breaker(highPriority), highPriority: highPriority,
-      codec: streams[s].codec)
+      codec: streams[s].codec, fresh: terminatesConnect(s))
+    // Nothing will wake those who wait where there is no connection and none is allowed.
+    while hosts.contains(h), hosts[h].connections == 0, !hosts[h].waiting.isEmpty {
+      let s = hosts[h].waiting.first
+      leaveWaiting(s)
+      uncount(s)
+      overflow(s)
+    }
   }
 
   /// Those who wait for a connection of a host that has left look for another host. May let go of the host.

@@ -5,6 +5,7 @@ import WeftModel
 import WeftRuntime
 import WeftTelemetry
 
+@testable import WeftCompile
 @testable import WeftProxy
 @testable import WeftProxyTestKit
 
@@ -46,6 +47,38 @@ struct ConnectTests {
       world.expectClean()
       #expect(world.value(ClusterMetric.upstreamRqTotal) == 1)
     }
+  }
+
+  @Test(
+    "where only one connection is allowed, an idle one that has carried HTTP gives it its place, be it idle before or after",
+    arguments: [true, false])
+  func onlyConnection(isIdleBefore: Bool) {
+    let world = world()
+    world.config.clusters[0].circuitBreakers.standard.maxConnections = 1
+    world.apply()
+    var answer: (() -> Void)?
+    world.server.onBytes = { peer in
+      guard peer.text.hasPrefix("GET"), peer.take().hasSuffix("\r\n\r\n") else { return }
+      answer = { peer.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok") }
+      if isIdleBefore { answer?() }
+    }
+    let plain = world.connect()
+    plain.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    #expect(world.run { answer != nil })
+    world.settle()
+    let ends = ends(world, .one)
+    ends.ask()
+    if !isIdleBefore {
+      world.settle()
+      #expect(ends.answer == nil && world.server.accepted.count == 1)
+      answer?()
+    }
+    #expect(world.run { ends.answer?.status == 200 })
+    #expect(world.server.accepted.count == 2 && plain.text.hasSuffix("ok"))
+    ends.clientEnds()
+    ends.serverEnds()
+    world.settle()
+    world.expectClean()
   }
 
   @Test("a connection that has carried HTTP is not taken, and one that carried a tunnel is not used again")

@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 import WeftBase
+import WeftHTTP
 import WeftModel
 import WeftProxyAPI
 import WeftRuntime
@@ -66,6 +67,29 @@ struct ProxyHeaderTests {
     #expect(world.server.accepted[1].text.hasPrefix("PROXY TCP4 127.0.0.1 127.0.0.1 \(port(world, two)) 15001\r\n"))
     world.settle()
     world.expectClean()
+  }
+
+  @Test("who waits for a connection of the client's own is answered when the last one is gone and none may be made")
+  func noneMayBeMade() {
+    let world = ProxyWorld()
+    world.simple(cluster: {
+      $0.proxyProtocol = header()
+      $0.circuitBreakers.standard.maxConnections = 2
+    })
+    world.connect().send(get)
+    world.settle()
+    let two = H2Peer(.client, world.connect())
+    let (first, second) = (two.request(.get, "/"), two.request(.get, "/"))
+    world.settle()
+    #expect(world.server.accepted.count == 2)
+    world.config.clusters[0].circuitBreakers.standard.maxConnections = 1
+    world.apply()
+    world.server.accepted[1].close()
+    #expect(world.run { two.messages[second]?.ended ?? false })
+    #expect(two.messages[first]?.status == 503 && two.messages[second]?.status == 503)
+    #expect(
+      two.messages[second]?.text == "upstream connect error or disconnect/reset before headers. reset reason: overflow")
+    #expect(world.network.time < MonotonicInstant(nanoseconds: 10_000_000_000))
   }
 
   @Test("what a client's own header said is said again, with its extensions and those that are added")
