@@ -22,6 +22,8 @@ package final class SnapshotCompiler {
     var model: Model
     var value: ConfigRef<Value>
     var storage: SnapshotStorage
+    /// What a cluster's filters say without effect.
+    var warnings: [ConfigError] = []
   }
 
   private struct ClusterModel: Equatable {
@@ -236,6 +238,8 @@ package final class SnapshotCompiler {
     result.usedClusters = reachedClusters
     result.warnings = routes.sorted { $0.key < $1.key }.flatMap(\.value.warnings)
     result.warnings += listeners.sorted { $0.key < $1.key }.flatMap(\.value.warnings)
+    result.warnings += clusters.filter { !$0.value.warnings.isEmpty }.sorted { $0.key < $1.key }.flatMap(
+      \.value.warnings)
     result.heldUntil = heldUntil
     result.tables = orders.sorted { $0.key < $1.key }.map(\.value)
     return result
@@ -508,9 +512,10 @@ package final class SnapshotCompiler {
       compiled.cleanupInterval = max(interval, .milliseconds(1)).wholeNanoseconds
     }
     compiled.isLogical = cluster.discovery == .logicalDNS
-    compiled.filters = try chains.upstream(
+    let (filters, warnings) = try chains.upstream(
       cluster.filters, statPrefix: cluster.statName, storage,
       at: FieldPath().field("typed_extension_protocol_options").field("http_filters"))
+    compiled.filters = filters
     if let tls = cluster.tls {
       guard let security else {
         throw ConfigError(path: FieldPath().field("transport_socket"), "TLS is not available here")
@@ -537,7 +542,9 @@ package final class SnapshotCompiler {
     compiled.breakers = breaker
     attachOutliers(cluster, &compiled)
     publishMembers(compiled)
-    return Unit(model: model, value: storage.keep(compiled), storage: storage)
+    return Unit(
+      model: model, value: storage.keep(compiled), storage: storage,
+      warnings: warnings.map { $0.of(kind: "envoy.config.cluster.v3.Cluster", name: cluster.name) })
   }
 
   /// Policies that hash make shares of the weights. *Errors*: weights of hosts, of a locality that has one itself or else of a priority, or of the

@@ -20,6 +20,39 @@ struct HTTP1ProxyTests {
     }
   }
 
+  @Test("a head as large as a listener may allow passes; one that is larger than it does is refused")
+  func largestHead() {
+    // Of the largest there may be (8,192 KiB) a quarter: each byte is slow without optimisation.
+    let mebibytes = 2
+    #expect(Limits().stashedBytes > 8192 << 10)
+    let world = ProxyWorld()
+    world.simple(manager: {
+      $0.maxRequestHeadersBytes = UInt32(mebibytes << 20)
+      $0.maxHeadersCount = 1000
+    })
+    world.server.onBytes = { peer in
+      if peer.received.suffix(4) == Array("\r\n\r\n".utf8) {
+        peer.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+      }
+    }
+    func head(_ bytes: Int) -> [UInt8] {
+      var text = "GET / HTTP/1.1\r\nhost: a\r\n"
+      while text.utf8.count < bytes - 40_000 {
+        text += "x-\(text.utf8.count): " + String(repeating: "v", count: 30_000) + "\r\n"
+      }
+      return Array((text + "\r\n").utf8)
+    }
+    let large = head(mebibytes << 20)
+    let client = world.connect()
+    client.send(large)
+    #expect(world.run { client.text.hasSuffix("ok") })
+    #expect(world.server.accepted.first?.received.count ?? 0 > large.count)
+    let other = world.connect()
+    other.send(head((mebibytes << 20) + 200_000))
+    #expect(world.run { other.isOver })
+    #expect(other.text.hasPrefix("HTTP/1.1 431 "), "\(other.text.prefix(20))")
+  }
+
   @Test("a request is forwarded and its response comes back")
   func forwards() {
     let world = ProxyWorld()

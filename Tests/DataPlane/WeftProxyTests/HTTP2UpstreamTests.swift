@@ -44,6 +44,33 @@ struct HTTP2UpstreamTests {
     world.expectClean()
   }
 
+  @Test("an answer to HEAD that the server does not end keeps no place on the connection")
+  func openAnswerToHEAD() {
+    let world = ProxyWorld()
+    world.simple(upstream: .two, cluster: { $0.circuitBreakers.standard.maxConnections = 1 })
+    var server: H2Peer?
+    world.server.onAccept = { peer in
+      var limits = HTTPLimits()
+      limits.http2.maxConcurrentStreams = 2
+      let h2 = H2Peer(.server, peer, limits: limits)
+      server = h2
+      h2.onRequest = { [unowned h2] id, message in
+        h2.respond(id, 200, end: message.method != "HEAD")
+      }
+    }
+    for _ in 0..<5 {
+      let client = world.connect()
+      client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+      #expect(world.run(for: .seconds(1)) { client.text.hasSuffix("\r\n\r\n") })
+      #expect(client.text.hasPrefix("HTTP/1.1 200 OK\r\n"))
+    }
+    world.settle()
+    #expect(world.server.accepted.count == 1 && !world.server.accepted[0].isOver)
+    #expect(server?.messages.values.allSatisfy { $0.resetCode == .cancel } ?? false)
+    #expect(world.value(ClusterMetric.upstreamRqTxReset) == 5)
+    world.expectClean()
+  }
+
   @Test("a refused stream is tried again, whatever its method")
   func refusedStream() {
     let world = ProxyWorld()

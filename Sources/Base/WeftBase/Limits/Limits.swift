@@ -6,8 +6,8 @@ package struct Limits: Sendable {
   package var connections = 1 << 20
   /// Most timers of one loop.
   package var timers = 1 << 21
-  /// Unconsumed input kept for one connection. *Units*: bytes.
-  package var stashedBytes = 1 << 20
+  /// Unconsumed input kept for one connection: more than the largest head that a listener may allow (8,192 KiB). *Units*: bytes.
+  package var stashedBytes = 9 << 20
   /// Queued output of one connection before it is reset. *Units*: bytes.
   package var queuedBytes = 64 << 20
   /// Bytes read from one connection in one turn before others have theirs.

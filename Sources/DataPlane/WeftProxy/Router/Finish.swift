@@ -100,9 +100,10 @@ extension WorkerEngine {
       if reusable || orderly {
         slot[].h2[].consumed(id, stream[].responseCredit)
         stream[].responseCredit = 0
+        // An answer to HEAD is over with its head. A server that leaves its side open would keep a place in `max_concurrent_streams`.
+        if stream[].flags.contains(.isHEAD), !slot[].h2[].hasPeerEnded(id) { resetAttempt(s, id, slot) }
       } else if slot[].h2[].contains(id) {
-        slot[].h2[].reset(id, .cancel, now: now)
-        if !stream[].cluster.isNone { clusters[stream[].cluster].stats.add(.upstreamRqTxReset) }
+        resetAttempt(s, id, slot)
       }
       if slot[].life.isClosed { return }
       flushLater(upstream: u)
@@ -125,6 +126,12 @@ extension WorkerEngine {
       if reusable { return retire(upstream: u) }
       close(upstream: u, orderly ? .gracefully : .reset)
     }
+  }
+
+  private func resetAttempt(_ s: StreamIndex, _ id: H2StreamID, _ slot: SlotRef<UpstreamConnection>) {
+    slot[].h2[].reset(id, .cancel, now: now)
+    let cluster = streams[s].cluster
+    if !cluster.isNone { clusters[cluster].stats.add(.upstreamRqTxReset) }
   }
 
   /// The client is gone: what runs on its behalf ends. Ends the stream.
@@ -204,7 +211,7 @@ extension WorkerEngine {
     }
     detach(s, reusable: false)
     // Who was given the connection may have been another attempt of the same request, and have failed for good.
-    if !streams.contains(s) { return }
+    if !streams.contains(s) || stream[].flags.contains(.localReply) { return }
 
     if stream[].response.hasStarted {
       stream[].responseFlags.insert(reason.words.flag)

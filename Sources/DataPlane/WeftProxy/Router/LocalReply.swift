@@ -24,7 +24,11 @@ extension WorkerEngine {
     stream[].flags.insert(.localReply)
     if stream[].race == .owner { endRace(s) }
     leaveWaiting(s)
+    // Who is given the connection may be answered by a filter, too, and before this one.
+    let kept = stream[].upstream.isNone ? nil : fields.map { StoredHead($0, pool: pool) }
+    defer { kept?.release(to: pool) }
     detach(s, reusable: false)
+    if let kept, let fields { kept.view(in: fields) }
     if stream[].client == .gone { return finish(s) }
     if downstreams[stream[].downstream].kind == .inside {
       if stream[].race == .backup { return backupRefused(s, status, body, details: details, overloaded: overloaded) }

@@ -72,7 +72,7 @@ extension WorkerEngine {
     }
     // The rest of this response is of no interest.
     detach(a, reusable: end && stream[].request.isSent)
-    guard streams.contains(a) else { return }
+    guard streams.contains(a), !stream[].flags.contains(.localReply) else { return }
     uncount(a)
     drop(a)
   }

@@ -33,7 +33,9 @@ extension WorkerEngine {
   private func scheduleCleanup(_ cluster: ClusterIndex) {
     let state = clusters.ref(cluster)
     if !state[].cleanup.isNone { return }
-    let at = now.advanced(nanoseconds: Int64(clamping: state[].config[].cleanupInterval))
+    // A cluster of another kind may have taken the name: then there is no interval, and the hosts go as soon as nobody uses them.
+    let interval = state[].config[].isOriginalDestination ? state[].config[].cleanupInterval : 1_000_000_000
+    let at = now.advanced(nanoseconds: Int64(clamping: interval))
     state[].cleanup = loop.schedule(at: at, token: Self.word(cluster))
   }
 

@@ -129,6 +129,7 @@ package final class ProxyControl: LoopHandler {
     let before = effective
     gather()
     effective.addresses = before.addresses
+    effective.absentSecrets.formUnion(absentSecrets)
     effective.overdueSecrets = before.overdueSecrets
     if effective == before { return }
     refreshNames()

@@ -60,6 +60,24 @@ struct OriginalDestinationTests {
     world.expectClean()
   }
 
+  @Test("a cluster of another kind that takes the name lets go of the hosts without looking at them all the time")
+  func anotherKind() {
+    let world = world()
+    let ends = Ends(world, client: .one, server: .one) { _ in (200, [1], false, []) }
+    #expect(ends.exchange()?.status == 200)
+    // The idle connection keeps its host.
+    world.config.clusters[0].discovery = .fixed
+    world.config.clusters[0].loadBalancing.policy = .roundRobin
+    world.apply()
+    let before = world.proxyLoop.statistics.timersFired
+    world.advance(by: .seconds(60))
+    #expect(world.proxyLoop.statistics.timersFired - before < 300)
+    world.server.accepted[0].close()
+    world.advance(by: .seconds(11))
+    #expect(world.engine.hosts.count == 0)
+    world.expectClean()
+  }
+
   @Test("a host goes when nothing has used it for the cleanup interval, and comes back when it is wanted")
   func cleanup() {
     let world = world()
