@@ -50,10 +50,12 @@ final class SimProxy {
     engine = WorkerEngine(
       loop: process.loop, number: 0, registry: registry, limits: limits,
       seed: RandomSource.mix(world.seed, UInt64(name.count)))
+    var httpFilters = Array(HTTPFilters.registry.members)
+    httpFilters.append(AnswerHolder.self)
     compiler = SnapshotCompiler(
       metrics: registry, logs: logs, security: security, random: RandomSource(seed: world.seed),
       extensions: ProxyExtensions(
-        httpFilters: HTTPFilters.registry, networkFilters: NetworkFilters.registry,
+        httpFilters: HTTPFilterRegistry(httpFilters), networkFilters: NetworkFilters.registry,
         listenerFilters: ListenerFilters.registry, loadBalancers: LoadBalancers.registry,
         retryPriorities: RetryPriorities.registry,
         protocols: Protocols.registry, accessLogs: AccessLogs.registry))
@@ -132,6 +134,13 @@ final class SimProxy {
   var hasRace: Bool {
     var found = false
     engine.streams.forEach { if engine.streams[$0].race == .backup { found = true } }
+    return found
+  }
+
+  /// Whether a request waits for a connection.
+  var hasWaiting: Bool {
+    var found = false
+    engine.streams.forEach { if engine.streams[$0].place == .waiting { found = true } }
     return found
   }
 

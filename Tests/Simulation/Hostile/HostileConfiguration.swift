@@ -222,10 +222,39 @@ extension HostileMesh {
     return listener
   }
 
+  /// Any filters, one that holds answers among them at times.
+  private func chain() -> [ConfiguredFilter] {
+    holding(filters.chain(), beside.chance(1, in: 3) ? beside.next(below: AnswerHolder.ways) : nil)
+  }
+
+  /// `filters` with one before the router that holds answers, in a `way`; nil: without.
+  func holding(_ filters: [ConfiguredFilter], _ way: Int?) -> [ConfiguredFilter] {
+    guard let way else { return filters }
+    var all = filters
+    all.insert(
+      ConfiguredFilter(name: "hold", .filter(AnswerHolder.configured(way))), at: beside.next(below: filters.count))
+    return all
+  }
+
+  /// Of the attackers' endpoints some leave, all at once possibly, until the clusters are made anew.
+  func thinned(_ clusters: [Cluster]) -> [Cluster] {
+    clusters.map { cluster in
+      guard cluster.name.hasPrefix("bad-"), !cluster.loadAssignment.localities.isEmpty, beside.chance(1, in: 3) else {
+        return cluster
+      }
+      var thin = cluster
+      for i in thin.loadAssignment.localities.indices {
+        let count = thin.loadAssignment.localities[i].endpoints.count
+        thin.loadAssignment.localities[i].endpoints.removeLast(beside.next(below: count + 1))
+      }
+      return thin
+    }
+  }
+
   /// A manager with every limit near.
   func tight(_ prefix: String) -> HTTPConnectionManager {
-    var manager = manager(prefix, filters.chain())
-    if world.chance(1, in: 2) { manager.upgrades[0].filters = filters.chain() }
+    var manager = manager(prefix, chain())
+    if world.chance(1, in: 2) { manager.upgrades[0].filters = chain() }
     if world.chance(1, in: 3) {
       let name = "table-\(world.pick(0...1))"
       // Not every table has come.
@@ -263,7 +292,7 @@ extension HostileMesh {
     services.filterChains[0].filters = kindNetwork + services.filterChains[0].filters
     var list = [open, services]
     if world.chance(3, in: 4) {
-      var manager = dubbo("rpc-tight", filters.chain())
+      var manager = dubbo("rpc-tight", chain())
       manager.requestHeadersTimeout = .milliseconds(world.pick([200, 3_000]))
       manager.idleTimeout = .seconds(world.pick([1, 5]))
       manager.maxRequestsPerConnection = world.pick([nil, 1, 7])

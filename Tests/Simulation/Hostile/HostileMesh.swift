@@ -50,8 +50,8 @@ final class HostileMesh {
   let honestPolicy: LoadBalancing.Policy
   let openBuffer: UInt32
   let openWindow: UInt32
-  let kindChain: [ConfiguredFilter]
-  let kindServiceChain: [ConfiguredFilter]
+  private(set) var kindChain: [ConfiguredFilter]
+  private(set) var kindServiceChain: [ConfiguredFilter]
   let kindNetwork: [ConfiguredNetworkFilter]
   let kindListener: [ConfiguredListenerFilter]
   /// Chooses copies and backups beside the world's other draws, so that a seed's other choices stay as they were.
@@ -102,12 +102,18 @@ final class HostileMesh {
     ] {
       for port in ports { attackers.listen(port) { HostileServer($0, probes, kind) } }
     }
+    // Answers to innocents wait for a moment, too.
+    if beside.chance(1, in: 2) { kindChain = holding(kindChain, 0) }
+    if beside.chance(1, in: 2) { kindServiceChain = holding(kindServiceChain, 0) }
   }
 
   // MARK: Configuration
 
   private func change() {
     if world.chance(1, in: 2) || edge.config.clusters.isEmpty { edge.config.clusters = clusters }
+    let thin = thinned(edge.config.clusters)
+    if thin != edge.config.clusters, edge.hasWaiting { probes.reached("endpoints leave while requests wait") }
+    edge.config.clusters = thin
     changeSecrets()
     let before = Set(edge.config.listeners.map(\.name))
     edge.config.listeners = listeners
@@ -239,8 +245,8 @@ final class HostileMesh {
     engine.streams.forEach { s in
       switch engine.streams[s].frame.phase {
       case .held: probes.reached(engine.streams[s].asked.isNone ? "request held" : "request held for an answer")
-      // No filter of these worlds holds an answer.
-      case .responseHeld: break
+      case .responseHeld:
+        probes.reached(engine.streams[s].asked.isNone ? "answer held" : "answer held for another")
       case .running: break
       }
     }
