@@ -187,6 +187,7 @@ package struct ProxyArguments: Sendable {
           --file-flush-min-size-kb N     access-log lines of a worker that are written at once (64)
           --service-node ID       node id, over the bootstrap's
           --service-cluster NAME  node cluster, over the bootstrap's
+          --service-zone ZONE     node locality's zone, over the bootstrap's
           --cpuset-threads        pins each worker to one processor
           --version, -h, --help
 
