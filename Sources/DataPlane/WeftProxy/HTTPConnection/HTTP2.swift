@@ -98,6 +98,11 @@ extension WorkerEngine {
   func ping(_ d: DownstreamIndex) -> MonotonicInstant {
     let slot = downstreams.ref(d)
     guard slot[].nextPingAt != .distantFuture, let manager = slot[].manager else { return .distantFuture }
+    // A change of configuration may have taken them away.
+    if manager[].pingInterval == 0 {
+      (slot[].nextPingAt, slot[].pingDeadline) = (.distantFuture, .distantFuture)
+      return .distantFuture
+    }
     let frames = UInt32(truncatingIfNeeded: slot[].h2[].framesReceived)
     if slot[].pingDeadline <= now {
       if frames == slot[].framesAtPing {

@@ -164,6 +164,27 @@ struct ConnectionOptionTests {
     #expect(world.engine.downstreams.count == 0)
   }
 
+  @Test(
+    "a change that takes it away keeps the worker neither busy nor from the connections that had it",
+    arguments: [9, 11])
+  func takenAway(seconds: Int) {
+    let world = keptAlive()
+    let client = world.connect()
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0")
+    world.advance(by: .seconds(seconds))
+    let chain = world.config.listeners[0].filterChains[0]
+    guard case .httpConnectionManager(var manager) = chain.filters[0] else { return }
+    manager.http2.keepalive = nil
+    world.config.listeners[0].filterChains[0].filters = [.httpConnectionManager(manager)]
+    world.apply()
+    // The connection takes the new form with its next request.
+    client.send(RawH2.frame(1, 5, 1, RawH2.get))
+    let before = world.proxyLoop.statistics.timersFired
+    world.advance(by: .seconds(60))
+    #expect(world.proxyLoop.statistics.timersFired - before < 300)
+    #expect(!client.isOver)
+  }
+
   @Test("one that answers stays; one that sends anything is given more time")
   func answers() {
     let world = keptAlive()
