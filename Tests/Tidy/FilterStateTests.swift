@@ -8,11 +8,13 @@ struct FilterStateTests {
   static let plain: Set<String> = [
     "Bool", "Int", "Int8", "Int16", "Int32", "Int64", "UInt", "UInt8", "UInt16", "UInt32", "UInt64", "Double",
     "KeptBytes", "MonotonicInstant",
+    // Of codecs: numbers, and which side it is.
+    "DubboLimits", "CodecPeer",
   ]
 
   /// The stored properties of the filters that a file declares, each with its type as far as the text says it.
   static func state(in text: String) -> [(property: String, type: String)] {
-    let head = #/(?m)^(?:package |public |private )?struct \w+: [\w, ]*Filter\b[^{\n]*\{\n/#
+    let head = #/(?m)^(?:package |public |private )?struct \w+: [\w, ]*(?:Filter|ProtocolCodec)\b[^{\n]*\{\n/#
     let property =
       #/^  (?:@\w+ )?(?:package |private |fileprivate )?(?:private\(set\) )?(?:var|let) (?<name>\w+)(?:: (?<type>[^={]+))?(?: ?= (?<value>[^{]+))?$/#
     return text.matches(of: head).flatMap { match in
@@ -39,10 +41,10 @@ struct FilterStateTests {
     return plain.contains(name) || text.contains("enum \(name): UInt8")
   }
 
-  @Test("no filter keeps a pointer, a reference or a view")
+  @Test("neither a filter nor a codec keeps a pointer, a reference or a view")
   func statesArePlain() {
     var seen = 0
-    for folder in ["WeftHTTPFilters", "WeftNetworkFilters"] {
+    for folder in ["WeftHTTPFilters", "WeftNetworkFilters", "WeftProtocols"] {
       for path in Repository.files(under: "Sources/Extensions/\(folder)", suffix: ".swift") {
         let text = Repository.text(path)
         for (property, type) in Self.state(in: text) {

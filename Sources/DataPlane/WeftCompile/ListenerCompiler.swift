@@ -57,7 +57,7 @@ struct ListenerCompiler {
     compiled.options.freeBind = listener.freebind
     compiled.options.accepted.watermarks = Watermarks(high: max(4096, Int(listener.perConnectionBufferLimitBytes)))
     if let keepalive = listener.tcpKeepalive { compiled.options.accepted.keepalive = Keepalive(keepalive) }
-    for (i, filter) in listener.listenerFilters.enumerated() {
+    for (i, filter) in (listener.listenerFilters + impliedFilters(of: listener)).enumerated() {
       let at = FieldPath().field("listener_filters").index(i).field("typed_config")
       guard let type = listenerFilters[configuredBy: filter.config.typeName] else {
         throw ConfigError(path: at, "no extension is configured by \(filter.config.typeName)")
@@ -83,6 +83,36 @@ struct ListenerCompiler {
         defaultChain: listener.defaultFilterChain == nil ? -1 : Int32(listener.filterChains.count))
     }
     return compiled
+  }
+
+  /// What chains match can only be had by looking at the first bytes: who looks is added where nobody does. *Source*: Envoy does so, too, and warns.
+  private func impliedFilters(of listener: Listener) -> [ConfiguredListenerFilter] {
+    guard !needsInspector(listener).isEmpty,
+      let message = listenerFilters.known.first(where: { $0.value == Self.inspector })?.key,
+      !listener.listenerFilters.contains(where: { $0.config.typeName == message })
+    else { return [] }
+    return [ConfiguredListenerFilter(ExtensionConfig(typeName: message, message: []))]
+  }
+
+  private static let inspector = "envoy.filters.listener.tls_inspector"
+
+  /// The chains that match what a TLS client says first, by number.
+  private func needsInspector(_ listener: Listener) -> [Int] {
+    listener.filterChains.indices.filter { i in
+      let match = listener.filterChains[i].match
+      return match.transportProtocol == "tls"
+        || match.transportProtocol.isEmpty && !(match.serverNames.isEmpty && match.applicationProtocols.isEmpty)
+    }
+  }
+
+  /// What `listener` leaves to be understood.
+  func warnings(of listener: Listener) -> [ConfigError] {
+    if impliedFilters(of: listener).isEmpty { return [] }
+    return needsInspector(listener).map {
+      ConfigError(
+        path: FieldPath().field("filter_chains").index($0).field("filter_chain_match"),
+        "needs \(Self.inspector) in listener_filters, which is added")
+    }
   }
 
   private func socketAddress(_ address: Address) throws(ConfigError) -> SocketAddress {

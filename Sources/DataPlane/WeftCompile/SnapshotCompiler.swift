@@ -896,7 +896,8 @@ package final class SnapshotCompiler {
     }
     return ListenerUnit(
       unit: Unit(model: model, value: storage.keep(compiled), storage: storage), names: names, reached: reached,
-      warnings: warnings)
+      warnings: warnings
+        + builder.warnings(of: listener).map { $0.of(kind: "envoy.config.listener.v3.Listener", name: listener.name) })
   }
 }
 

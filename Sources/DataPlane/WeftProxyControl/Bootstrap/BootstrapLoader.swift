@@ -78,6 +78,9 @@ package enum BootstrapLoader {
     // Names of DNS clusters are not looked up, and discovered tables have not arrived: neither is an error here.
     state.addresses = [:]
     (state.awaitsClusters, state.awaitedClusters) = (false, [])
+    try FileDiscovery.read(
+      loaded.bootstrap, XDSModel.decoder(extensions: extensions.known, dnsResolver: loaded.bootstrap.dnsResolver),
+      into: &state, &loaded.warnings)
     state.forgoSecrets()
     let compiler = SnapshotCompiler(
       metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false),
@@ -233,6 +236,9 @@ package enum BootstrapLoader {
       located = error.inside(at.field("listeners").index(i))
     } else if let i = bootstrap.clusters.firstIndex(where: { $0.name == error.name }), error.kind.hasSuffix("Cluster") {
       located = error.inside(at.field("clusters").index(i))
+    } else {
+      // Of a file's resource.
+      return error
     }
     (located.kind, located.name) = (kind, "")
     return located

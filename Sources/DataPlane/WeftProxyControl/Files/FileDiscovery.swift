@@ -237,7 +237,14 @@ package final class FileDiscovery {
   static func parse(
     _ bytes: [UInt8], _ type: XDSType, _ decode: XDSDecoder, hasStream: Bool, _ warnings: inout [ConfigError]
   ) throws(ConfigError) -> [XDSModel] {
-    let document = try BootstrapLoader.parse(bytes)
+    let document: JSONValue
+    do throws(ConfigError) { document = try BootstrapLoader.parse(bytes) } catch {
+      throw ConfigError(path: error.path, error.message)
+    }
+    // An empty list takes everything away; a misspelt one does not.
+    guard case .object(let members) = document, members["resources"] != nil else {
+      throw ConfigError("needs resources: a list, which may be empty")
+    }
     var options = JSONDecodingOptions(unknownFields: .collect, registry: TypeRegistry(EnvoyTypes.all))
     options.ignoresEnumCase = true
     var unknown: [FieldPath] = []
@@ -269,6 +276,43 @@ package final class FileDiscovery {
       }
     }
     return models
+  }
+
+  /// What files say now, for a look at a configuration that does not run. Files that are not there are left aside.
+  ///
+  /// *Errors*: the first thing that is wrong in one, with its name in front.
+  static func read(
+    _ bootstrap: Bootstrap, _ decode: XDSDecoder, into state: inout ConfigState, _ warnings: inout [ConfigError]
+  ) throws(ConfigError) {
+    func models(_ type: XDSType, _ source: ConfigSource?) throws(ConfigError) -> (path: String, models: [XDSModel]) {
+      guard case .path(let path)? = source?.kind, let bytes = try? DataSource.file(path: path).load() else {
+        return ("", [])
+      }
+      var found: [ConfigError] = []
+      do throws(ConfigError) {
+        let models = try parse(bytes, type, decode, hasStream: bootstrap.ads != nil, &found)
+        warnings += found.map { ConfigError(kind: path, path: $0.path, $0.message) }
+        return (path, models)
+      } catch { throw ConfigError(kind: path, path: error.path, error.message) }
+    }
+    for case .cluster(let cluster) in try models(.clusters, bootstrap.clustersFile).models {
+      state.clusters.append(cluster)
+    }
+    for case .listener(let listener) in try models(.listeners, bootstrap.listenersFile).models {
+      state.listeners.append(listener)
+    }
+    for cluster in state.clusters {
+      guard case .eds(_, let source) = cluster.discovery else { continue }
+      let (path, models) = try models(.endpoints, source)
+      for case .endpoints(let assignment) in models {
+        state.endpointsOfFiles[FileResource(assignment.clusterName, in: path)] = assignment
+      }
+    }
+    for case .httpConnectionManager(let manager) in state.listeners.flatMap(\.allChains).flatMap(\.filters) {
+      guard case .discovered(_, let source) = manager.routes else { continue }
+      let (path, models) = try models(.routes, source)
+      for case .routes(let table) in models { state.routesOfFiles[FileResource(table.name, in: path)] = table }
+    }
   }
 
   // MARK: Data files

@@ -134,6 +134,64 @@ struct FileDiscoveryTests {
     }
   }
 
+  @Test("a file without resources, as one that misspells them, leaves the last good form; an empty list takes all away")
+  func misspelt() {
+    let files = discovery(
+      clusters: write("cds.yaml", "resources: [{\"@type\": \(type)config.cluster.v3.Cluster, name: a}]"))
+    #expect(filled(files).clusters.map(\.name) == ["a"])
+    for text in [
+      "resource: [{\"@type\": \(type)config.cluster.v3.Cluster, name: b}]", "version_info: x", "", "[]", "{",
+    ] {
+      write("cds.yaml", text)
+      #expect(filled(files).clusters.map(\.name) == ["a"], "\(text)")
+    }
+    write("cds.yaml", "resources: []")
+    #expect(filled(files).clusters.isEmpty)
+  }
+
+  @Test("a look at a bootstrap looks into the files that it names, as far as they are there")
+  func validated() {
+    let text = needy("ads")
+    let clusters = write("cds.yaml", text.clusters)
+    let listeners = write("lds.yaml", text.listeners.replacing("ads: {}", with: "path: \(directory.file("rds.yaml"))"))
+    func told(ads: Bool = true) -> String {
+      let stream = """
+        ads_config: { api_type: GRPC, transport_api_version: V3, grpc_services: [{ envoy_grpc: { cluster_name: xds } }] }
+        """
+      let bootstrap = """
+        node: { id: a, cluster: b }
+        dynamic_resources:
+          \(ads ? stream : "")
+          cds_config: { path_config_source: { path: \(clusters) } }
+          lds_config: { path_config_source: { path: \(listeners) } }
+        static_resources: { clusters: [{ name: xds }] }
+        """
+      do throws(ConfigError) {
+        _ = try BootstrapLoader.validate(Array(bootstrap.utf8), extensions: .basics)
+        return ""
+      } catch { return error.description }
+    }
+    #expect(told() == "")
+    #expect(
+      told(ads: false)
+        == "\(clusters): resources[0].eds_cluster_config.eds_config.ads: needs dynamic_resources.ads_config in the bootstrap"
+    )
+    let table = "\(type)config.route.v3.RouteConfiguration"
+    write(
+      "rds.yaml",
+      "resources: [{\"@type\": \(table), name: t, virtual_hosts: [{name: h, domains: ['*'], routes: [{match: {prefix: /}, rout: {}}]}]}]"
+    )
+    #expect(told().hasPrefix("\(directory.file("rds.yaml")): resources[0].virtual_hosts[0].routes[0]"), "\(told())")
+    write(
+      "rds.yaml",
+      "resources: [{\"@type\": \(table), name: t, virtual_hosts: [{name: h, domains: ['*'], routes: [{match: {safe_regex: {regex: '('}}, direct_response: {status: 200}}]}]}]"
+    )
+    #expect(told().contains("virtual_hosts[0].routes[0].match.safe_regex.regex"), "\(told())")
+    write("rds.yaml", "resources: []")
+    write("cds.yaml", "resources: [{\"@type\": \(type)config.cluster.v3.Cluster, name: a, connect_timeout: 1}]")
+    #expect(told().hasPrefix("\(clusters): resources[0].connect_timeout"), "\(told())")
+  }
+
   @Test("a file that is cut anywhere, or has any byte another, is read or refused by itself")
   func damage() throws {
     let cluster = """

@@ -6,6 +6,7 @@ import WeftTelemetry
 
 @testable import WeftCompile
 @testable import WeftProxyTestKit
+@testable import WeftTables
 
 /// Tells that its message's field has no effect.
 private struct Teller: HTTPFilter {
@@ -17,6 +18,58 @@ private struct Teller: HTTPFilter {
     return Config()
   }
   init(_ config: Config) {}
+}
+
+@Suite("listener filters that chains imply")
+struct ImpliedFilterTests {
+  struct Case: Sendable, CustomTestStringConvertible {
+    var testDescription: String
+    var match: FilterChainMatch
+    var isAdded: Bool
+
+    init(_ description: String, isAdded: Bool, _ change: (inout FilterChainMatch) -> Void) {
+      testDescription = description
+      match = FilterChainMatch()
+      change(&match)
+      self.isAdded = isAdded
+    }
+  }
+
+  static let cases: [Case] = [
+    Case("server names", isAdded: true) { $0.serverNames = ["a"] },
+    Case("protocols", isAdded: true) { $0.applicationProtocols = ["h2"] },
+    Case("TLS", isAdded: true) { $0.transportProtocol = "tls" },
+    Case("protocols of plain connections", isAdded: false) {
+      $0.transportProtocol = "raw_buffer"
+      $0.applicationProtocols = ["h2c"]
+    },
+    Case("a port", isAdded: false) { $0.destinationPort = 1 },
+  ]
+
+  @Test(
+    "who looks at a client's first bytes is added where a chain matches them and nobody does, and told",
+    arguments: cases)
+  func added(_ example: Case) throws {
+    let compiler = SnapshotCompiler(
+      metrics: MetricsRegistry(workers: 1), logs: AccessLogFiles(workers: 1, opensFiles: false),
+      random: RandomSource(seed: 1), extensions: .basics)
+    var state = ConfigState()
+    state.clusters = [SnapshotCompilerTests.cluster("a")]
+    var listener = SnapshotCompilerTests.listener("l", .inline(SnapshotCompilerTests.table("a")))
+    listener.filterChains[0].match = example.match
+    state.listeners = [listener]
+    let first = compiler.compile(state)
+    #expect(try #require(first.snapshot.listeners.first)[].filters.count == (example.isAdded ? 1 : 0))
+    #expect(
+      first.warnings.map(\.description)
+        == (example.isAdded
+          ? [
+            "envoy.config.listener.v3.Listener l: filter_chains[0].filter_chain_match: needs envoy.filters.listener.tls_inspector in listener_filters, which is added"
+          ] : []))
+    state.listeners[0].listenerFilters = [.tlsInspector()]
+    let second = compiler.compile(state)
+    #expect(try #require(second.snapshot.listeners.first)[].filters.count == 1 && second.warnings.isEmpty)
+  }
 }
 
 @Suite("filters in front of endpoints: what they say")
