@@ -13,6 +13,8 @@ package struct ConfigState: Sendable, Equatable {
   package var awaitedClusters: Set<String> = []
   /// Whether discovery has still to say which clusters there are: then any may be on its way.
   package var awaitsClusters = false
+  /// Up to which word on what is wanted of the stream by others `awaitedClusters` is true.
+  package var needsRevision: UInt64 = 0
   /// Route configurations that connection managers name.
   package var routes: [String: RouteConfiguration] = [:]
   /// Endpoints of EDS clusters by service name.

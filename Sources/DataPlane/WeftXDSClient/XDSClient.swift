@@ -69,6 +69,8 @@ package actor XDSClient {
   /// Sends on the stream that is open.
   private var send: (@Sendable ([XDSRequest]) async throws -> Void)?
   private var alarm: Task<Void, Never>?
+  /// Something has come on this stream: the server is well, whatever ends the stream.
+  private var hasAnswered = false
   package private(set) var status = XDSStatus()
   private let counters: XDSCounters
   private var warnings = DiscoveryWarnings()
@@ -137,7 +139,8 @@ package actor XDSClient {
       session.closed()
       counters.closed(session.subscribed, session.store)
       turn += 1
-      if clock() - began > .seconds(10) { delay = configuration.firstDelay }
+      if hasAnswered || clock() - began > .seconds(10) { delay = configuration.firstDelay }
+      hasAnswered = false
       let jittered = delay * (0.5 + Double(random.next() >> 11) / Double(1 << 53) / 2)
       do { try await Task.sleep(for: jittered) } catch { return }
       delay = min(delay * 2, configuration.longestDelay)
@@ -262,6 +265,7 @@ package actor XDSClient {
   }
 
   private func received(_ response: XDSResponse) async -> [XDSRequest] {
+    hasAnswered = true
     let outcome = session.received(response)
     counters.received(identifier: response.controlPlane)
     if let type = XDSType(rawValue: response.typeURL) {

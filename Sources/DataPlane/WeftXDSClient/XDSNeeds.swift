@@ -8,6 +8,8 @@ package struct XDSNeeds: Sendable, Equatable {
   /// By name.
   private(set) var clusters: [String: Cluster] = [:]
   private(set) var listeners: [Listener] = []
+  /// Which word of whoever says them this is; 0: the first.
+  package var revision: UInt64 = 0
 
   package init() {}
 
@@ -29,6 +31,7 @@ package struct XDSNeeds: Sendable, Equatable {
     var all = self
     all.clusters.merge(other.clusters) { own, _ in own }
     all.listeners += other.listeners
+    all.revision = max(revision, other.revision)
     return all
   }
 }

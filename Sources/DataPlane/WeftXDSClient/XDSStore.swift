@@ -390,6 +390,7 @@ package struct XDSStore: Sendable {
 
   private var visible: ConfigState {
     var state = ConfigState()
+    state.needsRevision = fixed.revision
     state.absentSecrets = Set(
       absentSecrets.lazy.filter { resources(.secrets)[$0] == nil }.map { SecretKey($0, .stream) })
     state.clusters = visibleClusters.values.sorted { $0.name < $1.name }

@@ -73,6 +73,40 @@ struct BlockedPeerTests {
     #expect(!client.isOver && RawH2.goAwayCode(client.received) == nil)
   }
 
+  @Test("credits that come frame by frame do not cut what follows into ever smaller frames")
+  func smallCredits() {
+    let world = ProxyWorld()
+    world.simple()
+    let body = pattern(100_000)
+    world.server.onBytes = { peer in
+      guard HTTP1Text(peer.received) != nil else { return }
+      peer.received = []
+      peer.send(Array("HTTP/1.1 200 OK\r\ncontent-length: \(body.count)\r\n\r\n".utf8) + body)
+    }
+    let client = world.connect()
+    let streams = 40
+    client.send(RawH2.preface + Self.wideStreams)
+    for id in 0..<streams { client.send(RawH2.frame(1, 5, UInt32(1 + 2 * id), RawH2.get)) }
+    var (at, frames, bytes) = (0, 0, 0)
+    world.run {
+      // Each frame of content is given back by itself.
+      var credits: [UInt8] = []
+      while at + 9 <= client.received.count {
+        let size = Int(client.received[at]) << 16 | Int(client.received[at + 1]) << 8 | Int(client.received[at + 2])
+        if at + 9 + size > client.received.count { break }
+        if client.received[at + 3] == 0, size > 0 {
+          (frames, bytes) = (frames + 1, bytes + size)
+          credits += RawH2.frame(8, 0, 0, RawH2.word(UInt32(size)))
+        }
+        at += 9 + size
+      }
+      if !credits.isEmpty { client.send(credits) }
+      return bytes == streams * body.count
+    }
+    #expect(bytes == streams * body.count)
+    #expect(frames < 3 * streams * (body.count / 16_384 + 1), "\(frames) frames, \(bytes / max(1, frames)) bytes each")
+  }
+
   @Test("requests that wait for a server's window are not all queued when it opens")
   func requestsBehindWindow() throws {
     let world = Self.small()

@@ -44,8 +44,10 @@ struct HTTP2UpstreamTests {
     world.expectClean()
   }
 
-  @Test("an answer to HEAD that the server does not end keeps no place on the connection")
-  func openAnswerToHEAD() {
+  @Test(
+    "an answer without content that the server does not end keeps no place on the connection",
+    arguments: [200, 204, 304], Version.allCases)
+  func openAnswer(status: UInt16, client version: Version) {
     let world = ProxyWorld()
     world.simple(upstream: .two, cluster: { $0.circuitBreakers.standard.maxConnections = 1 })
     var server: H2Peer?
@@ -55,14 +57,22 @@ struct HTTP2UpstreamTests {
       let h2 = H2Peer(.server, peer, limits: limits)
       server = h2
       h2.onRequest = { [unowned h2] id, message in
-        h2.respond(id, 200, end: message.method != "HEAD")
+        h2.respond(id, status, end: false)
       }
     }
+    let method = status == 200 ? HTTPMethod.head : .get
     for _ in 0..<5 {
       let client = world.connect()
-      client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
-      #expect(world.run(for: .seconds(1)) { client.text.hasSuffix("\r\n\r\n") })
-      #expect(client.text.hasPrefix("HTTP/1.1 200 OK\r\n"))
+      if version == .two {
+        let h2 = H2Peer(.client, client)
+        let id = h2.request(method, "/")
+        #expect(world.run(for: .seconds(1)) { h2.messages[id]?.ended ?? false })
+        #expect(h2.messages[id]?.status == status)
+      } else {
+        client.send("\(method == .head ? "HEAD" : "GET") / HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(world.run(for: .seconds(1)) { client.text.hasSuffix("\r\n\r\n") })
+        #expect(client.text.hasPrefix("HTTP/1.1 \(status) "))
+      }
     }
     world.settle()
     #expect(world.server.accepted.count == 1 && !world.server.accepted[0].isOver)

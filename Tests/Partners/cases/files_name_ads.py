@@ -12,8 +12,9 @@ from toy_ads import CDS, EDS, LDS, RDS, ToyADS
 ADS = {"ads": {}, "resource_api_version": "V3"}
 
 
-def cluster(name):
-    return {"name": name, "type": "EDS", "connect_timeout": "1s", "eds_cluster_config": {"eds_config": ADS}}
+def cluster(name, service=None):
+    return {"name": name, "type": "EDS", "connect_timeout": "1s",
+            "eds_cluster_config": {"eds_config": ADS, **({"service_name": service} if service else {})}}
 
 
 def endpoints(name, port):
@@ -83,6 +84,20 @@ def check(delta):
         write(LDS, [listener("first", ports["first"]), listener("second", ports["second"])])
         answers("second")
         answers("first")
+        # A cluster that changes goes on as it was until its new endpoints have come, be it from other endpoints or from fixed ones.
+        load = lab.Load(ports["first"], clients=1, pause=0.001)
+        for form in [cluster("first", "later"), lab.cluster("first", servers["first"]), cluster("first", "latest")]:
+            service = form.get("eds_cluster_config", {}).get("service_name")
+            write(CDS, [form, cluster("second")])
+            if service:
+                lab.eventually(f"{service} is asked for", lambda: service in asked(EDS))
+                answers("first")
+                ads.set(service, everything + [endpoints(service, servers["second"])])
+                lab.eventually(f"{service} is taken", lambda: lab.http_get(ports["first"])[1] == "second")
+            else:
+                answers("first")
+        load.stop()
+        load.expect_no_loss(load.mark(), closed=0)
         write(LDS, [listener("second", ports["second"])])
         write(CDS, [cluster("second")])
         lab.eventually("what is gone is not asked for", lambda: asked(EDS) == {"fixed", "second"} and asked(RDS) == {"of-fixed", "of-second"})

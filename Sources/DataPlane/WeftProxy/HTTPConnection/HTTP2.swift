@@ -14,6 +14,8 @@ extension WorkerEngine {
     slot[].stats?.add(.downstreamCxRxBytesTotal, UInt64(bytes.count))
     let h2 = slot[].h2
     var input = bytes
+    // Credits come in many small frames: who waits for the connection's window has all of them at once, and fills whole frames.
+    var windowOpened = false
     while !slot[].life.isClosed {
       switch h2[].next(&input, head: requestHead, now: now) {
       case .headers(let id, let end):
@@ -42,7 +44,7 @@ extension WorkerEngine {
         }
       case .windowOpened(let id):
         if id == 0 {
-          forEachStream(ofDownstream: d) { pumpResponse($0) }
+          windowOpened = true
         } else if let s = stream(h2, id) {
           pumpResponse(s)
         }
@@ -63,6 +65,10 @@ extension WorkerEngine {
         return bytes.count
       case .needMore:
         let consumed = bytes.count - input.count
+        if windowOpened {
+          forEachStream(ofDownstream: d) { pumpResponse($0) }
+          if slot[].life.isClosed { return consumed }
+        }
         boundFrame(d, hasRest: !input.isEmpty, isProgress: consumed > 0)
         flushLater(downstream: d)
         return consumed

@@ -100,8 +100,10 @@ extension WorkerEngine {
       if reusable || orderly {
         slot[].h2[].consumed(id, stream[].responseCredit)
         stream[].responseCredit = 0
-        // An answer to HEAD is over with its head. A server that leaves its side open would keep a place in `max_concurrent_streams`.
-        if stream[].flags.contains(.isHEAD), !slot[].h2[].hasPeerEnded(id) { resetAttempt(s, id, slot) }
+        // An answer that has no content is over with its head. A server that leaves its side open would keep a place in `max_concurrent_streams`.
+        if stream[].flags.contains(.isHEAD) || Self.forbidsContent(stream[].status), !slot[].h2[].hasPeerEnded(id) {
+          resetAttempt(s, id, slot)
+        }
       } else if slot[].h2[].contains(id) {
         resetAttempt(s, id, slot)
       }

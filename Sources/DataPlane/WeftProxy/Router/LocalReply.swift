@@ -85,7 +85,7 @@ extension WorkerEngine {
   }
 
   /// Statuses whose answers end with their head (RFC 9110 §15.3.5, §15.3.6, §15.4.5): what followed would be read as the next answer.
-  private static func forbidsContent(_ status: UInt16) -> Bool {
+  static func forbidsContent(_ status: UInt16) -> Bool {
     status == 204 || status == 205 || status == 304 || status < 200
   }
 

@@ -12,6 +12,8 @@ extension WorkerEngine {
     let slot = upstreams.ref(u)
     let h2 = slot[].h2
     var input = bytes
+    // As with clients, whose credits are many and small.
+    var windowOpened = false
     while !slot[].life.isClosed {
       switch h2[].next(&input, head: responseHead, now: now) {
       case .headers(let id, let end):
@@ -38,7 +40,7 @@ extension WorkerEngine {
         upstreamReset(s, byPeer ? peerReset(u, code) : .protocolError)
       case .windowOpened(let id):
         if id == 0 {
-          forEachStream(ofUpstream: u) { pumpRequest($0) }
+          windowOpened = true
         } else if let s = stream(u, id) {
           pumpRequest(s)
         }
@@ -60,6 +62,10 @@ extension WorkerEngine {
         closeWithStreams(u, .protocolError)
         return bytes.count
       case .needMore:
+        if windowOpened {
+          forEachStream(ofUpstream: u) { pumpRequest($0) }
+          if slot[].life.isClosed { return bytes.count - input.count }
+        }
         flushLater(upstream: u)
         return bytes.count - input.count
       }

@@ -60,9 +60,9 @@ package final class ProxyControl: LoopHandler {
   package var reopenLogs: () -> Void = {}
   /// Called when clusters and listeners from files want other things of the aggregated stream than before.
   package var streamNeeds: (XDSNeeds) -> Void = { _ in }
+  /// What they were told to want last, and the how-manieth word that was.
   private var toldNeeds = XDSNeeds()
-  /// The stream's client has said what waits for its answers.
-  private var hasHeard = false
+  private var needsRevision: UInt64 = 0
 
   package init(
     loop: EventLoop, server: ProxyServer, compiler: SnapshotCompiler, state: ConfigState, log: LogOutput,
@@ -96,7 +96,6 @@ package final class ProxyControl: LoopHandler {
   package func update(_ change: (inout ConfigState) -> Void) -> AppliedConfig {
     assert(thread.map { pthread_equal($0, pthread_self()) != 0 } ?? true, "the control loop's business")
     change(&state)
-    hasHeard = true
     gather()
     refreshNames()
     // The first snapshot comes with the first answers.
@@ -111,10 +110,15 @@ package final class ProxyControl: LoopHandler {
     effective = state
     guard let files else { return }
     files.fill(&effective)
-    if !hasHeard { effective.awaitedClusters.formUnion(files.needs.clustersWithEndpoints) }
-    if files.needs == toldNeeds { return }
-    toldNeeds = files.needs
-    streamNeeds(toldNeeds)
+    if files.needs != toldNeeds {
+      toldNeeds = files.needs
+      needsRevision += 1
+      var needs = toldNeeds
+      needs.revision = needsRevision
+      streamNeeds(needs)
+    }
+    // The stream's client has not said yet which of them wait for endpoints.
+    if state.needsRevision < needsRevision { effective.awaitedClusters.formUnion(toldNeeds.clustersWithEndpoints) }
   }
 
   /// Files come in several moves: a certificate, then its key. They are read when it has been quiet for a moment.

@@ -42,8 +42,10 @@ extension LocalRateLimit {
     }
     config.isPerConnection = message.localRateLimitPerDownstreamConnection
     config.tellsLimits = message.enableXRatelimitHeaders == .draftVersion03
-    guard config.bucket != nil || config.enabled.isNever else {
-      throw ConfigError(path: root.field("token_bucket"), "is required where the filter is enabled")
+    guard config.bucket != nil || (config.enabled.isNever && source.overrides.isEmpty) else {
+      throw ConfigError(
+        path: root.field("token_bucket"),
+        source.overrides.isEmpty ? "is required where the filter is enabled" : "is required of a route")
     }
     config.alwaysAsksGeneral = message.alwaysConsumeDefaultTokenBucket?.value ?? true
     config.requestHeaders = try headers(
