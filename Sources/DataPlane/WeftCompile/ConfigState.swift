@@ -13,6 +13,8 @@ package struct ConfigState: Sendable, Equatable {
   package var awaitedClusters: Set<String> = []
   /// Whether discovery has still to say which clusters there are: then any may be on its way.
   package var awaitsClusters = false
+  /// Clusters whose endpoints have not come, be it that nobody is held back for their sake any more: a form that is in force stays.
+  package var incompleteClusters: Set<String> = []
   /// Up to which word on what is wanted of the stream by others `awaitedClusters` is true.
   package var needsRevision: UInt64 = 0
   /// Route configurations that connection managers name.
@@ -57,9 +59,10 @@ extension ConfigState {
     return routes[name]
   }
 
-  /// Whether the stream is to bring a cluster's endpoints, and they are waited for.
-  func awaitsEndpoints(of cluster: Cluster) -> Bool {
-    guard awaitedClusters.contains(cluster.name), case .eds(let service, let source) = cluster.discovery,
+  /// Whether the stream is to bring a cluster's endpoints, and they are waited for. `isThere`: it has a form in force.
+  func awaitsEndpoints(of cluster: Cluster, isThere: Bool) -> Bool {
+    guard (isThere ? incompleteClusters : awaitedClusters).contains(cluster.name),
+      case .eds(let service, let source) = cluster.discovery,
       source.isStream
     else { return false }
     return endpoints[service.isEmpty ? cluster.name : service] == nil

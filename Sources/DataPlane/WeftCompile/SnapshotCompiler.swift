@@ -310,7 +310,7 @@ package final class SnapshotCompiler {
     var known: Set<String> = []
     for cluster in state.clusters where known.insert(cluster.name).inserted {
       // It goes on in its old form, or is not there yet, until its endpoints are.
-      if state.awaitsEndpoints(of: cluster) { continue }
+      if state.awaitsEndpoints(of: cluster, isThere: clusters[cluster.name] != nil) { continue }
       let assignment = assignment(of: cluster, state)
       let names = assignment.localities.flatMap(\.endpoints).map { resolved($0, cluster, state) }
       let contexts = cluster.tls.map { [$0.common] } ?? []

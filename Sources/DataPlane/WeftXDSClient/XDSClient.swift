@@ -139,7 +139,8 @@ package actor XDSClient {
       session.closed()
       counters.closed(session.subscribed, session.store)
       turn += 1
-      if hasAnswered || clock() - began > .seconds(10) { delay = configuration.firstDelay }
+      // One that answers and ends at once, again and again, is not to be asked as often as that.
+      if clock() - began > (hasAnswered ? .seconds(1) : .seconds(10)) { delay = configuration.firstDelay }
       hasAnswered = false
       let jittered = delay * (0.5 + Double(random.next() >> 11) / Double(1 << 53) / 2)
       do { try await Task.sleep(for: jittered) } catch { return }

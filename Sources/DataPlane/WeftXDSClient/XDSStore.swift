@@ -78,9 +78,9 @@ package struct XDSStore: Sendable {
 
   /// What clusters and listeners take from the stream that came some other way.
   package var fixed: XDSNeeds
-  /// Since when clusters of theirs wait for endpoints, and which do not wait any more.
-  private var waitingFixed: [String: MonotonicInstant] = [:]
-  private var givenUpFixed: Set<String> = []
+  /// Since when clusters of theirs wait for endpoints, and which have come or been given up for them, by cluster.
+  private var waitingFixed: [String: (endpoints: String, since: MonotonicInstant)] = [:]
+  private var settledFixed: [String: String] = [:]
 
   package init(fixed: XDSNeeds = XDSNeeds()) { self.fixed = fixed }
 
@@ -203,7 +203,7 @@ package struct XDSStore: Sendable {
         deadlines.append(since + limit)
       }
     }
-    for (name, since) in waitingFixed {
+    for (name, (_, since)) in waitingFixed {
       if !overdueClusters.contains(name) { deadlines.append(since + Self.clusterHold) }
       if let limit = fixed.clusters[name].flatMap(Self.endpointsTimeout) { deadlines.append(since + limit) }
     }
@@ -314,18 +314,23 @@ package struct XDSStore: Sendable {
   /// Clusters that did not come over the stream are there without their endpoints; who asks one is held back until they have come.
   private mutating func settleFixed(_ now: MonotonicInstant) {
     let known = resources(.endpoints)
-    let incomplete = fixed.clusters.values.filter { Self.endpointsName(of: $0).map { known[$0] == nil } ?? false }
-    let names = Set(incomplete.map(\.name))
-    waitingFixed = waitingFixed.filter { names.contains($0.key) }
-    givenUpFixed.formIntersection(names)
-    for cluster in incomplete.sorted(by: { $0.name < $1.name }) where !givenUpFixed.contains(cluster.name) {
-      let name = cluster.name
-      if hasWaited(since: &waitingFixed[name], Self.endpointsTimeout(of: cluster), now) {
-        waitingFixed[name] = nil
-        givenUpFixed.insert(name)
-        expired.append(XDSExpiry(type: .endpoints, name: Self.endpointsName(of: cluster) ?? name))
-      } else if let since = waitingFixed[name], since + Self.clusterHold <= now {
-        overdueClusters.insert(name)
+    let before = waitingFixed
+    waitingFixed = [:]
+    settledFixed = settledFixed.filter { fixed.clusters[$0.key] != nil }
+    for (name, cluster) in fixed.clusters.sorted(by: { $0.key < $1.key }) {
+      // What has come once may be taken away: that is no reason to wait again.
+      guard let endpoints = Self.endpointsName(of: cluster), settledFixed[name] != endpoints else { continue }
+      if known[endpoints] != nil {
+        settledFixed[name] = endpoints
+        continue
+      }
+      let since = before[name].flatMap { $0.endpoints == endpoints ? $0.since : nil } ?? now
+      if let limit = Self.endpointsTimeout(of: cluster), since + limit <= now {
+        settledFixed[name] = endpoints
+        expired.append(XDSExpiry(type: .endpoints, name: endpoints))
+      } else {
+        waitingFixed[name] = (endpoints, since)
+        if since + Self.clusterHold <= now { overdueClusters.insert(name) } else { overdueClusters.remove(name) }
       }
     }
   }
@@ -394,7 +399,8 @@ package struct XDSStore: Sendable {
     state.absentSecrets = Set(
       absentSecrets.lazy.filter { resources(.secrets)[$0] == nil }.map { SecretKey($0, .stream) })
     state.clusters = visibleClusters.values.sorted { $0.name < $1.name }
-    state.awaitedClusters = Set(waitingClusters.keys).union(waitingFixed.keys).subtracting(overdueClusters)
+    state.incompleteClusters = Set(waitingClusters.keys).union(waitingFixed.keys)
+    state.awaitedClusters = state.incompleteClusters.subtracting(overdueClusters)
     for name in neededRoutes {
       if case .routes(let routes)? = resources(.routes)[name]?.model {
         state.routes[name] = routes

@@ -293,8 +293,27 @@ struct XDSSecretTests {
     #expect(last.routes.keys.sorted() == (limit == nil ? [] : ["table"]))
     #expect(session.store.isWarming == (limit == nil))
     #expect(Set(session.takeExpired().map(\.name)) == (limit == nil ? [] : ["own", "table"]))
+    // Endpoints under another name are waited for anew, and as long.
+    var other = ConfigSource.ads
+    other.initialFetchTimeout = .seconds(5)
+    _ = session.want(XDSNeeds([Cluster(name: "own", discovery: .eds(serviceName: "new", source: other))], []))
+    #expect(session.awaited(24) == ["own"] && session.awaited(28) == ["own"] && session.awaited(29) == [])
+    _ = session.want(Self.needs(["own"], ["table"], limit.map { .seconds($0) }))
     _ = session.answer(.endpoints, ["own"])
-    #expect(session.awaited(21) == [])
+    #expect(session.awaited(40) == [] && session.settle(now: seconds(40)).incompleteClusters.isEmpty)
+  }
+
+  @Test("endpoints of the bootstrap's that are taken away again are not waited for", arguments: [XDSForm.delta])
+  func takenAway(form: XDSForm) {
+    var session = Words.session(form)
+    _ = session.opened()
+    _ = session.want(Self.needs(["own"], [], nil))
+    #expect(session.awaited(0) == ["own"])
+    _ = session.answer(.endpoints, ["own"])
+    #expect(session.awaited(1) == [] && !session.store.isWarming)
+    _ = session.answer(.endpoints, [], removed: ["own"])
+    let state = session.settle(now: seconds(2))
+    #expect(state.incompleteClusters.isEmpty && state.endpoints.isEmpty && !session.store.isWarming)
   }
 }
 

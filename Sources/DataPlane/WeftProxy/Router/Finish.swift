@@ -16,6 +16,8 @@ extension WorkerEngine {
     let d = stream[].downstream
     let slot = downstreams.ref(d)
     if stream[].race == .owner { endRace(s) }
+    // A companion is off its owner's list first: who is given its connection may be refused, and end the owner with all that accompanies it.
+    if slot[].kind == .inside { part(s) }
     let (request, response, client) = (stream[].request, stream[].response, stream[].client)
     let tunnel = stream[].tunnel
     if stream[].place == .waiting { clusters[stream[].cluster].stats.add(.upstreamRqCancelled) }
@@ -62,8 +64,6 @@ extension WorkerEngine {
     let snapshot = stream[].snapshot
     if slot[].kind.hasMany {
       streams.unlinkSibling(s, &slot[].streams)
-    } else if slot[].kind == .inside {
-      part(s)
     }
     streams.remove(s)
     slot[].active &-= 1
@@ -101,11 +101,13 @@ extension WorkerEngine {
         slot[].h2[].consumed(id, stream[].responseCredit)
         stream[].responseCredit = 0
         // An answer that has no content is over with its head. A server that leaves its side open would keep a place in `max_concurrent_streams`.
+        // Its end may lie in what has been read already, so this is looked at when the turn ends.
         if stream[].flags.contains(.isHEAD) || Self.forbidsContent(stream[].status), !slot[].h2[].hasPeerEnded(id) {
-          resetAttempt(s, id, slot)
+          turn[].openAnswers.append(OpenAnswer(upstream: u, id: id))
         }
       } else if slot[].h2[].contains(id) {
-        resetAttempt(s, id, slot)
+        slot[].h2[].reset(id, .cancel, now: now)
+        if !stream[].cluster.isNone { clusters[stream[].cluster].stats.add(.upstreamRqTxReset) }
       }
       if slot[].life.isClosed { return }
       flushLater(upstream: u)
@@ -130,10 +132,18 @@ extension WorkerEngine {
     }
   }
 
-  private func resetAttempt(_ s: StreamIndex, _ id: H2StreamID, _ slot: SlotRef<UpstreamConnection>) {
-    slot[].h2[].reset(id, .cancel, now: now)
-    let cluster = streams[s].cluster
-    if !cluster.isNone { clusters[cluster].stats.add(.upstreamRqTxReset) }
+  /// Resets streams whose answers are over and that their servers have not ended: each has a place in the connection.
+  @inline(never)
+  func resetOpenAnswers() {
+    while let open = turn[].openAnswers.popLast() {
+      guard upstreams.contains(open.upstream) else { continue }
+      let slot = upstreams.ref(open.upstream)
+      guard !slot[].life.isClosed, !slot[].h2[].hasPeerEnded(open.id) else { continue }
+      slot[].h2[].reset(open.id, .cancel, now: now)
+      clusters[hosts[slot[].host].cluster].stats.add(.upstreamRqTxReset)
+      flushLater(upstream: open.upstream)
+      freed(upstream: open.upstream)
+    }
   }
 
   /// The client is gone: what runs on its behalf ends. Ends the stream.

@@ -28,6 +28,7 @@ extension WorkerEngine {
     let kept = stream[].upstream.isNone ? nil : fields.map { StoredHead($0, pool: pool) }
     defer { kept?.release(to: pool) }
     detach(s, reusable: false)
+    if !streams.contains(s) { return }
     if let kept, let fields { kept.view(in: fields) }
     if stream[].client == .gone { return finish(s) }
     if downstreams[stream[].downstream].kind == .inside {
@@ -103,10 +104,12 @@ extension WorkerEngine {
     letGo(s)
     stream[].details = ByteView(details)
     stream[].flags.insert(.localReply)
+    dropHeldResponse(s)
     answerComplete(s)
     // A tunnel that was granted but cannot be told of is none.
     stream[].tunnel.refused()
     detach(s, reusable: false)
+    if !streams.contains(s) { return }
     let head = responseHead
     if stream[].flags.contains(.isGRPC) {
       startGRPCFailure(s, head, GRPCStatusMapping.grpcStatus(of: status))

@@ -26,7 +26,7 @@ extension WorkerEngine {
     guard let route = streams[o].route, let rules = retryRules(o), wantsRetry(o, a, head, rules) else { return false }
     if mayTryAgain(a, o), let wait = decide(o, a, rules, interval: askedInterval(head, route, rules)) {
       lose(a, end: end)
-      if streams.contains(o) { schedule(next: o, after: wait) }
+      if isUnanswered(o) { schedule(next: o, after: wait) }
       return true
     }
     guard hasRivals(o, besides: a) else { return false }
@@ -44,13 +44,16 @@ extension WorkerEngine {
       let wait = decide(o, a, rules, isTimeout: reason == .perTryTimeout || reason == .perTryIdleTimeout)
     {
       drop(a)
-      if streams.contains(o) { schedule(next: o, after: wait) }
+      if isUnanswered(o) { schedule(next: o, after: wait) }
       return
     }
     let isLast = !hasRivals(o, besides: a)
     if !isLast || a != o { drop(a) }
-    if isLast, streams.contains(o) { upstreamFailed(o, reason) }
+    if isLast, isUnanswered(o) { upstreamFailed(o, reason) }
   }
+
+  /// Whether a stream is still there, and was not answered here while one of its attempts ended: who is given the attempt's connection may be another one.
+  private func isUnanswered(_ o: StreamIndex) -> Bool { streams.contains(o) && !streams[o].flags.contains(.localReply) }
 
   /// Whether the policy of `s` speaks of such an end: it decides alone about it.
   func isRuled(_ s: StreamIndex, _ reason: UpstreamResetReason, requestStarted: Bool) -> Bool {

@@ -500,6 +500,7 @@ extension WorkerEngine {
       } catch {
         // It came over HTTP/2, or was changed here, in a form that no HTTP/1 line can hold.
         detach(s, reusable: true)
+        if !streams.contains(s) { return }
         return unsendableRequest(s, "http1.unserialisable_request")
       }
       // Only now: a connection whose request was never written must not wait for its response.

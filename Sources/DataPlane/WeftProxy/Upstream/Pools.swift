@@ -181,6 +181,11 @@ extension WorkerEngine {
       openForWaiting(slot[].host)
       return
     }
+    // Who wants a connection that has not served is not passed by for ever: this one gives its place, where no other is on its way.
+    let first = host[].waiting.first
+    if !first.isNone, slot[].served > 0, host[].expectedCapacity == 0, terminatesConnect(first) {
+      return retire(upstream: u)
+    }
     while let s = nextWaiting(slot[].host, .http1, u) {
       if startWaiting(s, on: u) { return }
       guard upstreams.contains(u), !slot[].life.isClosed, hosts.contains(slot[].host) else { return }

@@ -274,6 +274,7 @@ package final class WorkerEngine: LoopHandler {
 
   package func endOfTurn(token: UInt64) {
     if token == Self.departing { continueDepartures() } else { turn[].endOfTurnAsked = false }
+    if !turn[].openAnswers.isEmpty { resetOpenAnswers() }
     flushStage()
     flushConnections()
   }
@@ -288,6 +289,7 @@ struct TurnState: ~Copyable {
   /// HTTP/2 connections whose output waits for the end of the turn.
   var flushDownstream: [DownstreamIndex] = []
   var flushUpstream: [UpstreamIndex] = []
+  var openAnswers: [OpenAnswer] = []
   var endOfTurnAsked = false
   var spareStreams: [StreamIndex] = []
   var passed = PassedMessage()
@@ -338,4 +340,10 @@ struct Cell<Value: ~Copyable> {
     unsafe pointer.deinitialize(count: 1)
     unsafe pointer.deallocate()
   }
+}
+
+/// A stream whose answer is over, and which its server had not ended when that was known.
+struct OpenAnswer: BitwiseCopyable {
+  var upstream: UpstreamIndex
+  var id: H2StreamID
 }

@@ -253,7 +253,10 @@ extension ConfigState {
     clusters = bootstrap.clusters
     awaitsClusters = bootstrap.ads != nil && bootstrap.clustersFromADS
     // Until the stream's client says which of them still do.
-    if bootstrap.ads != nil { awaitedClusters = XDSNeeds(self).clustersWithEndpoints }
+    if bootstrap.ads != nil {
+      awaitedClusters = XDSNeeds(self).clustersWithEndpoints
+      incompleteClusters = awaitedClusters
+    }
     for secret in bootstrap.secrets { secrets[SecretKey(secret.name, .fixed)] = secret }
   }
 }

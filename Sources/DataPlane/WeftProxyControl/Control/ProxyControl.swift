@@ -98,8 +98,11 @@ package final class ProxyControl: LoopHandler {
     change(&state)
     gather()
     refreshNames()
-    // The first snapshot comes with the first answers.
-    return !hasApplied && names.awaitsFirstAnswers ? AppliedConfig() : apply()
+    if hasApplied || !names.awaitsFirstAnswers { return apply() }
+    // The first snapshot comes with the first answers. Until then nobody can say what is in use.
+    var applied = AppliedConfig()
+    applied.usedClusters = Set(effective.clusters.map(\.name))
+    return applied
   }
 
   /// A copy of the configuration in force.
@@ -118,7 +121,10 @@ package final class ProxyControl: LoopHandler {
       streamNeeds(needs)
     }
     // The stream's client has not said yet which of them wait for endpoints.
-    if state.needsRevision < needsRevision { effective.awaitedClusters.formUnion(toldNeeds.clustersWithEndpoints) }
+    if state.needsRevision < needsRevision {
+      effective.awaitedClusters.formUnion(toldNeeds.clustersWithEndpoints)
+      effective.incompleteClusters.formUnion(toldNeeds.clustersWithEndpoints)
+    }
   }
 
   /// Files come in several moves: a certificate, then its key. They are read when it has been quiet for a moment.
@@ -137,7 +143,7 @@ package final class ProxyControl: LoopHandler {
     effective.overdueSecrets = before.overdueSecrets
     if effective == before { return }
     refreshNames()
-    apply()
+    if hasApplied || !names.awaitsFirstAnswers { apply() }
   }
 
   // MARK: Secrets

@@ -256,6 +256,7 @@ extension ConfigState {
     secrets = fixed.secrets.merging(state.secrets) { own, _ in own }
     absentSecrets = state.absentSecrets
     awaitedClusters = state.awaitedClusters
+    incompleteClusters = state.incompleteClusters
     needsRevision = state.needsRevision
     awaitsClusters = state.awaitsClusters
   }

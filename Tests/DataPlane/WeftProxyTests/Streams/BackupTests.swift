@@ -601,6 +601,24 @@ struct BackupTests {
     hedged.expectClean()
   }
 
+  @Test(
+    "the place of a backup goes to the next one, which the breaker refuses: the request is answered once, and nothing is left",
+    arguments: [true, false])
+  func placeOfBackupRefused(resets: Bool) {
+    let (hedged, client) = queued()
+    hedged.reset(1)
+    hedged.wait(3)
+    hedged.world.advance(by: .milliseconds(150))
+    #expect(hedged.world.value(ClusterMetric.upstreamRqPendingActive) == 1)
+    hedged.world.config.clusters[0].circuitBreakers.standard.maxRequests = 0
+    hedged.world.apply()
+    if resets { hedged.reset(2) } else { hedged.answer(2, 503) }
+    #expect(hedged.answered(client)?.status == 503)
+    hedged.world.settle()
+    hedged.expectClean()
+    #expect(hedged.attempts.count == 3)
+  }
+
   @Test("a request with a backup is copied once", arguments: Version.allCases)
   func mirrored(version: Version) {
     let hedged = HedgedWorld(version, route: { $0.mirrors = [MirrorPolicy(cluster: "copies")] })
