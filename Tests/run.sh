@@ -24,7 +24,7 @@ grep -E 'Test run with' "$log"
 unit_passed=$(sed -nE 's/.*Test run with ([0-9]+) tests?.* passed.*/\1/p' "$log" | tail -n 1)
 unit_failed=0
 # The runner counts what it skipped among what passed.
-unit_skipped=$(grep -cE '^. Test .* skipped' "$log")
+unit_skipped=$(grep -cE '^➜ Test .* skipped' "$log")
 unit_passed=$((${unit_passed:-0} - unit_skipped))
 if [ $unit -ne 0 ] || [ "$unit_passed" -le 0 ]; then unit_failed=1; unit_passed=0; fi
 

@@ -38,7 +38,7 @@ struct DataPlaneSimulationTests {
 
   @Test("every request has one answer of its own or an end its client sees, and nothing is left behind")
   func seeds() {
-    for report in SimSeeds.run("data plane", usual: 80, probes: Self.probes, enough: 80, Self.world) {
+    for report in SimSeeds.run("data plane", usual: 100, probes: Self.probes, enough: 100, Self.world) {
       Issue.record("\(report)")
     }
   }
