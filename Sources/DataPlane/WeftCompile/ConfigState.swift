@@ -62,10 +62,9 @@ extension ConfigState {
   /// Whether the stream is to bring a cluster's endpoints, and they are waited for. `isThere`: it has a form in force.
   func awaitsEndpoints(of cluster: Cluster, isThere: Bool) -> Bool {
     guard (isThere ? incompleteClusters : awaitedClusters).contains(cluster.name),
-      case .eds(let service, let source) = cluster.discovery,
-      source.isStream
+      case .eds(_, let source) = cluster.discovery, source.isStream, let name = cluster.endpointsName
     else { return false }
-    return endpoints[service.isEmpty ? cluster.name : service] == nil
+    return endpoints[name] == nil
   }
 
   /// The endpoints that go by `name` where `source` says.

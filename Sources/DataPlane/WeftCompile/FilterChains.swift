@@ -77,9 +77,9 @@ struct FilterChains {
     var upstream: ConfigRef<HTTPFilterChain>?
     for (i, filter) in manager.filters.enumerated() {
       guard case .router(let options) = filter.configuration else { continue }
-      (upstream, warnings) = try self.upstream(
+      upstream = try self.upstream(
         options.upstreamFilters, statPrefix: manager.statPrefix, storage,
-        at: FieldPath().field("http_filters").index(i).field("typed_config").field("upstream_http_filters"), warnings)
+        at: FieldPath().field("http_filters").index(i).field("typed_config").field("upstream_http_filters"), &warnings)
     }
     version += 1
     let unit = Unit(
@@ -111,18 +111,16 @@ struct FilterChains {
     }
   }
 
-  /// Filters in front of endpoints (nil: there are none), and `before` with what they say without effect. They share nothing, so they are compiled
-  /// with whoever has them.
+  /// Filters in front of endpoints; nil: there are none. They share nothing, so they are compiled with whoever has them.
   func upstream(
     _ filters: [ConfiguredFilter], statPrefix: String, _ storage: SnapshotStorage, at path: FieldPath,
-    _ before: [ConfigError] = []
-  ) throws(ConfigError) -> (chain: ConfigRef<HTTPFilterChain>?, warnings: [ConfigError]) {
-    if filters.isEmpty { return (nil, before) }
+    _ warnings: inout [ConfigError]
+  ) throws(ConfigError) -> ConfigRef<HTTPFilterChain>? {
+    if filters.isEmpty { return nil }
     var builder = FilterChainBuilder(
       FilterContext(storage: storage, metrics: metrics, statPrefix: statPrefix) { _ in -1 })
-    var warnings = before
     try add(filters, chain: 0, at: path, to: &builder, &warnings, isUpstream: true)
-    return (builder.build().map { storage.keep($0) }, warnings)
+    return builder.build().map { storage.keep($0) }
   }
 
   /// Forgets the chains of all other places.

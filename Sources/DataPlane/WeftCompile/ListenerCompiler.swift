@@ -57,7 +57,10 @@ struct ListenerCompiler {
     compiled.options.freeBind = listener.freebind
     compiled.options.accepted.watermarks = Watermarks(high: max(4096, Int(listener.perConnectionBufferLimitBytes)))
     if let keepalive = listener.tcpKeepalive { compiled.options.accepted.keepalive = Keepalive(keepalive) }
-    for (i, filter) in (listener.listenerFilters + impliedFilters(of: listener)).enumerated() {
+    let implied = impliedFilter(of: listener).map {
+      ConfiguredListenerFilter(ExtensionConfig(typeName: $0.message, message: []))
+    }
+    for (i, filter) in (listener.listenerFilters + (implied.map { [$0] } ?? [])).enumerated() {
       let at = FieldPath().field("listener_filters").index(i).field("typed_config")
       guard let type = listenerFilters[configuredBy: filter.config.typeName] else {
         throw ConfigError(path: at, "no extension is configured by \(filter.config.typeName)")
@@ -85,33 +88,22 @@ struct ListenerCompiler {
     return compiled
   }
 
-  /// What chains match can only be had by looking at the first bytes: who looks is added where nobody does. *Source*: Envoy does so, too, and warns.
-  private func impliedFilters(of listener: Listener) -> [ConfiguredListenerFilter] {
-    guard !needsInspector(listener).isEmpty,
-      let message = listenerFilters.known.first(where: { $0.value == Self.inspector })?.key,
-      !listener.listenerFilters.contains(where: { $0.config.typeName == message })
-    else { return [] }
-    return [ConfiguredListenerFilter(ExtensionConfig(typeName: message, message: []))]
-  }
-
-  private static let inspector = "envoy.filters.listener.tls_inspector"
-
-  /// The chains that match what a TLS client says first, by number.
-  private func needsInspector(_ listener: Listener) -> [Int] {
-    listener.filterChains.indices.filter { i in
-      let match = listener.filterChains[i].match
-      return match.transportProtocol == "tls"
-        || match.transportProtocol.isEmpty && !(match.serverNames.isEmpty && match.applicationProtocols.isEmpty)
+  /// Who looks at a client's first bytes where chains match what a TLS client says and nobody does. *Source*: Envoy adds one, too, and warns.
+  private func impliedFilter(of listener: Listener) -> (any ListenerFilter.Type)? {
+    if listener.listenerFilters.contains(where: { listenerFilters[configuredBy: $0.config.typeName]?.findsTLS ?? false }
+    ) {
+      return nil
     }
+    return listener.filterChains.contains(where: \.match.needsTLS) ? listenerFilters.members.first { $0.findsTLS } : nil
   }
 
   /// What `listener` leaves to be understood.
   func warnings(of listener: Listener) -> [ConfigError] {
-    if impliedFilters(of: listener).isEmpty { return [] }
-    return needsInspector(listener).map {
+    guard let implied = impliedFilter(of: listener) else { return [] }
+    return listener.filterChains.indices.filter { listener.filterChains[$0].match.needsTLS }.map {
       ConfigError(
-        path: FieldPath().field("filter_chains").index($0).field("filter_chain_match"),
-        "needs \(Self.inspector) in listener_filters, which is added")
+        path: listener.path(ofChain: $0).field("filter_chain_match"),
+        "needs \(implied.name) in listener_filters, which is added")
     }
   }
 
@@ -410,5 +402,13 @@ extension ConnectionOptions {
     bindTo = cluster.binding?.address.flatMap(SocketAddress.init)
     freeBind = cluster.binding?.freebind ?? false
     raw = (cluster.binding?.socketOptions ?? []).filter { $0.stage == .prebind }.map(RawSocketOption.init)
+  }
+}
+
+extension FilterChainMatch {
+  /// Whether only a TLS client's first bytes tell if it matches.
+  fileprivate var needsTLS: Bool {
+    transportProtocol == "tls"
+      || transportProtocol.isEmpty && !(serverNames.isEmpty && applicationProtocols.isEmpty)
   }
 }

@@ -1,6 +1,6 @@
 package import WeftBase
 import WeftHTTP
-package import WeftModel
+import WeftModel
 package import WeftProxyAPI
 import WeftRuntime
 import WeftTables
@@ -442,8 +442,9 @@ package final class SnapshotCompiler {
   }
 
   private func assignment(of cluster: Cluster, _ state: ConfigState) -> LoadAssignment {
-    guard case .eds(let service, let source) = cluster.discovery else { return cluster.loadAssignment }
-    let name = service.isEmpty ? cluster.name : service
+    guard case .eds(_, let source) = cluster.discovery, let name = cluster.endpointsName else {
+      return cluster.loadAssignment
+    }
     return state.endpoints(name, from: source) ?? LoadAssignment(clusterName: name)
   }
 
@@ -512,10 +513,10 @@ package final class SnapshotCompiler {
       compiled.cleanupInterval = max(interval, .milliseconds(1)).wholeNanoseconds
     }
     compiled.isLogical = cluster.discovery == .logicalDNS
-    let (filters, warnings) = try chains.upstream(
+    var warnings: [ConfigError] = []
+    compiled.filters = try chains.upstream(
       cluster.filters, statPrefix: cluster.statName, storage,
-      at: FieldPath().field("typed_extension_protocol_options").field("http_filters"))
-    compiled.filters = filters
+      at: FieldPath().field("typed_extension_protocol_options").field("http_filters"), &warnings)
     if let tls = cluster.tls {
       guard let security else {
         throw ConfigError(path: FieldPath().field("transport_socket"), "TLS is not available here")
@@ -898,21 +899,6 @@ package final class SnapshotCompiler {
       unit: Unit(model: model, value: storage.keep(compiled), storage: storage), names: names, reached: reached,
       warnings: warnings
         + builder.warnings(of: listener).map { $0.of(kind: "envoy.config.listener.v3.Listener", name: listener.name) })
-  }
-}
-
-extension Listener {
-  /// The chains and, last, the default chain: the order of `CompiledListener.chains`.
-  package var allChains: [FilterChain] { filterChains + (defaultFilterChain.map { [$0] } ?? []) }
-
-  func path(ofChain index: Int) -> FieldPath {
-    index < filterChains.count
-      ? FieldPath().field("filter_chains").index(index) : FieldPath().field("default_filter_chain")
-  }
-
-  /// The connection manager of a chain, its last filter.
-  func path(ofManagerIn chain: Int) -> FieldPath {
-    path(ofChain: chain).field("filters").index(allChains[chain].filters.count - 1).field("typed_config")
   }
 }
 

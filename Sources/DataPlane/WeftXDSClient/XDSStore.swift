@@ -78,9 +78,16 @@ package struct XDSStore: Sendable {
 
   /// What clusters and listeners take from the stream that came some other way.
   package var fixed: XDSNeeds
-  /// Since when clusters of theirs wait for endpoints, and which have come or been given up for them, by cluster.
-  private var waitingFixed: [String: (endpoints: String, since: MonotonicInstant)] = [:]
-  private var settledFixed: [String: String] = [:]
+  private enum FixedWait {
+    case since(MonotonicInstant)
+    /// They have come, or have been given up.
+    case over
+  }
+  /// What has become of the endpoints of clusters of theirs, which go by `endpoints`, by cluster.
+  private var fixedWaits: [String: (endpoints: String, wait: FixedWait)] = [:]
+  private var waitingFixed: [String: MonotonicInstant] {
+    fixedWaits.compactMapValues { if case .since(let since) = $0.wait { since } else { nil } }
+  }
 
   package init(fixed: XDSNeeds = XDSNeeds()) { self.fixed = fixed }
 
@@ -141,28 +148,25 @@ package struct XDSStore: Sendable {
 
   /// The connection managers that take the table of that name from the stream.
   package func managers(of table: String) -> [HTTPConnectionManager] {
-    allListeners.flatMap(\.allChains).flatMap(\.filters).compactMap { filter in
-      guard case .httpConnectionManager(let manager) = filter, case .discovered(table, let source) = manager.routes,
-        source.isStream
-      else { return nil }
-      return manager
-    }
+    allListeners.flatMap(Self.streamTables).filter { $0.name == table }.map(\.manager)
   }
 
   package static func endpointsName(of cluster: Cluster) -> String? {
-    guard case .eds(let service, let source) = cluster.discovery, source.isStream else { return nil }
-    return service.isEmpty ? cluster.name : service
+    guard case .eds(_, let source) = cluster.discovery, source.isStream else { return nil }
+    return cluster.endpointsName
   }
 
-  package static func routeNames(of listener: Listener) -> [String] {
-    (listener.filterChains + (listener.defaultFilterChain.map { [$0] } ?? [])).flatMap { chain in
-      chain.filters.compactMap { filter in
-        guard case .httpConnectionManager(let manager) = filter,
-          case .discovered(let name, let source) = manager.routes,
-          source.isStream
-        else { return nil }
-        return name
-      }
+  package static func routeNames(of listener: Listener) -> [String] { streamTables(of: listener).map(\.name) }
+
+  /// The tables that a listener takes from the stream, and which connection manager does.
+  private static func streamTables(
+    of listener: Listener
+  ) -> [(name: String, limit: Duration?, manager: HTTPConnectionManager)] {
+    listener.allChains.flatMap(\.filters).compactMap { filter in
+      guard case .httpConnectionManager(let manager) = filter,
+        case .discovered(let name, let source) = manager.routes, source.isStream
+      else { return nil }
+      return (name, source.initialFetchTimeout, manager)
     }
   }
 
@@ -203,7 +207,7 @@ package struct XDSStore: Sendable {
         deadlines.append(since + limit)
       }
     }
-    for (name, (_, since)) in waitingFixed {
+    for (name, since) in waitingFixed {
       if !overdueClusters.contains(name) { deadlines.append(since + Self.clusterHold) }
       if let limit = fixed.clusters[name].flatMap(Self.endpointsTimeout) { deadlines.append(since + limit) }
     }
@@ -258,14 +262,12 @@ package struct XDSStore: Sendable {
   private var routeFetchTimeouts: [String: Duration?] {
     var limits: [String: Duration?] = [:]
     for listener in allListeners {
-      for case .httpConnectionManager(let manager) in listener.allChains.flatMap(\.filters) {
-        guard case .discovered(let name, let source) = manager.routes, source.isStream else { continue }
+      for (name, limit, _) in Self.streamTables(of: listener) {
         guard let known = limits[name] else {
-          limits.updateValue(source.initialFetchTimeout, forKey: name)
+          limits.updateValue(limit, forKey: name)
           continue
         }
-        let longest: Duration? =
-          if let known, let own = source.initialFetchTimeout { max(known, own) } else { nil }
+        let longest: Duration? = if let known, let limit { max(known, limit) } else { nil }
         limits.updateValue(longest, forKey: name)
       }
     }
@@ -314,24 +316,23 @@ package struct XDSStore: Sendable {
   /// Clusters that did not come over the stream are there without their endpoints; who asks one is held back until they have come.
   private mutating func settleFixed(_ now: MonotonicInstant) {
     let known = resources(.endpoints)
-    let before = waitingFixed
-    waitingFixed = [:]
-    settledFixed = settledFixed.filter { fixed.clusters[$0.key] != nil }
+    fixedWaits = fixedWaits.filter { fixed.clusters[$0.key].flatMap(Self.endpointsName) == $0.value.endpoints }
     for (name, cluster) in fixed.clusters.sorted(by: { $0.key < $1.key }) {
+      guard let endpoints = Self.endpointsName(of: cluster) else { continue }
       // What has come once may be taken away: that is no reason to wait again.
-      guard let endpoints = Self.endpointsName(of: cluster), settledFixed[name] != endpoints else { continue }
+      guard case .since(let since) = fixedWaits[name]?.wait ?? .since(now) else { continue }
+      var wait = FixedWait.since(since)
       if known[endpoints] != nil {
-        settledFixed[name] = endpoints
-        continue
-      }
-      let since = before[name].flatMap { $0.endpoints == endpoints ? $0.since : nil } ?? now
-      if let limit = Self.endpointsTimeout(of: cluster), since + limit <= now {
-        settledFixed[name] = endpoints
+        wait = .over
+      } else if let limit = Self.endpointsTimeout(of: cluster), since + limit <= now {
+        wait = .over
         expired.append(XDSExpiry(type: .endpoints, name: endpoints))
+      } else if since + Self.clusterHold <= now {
+        overdueClusters.insert(name)
       } else {
-        waitingFixed[name] = (endpoints, since)
-        if since + Self.clusterHold <= now { overdueClusters.insert(name) } else { overdueClusters.remove(name) }
+        overdueClusters.remove(name)
       }
+      fixedWaits[name] = (endpoints, wait)
     }
   }
 

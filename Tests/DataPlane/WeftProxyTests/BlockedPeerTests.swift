@@ -45,6 +45,19 @@ struct BlockedPeerTests {
   private static let wideStreams = RawH2.frame(4, 0, 0, [0, 4] + RawH2.word(16 << 20))
   private static let wideConnection = RawH2.frame(8, 0, 0, RawH2.word(1 << 30))
 
+  /// A client whose windows for streams are wide, with so many requests under way that a server answers with `body`.
+  private static func client(of world: ProxyWorld, asking streams: Int, each body: [UInt8]) -> Peer {
+    world.server.onBytes = { peer in
+      guard HTTP1Text(peer.received) != nil else { return }
+      peer.received = []
+      peer.send(Array("HTTP/1.1 200 OK\r\ncontent-length: \(body.count)\r\n\r\n".utf8) + body)
+    }
+    let client = world.connect()
+    client.send(RawH2.preface + wideStreams)
+    for id in 0..<streams { client.send(RawH2.frame(1, 5, UInt32(1 + 2 * id), RawH2.get)) }
+    return client
+  }
+
   private static func small() -> ProxyWorld {
     var limits = Limits()
     limits.queuedBytes = 2 << 20
@@ -58,14 +71,7 @@ struct BlockedPeerTests {
     let world = Self.small()
     world.simple()
     let body = pattern(400_000)
-    world.server.onBytes = { peer in
-      guard HTTP1Text(peer.received) != nil else { return }
-      peer.received = []
-      peer.send(Array("HTTP/1.1 200 OK\r\ncontent-length: \(body.count)\r\n\r\n".utf8) + body)
-    }
-    let client = world.connect()
-    client.send(RawH2.preface + Self.wideStreams)
-    for id in 0..<40 { client.send(RawH2.frame(1, 5, UInt32(1 + 2 * id), RawH2.get)) }
+    let client = Self.client(of: world, asking: 40, each: body)
     world.settle()
     #expect(client.received.count < 100_000 && world.server.accepted.count == 40)
     client.send(Self.wideConnection)
@@ -78,15 +84,8 @@ struct BlockedPeerTests {
     let world = ProxyWorld()
     world.simple()
     let body = pattern(100_000)
-    world.server.onBytes = { peer in
-      guard HTTP1Text(peer.received) != nil else { return }
-      peer.received = []
-      peer.send(Array("HTTP/1.1 200 OK\r\ncontent-length: \(body.count)\r\n\r\n".utf8) + body)
-    }
-    let client = world.connect()
     let streams = 40
-    client.send(RawH2.preface + Self.wideStreams)
-    for id in 0..<streams { client.send(RawH2.frame(1, 5, UInt32(1 + 2 * id), RawH2.get)) }
+    let client = Self.client(of: world, asking: streams, each: body)
     var (at, frames, bytes) = (0, 0, 0)
     world.run {
       // Each frame of content is given back by itself.

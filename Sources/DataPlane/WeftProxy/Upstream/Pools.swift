@@ -69,7 +69,7 @@ extension WorkerEngine {
     streams.pushLast(s, &host[].waiting)
     // A multiplexed connection that is being opened will take several; others one each.
     if host[].waiting.count > host[].expectedCapacity, !settingsAreComing(to: h, for: s) {
-      open(h, wanted, breaker: breaker, highPriority: highPriority, codec: stream[].codec, fresh: terminatesConnect(s))
+      open(h, for: s)
     }
     if host[].connections == 0, streams.contains(s), stream[].place == .waiting {
       leaveWaiting(s)
@@ -90,13 +90,13 @@ extension WorkerEngine {
   }
 
   /// Opens a connection to the host unless the breaker forbids it (a host's first of a protocol is always allowed: one of the other protocol
-  /// would never take the request). `fresh`: who waits takes none that has served.
-  func open(
-    _ h: HostIndex, _ wanted: WantedProtocol, breaker: CircuitBreaker, highPriority: Bool,
-    codec: ConfigRef<CompiledCodec>? = nil, fresh: Bool = false
-  ) {
+  /// would never take the request). `s`: the first of those who wait for it.
+  private func open(_ h: HostIndex, for s: StreamIndex) {
     let host = hosts.ref(h)
     let state = clusters.ref(host[].cluster)
+    let (wanted, codec) = (streams[s].wanted, streams[s].codec)
+    let highPriority = streams[s].route?[].highPriority ?? false
+    let breaker = state[].breaker(highPriority)
     let alike =
       switch wanted {
       case .any, .codec: host[].connections
@@ -107,7 +107,7 @@ extension WorkerEngine {
       breaker.takeAnyway(.connections)
     } else if !breaker.take(.connections, limit: state[].breakerLimits(highPriority).connections) {
       state[].stats.add(.upstreamCxOverflow)
-      if retireOther(h, wanted, fresh: fresh) { return }
+      if retireOther(h, for: s) { return }
       // A name's first connection may take the place of an idle one of another name.
       guard host[].connections == 0, makeRoom(for: h) else { return }
       breaker.takeAnyway(.connections)
@@ -139,9 +139,10 @@ extension WorkerEngine {
 
   /// An idle connection of the host that those who wait cannot take gives its place to one that they can. *Returns*: whether there is one; when it has
   /// ended, they are looked at again.
-  private func retireOther(_ h: HostIndex, _ wanted: WantedProtocol, fresh: Bool) -> Bool {
+  private func retireOther(_ h: HostIndex, for s: StreamIndex) -> Bool {
     let host = hosts.ref(h)
-    if fresh || wanted == .codec, !host[].idle.isEmpty {
+    let wanted = streams[s].wanted
+    if terminatesConnect(s) || wanted == .codec, !host[].idle.isEmpty {
       retire(upstream: host[].idle.last)
       return true
     }
@@ -204,10 +205,7 @@ extension WorkerEngine {
     if host[].isRemoved { return moveWaiting(h) }
     let s = host[].waiting.first
     if settingsAreComing(to: h, for: s) { return }
-    let highPriority = streams[s].route?[].highPriority ?? false
-    open(
-      h, streams[s].wanted, breaker: clusters[host[].cluster].breaker(highPriority), highPriority: highPriority,
-      codec: streams[s].codec, fresh: terminatesConnect(s))
+    open(h, for: s)
     // Nothing will wake those who wait where there is no connection and none is allowed.
     while hosts.contains(h), hosts[h].connections == 0, !hosts[h].waiting.isEmpty {
       let s = hosts[h].waiting.first

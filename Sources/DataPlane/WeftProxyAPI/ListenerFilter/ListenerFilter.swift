@@ -27,6 +27,8 @@ package protocol ListenerFilter: AnyObject, Sendable {
   static var asksForDestination: Bool { get }
   /// Whether connections to endpoints may get a source that is not the machine's, which takes a right that the process may lack.
   static var bindsUpstreams: Bool { get }
+  /// Whether it finds out what chains match of a TLS client's first bytes. A listener that names none and has such chains gets one.
+  static var findsTLS: Bool { get }
   /// The most bytes it may ask for; a connection that has sent that many and is not understood yet is refused.
   var limit: Int { get }
   func inspect(_ bytes: ByteView, _ facts: inout ConnectionFacts) -> ListenerFilterVerdict
@@ -35,6 +37,7 @@ package protocol ListenerFilter: AnyObject, Sendable {
 extension ListenerFilter {
   package static var asksForDestination: Bool { false }
   package static var bindsUpstreams: Bool { false }
+  package static var findsTLS: Bool { false }
 }
 
 /// What a listener filter is compiled with.

@@ -123,8 +123,9 @@ package final class FileDiscovery {
     var absent: Set<Missing> = []
     var (endpoints, routes): ([FileResource: LoadAssignment], [FileResource: RouteConfiguration]) = ([:], [:])
     for cluster in state.clusters {
-      guard case .eds(let service, let source) = cluster.discovery, case .path(let path) = source.kind else { continue }
-      let name = service.isEmpty ? cluster.name : service
+      guard case .eds(_, let source) = cluster.discovery, case .path(let path) = source.kind,
+        let name = cluster.endpointsName
+      else { continue }
       var said: LoadAssignment?
       for case .endpoints(let assignment) in models(.endpoints, path, source, &places)
       where assignment.clusterName == name {
@@ -284,14 +285,18 @@ package final class FileDiscovery {
   static func read(
     _ bootstrap: Bootstrap, _ decode: XDSDecoder, into state: inout ConfigState, _ warnings: inout [ConfigError]
   ) throws(ConfigError) {
+    var known: [Place: [XDSModel]] = [:]
     func models(_ type: XDSType, _ source: ConfigSource?) throws(ConfigError) -> (path: String, models: [XDSModel]) {
-      guard case .path(let path)? = source?.kind, let bytes = try? DataSource.file(path: path).load() else {
-        return ("", [])
-      }
+      guard case .path(let path)? = source?.kind else { return ("", []) }
+      let place = Place(type: type, path: path)
+      if let models = known[place] { return (path, models) }
+      known[place] = []
+      guard let bytes = try? DataSource.file(path: path).load() else { return (path, []) }
       var found: [ConfigError] = []
       do throws(ConfigError) {
         let models = try parse(bytes, type, decode, hasStream: bootstrap.ads != nil, &found)
         warnings += found.map { ConfigError(kind: path, path: $0.path, $0.message) }
+        known[place] = models
         return (path, models)
       } catch { throw ConfigError(kind: path, path: error.path, error.message) }
     }

@@ -11,6 +11,7 @@ import WeftXDSMessages
 package final class TLSInspector: ListenerFilter {
   package static var name: StaticString { "envoy.filters.listener.tls_inspector" }
   package static var message: String { Envoy_Extensions_Filters_Listener_TlsInspector_V3_TlsInspector.schema.name }
+  package static var findsTLS: Bool { true }
 
   private let metrics: MetricsRegistry
   private let scope: ScopeID

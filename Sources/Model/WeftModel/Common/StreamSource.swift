@@ -3,6 +3,12 @@
 package import WeftBase
 
 extension Cluster {
+  /// The name that its endpoints go by where they are discovered; nil: they are not.
+  package var endpointsName: String? {
+    guard case .eds(let service, _) = discovery else { return nil }
+    return service.isEmpty ? name : service
+  }
+
   /// The first field that names the aggregated stream as a source; nil: it does without one.
   package var streamSource: FieldPath? {
     if case .eds(_, let source) = discovery, source.isStream {
@@ -15,7 +21,8 @@ extension Cluster {
 extension Listener {
   /// The first field that names the aggregated stream as a source; nil: it does without one.
   package var streamSource: FieldPath? {
-    for (at, chain) in locatedChains {
+    for (number, chain) in allChains.enumerated() {
+      let at = path(ofChain: number)
       if let path = chain.tls?.common.streamSource(at) { return path }
       for (i, filter) in chain.filters.enumerated() {
         guard case .httpConnectionManager(let manager) = filter, case .discovered(_, let source) = manager.routes,
@@ -26,13 +33,6 @@ extension Listener {
       }
     }
     return nil
-  }
-
-  /// Its chains, each with the field that it stands in.
-  package var locatedChains: [(at: FieldPath, chain: FilterChain)] {
-    let at = FieldPath()
-    return filterChains.enumerated().map { (at.field("filter_chains").index($0), $1) }
-      + (defaultFilterChain.map { [(at.field("default_filter_chain"), $0)] } ?? [])
   }
 }
 

@@ -1,3 +1,5 @@
+package import WeftBase
+
 /// An address that accepts connections, and what becomes of them.
 package struct Listener: Hashable, Sendable {
   package enum TrafficDirection: Hashable, Sendable { case unspecified, inbound, outbound }
@@ -36,5 +38,21 @@ package struct Listener: Hashable, Sendable {
   package init(name: String, address: Address) {
     self.name = name
     self.address = address
+  }
+}
+
+extension Listener {
+  /// The chains and, last, the default chain.
+  package var allChains: [FilterChain] { filterChains + (defaultFilterChain.map { [$0] } ?? []) }
+
+  /// The field that a chain stands in, by its number among all.
+  package func path(ofChain index: Int) -> FieldPath {
+    index < filterChains.count
+      ? FieldPath().field("filter_chains").index(index) : FieldPath().field("default_filter_chain")
+  }
+
+  /// The connection manager of a chain, its last filter.
+  package func path(ofManagerIn chain: Int) -> FieldPath {
+    path(ofChain: chain).field("filters").index(allChains[chain].filters.count - 1).field("typed_config")
   }
 }

@@ -289,8 +289,8 @@ extension Converter {
     for (i, listener) in value.listeners.enumerated() {
       let path = at.field("listeners").index(i)
       try check(listener.streamSource, path, value)
-      for (at, chain) in listener.locatedChains {
-        let path = path.appending(at)
+      for (number, chain) in listener.allChains.enumerated() {
+        let path = path.appending(listener.path(ofChain: number))
         if let tls = chain.tls { try check(tls.common, secrets, path.field("transport_socket")) }
         for (f, filter) in chain.filters.enumerated() {
           try check(filter, clusters, path.field("filters").index(f).field("typed_config"), value)
