@@ -54,6 +54,9 @@ struct GuardTests {
       "a fault's status that is none",
       http: #"{"fault": {"abort": {"httpStatus": 700, "percentage": {"value": 1}}}, \#(route)}"#),
     Bad(
+      "a fault's gRPC status that is none",
+      http: #"{"fault": {"abort": {"grpcStatus": "99", "percentage": {"value": 1}}}, \#(route)}"#),
+    Bad(
       "a fault's delay that is none",
       http: #"{"fault": {"delay": {"fixedDelay": "0s", "percentage": {"value": 1}}}, \#(route)}"#),
     Bad(

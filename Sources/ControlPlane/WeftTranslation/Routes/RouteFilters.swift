@@ -55,6 +55,9 @@ enum RouteFilters {
     if case .httpStatus(let status)? = fault.abort?.errorType, !(200..<600).contains(status) {
       throw ConfigError(path: FieldPath().field("abort").field("http_status"), "must be 200 to 599, is \(status)")
     }
+    if case .grpcStatus(let status)? = fault.abort?.errorType, status > 16 {
+      throw ConfigError(path: FieldPath().field("abort").field("grpc_status"), "must be 0 to 16, is \(status)")
+    }
   }
 
   private static func check(_ policy: Envoy_Extensions_Filters_Http_Cors_V3_CorsPolicy) throws(ConfigError) {
